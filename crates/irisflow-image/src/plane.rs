@@ -1,0 +1,71 @@
+//! One channel of 8-bit samples, rows one after another. Colour is three planes of the same size.
+
+/// A `width` x `height` plane of 8-bit samples in row order, without padding.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Plane {
+    pub width: u32,
+    pub height: u32,
+    pub samples: Vec<u8>,
+}
+
+impl std::fmt::Debug for Plane {
+    /// Says the size only: pixels of an eye identify its owner and never reach a log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Plane({} x {})", self.width, self.height)
+    }
+}
+
+impl Plane {
+    /// A plane of which every sample is `value`.
+    pub fn filled(width: u32, height: u32, value: u8) -> Self {
+        Self {
+            width,
+            height,
+            samples: vec![value; width as usize * height as usize],
+        }
+    }
+
+    /// The samples of row `y`.
+    pub fn row(&self, y: u32) -> &[u8] {
+        let start = y as usize * self.width as usize;
+        &self.samples[start..start + self.width as usize]
+    }
+
+    pub fn row_mut(&mut self, y: u32) -> &mut [u8] {
+        let start = y as usize * self.width as usize;
+        &mut self.samples[start..start + self.width as usize]
+    }
+
+    /// The sample at `(x, y)`.
+    pub fn at(&self, x: u32, y: u32) -> u8 {
+        self.samples[y as usize * self.width as usize + x as usize]
+    }
+
+    /// Bilinear sample at `(x, y)` in pixel coordinates (centres at `+0.5`), clamped to the border.
+    pub fn sample_bilinear(&self, x: f32, y: f32) -> f32 {
+        let x = (x - 0.5).clamp(0.0, (self.width - 1) as f32);
+        let y = (y - 0.5).clamp(0.0, (self.height - 1) as f32);
+        let (x0, y0) = (x as u32, y as u32);
+        let (x1, y1) = ((x0 + 1).min(self.width - 1), (y0 + 1).min(self.height - 1));
+        let (fx, fy) = (x - x0 as f32, y - y0 as f32);
+        let top = f32::from(self.at(x0, y0)) * (1.0 - fx) + f32::from(self.at(x1, y0)) * fx;
+        let bottom = f32::from(self.at(x0, y1)) * (1.0 - fx) + f32::from(self.at(x1, y1)) * fx;
+        top * (1.0 - fy) + bottom * fy
+    }
+}
+
+/// Full-range BT.601 YCbCr (as in JFIF), three planes of the same size.
+#[derive(Debug, Clone)]
+pub struct YCbCr {
+    pub y: Plane,
+    pub cb: Plane,
+    pub cr: Plane,
+}
+
+/// A reduced copy of the whole upright photo, for finding things.
+#[derive(Debug, Clone)]
+pub struct ReducedPhoto {
+    pub planes: YCbCr,
+    /// Upright photo pixels per reduced pixel, at least 1. `photo = reduced * scale`, in both axes.
+    pub scale: f32,
+}
