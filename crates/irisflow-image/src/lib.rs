@@ -6,6 +6,7 @@
 //! at its top left corner, x to the right, y down; pixel centres are at `+0.5`.
 
 pub mod geometry;
+pub mod load;
 pub mod plane;
 pub mod rejection;
 pub mod segment;

@@ -1,0 +1,198 @@
+//! The decoded pixels as stored, and the two ways out of them: a reduced copy and a crop, upright.
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+
+use super::Orientation;
+use crate::geometry::PixelRect;
+use crate::plane::{Plane, ReducedPhoto, YCbCr};
+
+/// All pixels of the photo, in stored (not upright) order.
+pub(super) struct Frame {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) channels: Channels,
+    /// `width * height * channels` samples, rows one after another.
+    pub(super) samples: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Channels {
+    Grey,
+    /// Full-range BT.601, interleaved.
+    YCbCr,
+}
+
+impl Channels {
+    pub(super) fn count(self) -> usize {
+        match self {
+            Self::Grey => 1,
+            Self::YCbCr => 3,
+        }
+    }
+}
+
+impl std::fmt::Debug for Frame {
+    /// Says the size only: pixels of an eye identify its owner and never reach a log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "Frame({} x {} {:?})",
+            self.width, self.height, self.channels
+        )
+    }
+}
+
+impl Frame {
+    /// See [`crate::segment::PhotoPixels::reduced`]. A triangle-like filter over the whole footprint
+    /// of each reduced pixel (Hamming), so that nothing aliases; the scale is the same on both axes,
+    /// which may leave a remainder of less than one reduced pixel at the right or bottom edge.
+    pub(super) fn reduced(&self, max_side: u32, orientation: Orientation) -> ReducedPhoto {
+        let scale = f64::from(self.width.max(self.height)) / f64::from(max_side.max(1));
+        if scale <= 1.0 {
+            return ReducedPhoto {
+                planes: self.whole(orientation),
+                scale: 1.0,
+            };
+        }
+        let planes = self.shrunk(scale, orientation);
+        ReducedPhoto {
+            planes: planes.whole(orientation),
+            scale: scale as f32,
+        }
+    }
+
+    fn shrunk(&self, scale: f64, orientation: Orientation) -> Frame {
+        let shrink = |side: u32| ((f64::from(side) / scale + 1e-9) as u32).max(1);
+        let (width, height) = (shrink(self.width), shrink(self.height));
+        let pixel_type = match self.channels {
+            Channels::Grey => PixelType::U8,
+            Channels::YCbCr => PixelType::U8x3,
+        };
+        let (left, top) = self.remainder(width, height, scale, orientation);
+        let options = ResizeOptions::new()
+            .resize_alg(ResizeAlg::Convolution(FilterType::Hamming))
+            .use_alpha(false)
+            .crop(
+                left,
+                top,
+                (f64::from(width) * scale).min(f64::from(self.width)),
+                (f64::from(height) * scale).min(f64::from(self.height)),
+            );
+        let mut reduced = Image::new(width, height, pixel_type);
+        let source = ImageRef::new(self.width, self.height, &self.samples, pixel_type);
+        let resized = source
+            .ok()
+            .map(|source| Resizer::new().resize(&source, &mut reduced, &options));
+        debug_assert!(
+            matches!(resized, Some(Ok(()))),
+            "sizes were checked on loading"
+        );
+        Frame {
+            width,
+            height,
+            channels: self.channels,
+            samples: reduced.into_vec(),
+        }
+    }
+
+    /// What the reduced copy leaves out, as the stored left and top offset that puts it at the right
+    /// and bottom of the upright photo, so that upright origins coincide.
+    fn remainder(
+        &self,
+        width: u32,
+        height: u32,
+        scale: f64,
+        orientation: Orientation,
+    ) -> (f64, f64) {
+        let spare_x = (f64::from(self.width) - f64::from(width) * scale).max(0.0);
+        let spare_y = (f64::from(self.height) - f64::from(height) * scale).max(0.0);
+        use Orientation::{
+            MirroredHorizontally, MirroredVertically, Transposed, Transversed, TurnedLeft,
+            TurnedRight, Upright, UpsideDown,
+        };
+        match orientation {
+            Upright | Transposed => (0.0, 0.0),
+            MirroredHorizontally | TurnedRight => (spare_x, 0.0),
+            MirroredVertically | TurnedLeft => (0.0, spare_y),
+            UpsideDown | Transversed => (spare_x, spare_y),
+        }
+    }
+
+    fn whole(&self, orientation: Orientation) -> YCbCr {
+        let (width, height) = orientation.upright_size(self.width, self.height);
+        self.crop(
+            PixelRect {
+                x: 0,
+                y: 0,
+                width,
+                height,
+            },
+            orientation,
+        )
+    }
+
+    /// The upright pixels of `rect`, which is cut to the photo.
+    pub(super) fn crop(&self, rect: PixelRect, orientation: Orientation) -> YCbCr {
+        let (width, height) = orientation.upright_size(self.width, self.height);
+        let (x, y) = (rect.x.min(width), rect.y.min(height));
+        let (columns, rows) = (rect.width.min(width - x), rect.height.min(height - y));
+        let mut planes = YCbCr {
+            y: Plane::filled(columns, rows, 0),
+            cb: Plane::filled(columns, rows, 128),
+            cr: Plane::filled(columns, rows, 128),
+        };
+        let walk = orientation.walk(self.width, self.height);
+        for row in 0..rows {
+            let stored = walk.row(x, y + row, columns);
+            match self.channels {
+                Channels::Grey => self.copy_grey(stored, planes.y.row_mut(row)),
+                Channels::YCbCr => self.copy_colour(stored, row, &mut planes),
+            }
+        }
+        planes
+    }
+
+    fn copy_grey(&self, stored: impl Iterator<Item = usize>, y: &mut [u8]) {
+        for (index, y) in stored.zip(y) {
+            *y = self.samples[index];
+        }
+    }
+
+    fn copy_colour(&self, stored: impl Iterator<Item = usize>, row: u32, planes: &mut YCbCr) {
+        let chroma = planes
+            .cb
+            .row_mut(row)
+            .iter_mut()
+            .zip(planes.cr.row_mut(row));
+        for ((index, y), (cb, cr)) in stored.zip(planes.y.row_mut(row)).zip(chroma) {
+            let pixel = &self.samples[index * 3..index * 3 + 3];
+            (*y, *cb, *cr) = (pixel[0], pixel[1], pixel[2]);
+        }
+    }
+}
+
+/// Full-range BT.601 (JFIF) from R'G'B', 16-bit fixed point, rounded.
+pub(super) fn ycbcr_from_rgb(r: u8, g: u8, b: u8) -> [u8; 3] {
+    const HALF: i32 = 1 << 15;
+    const CENTRE: i32 = 128 << 16;
+    let (r, g, b) = (i32::from(r), i32::from(g), i32::from(b));
+    let y = (19_595 * r + 38_470 * g + 7_471 * b + HALF) >> 16;
+    let cb = (-11_056 * r - 21_712 * g + 32_768 * b + CENTRE + HALF - 1) >> 16;
+    let cr = (32_768 * r - 27_440 * g - 5_328 * b + CENTRE + HALF - 1) >> 16;
+    [y as u8, cb as u8, cr as u8]
+}
+
+/// Converts interleaved R'G'B' in place.
+pub(super) fn rgb_to_ycbcr_in_place(samples: &mut [u8]) {
+    for pixel in samples.chunks_exact_mut(3) {
+        pixel.copy_from_slice(&ycbcr_from_rgb(pixel[0], pixel[1], pixel[2]));
+    }
+}
+
+/// One transparent sample over middle grey: neither a pupil nor a highlight to the finder.
+pub(super) fn over_grey(sample: u8, alpha: u8) -> u8 {
+    const BACKDROP: u32 = 128;
+    let (sample, alpha) = (u32::from(sample), u32::from(alpha));
+    ((sample * alpha + BACKDROP * (255 - alpha) + 127) / 255) as u8
+}

@@ -1,0 +1,242 @@
+//! JPEG: our own walk over its segments (size, scans, orientation, profile, true end), then zune-jpeg.
+
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
+
+use super::exif::{self, Orientation};
+use super::frame::{self, Channels, Frame};
+use super::{Facts, Limits, PhotoFormat, refusal};
+use crate::rejection::Rejection;
+
+pub(super) const APP0: u8 = 0xe0;
+pub(super) const APP1: u8 = 0xe1;
+pub(super) const APP2: u8 = 0xe2;
+pub(super) const APP14: u8 = 0xee;
+pub(super) const APP15: u8 = 0xef;
+pub(super) const COMMENT: u8 = 0xfe;
+const SOI: u8 = 0xd8;
+const EOI: u8 = 0xd9;
+const SOS: u8 = 0xda;
+const DNL: u8 = 0xdc;
+
+pub(super) const EXIF_PREFIX: &[u8] = b"Exif\0\0";
+pub(super) const ICC_PREFIX: &[u8] = b"ICC_PROFILE\0";
+
+/// One marker with what belongs to it; a scan's entropy-coded data belongs to its SOS.
+pub(super) struct Segment<'a> {
+    pub(super) marker: u8,
+    /// From the 0xff of the marker on.
+    pub(super) whole: &'a [u8],
+    /// Without marker and length; of a scan, without its entropy-coded data.
+    pub(super) payload: &'a [u8],
+    /// Where `whole` ends in the file.
+    pub(super) end: usize,
+}
+
+/// Walks the segments after SOI up to and including EOI. Allocates nothing.
+pub(super) struct Segments<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Segments<'a> {
+    pub(super) fn of(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 2 }
+    }
+
+    /// The next segment, `None` after EOI.
+    pub(super) fn next(&mut self) -> Result<Option<Segment<'a>>, Rejection> {
+        let bytes = self.bytes;
+        if self.at > bytes.len() {
+            return Ok(None);
+        }
+        let start = self.at + distance_to_ff(&bytes[self.at..]).ok_or_else(cut_off)?;
+        let mut code = start + 1;
+        while bytes.get(code) == Some(&0xff) {
+            code += 1;
+        }
+        let marker = *bytes.get(code).ok_or_else(cut_off)?;
+        let start = code - 1;
+        let payload_start = if has_no_payload(marker) {
+            code + 1
+        } else {
+            code + 3
+        };
+        let payload_end = if has_no_payload(marker) {
+            payload_start
+        } else {
+            let length = bytes.get(code + 1..code + 3).ok_or_else(cut_off)?;
+            let length = usize::from(u16::from_be_bytes([length[0], length[1]]));
+            code + 1 + length.max(2)
+        };
+        let payload = bytes.get(payload_start..payload_end).ok_or_else(cut_off)?;
+        let end = if marker == SOS {
+            end_of_scan(bytes, payload_end).ok_or_else(cut_off)?
+        } else {
+            payload_end
+        };
+        self.at = if marker == EOI { bytes.len() + 1 } else { end };
+        Ok(Some(Segment {
+            marker,
+            whole: &bytes[start..end],
+            payload,
+            end,
+        }))
+    }
+}
+
+/// Markers that stand alone: TEM, RSTn, SOI, EOI, and a stuffed zero that strayed.
+fn has_no_payload(marker: u8) -> bool {
+    matches!(marker, 0x00 | 0x01 | 0xd0..=0xd7 | SOI | EOI)
+}
+
+/// Where the entropy-coded data that starts at `from` ends: at a marker that is no restart.
+fn end_of_scan(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    loop {
+        at += distance_to_ff(&bytes[at..])?;
+        match *bytes.get(at + 1)? {
+            0x00 | 0xd0..=0xd7 => at += 2,
+            0xff => at += 1,
+            _ => return Some(at),
+        }
+    }
+}
+
+fn distance_to_ff(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|&byte| byte == 0xff)
+}
+
+fn cut_off() -> Rejection {
+    refusal::cut_off(PhotoFormat::Jpeg)
+}
+
+fn damaged() -> Rejection {
+    refusal::damaged(PhotoFormat::Jpeg)
+}
+
+pub(super) fn facts<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Facts<'a>, Rejection> {
+    let mut size = None;
+    let mut orientation = None;
+    let mut scans = 0;
+    let mut end = bytes.len();
+    let mut segments = Segments::of(bytes);
+    while let Some(segment) = segments.next()? {
+        match segment.marker {
+            APP1 if orientation.is_none() => orientation = exif_orientation(&segment, limits),
+            0xc0..=0xcf if !matches!(segment.marker, 0xc4 | 0xc8 | 0xcc) => {
+                let found = frame_size(&segment)?;
+                if size.replace(found).is_some() {
+                    return Err(damaged());
+                }
+            }
+            SOS => scans += 1,
+            DNL => return Err(refusal::unsupported("Heightless JPEG")),
+            _ => {}
+        }
+        end = segment.end;
+    }
+    let (width, height) = size.filter(|_| scans > 0).ok_or_else(damaged)?;
+    if scans > limits.max_jpeg_scans {
+        return Err(refusal::too_many_scans(scans, limits.max_jpeg_scans));
+    }
+    Ok(Facts {
+        format: PhotoFormat::Jpeg,
+        width,
+        height,
+        orientation: orientation.unwrap_or_default(),
+        picture: &bytes[..end],
+    })
+}
+
+fn exif_orientation(segment: &Segment<'_>, limits: &Limits) -> Option<Orientation> {
+    let tiff = segment.payload.strip_prefix(EXIF_PREFIX)?;
+    (tiff.len() <= limits.max_metadata_bytes).then(|| exif::orientation_of(tiff))
+}
+
+/// Reads a start of frame; turns down what zune-jpeg cannot decode or people cannot have meant.
+fn frame_size(segment: &Segment<'_>) -> Result<(u32, u32), Rejection> {
+    let header: &[u8; 6] = segment.payload.first_chunk().ok_or_else(damaged)?;
+    let [precision, h1, h0, w1, w0, components] = *header;
+    if !matches!(segment.marker, 0xc0..=0xc2) {
+        return Err(refusal::unsupported("Lossless and arithmetic-coded JPEG"));
+    }
+    if precision != 8 {
+        return Err(refusal::unsupported("12-bit JPEG"));
+    }
+    match components {
+        1 | 3 => {}
+        4 => {
+            return Err(refusal::unsupported(
+                "CMYK (printing colour) JPEG",
+            ));
+        }
+        _ => return Err(damaged()),
+    }
+    let side = |high: u8, low: u8| u32::from(u16::from_be_bytes([high, low]));
+    Ok((side(w1, w0), side(h1, h0)))
+}
+
+/// Puts the numbered APP2 parts of a profile together; none when parts are missing or too long.
+pub(super) fn icc_profile(picture: &[u8], limits: &Limits) -> Option<Vec<u8>> {
+    let mut parts: Vec<Option<&[u8]>> = Vec::new();
+    let mut segments = Segments::of(picture);
+    while let Ok(Some(segment)) = segments.next() {
+        if segment.marker == SOS {
+            break;
+        }
+        let Some(part) = icc_part(&segment) else {
+            continue;
+        };
+        let [number, count, data @ ..] = part else {
+            continue;
+        };
+        parts.resize(usize::from(*count), None);
+        *parts.get_mut(usize::from(*number).checked_sub(1)?)? = Some(data);
+    }
+    let parts: Option<Vec<&[u8]>> = parts.into_iter().collect();
+    let parts = parts?;
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    (length > 0 && length <= limits.max_metadata_bytes).then(|| parts.concat())
+}
+
+/// The part's number, the count of parts, and data; when this segment holds a part.
+fn icc_part<'a>(segment: &Segment<'a>) -> Option<&'a [u8]> {
+    (segment.marker == APP2)
+        .then(|| segment.payload.strip_prefix(ICC_PREFIX))
+        .flatten()
+}
+
+/// Decodes to luma, or to luma and chroma; an RGB frame never exists unless the file stores RGB.
+pub(super) fn decode(facts: &Facts<'_>, limits: &Limits) -> Result<Frame, Rejection> {
+    let options = DecoderOptions::default()
+        .set_max_width(limits.max_side as usize)
+        .set_max_height(limits.max_side as usize)
+        .jpeg_set_max_scans(limits.max_jpeg_scans);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(facts.picture), options);
+    decoder.decode_headers().map_err(|_| damaged())?;
+    let stored = decoder.input_colorspace().ok_or_else(damaged)?;
+    let (channels, output) = match stored {
+        ColorSpace::Luma => (Channels::Grey, ColorSpace::Luma),
+        ColorSpace::YCbCr | ColorSpace::RGB => (Channels::YCbCr, stored),
+        _ => return Err(damaged()),
+    };
+    decoder.set_options(options.jpeg_set_out_colorspace(output));
+    let length = facts.width as usize * facts.height as usize * channels.count();
+    if decoder.output_buffer_size() != Some(length) {
+        return Err(damaged());
+    }
+    let mut samples = vec![0; length];
+    decoder.decode_into(&mut samples).map_err(|_| damaged())?;
+    if stored == ColorSpace::RGB {
+        frame::rgb_to_ycbcr_in_place(&mut samples);
+    }
+    Ok(Frame {
+        width: facts.width,
+        height: facts.height,
+        channels,
+        samples,
+    })
+}

@@ -1,0 +1,196 @@
+//! From bytes somebody sent to an [`EyePhoto`]: format known, limits kept, pixels decoded once.
+//!
+//! Bytes are hostile until proven otherwise. Each format is first walked by our own bounds-checked
+//! reader, which knows size, orientation and profile without allocating; only then does a decoder
+//! run, inside `catch_unwind`. Metadata other than orientation and colour profile is never kept.
+//! Dropping metadata from a file without decoding it is `strip.rs`.
+
+mod exif;
+mod format;
+mod frame;
+mod jpeg;
+mod png;
+mod profile;
+mod refusal;
+mod strip;
+mod webp;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::geometry::PixelRect;
+use crate::plane::{ReducedPhoto, YCbCr};
+use crate::rejection::Rejection;
+use crate::segment::PhotoPixels;
+
+pub use exif::Orientation;
+pub use format::PhotoFormat;
+pub use profile::ColourProfile;
+pub use strip::{StrippedPhoto, strip_metadata};
+
+use frame::Frame;
+
+/// What a photo may cost before anybody has looked at its pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Length of the file.
+    pub max_bytes: usize,
+    /// Width times height.
+    pub max_pixels: u64,
+    /// Width or height.
+    pub max_side: u32,
+    /// Passes of a progressive JPEG: each costs about as much as a whole decode.
+    pub max_jpeg_scans: usize,
+    /// EXIF or ICC data, each; longer ones are ignored, not refused.
+    pub max_metadata_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_bytes: 50 << 20,
+            max_pixels: 64 << 20,
+            max_side: 16_384,
+            max_jpeg_scans: 32,
+            max_metadata_bytes: 1 << 20,
+        }
+    }
+}
+
+/// What the header of a photo says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PhotoHeader {
+    pub format: PhotoFormat,
+    /// Width of the upright photo.
+    pub width: u32,
+    /// Height of the upright photo.
+    pub height: u32,
+    pub orientation: Orientation,
+}
+
+/// What our own readers find in a file before it is decoded. Sizes are as stored, not upright.
+struct Facts<'a> {
+    format: PhotoFormat,
+    width: u32,
+    height: u32,
+    orientation: Orientation,
+    /// The part of the input that is the picture: without what was glued on after its end.
+    picture: &'a [u8],
+}
+
+impl Facts<'_> {
+    fn header(&self) -> PhotoHeader {
+        let (width, height) = self.orientation.upright_size(self.width, self.height);
+        PhotoHeader {
+            format: self.format,
+            width,
+            height,
+            orientation: self.orientation,
+        }
+    }
+}
+
+/// A decoded photo. It is held as stored; the EXIF orientation is applied to what is taken out of it.
+#[derive(Debug)]
+pub struct EyePhoto {
+    format: PhotoFormat,
+    frame: Frame,
+    orientation: Orientation,
+    profile: Option<ColourProfile>,
+}
+
+impl EyePhoto {
+    pub fn format(&self) -> PhotoFormat {
+        self.format
+    }
+
+    /// The colour profile of the pixels; none means sRGB.
+    pub fn profile(&self) -> Option<&ColourProfile> {
+        self.profile.as_ref()
+    }
+}
+
+impl PhotoPixels for EyePhoto {
+    fn size(&self) -> (u32, u32) {
+        self.orientation
+            .upright_size(self.frame.width, self.frame.height)
+    }
+
+    fn reduced(&self, max_side: u32) -> ReducedPhoto {
+        self.frame.reduced(max_side, self.orientation)
+    }
+
+    fn crop(&self, rect: PixelRect) -> YCbCr {
+        self.frame.crop(rect, self.orientation)
+    }
+}
+
+/// Reads the header only.
+///
+/// # Errors
+/// A rejection when the bytes are no photo we read, are incomplete, or exceed `limits`.
+pub fn probe(bytes: &[u8], limits: &Limits) -> Result<PhotoHeader, Rejection> {
+    Ok(facts_of(bytes, limits)?.header())
+}
+
+/// Decodes a photo.
+///
+/// # Errors
+/// A rejection when the bytes are no photo we read, are damaged, or exceed `limits`. A decoder that
+/// panics on them counts as damage: the same bytes would panic again, so nobody should retry.
+pub fn load_photo(bytes: &[u8], limits: &Limits) -> Result<EyePhoto, Rejection> {
+    let facts = facts_of(bytes, limits)?;
+    let (frame, profile) = catch_unwind(AssertUnwindSafe(|| decode(&facts, limits)))
+        .unwrap_or_else(|_panic| Err(refusal::damaged(facts.format)))?;
+    Ok(EyePhoto {
+        format: facts.format,
+        frame,
+        orientation: facts.orientation,
+        profile,
+    })
+}
+
+fn decode(facts: &Facts<'_>, limits: &Limits) -> Result<(Frame, Option<ColourProfile>), Rejection> {
+    let icc = match facts.format {
+        PhotoFormat::Jpeg => jpeg::icc_profile(facts.picture, limits),
+        PhotoFormat::Png => png::icc_profile(facts.picture, limits),
+        PhotoFormat::WebP => webp::icc_profile(facts.picture, limits),
+    };
+    let mut frame = match facts.format {
+        PhotoFormat::Jpeg => jpeg::decode(facts, limits),
+        PhotoFormat::Png => png::decode(facts),
+        PhotoFormat::WebP => webp::decode(facts),
+    }?;
+    let profile = icc.and_then(|icc| profile::adopt(icc, &mut frame));
+    Ok((frame, profile))
+}
+
+fn facts_of<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Facts<'a>, Rejection> {
+    if bytes.len() > limits.max_bytes {
+        return Err(refusal::too_many_bytes(bytes.len(), limits.max_bytes));
+    }
+    let facts = match format::sniff(bytes)? {
+        PhotoFormat::Jpeg => jpeg::facts(bytes, limits),
+        PhotoFormat::Png => png::facts(bytes, limits),
+        PhotoFormat::WebP => webp::facts(bytes, limits),
+    }?;
+    keep_size_limits(&facts, limits)?;
+    Ok(facts)
+}
+
+fn keep_size_limits(facts: &Facts<'_>, limits: &Limits) -> Result<(), Rejection> {
+    if facts.width == 0 || facts.height == 0 {
+        return Err(refusal::damaged(facts.format));
+    }
+    let side = facts.width.max(facts.height);
+    if side > limits.max_side {
+        return Err(refusal::side_too_long(side, limits.max_side));
+    }
+    let pixels = u64::from(facts.width) * u64::from(facts.height);
+    if pixels > limits.max_pixels {
+        return Err(refusal::too_many_pixels(pixels, limits.max_pixels));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
