@@ -1,0 +1,139 @@
+// One request to the server: bearer token, JSON both ways, a time limit, and one refresh
+// of the session shared by every call that ran into its end.
+
+import { ApiError, apiErrorFrom, SignedOut, Unreachable } from './errors';
+import type { TokenStore } from './tokens';
+import type { Tokens } from './types';
+import { aborted } from './waiting';
+
+const BASE = '/api/v1';
+const TIME_LIMIT_MS = 30_000;
+
+export interface Call {
+  body?: unknown;
+  signal?: AbortSignal | undefined;
+  /** Register and sign in are the calls made without a session. */
+  anonymous?: boolean;
+}
+
+export interface Http {
+  send<Answer>(method: string, path: string, call?: Call): Promise<Answer>;
+  /** Renews the session unless somebody already has. `stale` is the token that was refused. */
+  renew(stale: string): Promise<string>;
+  /** The access token, or `SignedOut`. */
+  accessToken(): string;
+}
+
+export interface HttpParts {
+  fetch: typeof fetch;
+  tokens: TokenStore;
+  onSignedOut: () => void;
+}
+
+export function createHttp({ fetch, tokens, onSignedOut }: HttpParts): Http {
+  let renewal: Promise<string> | null = null;
+
+  async function send<Answer>(method: string, path: string, call: Call = {}): Promise<Answer> {
+    if (call.anonymous) return unwrap(await exchange(method, path, call, null));
+    const token = accessToken();
+    const response = await exchange(method, path, call, token);
+    if (response.status !== 401) return unwrap(response);
+    const renewed = await unlessAborted(renew(token), call.signal);
+    const replay = await exchange(method, path, call, renewed);
+    if (replay.status === 401) throw signOut();
+    return unwrap(replay);
+  }
+
+  function accessToken(): string {
+    const token = tokens.read()?.access_token;
+    if (token === undefined) throw signOut();
+    return token;
+  }
+
+  function renew(stale: string): Promise<string> {
+    // Another tab, or a call that finished a moment ago, may have renewed it already.
+    const present = tokens.read();
+    if (present && present.access_token !== stale) return Promise.resolve(present.access_token);
+    renewal ??= refresh().finally(() => {
+      renewal = null;
+    });
+    return renewal;
+  }
+
+  async function refresh(): Promise<string> {
+    const present = tokens.read();
+    if (!present) throw signOut();
+    const body = { refresh_token: present.refresh_token };
+    const response = await exchange('POST', '/auth/refresh', { body }, null);
+    // Only a refusal ends the session. A server that is away for a moment does not.
+    if (response.status >= 400 && response.status < 500 && response.status !== 429) throw signOut();
+    const renewed = await unwrap<Tokens>(response);
+    tokens.write(renewed);
+    return renewed.access_token;
+  }
+
+  function signOut(): SignedOut {
+    tokens.clear();
+    onSignedOut();
+    return new SignedOut();
+  }
+
+  async function exchange(method: string, path: string, call: Call, token: string | null): Promise<Response> {
+    const headers: Record<string, string> = { accept: 'application/json' };
+    if (token !== null) headers['authorization'] = `Bearer ${token}`;
+    if (call.body !== undefined) headers['content-type'] = 'application/json';
+    const limit = new AbortController();
+    const timer = setTimeout(() => limit.abort(), TIME_LIMIT_MS);
+    const cancel = () => limit.abort();
+    call.signal?.addEventListener('abort', cancel, { once: true });
+    if (call.signal?.aborted) limit.abort();
+    try {
+      const response = await fetch(`${BASE}${path}`, {
+        method,
+        headers,
+        body: call.body === undefined ? null : JSON.stringify(call.body),
+        signal: limit.signal,
+      });
+      // The body is read under the same limit.
+      const bytes = await response.arrayBuffer();
+      return new Response(carriesBody(response.status) ? bytes : null, {
+        status: response.status,
+        headers: response.headers,
+      });
+    } catch {
+      if (call.signal?.aborted) throw aborted();
+      throw new Unreachable();
+    } finally {
+      clearTimeout(timer);
+      call.signal?.removeEventListener('abort', cancel);
+    }
+  }
+
+  return { send, renew, accessToken };
+}
+
+function carriesBody(status: number): boolean {
+  return status !== 204 && status !== 205 && status !== 304;
+}
+
+async function unwrap<Answer>(response: Response): Promise<Answer> {
+  const text = await response.text();
+  let body: unknown = null;
+  try {
+    body = text === '' ? null : JSON.parse(text);
+  } catch {
+    if (response.ok) throw new ApiError(response.status, null, 'The answer from Irisflow was not readable.');
+  }
+  if (!response.ok) throw apiErrorFrom(response.status, body);
+  return body as Answer;
+}
+
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const cancel = () => reject(aborted());
+    if (signal.aborted) cancel();
+    signal.addEventListener('abort', cancel, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', cancel));
+  });
+}

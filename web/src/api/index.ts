@@ -1,0 +1,129 @@
+// The one door to the server: what the screens can ask of it, in their words.
+
+import { createHttp, type HttpParts } from './http';
+import { ApiError, Unreachable } from './errors';
+import type { Job, JobStatus, Page, Photo, Tokens, UploadSlot, User } from './types';
+import { contentTypeOf, putBytes } from './upload';
+import { wait } from './waiting';
+import { watchJob, type JobView } from './watch-job';
+
+export * from './errors';
+export * from './types';
+export { browserTokens, type TokenStore } from './tokens';
+export type { JobView } from './watch-job';
+
+/** The pauses before the second and third try to send a photo. */
+const UPLOAD_PAUSES_MS = [1_000, 2_000];
+
+export interface Sending {
+  onSent: (share: number) => void;
+  signal: AbortSignal;
+}
+
+export interface Api {
+  isSignedIn(): boolean;
+  register(email: string, password: string, signal?: AbortSignal): Promise<void>;
+  signIn(email: string, password: string, signal?: AbortSignal): Promise<void>;
+  signOut(): Promise<void>;
+  me(): Promise<User>;
+  /** Sends the photo and has the server look at it. */
+  uploadPhoto(file: File, sending: Sending): Promise<Photo>;
+  submit(photoId: string, signal?: AbortSignal): Promise<Job>;
+  reprocess(jobId: string, signal?: AbortSignal): Promise<Job>;
+  cancel(jobId: string): Promise<void>;
+  job(jobId: string, signal?: AbortSignal): Promise<JobStatus>;
+  recentJobs(signal?: AbortSignal): Promise<JobStatus[]>;
+  watch(jobId: string, onView: (view: JobView) => void, signal: AbortSignal): Promise<JobStatus>;
+  /** The bytes behind a signed link. */
+  picture(url: string, signal?: AbortSignal): Promise<Blob>;
+}
+
+export function createApi(parts: HttpParts): Api {
+  const { tokens } = parts;
+  const http = createHttp(parts);
+
+  async function uploadPhoto(file: File, { onSent, signal }: Sending): Promise<Photo> {
+    const contentType = contentTypeOf(file);
+    const slot = await http.send<UploadSlot>('POST', '/photos/upload', {
+      body: { content_type: contentType },
+      signal,
+    });
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        await putBytes({ url: slot.upload_url, file, contentType, onSent, signal });
+        break;
+      } catch (error) {
+        const pauseMs = UPLOAD_PAUSES_MS[attempt];
+        const passing = error instanceof Unreachable || (error instanceof ApiError && error.status >= 500);
+        if (!passing || pauseMs === undefined) throw error;
+        await wait(pauseMs, signal);
+      }
+    }
+    onSent(1);
+    return http.send<Photo>('POST', `/photos/${slot.photo_id}/confirm`, { body: {}, signal });
+  }
+
+  return {
+    isSignedIn: () => tokens.read() !== null,
+    async register(email, password, signal) {
+      await http.send<User>('POST', '/auth/register', { body: { email, password }, anonymous: true, signal });
+    },
+    async signIn(email, password, signal) {
+      const call = { body: { email, password }, anonymous: true, signal };
+      tokens.write(await http.send<Tokens>('POST', '/auth/login/json', call));
+    },
+    async signOut() {
+      try {
+        await http.send('POST', '/auth/logout', {});
+      } catch {
+        // The person leaves whether the server hears of it or not.
+      }
+      tokens.clear();
+    },
+    me: () => http.send<User>('GET', '/users/me'),
+    uploadPhoto,
+    submit: (photoId, signal) =>
+      http.send<Job>('POST', '/processing/submit', { body: { photo_id: photoId }, signal }),
+    reprocess: (jobId, signal) => http.send<Job>('POST', `/processing/jobs/${jobId}/reprocess`, { signal }),
+    cancel: (jobId) => http.send('POST', `/processing/jobs/${jobId}/cancel`),
+    job: (jobId, signal) => http.send<JobStatus>('GET', `/processing/jobs/${jobId}`, { signal }),
+    async recentJobs(signal) {
+      const page = await http.send<Page<JobStatus>>('GET', '/processing/jobs?page=1&page_size=8', { signal });
+      return page.items;
+    },
+    watch: (jobId, onView, signal) =>
+      watchJob({
+        openSocket: (token) => new WebSocket(socketUrl(jobId, token)),
+        readJob: (reading) => http.send<JobStatus>('GET', `/processing/jobs/${jobId}`, { signal: reading }),
+        accessToken: http.accessToken,
+        renew: http.renew,
+        onView,
+        signal,
+        wake: pageWakes,
+      }),
+    async picture(url, signal) {
+      try {
+        const response = await parts.fetch(url, { signal: signal ?? null });
+        if (response.ok) return await response.blob();
+      } catch {
+        if (signal?.aborted) throw new DOMException('Cancelled', 'AbortError');
+      }
+      throw new Unreachable();
+    },
+  };
+}
+
+function socketUrl(jobId: string, token: string): string {
+  const origin = location.origin.replace(/^http/, 'ws');
+  return `${origin}/ws/jobs/${encodeURIComponent(jobId)}?token=${encodeURIComponent(token)}`;
+}
+
+/** Phones cut sockets of pages in the background; coming back is the time to try again. */
+const pageWakes = new EventTarget();
+if (typeof window !== 'undefined') {
+  const wake = () => pageWakes.dispatchEvent(new Event('wake'));
+  window.addEventListener('online', wake);
+  document.addEventListener('visibilitychange', () => {
+    if (document.visibilityState === 'visible') wake();
+  });
+}

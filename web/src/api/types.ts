@@ -1,0 +1,79 @@
+// The shapes the server sends and takes, as they are on the wire. No behaviour here.
+
+export interface Tokens {
+  access_token: string;
+  refresh_token: string;
+}
+
+export interface User {
+  id: string;
+  email: string;
+}
+
+export interface Photo {
+  id: string;
+  width: number | null;
+  height: number | null;
+  original_url: string | null;
+}
+
+export interface UploadSlot {
+  upload_url: string;
+  photo_id: string;
+}
+
+export type JobState = 'pending' | 'processing' | 'completed' | 'failed' | 'cancelled';
+export type ErrorType = 'quality_issue' | 'transient_error' | 'server_error';
+
+/** What submit and reprocess answer. */
+export interface Job {
+  job_id: string;
+  photo_id: string;
+  status: JobState;
+  current_step: string | null;
+  step: string;
+  progress: number;
+  attempt_count: number;
+  created_at: string;
+}
+
+/** What reading a job answers. */
+export interface JobStatus extends Job {
+  error_type: ErrorType | null;
+  error_code: string | null;
+  error_message: string | null;
+  suggestion: string | null;
+  result_url: string | null;
+  mask_url: string | null;
+  before_url: string | null;
+  original_url: string | null;
+  processing_time_ms: number | null;
+  result_width: number | null;
+  result_height: number | null;
+}
+
+export interface Page<Item> {
+  items: Item[];
+  total: number;
+  page: number;
+  page_size: number;
+}
+
+/** A frame of `/ws/jobs/{id}` that tells how the job is. */
+export interface JobFrame {
+  job_id: string;
+  status: JobState;
+  progress: number;
+  step: string;
+}
+
+/** A frame of `/ws/jobs/{id}` that tells why the socket is about to close. */
+export interface RefusalFrame {
+  error: string;
+  detail?: string;
+  code?: string;
+}
+
+export function isFinal(status: JobState): boolean {
+  return status === 'completed' || status === 'failed' || status === 'cancelled';
+}

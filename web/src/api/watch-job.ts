@@ -1,0 +1,229 @@
+// Follows one job over its WebSocket until it is over, whatever happens to the socket.
+// The socket only makes it fast: while it stays silent or cannot be opened, the job is
+// read over HTTP, so a network that blocks sockets delays the screen and loses nothing.
+
+import { ApiError, isAbort, SignedOut } from './errors';
+import { isFinal, type JobFrame, type JobStatus, type RefusalFrame } from './types';
+import { aborted, backoffMs, wait } from './waiting';
+
+/** After this long without a frame the socket may be dead without knowing it. */
+const SILENCE_MS = 15_000;
+/** A server that drains asks everybody to come back; they spread over this long. */
+const DRAIN_SPREAD_MS = 2_000;
+/** A socket that reached its time limit is opened again nearly at once. */
+const LIMIT_SPREAD_MS = 500;
+const CLOSED_FOR_DRAIN = 1012;
+
+export interface JobView {
+  progress: number;
+  step: string;
+  /** False while the connection is being found again. The job goes on meanwhile. */
+  connected: boolean;
+}
+
+export interface Watching {
+  openSocket(token: string): WebSocket;
+  readJob(signal: AbortSignal): Promise<JobStatus>;
+  accessToken(): string;
+  renew(stale: string): Promise<string>;
+  onView(view: JobView): void;
+  signal: AbortSignal;
+  random?: () => number;
+  /** Dispatches `wake` when the page comes back to the front or online: worth trying at once. */
+  wake?: EventTarget;
+}
+
+/** Why one socket ended. */
+type Ending =
+  | { kind: 'final' }
+  | { kind: 'time_limit' }
+  | { kind: 'token_refused' }
+  | { kind: 'gone'; message: string }
+  | { kind: 'drain' }
+  | { kind: 'silent' }
+  | { kind: 'lost' };
+
+/** Resolves with the finished job. Rejects when it cannot be watched: gone, signed out, cancelled. */
+export async function watchJob(watching: Watching): Promise<JobStatus> {
+  const { random = Math.random } = watching;
+  const view: JobView = { progress: 0, step: '', connected: false };
+  const show = (seen: Partial<JobView>) => {
+    // Progress never goes back, also when an older frame arrives late.
+    view.progress = Math.max(view.progress, seen.progress ?? 0);
+    if (seen.step) view.step = seen.step;
+    view.connected = seen.connected ?? view.connected;
+    watching.onView({ ...view });
+  };
+
+  let failures = 0;
+  let refusals = 0;
+  for (;;) {
+    const token = watching.accessToken();
+    let heard = false;
+    const ending = await listen(watching, token, (frame) => {
+      heard = true;
+      show({ progress: frame.progress, step: frame.step, connected: true });
+    });
+    if (heard) failures = refusals = 0;
+
+    switch (ending.kind) {
+      case 'final':
+        return readFinished(watching);
+      case 'gone':
+        throw new ApiError(404, 'job_not_found', ending.message);
+      case 'time_limit':
+        await pause(random() * LIMIT_SPREAD_MS, watching);
+        continue;
+      case 'token_refused':
+        refusals += 1;
+        if (refusals > 2) throw new SignedOut();
+        await renewPatiently(watching, token);
+        continue;
+      case 'drain':
+        show({ connected: false });
+        await pause(random() * DRAIN_SPREAD_MS, watching);
+        continue;
+      case 'silent':
+      case 'lost': {
+        if (ending.kind === 'lost') show({ connected: false });
+        const job = await readQuietly(watching);
+        if (job && isFinal(job.status)) {
+          show({ progress: job.progress, step: job.step });
+          return job;
+        }
+        if (job) show({ progress: job.progress, step: job.step });
+        if (ending.kind === 'silent' && job) continue;
+        await pause(backoffMs(failures, random), watching);
+        failures += 1;
+      }
+    }
+  }
+}
+
+/** Opens one socket and reads it to its end. */
+function listen(watching: Watching, token: string, onFrame: (frame: JobFrame) => void): Promise<Ending> {
+  return new Promise((resolve, reject) => {
+    if (watching.signal.aborted) return reject(aborted());
+    let socket: WebSocket;
+    try {
+      socket = watching.openSocket(token);
+    } catch {
+      return resolve({ kind: 'lost' });
+    }
+    let ended = false;
+    let silence = setTimeout(() => end({ kind: 'silent' }), SILENCE_MS);
+
+    const end = (ending: Ending) => {
+      if (ended) return;
+      finish();
+      resolve(ending);
+    };
+    const cancel = () => {
+      finish();
+      reject(aborted());
+    };
+    const finish = () => {
+      ended = true;
+      clearTimeout(silence);
+      watching.signal.removeEventListener('abort', cancel);
+      watching.wake?.removeEventListener('wake', doubt);
+      socket.close();
+    };
+    // After a sleep the socket may look open and be dead: ask, and open a new one.
+    const doubt = () => end({ kind: 'silent' });
+    watching.signal.addEventListener('abort', cancel, { once: true });
+    watching.wake?.addEventListener('wake', doubt, { once: true });
+
+    socket.onmessage = (message: MessageEvent) => {
+      if (ended) return;
+      clearTimeout(silence);
+      silence = setTimeout(() => end({ kind: 'silent' }), SILENCE_MS);
+      const frame = parseFrame(message.data);
+      if (frame === null) return;
+      if ('error' in frame) return end(endingOf(frame));
+      onFrame(frame);
+      if (isFinal(frame.status)) end({ kind: 'final' });
+    };
+    socket.onclose = (event: CloseEvent) => {
+      end({ kind: event.code === CLOSED_FOR_DRAIN ? 'drain' : 'lost' });
+    };
+  });
+}
+
+function parseFrame(data: unknown): JobFrame | RefusalFrame | null {
+  try {
+    const frame = JSON.parse(String(data)) as Record<string, unknown> | null;
+    if (typeof frame?.['error'] === 'string') return frame as unknown as RefusalFrame;
+    // Other kinds of frames may come with time; what is not about progress is not for us.
+    if (typeof frame?.['status'] !== 'string' || typeof frame['progress'] !== 'number') return null;
+    return frame as unknown as JobFrame;
+  } catch {
+    return null;
+  }
+}
+
+/** These texts are part of the socket's contract. */
+function endingOf(frame: RefusalFrame): Ending {
+  switch (frame.error) {
+    case 'Connection timeout':
+      return { kind: 'time_limit' };
+    case 'Token expired':
+    case 'Could not validate credentials':
+    case 'Authentication required':
+      return { kind: 'token_refused' };
+    case 'Job not found':
+    case 'Unauthorized':
+      return { kind: 'gone', message: 'This picture is not here. It may have been deleted.' };
+    default:
+      return { kind: 'lost' };
+  }
+}
+
+/** The final frame lacks some links; the job itself has them all. */
+async function readFinished(watching: Watching): Promise<JobStatus> {
+  for (let attempt = 0; ; attempt += 1) {
+    const job = await readQuietly(watching);
+    if (job && isFinal(job.status)) return job;
+    await pause(backoffMs(attempt, watching.random), watching);
+  }
+}
+
+/** The job, or null when nobody answered just now. */
+async function readQuietly(watching: Watching): Promise<JobStatus | null> {
+  try {
+    return await watching.readJob(watching.signal);
+  } catch (error) {
+    const passing = !(error instanceof ApiError) || error.status >= 500 || error.status === 429;
+    if (isAbort(error) || error instanceof SignedOut || !passing) throw error;
+    return null;
+  }
+}
+
+async function renewPatiently(watching: Watching, stale: string): Promise<void> {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      await watching.renew(stale);
+      return;
+    } catch (error) {
+      if (error instanceof SignedOut) throw error;
+      await pause(backoffMs(attempt, watching.random), watching);
+    }
+  }
+}
+
+/** Waits, unless the page wakes up. */
+async function pause(ms: number, { signal, wake }: Watching): Promise<void> {
+  const waking = new AbortController();
+  const stop = () => waking.abort();
+  signal.addEventListener('abort', stop, { once: true });
+  wake?.addEventListener('wake', stop, { once: true });
+  if (signal.aborted) stop();
+  try {
+    await wait(ms, waking.signal);
+  } catch {
+    if (signal.aborted) throw aborted();
+  } finally {
+    signal.removeEventListener('abort', stop);
+    wake?.removeEventListener('wake', stop);
+  }
+}
