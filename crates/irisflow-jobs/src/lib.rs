@@ -1,1 +1,36 @@
-//! See ARCHITECTURE.md.
+//! What a job is: its ids, states, steps, rejections, events and policy, and the ports that stores
+//! implement. No SQL, no HTTP, no pixels: those crates depend on this one.
+
+mod account;
+mod announce;
+mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod event;
+mod failure;
+mod id;
+mod job;
+mod photo;
+mod policy;
+mod ports;
+mod step;
+mod sweep;
+
+pub use account::{Account, NewAccount, RefreshOutcome, Session, SessionWithAccount};
+pub use announce::{Announcer, Hint};
+pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use event::{Event, EventBody, EventKind};
+pub use failure::{ErrorType, Failure};
+pub use id::{BatchId, JobId, PhotoId, SessionId, UserId, WorkerId};
+pub use job::{
+    Fence, Job, JobEvent, JobResult, JobState, Lease, LogEntry, NewJob, Priority, Refusal,
+    Transition,
+};
+pub use photo::{NewPhoto, Photo, PhotoFormat, StoredPhoto, UploadStatus};
+pub use policy::JobPolicy;
+pub use ports::{
+    AccountStore, JobFilter, JobSnapshot, JobStore, Page, PageRequest, PhotoStore, Renewal,
+    StoreError, Timeline, Written,
+};
+pub use step::{Checkpoint, Step, shown_step};
+pub use sweep::{Sweep, SweepTarget};

@@ -1,0 +1,68 @@
+//! People, their sessions and the outcome of turning a refresh token.
+
+use crate::clock::Timestamp;
+use crate::id::{SessionId, UserId};
+
+#[derive(Clone, PartialEq, Eq)]
+pub struct Account {
+    pub id: UserId,
+    /// In lower case: addresses that differ only in case are one account.
+    pub email: String,
+    /// A PHC string (argon2id).
+    pub password_hash: String,
+    pub is_active: bool,
+    pub is_verified: bool,
+    pub created_at: Timestamp,
+}
+
+impl std::fmt::Debug for Account {
+    /// Leaves the address and the hash out: accounts may be logged, secrets may not.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Account")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone)]
+pub struct NewAccount {
+    pub id: UserId,
+    pub email: String,
+    pub password_hash: String,
+}
+
+impl std::fmt::Debug for NewAccount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewAccount")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One signed-in device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    pub id: SessionId,
+    pub user_id: UserId,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+/// What a request's bearer is allowed to act as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionWithAccount {
+    pub session: Session,
+    pub account: Account,
+}
+
+/// What came of presenting a refresh token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RefreshOutcome {
+    /// The token was spent (now, or a moment ago by a request whose answer got lost); its successor
+    /// is recorded and valid.
+    Rotated(SessionWithAccount),
+    /// The token was spent long ago: somebody copied it. Its whole session has been ended.
+    ReuseDetected(UserId),
+    /// Nothing of ours, or of a session that has ended.
+    Unknown,
+}

@@ -1,0 +1,26 @@
+//! Hints that follow a commit. Losing one delays a screen; it never loses a job or an event.
+
+use std::sync::Arc;
+
+use crate::event::Event;
+use crate::id::{SessionId, UserId};
+
+/// Told by a store after each commit. Must not block.
+pub trait Announcer: Send + Sync + std::fmt::Debug {
+    /// Something that a watcher of this user may want to know.
+    fn announce(&self, user_id: UserId, hint: Hint);
+
+    /// There may be a job to claim.
+    fn work_may_wait(&self);
+}
+
+/// What happened to a user's jobs or sessions.
+#[derive(Debug, Clone)]
+pub enum Hint {
+    /// An event was committed.
+    Event(Arc<Event>),
+    /// The timeline has moved on by events that were not announced: read it.
+    Behind,
+    /// This session was ended.
+    SessionEnded(SessionId),
+}

@@ -1,0 +1,85 @@
+//! What happened to a job, in the order in which it was committed, per user.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::failure::Failure;
+use crate::id::{JobId, UserId};
+use crate::job::JobResult;
+use crate::step::Step;
+
+/// One entry of a user's timeline.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    pub user_id: UserId,
+    /// Position in the user's timeline. The order of `seq` is the order of commit, without holes.
+    pub seq: i64,
+    pub job_id: JobId,
+    /// The `seq` of this job's event before this one: what a watcher of one job must have seen.
+    pub previous_of_job: Option<i64>,
+    pub kind: EventKind,
+    pub body: EventBody,
+    pub at: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    Queued,
+    Progress,
+    Retrying,
+    Completed,
+    Failed,
+    Cancelled,
+    Deleted,
+}
+
+impl EventKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Progress => "progress",
+            Self::Retrying => "retrying",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Deleted => "deleted",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "queued" => Some(Self::Queued),
+            "progress" => Some(Self::Progress),
+            "retrying" => Some(Self::Retrying),
+            "completed" => Some(Self::Completed),
+            "failed" => Some(Self::Failed),
+            "cancelled" => Some(Self::Cancelled),
+            "deleted" => Some(Self::Deleted),
+            _ => None,
+        }
+    }
+
+    /// Nothing follows this event of its job.
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Completed | Self::Failed | Self::Cancelled | Self::Deleted => true,
+            Self::Queued | Self::Progress | Self::Retrying => false,
+        }
+    }
+}
+
+/// How the job stood after the event. Never holds a URL: URLs are signed when they are sent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventBody {
+    /// The public status: `pending`, `processing`, `completed`, `failed`, `cancelled` or `deleted`.
+    pub status: String,
+    pub step: Option<Step>,
+    pub progress: u8,
+    pub attempt_count: u32,
+    /// Why the attempt (kind `retrying`) or the job (kind `failed`) failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<JobResult>,
+}

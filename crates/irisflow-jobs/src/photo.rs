@@ -1,0 +1,96 @@
+//! An uploaded photo as the service knows it. Its pixels are in object storage.
+
+use crate::clock::Timestamp;
+use crate::id::{PhotoId, UserId};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Photo {
+    pub id: PhotoId,
+    pub user_id: UserId,
+    /// The type the uploader announced; what the bytes are is in `stored`.
+    pub announced_type: String,
+    pub status: UploadStatus,
+    /// Present once the upload was read, cleaned of metadata and stored.
+    pub stored: Option<StoredPhoto>,
+    pub created_at: Timestamp,
+}
+
+/// A photo whose bytes were checked and taken in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredPhoto {
+    pub format: PhotoFormat,
+    /// Of the upright photo.
+    pub width_px: u32,
+    pub height_px: u32,
+    pub size_bytes: u64,
+    /// SHA-256 of the stored bytes, in lower-case hex.
+    pub sha256: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPhoto {
+    pub id: PhotoId,
+    pub user_id: UserId,
+    pub announced_type: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum UploadStatus {
+    Pending,
+    Uploaded,
+    Failed,
+}
+
+impl UploadStatus {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Uploaded => "uploaded",
+            Self::Failed => "failed",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "pending" => Some(Self::Pending),
+            "uploaded" => Some(Self::Uploaded),
+            "failed" => Some(Self::Failed),
+            _ => None,
+        }
+    }
+}
+
+/// The formats that are taken in. Found from the bytes, never from a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PhotoFormat {
+    Jpeg,
+    Png,
+    WebP,
+}
+
+impl PhotoFormat {
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpg",
+            Self::Png => "png",
+            Self::WebP => "webp",
+        }
+    }
+
+    pub fn from_extension(extension: &str) -> Option<Self> {
+        match extension {
+            "jpg" => Some(Self::Jpeg),
+            "png" => Some(Self::Png),
+            "webp" => Some(Self::WebP),
+            _ => None,
+        }
+    }
+
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Jpeg => "image/jpeg",
+            Self::Png => "image/png",
+            Self::WebP => "image/webp",
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! What a store must be able to do. A method is one verb of the domain and one transaction; after its
+//! commit the store tells its [`Announcer`](crate::Announcer). `conformance` holds the suites that
+//! every implementation passes.
+
+use async_trait::async_trait;
+
+use crate::account::{Account, NewAccount, RefreshOutcome, Session, SessionWithAccount};
+use crate::clock::Timestamp;
+use crate::event::Event;
+use crate::failure::Failure;
+use crate::id::{JobId, PhotoId, SessionId, UserId, WorkerId};
+use crate::job::{Fence, Job, JobResult, NewJob};
+use crate::photo::{NewPhoto, Photo, StoredPhoto};
+use crate::step::Checkpoint;
+use crate::sweep::Sweep;
+
+/// A store that cannot do its work at the moment. "Not found" is not an error but `None`.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database cannot be reached, is full or is locked: trying again may help.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// A row does not say what this program writes: trying again does not help.
+    #[error("the database holds something unreadable: {0}")]
+    Corrupt(String),
+}
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// Which part of a list, counted from page 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageRequest {
+    pub page: u32,
+    pub page_size: u32,
+}
+
+impl PageRequest {
+    /// How many rows come before this page.
+    pub fn offset(self) -> i64 {
+        i64::from(self.page.saturating_sub(1)) * i64::from(self.page_size)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// Of all pages.
+    pub total: u64,
+}
+
+/// Which jobs to list. `None` is all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum JobFilter {
+    #[default]
+    All,
+    Pending,
+    Processing,
+    Completed,
+    Failed,
+    Cancelled,
+}
+
+/// What became of a worker's write.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Written {
+    /// It is recorded; this is the job now.
+    Recorded(Box<Job>),
+    /// The attempt no longer owns the job: stop, and delete what it wrote.
+    Fenced,
+}
+
+/// What a worker learns when it renews its lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    Held,
+    /// Held, but the owner wants the job cancelled.
+    CancelRequested,
+    Lost,
+}
+
+#[async_trait]
+pub trait JobStore: Send + Sync + std::fmt::Debug {
+    /// Queues jobs, all or none. Returns them in the order given.
+    async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Job>>;
+
+    /// Gives the fairest due job to a worker: of the user with the fewest running jobs, then the
+    /// longest wait; of that user, high before default, where a default job that waited long counts
+    /// as high.
+    async fn claim_next(&self, worker: WorkerId) -> Result<Option<Job>>;
+
+    /// When the next job that waits will be due; `None` when none waits.
+    async fn next_due(&self) -> Result<Option<Timestamp>>;
+
+    async fn renew(&self, fence: Fence) -> Result<Renewal>;
+
+    /// Records checkpoints, in order, in one transaction.
+    async fn reach(&self, fence: Fence, checkpoints: &[Checkpoint]) -> Result<Written>;
+
+    /// Records the result and the end of the job together.
+    async fn finish(&self, fence: Fence, result: JobResult) -> Result<Written>;
+
+    /// Ends the attempt: the job is retried later or fails for good, as the policy says. Leaves a
+    /// sweep for what the attempt wrote.
+    async fn fail_attempt(&self, fence: Fence, failure: Failure) -> Result<Written>;
+
+    /// Returns the job to the queue at once; not an attempt.
+    async fn hand_back(&self, fence: Fence) -> Result<Written>;
+
+    /// Ends a job whose worker stopped because its owner wished it.
+    async fn stopped(&self, fence: Fence) -> Result<Written>;
+
+    /// Takes one job whose lease ran out from its worker. `None` when there is none.
+    async fn reap_one(&self) -> Result<Option<Job>>;
+
+    /// A job of this user. `None` for unknown and foreign ones alike.
+    async fn job(&self, user_id: UserId, job_id: JobId) -> Result<Option<Job>>;
+
+    /// Newest first.
+    async fn jobs(
+        &self,
+        user_id: UserId,
+        filter: JobFilter,
+        page: PageRequest,
+    ) -> Result<Page<Job>>;
+
+    /// Which epoch's objects of this job are to be kept, if any: the recorded one, or the one that
+    /// a worker is writing under.
+    async fn epoch_to_keep(&self, job_id: JobId) -> Result<Option<i64>>;
+
+    /// Sweeps that are due, oldest first.
+    async fn due_sweeps(&self, limit: u32) -> Result<Vec<Sweep>>;
+
+    /// The objects are gone.
+    async fn sweep_done(&self, sweep_id: i64) -> Result<()>;
+}
+
+#[async_trait]
+pub trait Timeline: Send + Sync + std::fmt::Debug {
+    /// The job and its recent events, read in one transaction. `None` for unknown and foreign jobs.
+    async fn job_snapshot(
+        &self,
+        user_id: UserId,
+        job_id: JobId,
+        recent_since: Timestamp,
+    ) -> Result<Option<JobSnapshot>>;
+
+    /// The job's events with a `seq` above `after`, in order. They outlive the job itself.
+    async fn job_events_after(
+        &self,
+        user_id: UserId,
+        job_id: JobId,
+        after: i64,
+    ) -> Result<Vec<Event>>;
+
+    /// The last `seq` of each of these users; users without a timeline are left out.
+    async fn last_seqs(&self, users: &[UserId]) -> Result<Vec<(UserId, i64)>>;
+}
+
+/// A job and what its watcher should be told first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobSnapshot {
+    pub job: Job,
+    /// The job's newest event that is older than the recent ones.
+    pub newest_older: Option<Event>,
+    /// The job's events since the moment asked for, in order.
+    pub recent: Vec<Event>,
+}
+
+#[async_trait]
+pub trait PhotoStore: Send + Sync + std::fmt::Debug {
+    /// Records that an upload is expected, and sweeps for what may be left of it.
+    async fn add_photo(&self, photo: NewPhoto) -> Result<Photo>;
+
+    /// Records what was taken in. Gives the photo unchanged when that was done before; `None` when
+    /// it is unknown, foreign or deleted.
+    async fn confirm_photo(
+        &self,
+        user_id: UserId,
+        photo_id: PhotoId,
+        stored: StoredPhoto,
+    ) -> Result<Option<Photo>>;
+
+    /// Records that the upload cannot be used. A later upload to the same photo still may be.
+    async fn photo_failed(&self, user_id: UserId, photo_id: PhotoId) -> Result<()>;
+
+    async fn photo(&self, user_id: UserId, photo_id: PhotoId) -> Result<Option<Photo>>;
+
+    /// Newest first.
+    async fn photos(&self, user_id: UserId, page: PageRequest) -> Result<Page<Photo>>;
+
+    /// Deletes the photo and its jobs, fences their workers off, and leaves sweeps for everything
+    /// made from it: at once, and again when leases and upload URLs have run out. `false` when there
+    /// is none.
+    async fn delete_photo(&self, user_id: UserId, photo_id: PhotoId) -> Result<bool>;
+}
+
+#[async_trait]
+pub trait AccountStore: Send + Sync + std::fmt::Debug {
+    /// `None` when the address is taken.
+    async fn add_account(&self, account: NewAccount) -> Result<Option<Account>>;
+
+    async fn account_by_email(&self, email: &str) -> Result<Option<Account>>;
+
+    /// Records a session and the SHA-256 of its first refresh token.
+    async fn add_session(&self, session: Session, refresh_hash: [u8; 32]) -> Result<()>;
+
+    /// A session that has neither ended nor run out, with its account.
+    async fn session(&self, session_id: SessionId) -> Result<Option<SessionWithAccount>>;
+
+    /// Spends a refresh token for its successor. A token that was spent no longer than `grace` ago
+    /// gives the same successor again; one spent before that ends its session. The session lives on
+    /// until `expires_at`.
+    async fn rotate_refresh(
+        &self,
+        refresh_hash: [u8; 32],
+        successor_hash: [u8; 32],
+        grace: std::time::Duration,
+        expires_at: Timestamp,
+    ) -> Result<RefreshOutcome>;
+
+    /// Ends a session. `false` when it had ended before.
+    async fn end_session(&self, user_id: UserId, session_id: SessionId) -> Result<bool>;
+}

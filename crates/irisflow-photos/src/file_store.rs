@@ -1,0 +1,286 @@
+//! Objects as files below one folder. A put is whole or not at all: it is written beside the objects,
+//! flushed to the disk, then renamed. Blocking calls; async callers use `spawn_blocking`.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::key::ObjectKey;
+
+/// The storage cannot do its work at the moment; trying again may help.
+#[derive(Debug, thiserror::Error)]
+#[error("photo storage: {doing}: {source}")]
+pub struct StorageError {
+    doing: &'static str,
+    source: io::Error,
+}
+
+fn failed(doing: &'static str) -> impl FnOnce(io::Error) -> StorageError {
+    move |source| StorageError { doing, source }
+}
+
+/// A folder of objects. Clones share it.
+#[derive(Debug, Clone)]
+pub struct FileStore {
+    objects: Arc<Path>,
+    staging: Arc<Path>,
+    next_staged: Arc<AtomicU64>,
+}
+
+/// An object that is open for reading.
+#[derive(Debug)]
+pub struct StoredFile {
+    pub file: File,
+    pub size_bytes: u64,
+}
+
+impl FileStore {
+    /// Opens or creates the store below `root`. What an earlier process left half-written is removed.
+    ///
+    /// # Errors
+    /// When the folders cannot be made or written.
+    pub fn open(root: &Path) -> Result<Self, StorageError> {
+        let (objects, staging) = (root.join("objects"), root.join("staging"));
+        fs::create_dir_all(&objects).map_err(failed("making the folder"))?;
+        if staging.exists() {
+            fs::remove_dir_all(&staging).map_err(failed("clearing unfinished uploads"))?;
+        }
+        fs::create_dir_all(&staging).map_err(failed("making the folder"))?;
+        Ok(Self {
+            objects: objects.into(),
+            staging: staging.into(),
+            next_staged: Arc::new(AtomicU64::new(0)),
+        })
+    }
+
+    /// Writes a whole object. It is on the disk when this returns.
+    pub fn put(&self, key: &ObjectKey, bytes: &[u8]) -> Result<(), StorageError> {
+        let mut incoming = self.begin_put(*key)?;
+        incoming.write(bytes)?;
+        incoming.finish()
+    }
+
+    /// Begins an object that arrives in pieces. Nothing is visible before [`Incoming::finish`];
+    /// dropping it leaves nothing behind.
+    pub fn begin_put(&self, key: ObjectKey) -> Result<Incoming, StorageError> {
+        let number = self.next_staged.fetch_add(1, Ordering::Relaxed);
+        let staged = self.staging.join(format!("{number}.part"));
+        let file = File::create(&staged).map_err(failed("beginning a file"))?;
+        Ok(Incoming {
+            file: Some(file),
+            staged,
+            target: self.path_of(&key),
+            size_bytes: 0,
+        })
+    }
+
+    /// The whole object; `None` when there is none.
+    pub fn get(&self, key: &ObjectKey) -> Result<Option<Vec<u8>>, StorageError> {
+        match fs::read(self.path_of(key)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("reading a file")(error)),
+        }
+    }
+
+    /// The object, open for reading; `None` when there is none.
+    pub fn open_object(&self, key: &ObjectKey) -> Result<Option<StoredFile>, StorageError> {
+        let file = match File::open(self.path_of(key)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed("opening a file")(error)),
+        };
+        let size_bytes = file
+            .metadata()
+            .map_err(failed("reading a file's size"))?
+            .len();
+        Ok(Some(StoredFile { file, size_bytes }))
+    }
+
+    /// How large the object is; `None` when there is none.
+    pub fn size_of(&self, key: &ObjectKey) -> Result<Option<u64>, StorageError> {
+        Ok(self.open_object(key)?.map(|object| object.size_bytes))
+    }
+
+    /// Deletes an object. One that is not there counts as deleted.
+    pub fn delete(&self, key: &ObjectKey) -> Result<(), StorageError> {
+        match fs::remove_file(self.path_of(key)) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(failed("deleting a file")(error)),
+        }
+    }
+
+    /// The keys that begin with `prefix`, which must name a folder of a user, as the prefixes of
+    /// [`ObjectKey`] do. Files that are no keys of ours are left out.
+    pub fn list(&self, prefix: &str) -> Result<Vec<ObjectKey>, StorageError> {
+        let Some((folder, _)) = prefix.rsplit_once('/') else {
+            return Ok(Vec::new());
+        };
+        let entries = match fs::read_dir(self.objects.join(folder)) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed("listing a folder")(error)),
+        };
+        let mut keys = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(failed("listing a folder"))?;
+            let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
+            if name.starts_with(prefix) {
+                keys.extend(ObjectKey::parse(&name));
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Whether the folder can be written: for readiness.
+    pub fn check_writable(&self) -> Result<(), StorageError> {
+        let number = self.next_staged.fetch_add(1, Ordering::Relaxed);
+        let probe = self.staging.join(format!("{number}.probe"));
+        fs::write(&probe, b"").map_err(failed("writing a file"))?;
+        fs::remove_file(&probe).map_err(failed("deleting a file"))
+    }
+
+    fn path_of(&self, key: &ObjectKey) -> PathBuf {
+        self.objects.join(key.to_string())
+    }
+}
+
+/// An object that is being written.
+#[derive(Debug)]
+pub struct Incoming {
+    file: Option<File>,
+    staged: PathBuf,
+    target: PathBuf,
+    size_bytes: u64,
+}
+
+impl Incoming {
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
+        if let Some(file) = &mut self.file {
+            file.write_all(bytes).map_err(failed("writing a file"))?;
+            self.size_bytes += bytes.len() as u64;
+        }
+        Ok(())
+    }
+
+    pub fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// Makes the object visible; it survives a power cut from here on.
+    pub fn finish(mut self) -> Result<(), StorageError> {
+        if let Some(file) = self.file.take() {
+            file.sync_all().map_err(failed("flushing a file"))?;
+        }
+        if let Some(folder) = self.target.parent() {
+            fs::create_dir_all(folder).map_err(failed("making a folder"))?;
+            fs::rename(&self.staged, &self.target).map_err(failed("renaming a file"))?;
+            File::open(folder)
+                .and_then(|folder| folder.sync_all())
+                .map_err(failed("flushing a folder"))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        // After `finish` the name is gone; before it, this is what must not stay.
+        let _ = fs::remove_file(&self.staged);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use irisflow_jobs::{JobId, PhotoId, UserId};
+
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, FileStore) {
+        let folder = tempfile::tempdir().expect("a temp folder");
+        let store = FileStore::open(folder.path()).expect("the store opens");
+        (folder, store)
+    }
+
+    fn some_key() -> ObjectKey {
+        ObjectKey::Incoming {
+            user_id: UserId::generate(),
+            photo_id: PhotoId::generate(),
+        }
+    }
+
+    #[test]
+    fn what_was_put_is_read_back_until_it_is_deleted() {
+        let (_folder, store) = store();
+        let key = some_key();
+        store.put(&key, b"pixels").expect("put");
+        assert_eq!(
+            store.get(&key).expect("get").as_deref(),
+            Some(&b"pixels"[..])
+        );
+        store.delete(&key).expect("delete");
+        assert_eq!(store.get(&key).expect("get"), None);
+        store.delete(&key).expect("deleting twice does no harm");
+    }
+
+    #[test]
+    fn an_upload_that_breaks_off_leaves_nothing() {
+        let (folder, store) = store();
+        let key = some_key();
+        let mut incoming = store.begin_put(key).expect("begins");
+        incoming.write(b"half").expect("write");
+        drop(incoming);
+        assert_eq!(store.get(&key).expect("get"), None);
+        let left = fs::read_dir(folder.path().join("staging"))
+            .expect("staging")
+            .count();
+        assert_eq!(left, 0);
+    }
+
+    #[test]
+    fn a_restart_clears_what_a_crash_left_half_written() {
+        let (folder, store) = store();
+        let mut incoming = store.begin_put(some_key()).expect("begins");
+        incoming.write(b"half").expect("write");
+        std::mem::forget(incoming);
+        FileStore::open(folder.path()).expect("opens again");
+        let left = fs::read_dir(folder.path().join("staging"))
+            .expect("staging")
+            .count();
+        assert_eq!(left, 0);
+    }
+
+    #[test]
+    fn listing_a_job_finds_all_its_epochs_and_nothing_else() {
+        let (_folder, store) = store();
+        let (user_id, job_id) = (UserId::generate(), JobId::generate());
+        let mine = [
+            ObjectKey::Result {
+                user_id,
+                job_id,
+                epoch: 1,
+            },
+            ObjectKey::Mask {
+                user_id,
+                job_id,
+                epoch: 2,
+            },
+        ];
+        let other = ObjectKey::Result {
+            user_id,
+            job_id: JobId::generate(),
+            epoch: 1,
+        };
+        for key in mine.iter().chain([&other]) {
+            store.put(key, b"x").expect("put");
+        }
+        let mut found = store
+            .list(&ObjectKey::prefix_of_job(user_id, job_id))
+            .expect("list");
+        found.sort_by_key(ToString::to_string);
+        assert_eq!(found, mine);
+    }
+}

@@ -1,0 +1,229 @@
+//! The layout of the bucket, in one place. Keys hold ids and numbers only, never a name that a user
+//! chose.
+
+use std::fmt;
+
+use irisflow_jobs::{JobId, PhotoFormat, PhotoId, UserId};
+
+/// The name of one stored object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ObjectKey {
+    /// Untrusted bytes as they were uploaded.
+    Incoming { user_id: UserId, photo_id: PhotoId },
+    /// A photo that was checked and rid of metadata.
+    Original {
+        user_id: UserId,
+        photo_id: PhotoId,
+        format: PhotoFormat,
+    },
+    /// The finished picture.
+    Result {
+        user_id: UserId,
+        job_id: JobId,
+        epoch: i64,
+    },
+    /// Which of its pixels were measured and which filled in.
+    Mask {
+        user_id: UserId,
+        job_id: JobId,
+        epoch: i64,
+    },
+    /// The untouched photo in the result's geometry.
+    Before {
+        user_id: UserId,
+        job_id: JobId,
+        epoch: i64,
+    },
+}
+
+impl ObjectKey {
+    /// What a job's epoch may write.
+    pub fn of_attempt(user_id: UserId, job_id: JobId, epoch: i64) -> [Self; 3] {
+        [
+            Self::Result {
+                user_id,
+                job_id,
+                epoch,
+            },
+            Self::Mask {
+                user_id,
+                job_id,
+                epoch,
+            },
+            Self::Before {
+                user_id,
+                job_id,
+                epoch,
+            },
+        ]
+    }
+
+    /// The start of the keys of all epochs of a job.
+    pub fn prefix_of_job(user_id: UserId, job_id: JobId) -> String {
+        format!("processed/{user_id}/{job_id}.")
+    }
+
+    /// The start of the keys of a photo in all formats.
+    pub fn prefix_of_photo(user_id: UserId, photo_id: PhotoId) -> String {
+        format!("iris/{user_id}/{photo_id}.")
+    }
+
+    /// The key of which this is the name. `None` for anything this program does not write.
+    pub fn parse(name: &str) -> Option<Self> {
+        let mut parts = name.split('/');
+        let (area, user, file) = (parts.next()?, parts.next()?, parts.next()?);
+        if parts.next().is_some() {
+            return None;
+        }
+        let user_id: UserId = user.parse().ok()?;
+        let key = match area {
+            "incoming" => Self::Incoming {
+                user_id,
+                photo_id: file.parse().ok()?,
+            },
+            "iris" => {
+                let (photo, extension) = file.split_once('.')?;
+                let format = PhotoFormat::from_extension(extension)?;
+                Self::Original {
+                    user_id,
+                    photo_id: photo.parse().ok()?,
+                    format,
+                }
+            }
+            "processed" => {
+                let (job, rest) = file.split_once('.')?;
+                let job_id: JobId = job.parse().ok()?;
+                let (epoch, kind) = rest.split_at(rest.find(['.', '_'])?);
+                let epoch: i64 = epoch.parse().ok()?;
+                match kind {
+                    ".jpg" => Self::Result {
+                        user_id,
+                        job_id,
+                        epoch,
+                    },
+                    "_mask.png" => Self::Mask {
+                        user_id,
+                        job_id,
+                        epoch,
+                    },
+                    "_before.jpg" => Self::Before {
+                        user_id,
+                        job_id,
+                        epoch,
+                    },
+                    _ => return None,
+                }
+            }
+            _ => return None,
+        };
+        // Only the spelling that is written: no `+1`, no upper-case ids, no leading zeros.
+        (key.to_string() == name).then_some(key)
+    }
+
+    /// The epoch of the attempt that wrote it, for results.
+    pub fn epoch(&self) -> Option<i64> {
+        match *self {
+            Self::Incoming { .. } | Self::Original { .. } => None,
+            Self::Result { epoch, .. } | Self::Mask { epoch, .. } | Self::Before { epoch, .. } => {
+                Some(epoch)
+            }
+        }
+    }
+
+    /// The type under which it may be served. `None`: not served at all.
+    pub fn content_type(&self) -> Option<&'static str> {
+        match self {
+            Self::Incoming { .. } => None,
+            Self::Original { format, .. } => Some(format.content_type()),
+            Self::Result { .. } | Self::Before { .. } => Some("image/jpeg"),
+            Self::Mask { .. } => Some("image/png"),
+        }
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Incoming { user_id, photo_id } => write!(f, "incoming/{user_id}/{photo_id}"),
+            Self::Original {
+                user_id,
+                photo_id,
+                format,
+            } => {
+                write!(f, "iris/{user_id}/{photo_id}.{}", format.extension())
+            }
+            Self::Result {
+                user_id,
+                job_id,
+                epoch,
+            } => {
+                write!(f, "processed/{user_id}/{job_id}.{epoch}.jpg")
+            }
+            Self::Mask {
+                user_id,
+                job_id,
+                epoch,
+            } => {
+                write!(f, "processed/{user_id}/{job_id}.{epoch}_mask.png")
+            }
+            Self::Before {
+                user_id,
+                job_id,
+                epoch,
+            } => {
+                write!(f, "processed/{user_id}/{job_id}.{epoch}_before.jpg")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_found_again_from_its_name() {
+        let (user_id, photo_id, job_id) =
+            (UserId::generate(), PhotoId::generate(), JobId::generate());
+        let keys = [
+            ObjectKey::Incoming { user_id, photo_id },
+            ObjectKey::Original {
+                user_id,
+                photo_id,
+                format: PhotoFormat::WebP,
+            },
+            ObjectKey::Result {
+                user_id,
+                job_id,
+                epoch: 3,
+            },
+            ObjectKey::Mask {
+                user_id,
+                job_id,
+                epoch: 12,
+            },
+            ObjectKey::Before {
+                user_id,
+                job_id,
+                epoch: 1,
+            },
+        ];
+        for key in keys {
+            assert_eq!(ObjectKey::parse(&key.to_string()), Some(key));
+        }
+    }
+
+    #[test]
+    fn a_name_that_leaves_the_bucket_is_no_key() {
+        let user = UserId::generate();
+        for name in [
+            "../secrets.json".to_owned(),
+            format!("iris/{user}/../../x.jpg"),
+            format!("iris/{user}/"),
+            format!("processed/{user}/{}.+1.jpg", JobId::generate()),
+            format!("/iris/{user}/{}.jpg", PhotoId::generate()),
+        ] {
+            assert_eq!(ObjectKey::parse(&name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! A row of `jobs` as a `Job`, and a state as columns.
+
+use irisflow_jobs::{
+    BatchId, Job, JobId, JobState, Lease, PhotoId, Priority, Step, StoreError, Timestamp, UserId,
+    WorkerId,
+};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow, Row};
+use uuid::Uuid;
+
+use crate::{corrupt, unavailable};
+
+/// A job with the `seq` of its newest event.
+#[derive(Debug, Clone)]
+pub(crate) struct JobRow {
+    pub(crate) job: Job,
+    pub(crate) last_seq: i64,
+}
+
+/// The columns that follow from a state.
+#[derive(Debug, Default)]
+pub(crate) struct StateColumns {
+    pub(crate) state: &'static str,
+    pub(crate) worker: Option<Uuid>,
+    pub(crate) lease_until: Option<i64>,
+    pub(crate) result: Option<String>,
+    pub(crate) failure: Option<String>,
+}
+
+impl StateColumns {
+    pub(crate) fn of(state: &JobState) -> Result<Self, StoreError> {
+        let json = |value: serde_json::Result<String>| {
+            value
+                .map(Some)
+                .map_err(|error| StoreError::Corrupt(error.to_string()))
+        };
+        Ok(match state {
+            JobState::Pending => Self {
+                state: "pending",
+                ..Self::default()
+            },
+            JobState::Waiting => Self {
+                state: "waiting",
+                ..Self::default()
+            },
+            JobState::Processing(lease) => Self {
+                state: "processing",
+                worker: Some(lease.worker.as_uuid()),
+                lease_until: Some(lease.until.as_millis()),
+                ..Self::default()
+            },
+            JobState::Completed(result) => Self {
+                state: "completed",
+                result: json(serde_json::to_string(result))?,
+                ..Self::default()
+            },
+            JobState::Failed(failure) => Self {
+                state: "failed",
+                failure: json(serde_json::to_string(failure))?,
+                ..Self::default()
+            },
+            JobState::Cancelled => Self {
+                state: "cancelled",
+                ..Self::default()
+            },
+        })
+    }
+}
+
+fn state_of(row: &SqliteRow) -> Result<JobState, StoreError> {
+    fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, StoreError> {
+        serde_json::from_str(text).map_err(|error| StoreError::Corrupt(error.to_string()))
+    }
+    let state: String = row.try_get("state").map_err(unavailable)?;
+    Ok(match state.as_str() {
+        "pending" => JobState::Pending,
+        "waiting" => JobState::Waiting,
+        "processing" => JobState::Processing(Lease {
+            worker: WorkerId::from(row.try_get::<Uuid, _>("worker").map_err(unavailable)?),
+            until: Timestamp::from_millis(row.try_get("lease_until").map_err(unavailable)?),
+        }),
+        "completed" => JobState::Completed(parsed(
+            row.try_get::<&str, _>("result").map_err(unavailable)?,
+        )?),
+        "failed" => JobState::Failed(parsed(
+            row.try_get::<&str, _>("failure").map_err(unavailable)?,
+        )?),
+        "cancelled" => JobState::Cancelled,
+        other => return Err(corrupt("job state", other)),
+    })
+}
+
+impl<'r> FromRow<'r, SqliteRow> for JobRow {
+    fn from_row(row: &'r SqliteRow) -> Result<Self, sqlx::Error> {
+        let decode = |error: StoreError| sqlx::Error::Decode(Box::new(error));
+        let priority: &str = row.try_get("priority")?;
+        let step: Option<&str> = row.try_get("step")?;
+        let job = Job {
+            id: JobId::from(row.try_get::<Uuid, _>("id")?),
+            user_id: UserId::from(row.try_get::<Uuid, _>("user_id")?),
+            photo_id: PhotoId::from(row.try_get::<Uuid, _>("photo_id")?),
+            batch_id: row
+                .try_get::<Option<Uuid>, _>("batch_id")?
+                .map(BatchId::from),
+            priority: Priority::from_name(priority)
+                .ok_or_else(|| decode(corrupt("priority", priority)))?,
+            state: state_of(row).map_err(decode)?,
+            step: step
+                .map(|name| Step::from_name(name).ok_or_else(|| decode(corrupt("step", name))))
+                .transpose()?,
+            progress: row.try_get("progress")?,
+            attempt_count: row.try_get("attempt_count")?,
+            retries: row.try_get("retries")?,
+            crashes: row.try_get("crashes")?,
+            epoch: row.try_get("epoch")?,
+            run_at: Timestamp::from_millis(row.try_get("run_at")?),
+            cancel_requested: row.try_get("cancel_requested")?,
+            created_at: Timestamp::from_millis(row.try_get("created_at")?),
+            updated_at: Timestamp::from_millis(row.try_get("updated_at")?),
+        };
+        Ok(Self {
+            job,
+            last_seq: row.try_get("last_seq")?,
+        })
+    }
+}

@@ -1,0 +1,307 @@
+//! `JobStore` on SQLite: the queue is the `jobs` table.
+
+use async_trait::async_trait;
+use irisflow_jobs::{
+    Checkpoint, Failure, Fence, Job, JobEvent, JobFilter, JobId, JobResult, JobState, JobStore,
+    NewJob, Page, PageRequest, Refusal, Renewal, StoreError, Sweep, SweepTarget, Timestamp, UserId,
+    WorkerId, Written,
+};
+use uuid::Uuid;
+
+use crate::job_row::JobRow;
+use crate::writing::Writing;
+use crate::{SqliteStore, unavailable};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+#[async_trait]
+impl JobStore for SqliteStore {
+    async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Job>> {
+        let mut writing = self.begin().await?;
+        let mut queued = Vec::with_capacity(jobs.len());
+        for new in jobs {
+            let transition = Job::queued(new, writing.now);
+            writing.insert_job(&transition).await?;
+            queued.push(transition.job);
+        }
+        writing.commit().await?;
+        Ok(queued)
+    }
+
+    async fn claim_next(&self, worker: WorkerId) -> Result<Option<Job>> {
+        let mut writing = self.begin().await?;
+        let Some(row) = writing.fairest_due_job(self.policy.ageing).await? else {
+            return Ok(None);
+        };
+        let claimed = JobEvent::Claimed { worker };
+        let job = match row.job.clone().apply(claimed, writing.now, &self.policy) {
+            Ok(transition) => {
+                writing.update_job(&row, &transition).await?;
+                transition.job
+            }
+            Err(Refusal::Fenced | Refusal::InvalidTransition) => return Ok(None),
+        };
+        writing.commit().await?;
+        Ok(Some(job))
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>> {
+        let due: Option<i64> = sqlx::query_scalar(
+            "SELECT min(next_run_at) FROM timelines WHERE next_run_at IS NOT NULL",
+        )
+        .fetch_one(&self.readers)
+        .await
+        .map_err(unavailable)?;
+        Ok(due.map(Timestamp::from_millis))
+    }
+
+    async fn renew(&self, fence: Fence) -> Result<Renewal> {
+        match self
+            .apply_fenced(fence, JobEvent::Renewed { fence })
+            .await?
+        {
+            Written::Fenced => Ok(Renewal::Lost),
+            Written::Recorded(job) if job.cancel_requested => Ok(Renewal::CancelRequested),
+            Written::Recorded(_) => Ok(Renewal::Held),
+        }
+    }
+
+    async fn reach(&self, fence: Fence, checkpoints: &[Checkpoint]) -> Result<Written> {
+        let events = checkpoints
+            .iter()
+            .map(|&checkpoint| JobEvent::Reached { fence, checkpoint })
+            .collect();
+        self.apply_all_fenced(fence, events).await
+    }
+
+    async fn finish(&self, fence: Fence, result: JobResult) -> Result<Written> {
+        self.apply_fenced(fence, JobEvent::Finished { fence, result })
+            .await
+    }
+
+    async fn fail_attempt(&self, fence: Fence, failure: Failure) -> Result<Written> {
+        let jitter = rand::random::<f64>();
+        self.apply_fenced(
+            fence,
+            JobEvent::AttemptFailed {
+                fence,
+                failure,
+                jitter,
+            },
+        )
+        .await
+    }
+
+    async fn hand_back(&self, fence: Fence) -> Result<Written> {
+        self.apply_fenced(fence, JobEvent::HandedBack { fence })
+            .await
+    }
+
+    async fn stopped(&self, fence: Fence) -> Result<Written> {
+        self.apply_fenced(fence, JobEvent::Stopped { fence }).await
+    }
+
+    async fn reap_one(&self) -> Result<Option<Job>> {
+        let mut writing = self.begin().await?;
+        let row: Option<JobRow> = sqlx::query_as(
+            "SELECT * FROM jobs WHERE state = 'processing' AND lease_until < ?
+             ORDER BY lease_until LIMIT 1",
+        )
+        .bind(writing.now.as_millis())
+        .fetch_optional(&mut *writing.tx)
+        .await
+        .map_err(unavailable)?;
+        let Some(row) = row else { return Ok(None) };
+        let Ok(transition) = row
+            .job
+            .clone()
+            .apply(JobEvent::LeaseLost, writing.now, &self.policy)
+        else {
+            return Ok(None);
+        };
+        writing.update_job(&row, &transition).await?;
+        writing
+            .sweep_leftovers(&transition.job, &self.policy)
+            .await?;
+        writing.commit().await?;
+        Ok(Some(transition.job))
+    }
+
+    async fn job(&self, user_id: UserId, job_id: JobId) -> Result<Option<Job>> {
+        let row: Option<JobRow> = sqlx::query_as("SELECT * FROM jobs WHERE id = ? AND user_id = ?")
+            .bind(job_id.as_uuid())
+            .bind(user_id.as_uuid())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(unavailable)?;
+        Ok(row.map(|row| row.job))
+    }
+
+    async fn jobs(
+        &self,
+        user_id: UserId,
+        filter: JobFilter,
+        page: PageRequest,
+    ) -> Result<Page<Job>> {
+        let (first, second) = states_of(filter);
+        let mut tx = self.readers.begin().await.map_err(unavailable)?;
+        let total: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM jobs
+             WHERE user_id = ?1 AND (?2 IS NULL OR state IN (?2, ?3))",
+        )
+        .bind(user_id.as_uuid())
+        .bind(first)
+        .bind(second)
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(unavailable)?;
+        let rows: Vec<JobRow> = sqlx::query_as(
+            "SELECT * FROM jobs WHERE user_id = ?1 AND (?2 IS NULL OR state IN (?2, ?3))
+             ORDER BY created_at DESC, id DESC LIMIT ?4 OFFSET ?5",
+        )
+        .bind(user_id.as_uuid())
+        .bind(first)
+        .bind(second)
+        .bind(page.page_size)
+        .bind(page.offset())
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(unavailable)?;
+        Ok(Page {
+            items: rows.into_iter().map(|row| row.job).collect(),
+            total: u64::try_from(total).unwrap_or(0),
+        })
+    }
+
+    async fn epoch_to_keep(&self, job_id: JobId) -> Result<Option<i64>> {
+        let row: Option<JobRow> = sqlx::query_as("SELECT * FROM jobs WHERE id = ?")
+            .bind(job_id.as_uuid())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(unavailable)?;
+        Ok(row.and_then(|JobRow { job, .. }| match job.state {
+            JobState::Processing(_) => Some(job.epoch),
+            JobState::Completed(result) => Some(result.epoch),
+            JobState::Pending | JobState::Waiting | JobState::Failed(_) | JobState::Cancelled => {
+                None
+            }
+        }))
+    }
+
+    async fn due_sweeps(&self, limit: u32) -> Result<Vec<Sweep>> {
+        self.read_due_sweeps(limit).await
+    }
+
+    async fn sweep_done(&self, sweep_id: i64) -> Result<()> {
+        self.delete_sweep(sweep_id).await
+    }
+}
+
+impl SqliteStore {
+    async fn apply_fenced(&self, fence: Fence, event: JobEvent) -> Result<Written> {
+        self.apply_all_fenced(fence, vec![event]).await
+    }
+
+    /// Applies a worker's events in order, all or none.
+    async fn apply_all_fenced(&self, fence: Fence, events: Vec<JobEvent>) -> Result<Written> {
+        let mut writing = self.begin().await?;
+        let Some(mut row) = writing.job_row(fence.job_id).await? else {
+            return Ok(Written::Fenced);
+        };
+        for event in events {
+            let Ok(transition) = row.job.clone().apply(event, writing.now, &self.policy) else {
+                return Ok(Written::Fenced);
+            };
+            writing.update_job(&row, &transition).await?;
+            row = writing.job_row(fence.job_id).await?.ok_or_else(|| {
+                StoreError::Corrupt("a job vanished within its own transaction".to_owned())
+            })?;
+        }
+        let gave_up = !matches!(
+            row.job.state,
+            JobState::Processing(_) | JobState::Completed(_)
+        );
+        if gave_up {
+            writing.sweep_leftovers(&row.job, &self.policy).await?;
+        }
+        writing.commit().await?;
+        Ok(Written::Recorded(Box::new(row.job)))
+    }
+}
+
+impl Writing<'_> {
+    pub(crate) async fn job_row(&mut self, job_id: JobId) -> Result<Option<JobRow>> {
+        sqlx::query_as("SELECT * FROM jobs WHERE id = ?")
+            .bind(job_id.as_uuid())
+            .fetch_optional(&mut *self.tx)
+            .await
+            .map_err(unavailable)
+    }
+
+    /// Looks at users, not at the backlog: the user with the fewest running jobs, then the one whose
+    /// first job waits longest.
+    async fn fairest_due_job(&mut self, ageing: std::time::Duration) -> Result<Option<JobRow>> {
+        let user_id: Option<Uuid> = sqlx::query_scalar(
+            "SELECT user_id FROM timelines WHERE next_run_at <= ?
+             ORDER BY running, next_run_at LIMIT 1",
+        )
+        .bind(self.now.as_millis())
+        .fetch_optional(&mut *self.tx)
+        .await
+        .map_err(unavailable)?;
+        let Some(user_id) = user_id else {
+            return Ok(None);
+        };
+        let high = self.first_due(user_id, "high").await?;
+        let default = self.first_due(user_id, "default").await?;
+        Ok(match (high, default) {
+            (Some(high), Some(default)) => {
+                let aged = self.now.since(default.job.created_at) >= ageing;
+                let earlier = default.job.run_at < high.job.run_at;
+                Some(if aged && earlier { default } else { high })
+            }
+            (high, default) => high.or(default),
+        })
+    }
+
+    async fn first_due(&mut self, user_id: Uuid, priority: &str) -> Result<Option<JobRow>> {
+        sqlx::query_as(
+            "SELECT * FROM jobs
+             WHERE user_id = ? AND priority = ? AND state IN ('pending', 'waiting')
+               AND run_at <= ?
+             ORDER BY run_at, id LIMIT 1",
+        )
+        .bind(user_id)
+        .bind(priority)
+        .bind(self.now.as_millis())
+        .fetch_optional(&mut *self.tx)
+        .await
+        .map_err(unavailable)
+    }
+
+    /// What the ended attempt wrote goes at once; what its worker may still be writing goes when the
+    /// longest lease has run out.
+    pub(crate) async fn sweep_leftovers(
+        &mut self,
+        job: &Job,
+        policy: &irisflow_jobs::JobPolicy,
+    ) -> Result<()> {
+        let target = SweepTarget::JobLeftovers {
+            user_id: job.user_id,
+            job_id: job.id,
+        };
+        self.sweep(target, self.now).await?;
+        self.sweep(target, self.now + policy.lease * 2).await
+    }
+}
+
+fn states_of(filter: JobFilter) -> (Option<&'static str>, Option<&'static str>) {
+    match filter {
+        JobFilter::All => (None, None),
+        JobFilter::Pending => (Some("pending"), None),
+        JobFilter::Processing => (Some("processing"), Some("waiting")),
+        JobFilter::Completed => (Some("completed"), None),
+        JobFilter::Failed => (Some("failed"), None),
+        JobFilter::Cancelled => (Some("cancelled"), None),
+    }
+}

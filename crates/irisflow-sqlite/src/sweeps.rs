@@ -1,0 +1,86 @@
+//! The deletions that are due: written beside the change that made objects superfluous.
+
+use irisflow_jobs::{JobId, PhotoId, StoreError, Sweep, SweepTarget, Timestamp, UserId};
+use sqlx::Row;
+use uuid::Uuid;
+
+use crate::writing::Writing;
+use crate::{SqliteStore, corrupt, unavailable};
+
+impl Writing<'_> {
+    pub(crate) async fn sweep(
+        &mut self,
+        target: SweepTarget,
+        due_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (name, user_id, subject_id) = columns_of(target);
+        sqlx::query("INSERT INTO sweeps (target, user_id, subject_id, due_at) VALUES (?, ?, ?, ?)")
+            .bind(name)
+            .bind(user_id.as_uuid())
+            .bind(subject_id)
+            .bind(due_at.as_millis())
+            .execute(&mut *self.tx)
+            .await
+            .map_err(unavailable)?;
+        Ok(())
+    }
+}
+
+impl SqliteStore {
+    pub(crate) async fn read_due_sweeps(&self, limit: u32) -> Result<Vec<Sweep>, StoreError> {
+        let rows =
+            sqlx::query("SELECT * FROM sweeps WHERE due_at <= ? ORDER BY due_at, id LIMIT ?")
+                .bind(self.now().as_millis())
+                .bind(limit)
+                .fetch_all(&self.readers)
+                .await
+                .map_err(unavailable)?;
+        rows.iter()
+            .map(|row| {
+                let name: &str = row.try_get("target").map_err(unavailable)?;
+                let user_id = UserId::from(row.try_get::<Uuid, _>("user_id").map_err(unavailable)?);
+                let subject: Uuid = row.try_get("subject_id").map_err(unavailable)?;
+                Ok(Sweep {
+                    id: row.try_get("id").map_err(unavailable)?,
+                    target: target_of(name, user_id, subject)?,
+                    due_at: Timestamp::from_millis(row.try_get("due_at").map_err(unavailable)?),
+                })
+            })
+            .collect()
+    }
+
+    pub(crate) async fn delete_sweep(&self, sweep_id: i64) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM sweeps WHERE id = ?")
+            .bind(sweep_id)
+            .execute(&self.writer)
+            .await
+            .map_err(unavailable)?;
+        Ok(())
+    }
+}
+
+fn columns_of(target: SweepTarget) -> (&'static str, UserId, Uuid) {
+    match target {
+        SweepTarget::JobLeftovers { user_id, job_id } => ("job", user_id, job_id.as_uuid()),
+        SweepTarget::Incoming { user_id, photo_id } => ("incoming", user_id, photo_id.as_uuid()),
+        SweepTarget::Photo { user_id, photo_id } => ("photo", user_id, photo_id.as_uuid()),
+    }
+}
+
+fn target_of(name: &str, user_id: UserId, subject: Uuid) -> Result<SweepTarget, StoreError> {
+    match name {
+        "job" => Ok(SweepTarget::JobLeftovers {
+            user_id,
+            job_id: JobId::from(subject),
+        }),
+        "incoming" => Ok(SweepTarget::Incoming {
+            user_id,
+            photo_id: PhotoId::from(subject),
+        }),
+        "photo" => Ok(SweepTarget::Photo {
+            user_id,
+            photo_id: PhotoId::from(subject),
+        }),
+        other => Err(corrupt("sweep target", other)),
+    }
+}

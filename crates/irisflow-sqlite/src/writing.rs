@@ -1,0 +1,225 @@
+//! One write transaction: the changes of jobs, the events that tell of them, and, after the commit,
+//! the hints. Nothing is announced that could still be rolled back.
+
+use std::sync::Arc;
+
+use irisflow_jobs::{
+    Event, Hint, JobId, JobState, LogEntry, SessionId, StoreError, Timestamp, Transition, UserId,
+};
+use sqlx::{Sqlite, Transaction};
+
+use crate::job_row::{JobRow, StateColumns};
+use crate::{SqliteStore, unavailable};
+
+pub(crate) struct Writing<'s> {
+    store: &'s SqliteStore,
+    pub(crate) tx: Transaction<'static, Sqlite>,
+    pub(crate) now: Timestamp,
+    hints: Vec<(UserId, Hint)>,
+    work_may_wait: bool,
+}
+
+impl SqliteStore {
+    pub(crate) async fn begin(&self) -> Result<Writing<'_>, StoreError> {
+        let tx = self
+            .writer
+            .begin_with("BEGIN IMMEDIATE")
+            .await
+            .map_err(unavailable)?;
+        Ok(Writing {
+            store: self,
+            tx,
+            now: self.now(),
+            hints: Vec::new(),
+            work_may_wait: false,
+        })
+    }
+}
+
+impl Writing<'_> {
+    /// Commits, then tells who may want to know.
+    pub(crate) async fn commit(self) -> Result<(), StoreError> {
+        self.tx.commit().await.map_err(unavailable)?;
+        for (user_id, hint) in self.hints {
+            self.store.announcer.announce(user_id, hint);
+        }
+        if self.work_may_wait {
+            self.store.announcer.work_may_wait();
+        }
+        Ok(())
+    }
+
+    pub(crate) fn session_ended(&mut self, user_id: UserId, session_id: SessionId) {
+        self.hints.push((user_id, Hint::SessionEnded(session_id)));
+    }
+
+    /// Writes the job as `transition` left it, its event, and the user's counters.
+    pub(crate) async fn update_job(
+        &mut self,
+        before: &JobRow,
+        transition: &Transition,
+    ) -> Result<(), StoreError> {
+        let job = &transition.job;
+        let last_seq = match &transition.log {
+            Some(entry) => {
+                self.log(job.user_id, job.id, Some(before.last_seq), entry)
+                    .await?
+            }
+            None => before.last_seq,
+        };
+        let columns = StateColumns::of(&job.state)?;
+        sqlx::query(
+            "UPDATE jobs SET state = ?, step = ?, progress = ?, attempt_count = ?, retries = ?,
+                 crashes = ?, epoch = ?, run_at = ?, cancel_requested = ?, worker = ?,
+                 lease_until = ?, result = ?, failure = ?, last_seq = ?, updated_at = ?
+             WHERE id = ?",
+        )
+        .bind(columns.state)
+        .bind(job.step.map(irisflow_jobs::Step::name))
+        .bind(job.progress)
+        .bind(job.attempt_count)
+        .bind(job.retries)
+        .bind(job.crashes)
+        .bind(job.epoch)
+        .bind(job.run_at.as_millis())
+        .bind(job.cancel_requested)
+        .bind(columns.worker)
+        .bind(columns.lease_until)
+        .bind(columns.result)
+        .bind(columns.failure)
+        .bind(last_seq)
+        .bind(job.updated_at.as_millis())
+        .bind(job.id.as_uuid())
+        .execute(&mut *self.tx)
+        .await
+        .map_err(unavailable)?;
+        if job.state.is_claimable() {
+            self.work_may_wait = true;
+        }
+        self.count(
+            job.user_id,
+            Standing::of(&before.job.state),
+            Standing::of(&job.state),
+        )
+        .await
+    }
+
+    pub(crate) async fn insert_job(&mut self, transition: &Transition) -> Result<(), StoreError> {
+        let job = &transition.job;
+        let Some(entry) = &transition.log else {
+            return Err(StoreError::Corrupt(
+                "a new job without its first event".to_owned(),
+            ));
+        };
+        let last_seq = self.log(job.user_id, job.id, None, entry).await?;
+        sqlx::query(
+            "INSERT INTO jobs (id, user_id, photo_id, batch_id, priority, state, progress,
+                 attempt_count, retries, crashes, epoch, run_at, cancel_requested, last_seq,
+                 created_at, updated_at)
+             VALUES (?, ?, ?, ?, ?, 'pending', ?, 0, 0, 0, ?, ?, 0, ?, ?, ?)",
+        )
+        .bind(job.id.as_uuid())
+        .bind(job.user_id.as_uuid())
+        .bind(job.photo_id.as_uuid())
+        .bind(job.batch_id.map(irisflow_jobs::BatchId::as_uuid))
+        .bind(job.priority.name())
+        .bind(job.progress)
+        .bind(job.epoch)
+        .bind(job.run_at.as_millis())
+        .bind(last_seq)
+        .bind(job.created_at.as_millis())
+        .bind(job.updated_at.as_millis())
+        .execute(&mut *self.tx)
+        .await
+        .map_err(unavailable)?;
+        self.work_may_wait = true;
+        self.count(job.user_id, Standing::default(), Standing::of(&job.state))
+            .await
+    }
+
+    /// Appends to the user's timeline; the hint goes out after the commit.
+    pub(crate) async fn log(
+        &mut self,
+        user_id: UserId,
+        job_id: JobId,
+        previous_of_job: Option<i64>,
+        entry: &LogEntry,
+    ) -> Result<i64, StoreError> {
+        let seq: i64 = sqlx::query_scalar(
+            "UPDATE timelines SET last_seq = last_seq + 1 WHERE user_id = ? RETURNING last_seq",
+        )
+        .bind(user_id.as_uuid())
+        .fetch_one(&mut *self.tx)
+        .await
+        .map_err(unavailable)?;
+        let body = serde_json::to_string(&entry.body)
+            .map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        sqlx::query(
+            "INSERT INTO events (user_id, seq, job_id, previous_of_job, kind, body, at)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(user_id.as_uuid())
+        .bind(seq)
+        .bind(job_id.as_uuid())
+        .bind(previous_of_job)
+        .bind(entry.kind.name())
+        .bind(body)
+        .bind(self.now.as_millis())
+        .execute(&mut *self.tx)
+        .await
+        .map_err(unavailable)?;
+        let event = Event {
+            user_id,
+            seq,
+            job_id,
+            previous_of_job,
+            kind: entry.kind,
+            body: entry.body.clone(),
+            at: self.now,
+        };
+        self.hints.push((user_id, Hint::Event(Arc::new(event))));
+        Ok(seq)
+    }
+
+    /// Brings the user's counters up to date after one job moved from one standing to another.
+    pub(crate) async fn count(
+        &mut self,
+        user_id: UserId,
+        before: Standing,
+        after: Standing,
+    ) -> Result<(), StoreError> {
+        if before == after && after.queued == 0 {
+            return Ok(());
+        }
+        sqlx::query(
+            "UPDATE timelines SET queued = queued + ?, running = running + ?,
+                 next_run_at = (SELECT min(run_at) FROM jobs
+                                WHERE jobs.user_id = timelines.user_id
+                                  AND state IN ('pending', 'waiting'))
+             WHERE user_id = ?",
+        )
+        .bind(after.queued - before.queued)
+        .bind(after.running - before.running)
+        .bind(user_id.as_uuid())
+        .execute(&mut *self.tx)
+        .await
+        .map_err(unavailable)?;
+        Ok(())
+    }
+}
+
+/// What one job adds to its user's counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Standing {
+    queued: i64,
+    running: i64,
+}
+
+impl Standing {
+    pub(crate) fn of(state: &JobState) -> Self {
+        Self {
+            queued: i64::from(state.is_claimable()),
+            running: i64::from(matches!(state, JobState::Processing(_))),
+        }
+    }
+}
