@@ -1,0 +1,201 @@
+import { describe, expect, test, vi } from 'vitest';
+import { ApiError, isAbort, SignedOut, Unreachable } from './errors';
+import { createHttp } from './http';
+import { browserTokens, type TokenStore } from './tokens';
+import type { Tokens } from './types';
+
+interface Request {
+  path: string;
+  bearer: string | null;
+  body: unknown;
+}
+
+/** A server that knows one access token and one refresh token at a time. */
+function createServer({ valid = 'access-2', refreshes = 'refresh-1' } = {}) {
+  const requests: Request[] = [];
+  const server = {
+    requests,
+    valid,
+    refreshes,
+    refreshAnswers: (): Response | Promise<Response> =>
+      json(200, { access_token: valid, refresh_token: 'refresh-2', token_type: 'bearer' }),
+    answers: (_: Request): Response | Promise<Response> => json(200, { fine: true }),
+    fetch: (async (url: string, init: RequestInit) => {
+      const headers = new Headers(init.headers);
+      const request: Request = {
+        path: url.replace('/api/v1', ''),
+        bearer: headers.get('authorization')?.replace('Bearer ', '') ?? null,
+        body: typeof init.body === 'string' ? JSON.parse(init.body) : null,
+      };
+      requests.push(request);
+      if (init.signal?.aborted) throw new DOMException('aborted', 'AbortError');
+      if (request.path === '/auth/refresh') return server.refreshAnswers();
+      if (request.bearer !== server.valid) return json(401, { detail: 'Token expired', code: 'token_expired' });
+      return server.answers(request);
+    }) as unknown as typeof fetch,
+    refreshCount: () => requests.filter(({ path }) => path === '/auth/refresh').length,
+  };
+  return server;
+}
+
+function json(status: number, body: unknown): Response {
+  return new Response(JSON.stringify(body), { status });
+}
+
+function tokensWith(tokens: Tokens | null): TokenStore {
+  let kept = tokens;
+  return { read: () => kept, write: (written) => (kept = written), clear: () => (kept = null) };
+}
+
+const expired = { access_token: 'access-1', refresh_token: 'refresh-1' };
+
+function clientOf(server: ReturnType<typeof createServer>, tokens = tokensWith(expired)) {
+  const onSignedOut = vi.fn();
+  return { http: createHttp({ fetch: server.fetch, tokens, onSignedOut }), tokens, onSignedOut };
+}
+
+describe('an expired session', () => {
+  test('concurrent calls share one refresh and are all replayed', async () => {
+    const server = createServer();
+    const { http } = clientOf(server);
+    const answers = await Promise.all(['/a', '/b', '/c', '/d'].map((path) => http.send('GET', path)));
+    expect(answers).toEqual(Array(4).fill({ fine: true }));
+    expect(server.refreshCount()).toBe(1);
+    const replayed = server.requests.filter(({ bearer }) => bearer === 'access-2').map(({ path }) => path);
+    expect(replayed.sort()).toEqual(['/a', '/b', '/c', '/d']);
+  });
+
+  test('both new tokens are kept', async () => {
+    const server = createServer();
+    const { http, tokens } = clientOf(server);
+    await http.send('GET', '/a');
+    expect(tokens.read()).toMatchObject({ access_token: 'access-2', refresh_token: 'refresh-2' });
+  });
+
+  test('a call refused after somebody renewed takes the new token without another refresh', async () => {
+    const server = createServer();
+    const { http, tokens } = clientOf(server);
+    const fetchOnce = http.send('GET', '/slow');
+    // Another tab writes its new token while our call is under way.
+    tokens.write({ access_token: 'access-2', refresh_token: 'refresh-2' });
+    await fetchOnce;
+    expect(server.refreshCount()).toBe(0);
+  });
+
+  test('a refused refresh ends the session once and for all callers', async () => {
+    const server = createServer();
+    server.refreshAnswers = () => json(401, { detail: 'Invalid token', code: 'invalid_token' });
+    const { http, tokens, onSignedOut } = clientOf(server);
+    const ends = await Promise.allSettled([http.send('GET', '/a'), http.send('GET', '/b')]);
+    expect(ends.map((end) => end.status === 'rejected' && end.reason instanceof SignedOut)).toEqual([true, true]);
+    expect(tokens.read()).toBeNull();
+    expect(onSignedOut).toHaveBeenCalledOnce();
+  });
+
+  test('a refresh that nobody answers keeps the session for later', async () => {
+    const server = createServer();
+    server.refreshAnswers = () => {
+      throw new TypeError('network');
+    };
+    const { http, tokens, onSignedOut } = clientOf(server);
+    await expect(http.send('GET', '/a')).rejects.toBeInstanceOf(Unreachable);
+    expect(tokens.read()).toEqual(expired);
+    expect(onSignedOut).not.toHaveBeenCalled();
+    server.refreshAnswers = () => json(200, { access_token: 'access-2', refresh_token: 'refresh-2' });
+    await expect(http.send('GET', '/a')).resolves.toEqual({ fine: true });
+  });
+
+  test('a replay that is refused again ends the session instead of looping', async () => {
+    const server = createServer();
+    server.answers = () => json(401, { detail: 'Could not validate credentials' });
+    const { http } = clientOf(server);
+    await expect(http.send('GET', '/a')).rejects.toBeInstanceOf(SignedOut);
+    expect(server.requests).toHaveLength(3);
+  });
+});
+
+describe('errors', () => {
+  const fresh = () => tokensWith({ access_token: 'access-2', refresh_token: 'refresh-2' });
+
+  test('carry code, message and suggestion', async () => {
+    const server = createServer();
+    server.answers = () =>
+      json(415, { detail: 'HEIC is not read here.', code: 'unsupported_format', suggestion: 'Send a JPEG.' });
+    const { http } = clientOf(server, fresh());
+    const error = await http.send('POST', '/photos/1/confirm', { body: {} }).catch((caught: unknown) => caught);
+    expect(error).toBeInstanceOf(ApiError);
+    expect(error).toMatchObject({
+      status: 415,
+      code: 'unsupported_format',
+      message: 'HEIC is not read here.',
+      suggestion: 'Send a JPEG.',
+    });
+  });
+
+  test('a validation list is read as sentences', async () => {
+    const server = createServer();
+    server.answers = () => json(422, { detail: [{ loc: ['body'], msg: 'Too short.', type: 'x' }, { msg: 'No digit.' }] });
+    const { http } = clientOf(server, fresh());
+    await expect(http.send('POST', '/x')).rejects.toThrow('Too short. No digit.');
+  });
+
+  test('a page of a proxy instead of an answer still reads kindly', async () => {
+    const server = createServer();
+    server.answers = () => new Response('<html>502</html>', { status: 502 });
+    const { http } = clientOf(server, fresh());
+    await expect(http.send('GET', '/x')).rejects.toThrow('Please try again later.');
+  });
+
+  test('a wrong password does not try to refresh', async () => {
+    const server = createServer();
+    const { http } = clientOf(server, tokensWith(null));
+    const call = { body: { email: 'a@b', password: 'x' }, anonymous: true };
+    await expect(http.send('POST', '/auth/login/json', call)).rejects.toMatchObject({ status: 401 });
+    expect(server.refreshCount()).toBe(0);
+  });
+
+  test('an empty answer is an answer', async () => {
+    const server = createServer();
+    server.answers = () => new Response(null, { status: 204 });
+    const { http } = clientOf(server, fresh());
+    await expect(http.send('DELETE', '/photos/1')).resolves.toBeNull();
+  });
+});
+
+test('a cancelled call ends as cancelled, also while it waits for the refresh', async () => {
+  const server = createServer();
+  let release = (_: Response): void => undefined;
+  server.refreshAnswers = () => new Promise((resolve) => (release = resolve));
+  const { http, onSignedOut } = clientOf(server);
+  const controller = new AbortController();
+  const cancelled = http.send('GET', '/a', { signal: controller.signal });
+  const other = http.send('GET', '/b');
+  await vi.waitFor(() => expect(server.refreshCount()).toBe(1));
+  controller.abort();
+  expect(isAbort(await cancelled.catch((error: unknown) => error))).toBe(true);
+  release(json(200, { access_token: 'access-2', refresh_token: 'refresh-2' }));
+  await expect(other).resolves.toEqual({ fine: true });
+  expect(onSignedOut).not.toHaveBeenCalled();
+});
+
+describe('kept tokens', () => {
+  test('survive a reload', () => {
+    browserTokens().write(expired);
+    expect(browserTokens().read()).toEqual(expired);
+    browserTokens().clear();
+    expect(browserTokens().read()).toBeNull();
+  });
+
+  test('work for the page when the browser refuses storage', () => {
+    const tokens = browserTokens(() => {
+      throw new Error('denied');
+    });
+    tokens.write(expired);
+    expect(tokens.read()).toEqual(expired);
+  });
+
+  test('are ignored when they are not ours', () => {
+    localStorage.setItem('irisflow.tokens', '{"access_token":7}');
+    expect(browserTokens().read()).toBeNull();
+  });
+});

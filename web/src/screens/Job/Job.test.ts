@@ -1,0 +1,49 @@
+import { expect, test, vi } from 'vitest';
+import { ApiError, type Job as JobAnswer } from '../../api';
+import { jobLike, quietApi, settle, show } from '../../testing/stage';
+import Job from './Job.svelte';
+
+const id = jobLike().job_id;
+
+function open(fresh: JobAnswer | null, prepare: (api: ReturnType<typeof quietApi>) => void) {
+  const api = quietApi();
+  prepare(api);
+  const props = { onpick: vi.fn(), onsubmitted: vi.fn(), onleave: vi.fn() };
+  return { api, stage: show(Job, { api, id, fresh, ...props }) };
+}
+
+test('a job just submitted is watched at once', () => {
+  const { api } = open(jobLike({ status: 'pending' }), () => undefined);
+  expect(api.watch).toHaveBeenCalledOnce();
+  expect(api.job).not.toHaveBeenCalled();
+});
+
+test('a running job found by its address goes on being watched', async () => {
+  const { api } = open(null, (api) => api.job.mockResolvedValue(jobLike({ status: 'processing' })));
+  await settle();
+  expect(api.watch.mock.calls[0]?.[0]).toBe(id);
+});
+
+test('a finished job shows its picture without playing the steps', async () => {
+  const { api, stage } = open(null, (api) => api.job.mockResolvedValue(jobLike()));
+  await settle();
+  expect(stage.text()).toContain('Your iris');
+  expect(api.watch).not.toHaveBeenCalled();
+});
+
+test('a failed job shows its problem', async () => {
+  const { stage } = open(null, (api) =>
+    api.job.mockResolvedValue(jobLike({ status: 'failed', error_type: 'quality_issue', error_message: 'Too dark.' })),
+  );
+  await settle();
+  expect(stage.text()).toContain('Too dark.');
+});
+
+test('a job that is not there can be asked for again', async () => {
+  const { api, stage } = open(null, (api) => api.job.mockRejectedValue(new ApiError(404, 'x', 'Job not found')));
+  await settle();
+  expect(stage.text()).toContain('Job not found');
+  api.job.mockResolvedValue(jobLike());
+  await stage.press('Try again');
+  expect(stage.text()).toContain('Your iris');
+});

@@ -1,0 +1,155 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { ApiError, type JobStatus, type JobView } from '../../api';
+import { jobLike, quietApi, settle, show } from '../../testing/stage';
+import { ceilingOf, createStepPlayer, glide, placeOf, STEPS } from './pace';
+import Progress from './Progress.svelte';
+
+describe('the bar', () => {
+  /** Draws 60 frames a second for so long and gives every position. */
+  function draw(reports: [number, number][], seconds: number): number[] {
+    const positions = [0];
+    let [reported, reportedAt] = [0, 0];
+    for (let ms = 16; ms <= seconds * 1000; ms += 16) {
+      for (const [atMs, progress] of reports) {
+        if (atMs <= ms && progress > reported) [reported, reportedAt] = [progress, ms];
+      }
+      const shown = positions.at(-1) ?? 0;
+      positions.push(glide({ shown, reported, sinceReportMs: ms - reportedAt, frameMs: 16 }));
+    }
+    return positions;
+  }
+
+  test('moves between checkpoints but never reaches the next one by itself', () => {
+    const positions = draw([[0, 40]], 600);
+    const last = positions.at(-1) ?? 0;
+    expect(last).toBeGreaterThan(45);
+    expect(Math.max(...positions)).toBeLessThan(50);
+  });
+
+  test('never comes to 100 before the job does', () => {
+    expect(Math.max(...draw([[0, 95]], 600))).toBeLessThan(100);
+    expect(draw([[0, 100]], 5).at(-1)).toBeCloseTo(100, 5);
+  });
+
+  test('never goes back, also when it had crept ahead', () => {
+    const positions = draw([[0, 5], [4000, 10], [4100, 20], [9000, 40], [9050, 50], [15000, 100]], 20);
+    expect(positions).toEqual([...positions].sort((a, b) => a - b));
+  });
+
+  test.each([[0, 5], [5, 10], [20, 40], [43, 50], [95, 100], [100, 100]])('after %i comes %i', (reported, next) => {
+    expect(ceilingOf(reported)).toBe(next);
+  });
+});
+
+describe('the steps', () => {
+  test('are each seen for a moment although they come all at once', () => {
+    const player = createStepPlayer(400);
+    STEPS.forEach(({ name, from }) => player.hear(from, name));
+    const seen = [0, 399, 400, 800, 1200, 1600, 5000].map((ms) => player.at(ms).step);
+    expect(seen).toEqual([0, 0, 1, 2, 3, 4, 4].map((index) => STEPS[index]?.name));
+    expect(player.caughtUp(1700)).toBe(false);
+    expect(player.caughtUp(2000)).toBe(true);
+  });
+
+  test('keep their newest progress while they wait', () => {
+    const player = createStepPlayer(400);
+    player.hear(5, 'Preparing your image...');
+    player.at(0);
+    player.hear(20, 'Finding your iris...');
+    player.hear(40, 'Finding your iris...');
+    expect(player.at(400)).toEqual({ step: 'Finding your iris...', progress: 40 });
+  });
+
+  test('never carry less progress than the one before', () => {
+    const player = createStepPlayer(0);
+    player.hear(60, 'Removing reflections...');
+    player.hear(5, 'Preparing your image...');
+    player.at(0);
+    expect(player.at(1)).toEqual({ step: 'Preparing your image...', progress: 60 });
+  });
+
+  test('have their place by name, and by progress when the name is new', () => {
+    expect(placeOf('Removing reflections...', 5)).toBe(2);
+    expect(placeOf('Processing...', 72)).toBe(3);
+    expect(placeOf('', 0)).toBe(0);
+    expect(placeOf('Complete!', 99)).toBe(STEPS.length);
+  });
+});
+
+describe('the screen', () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+    sessionStorage.clear();
+  });
+
+  function watching() {
+    const api = quietApi();
+    let hear = (_: JobView): void => undefined;
+    let end = (_: JobStatus): void => undefined;
+    let fail = (_: unknown): void => undefined;
+    api.watch.mockImplementation((_, onView) => {
+      hear = onView;
+      return new Promise((resolve, reject) => ([end, fail] = [resolve, reject]));
+    });
+    const props = { ondone: vi.fn(), onleave: vi.fn() };
+    const job = jobLike({ status: 'pending', progress: 0 });
+    const stage = show(Progress, { api, job, ...props });
+    const pass = async (ms: number) => {
+      await vi.advanceTimersByTimeAsync(ms);
+      await settle();
+    };
+    return { api, stage, pass, ...props, hear: (view: JobView) => hear(view), end: (over: JobStatus) => end(over), fail: (error: unknown) => fail(error) };
+  }
+
+  test('speaks each step in a polite live region and marks it in the list', async () => {
+    const { stage, hear, pass } = watching();
+    hear({ progress: 20, step: 'Finding your iris...', connected: true });
+    await pass(500);
+    expect(stage.one('[data-step]').textContent).toBe('Finding your iris...');
+    expect(stage.one('[data-step]').getAttribute('aria-live')).toBe('polite');
+    expect(stage.one('[aria-current=step]').textContent).toContain('Finding your iris');
+  });
+
+  test('hands on the finished job after its last step was seen', async () => {
+    const { hear, end, ondone, pass } = watching();
+    hear({ progress: 100, step: 'Complete!', connected: true });
+    const over = jobLike();
+    end(over);
+    await pass(100);
+    expect(ondone).not.toHaveBeenCalled();
+    await pass(1000);
+    expect(ondone).toHaveBeenCalledExactlyOnceWith(over);
+  });
+
+  test('remembers the running job for a reload, and forgets it at the end', async () => {
+    const { hear, end, pass } = watching();
+    expect(sessionStorage.getItem('irisflow.running')).toBe(jobLike().job_id);
+    hear({ progress: 100, step: 'Complete!', connected: true });
+    end(jobLike());
+    await pass(1500);
+    expect(sessionStorage.getItem('irisflow.running')).toBeNull();
+  });
+
+  test('says when the connection is being found again', async () => {
+    const { stage, hear, pass } = watching();
+    hear({ progress: 20, step: 'Finding your iris...', connected: false });
+    await pass(50);
+    expect(stage.text()).toContain('Finding the connection again.');
+  });
+
+  test('a job that cannot be watched says why', async () => {
+    const { stage, fail, pass } = watching();
+    fail(new ApiError(404, 'job_not_found', 'This picture is not here.'));
+    await pass(50);
+    expect(stage.one('[role=alert]').textContent).toContain('This picture is not here.');
+  });
+
+  test('can be stopped', async () => {
+    const { api, stage } = watching();
+    await stage.press('Stop');
+    expect(api.cancel).toHaveBeenCalledWith(jobLike().job_id);
+  });
+});

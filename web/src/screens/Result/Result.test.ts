@@ -1,0 +1,55 @@
+import { expect, test, vi } from 'vitest';
+import { jobLike, quietApi, settle, show } from '../../testing/stage';
+import { fileNameOf, shareData } from './keep';
+import Result from './Result.svelte';
+
+function result(differences = {}) {
+  const api = quietApi();
+  const props = { onrenew: vi.fn(() => Promise.resolve()), onsubmitted: vi.fn(), onleave: vi.fn() };
+  return { api, ...props, stage: show(Result, { api, job: jobLike(differences), ...props }) };
+}
+
+test('compares before and after and tells size and time', () => {
+  const { stage } = result();
+  expect(stage.one('[role=slider]')).toBeTruthy();
+  expect(stage.text()).toContain('2048 × 2048 pixels · 0.8 s of work');
+});
+
+test('shows the picture alone when there is no before', () => {
+  const { stage } = result({ before_url: null });
+  expect(stage.all('[role=slider]')).toHaveLength(0);
+  expect(stage.one<HTMLImageElement>('img').src).toContain('/result.jpg');
+});
+
+test('links that ran out are asked for anew once, then it says so', async () => {
+  const { onrenew, stage } = result();
+  stage.one('img').dispatchEvent(new Event('error'));
+  await settle();
+  expect(onrenew).toHaveBeenCalledOnce();
+  stage.one('img').dispatchEvent(new Event('error'));
+  await settle();
+  expect(onrenew).toHaveBeenCalledOnce();
+  expect(stage.one('[role=alert]').textContent).toContain('could not be loaded');
+});
+
+test('processing again hands on the new job', async () => {
+  const { api, onsubmitted, stage } = result();
+  const again = jobLike({ job_id: 'next', status: 'pending' });
+  api.reprocess.mockResolvedValue(again);
+  await stage.press('Process this photo again');
+  expect(onsubmitted).toHaveBeenCalledWith(again);
+});
+
+test('the file is named after its day', () => {
+  expect(fileNameOf(jobLike())).toBe('iris-2026-05-04-7d0c.jpg');
+});
+
+test('sharing is offered only where pictures can be shared', () => {
+  const picture = new Blob(['x'], { type: 'image/jpeg' });
+  expect(shareData(picture, 'iris.jpg')).toBeNull();
+  vi.stubGlobal('navigator', { share: vi.fn(), canShare: () => true });
+  expect(shareData(picture, 'iris.jpg')?.files?.[0]?.name).toBe('iris.jpg');
+  vi.stubGlobal('navigator', { share: vi.fn(), canShare: () => false });
+  expect(shareData(picture, 'iris.jpg')).toBeNull();
+  vi.unstubAllGlobals();
+});

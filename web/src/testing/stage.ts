@@ -1,0 +1,102 @@
+// The words screen tests are written in: put a screen on the stage, press, read.
+// For tests only; nothing of the page may import it.
+
+import { flushSync, mount, unmount, type Component } from 'svelte';
+import { onTestFinished, vi, type Mocked } from 'vitest';
+import type { Api, JobStatus } from '../api';
+
+export interface Stage {
+  all(selector: string): Element[];
+  one<Kind extends Element = HTMLElement>(selector: string): Kind;
+  /** The button or label whose words begin so. */
+  button(words: string): HTMLElement;
+  press(words: string): Promise<void>;
+  text(): string;
+}
+
+export function show<Props extends Record<string, unknown>>(screen: Component<Props>, props: Props): Stage {
+  const target = document.body.appendChild(document.createElement('div'));
+  const mounted = mount(screen, { target, props });
+  flushSync();
+  onTestFinished(async () => {
+    await unmount(mounted);
+    target.remove();
+  });
+
+  const stage: Stage = {
+    all: (selector) => [...target.querySelectorAll(selector)],
+    one<Kind extends Element>(selector: string): Kind {
+      const found = target.querySelector<Kind>(selector);
+      if (!found) throw new Error(`nothing matches ${selector} in: ${stage.text()}`);
+      return found;
+    },
+    button(words) {
+      const found = stage.all('button, label.button').find((node) => node.textContent?.trim().startsWith(words));
+      if (!found) throw new Error(`no button "${words}" in: ${stage.text()}`);
+      return found as HTMLElement;
+    },
+    async press(words) {
+      stage.button(words).click();
+      await settle();
+    },
+    text: () => target.textContent?.replace(/\s+/g, ' ').trim() ?? '',
+  };
+  return stage;
+}
+
+/** Lets promises that are already decided arrive on the screen. */
+export async function settle(): Promise<void> {
+  for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
+  flushSync();
+}
+
+export function type(input: HTMLInputElement, text: string): void {
+  input.value = text;
+  input.dispatchEvent(new Event('input', { bubbles: true }));
+  flushSync();
+}
+
+/** A server door where every call waits for ever, unless the test says otherwise. */
+export function quietApi(): Mocked<Api> {
+  const never = () => new Promise<never>(() => undefined);
+  return {
+    isSignedIn: vi.fn(() => true),
+    register: vi.fn(never),
+    signIn: vi.fn(never),
+    signOut: vi.fn(never),
+    me: vi.fn(never),
+    uploadPhoto: vi.fn(never),
+    submit: vi.fn(never),
+    reprocess: vi.fn(never),
+    cancel: vi.fn(never),
+    job: vi.fn(never),
+    recentJobs: vi.fn(never),
+    watch: vi.fn(never),
+    picture: vi.fn(never),
+  };
+}
+
+export function jobLike(differences: Partial<JobStatus> = {}): JobStatus {
+  return {
+    job_id: '7d0c8f3e-0000-4000-8000-000000000001',
+    photo_id: '7d0c8f3e-0000-4000-8000-000000000002',
+    status: 'completed',
+    current_step: 'completed',
+    step: 'Complete!',
+    progress: 100,
+    attempt_count: 0,
+    created_at: '2026-05-04T10:00:00Z',
+    error_type: null,
+    error_code: null,
+    error_message: null,
+    suggestion: null,
+    result_url: '/result.jpg',
+    mask_url: null,
+    before_url: '/before.jpg',
+    original_url: null,
+    processing_time_ms: 840,
+    result_width: 2048,
+    result_height: 2048,
+    ...differences,
+  };
+}
