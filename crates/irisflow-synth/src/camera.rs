@@ -1,0 +1,404 @@
+//! From light to an 8-bit photo: exposure, white balance, lens, sensor, processing, compression.
+
+use crate::canvas::{Canvas, label};
+use crate::colour::{Rgb, luminance};
+use crate::jpeg;
+use crate::noise::Tiles;
+use crate::rng::Rng;
+use crate::view::Window;
+
+/// The letterbox around a photo that is not square.
+pub const LETTERBOX: [u8; 3] = [128, 128, 128];
+
+#[derive(Debug, Clone)]
+pub struct Camera {
+    target: f32,
+    white: Rgb,
+    blur_px: f32,
+    motion: Option<(f32, f32)>,
+    contrast: f32,
+    lift: f32,
+    saturation: f32,
+    grey: bool,
+    shrink: Option<f32>,
+    noise: f32,
+    noise_chroma: f32,
+    noise_blur: bool,
+    sharpen: Option<(f32, f32)>,
+    jpeg_quality: Option<f32>,
+    vignette: f32,
+    bloom: f32,
+    noise_seed: u64,
+}
+
+impl Camera {
+    /// `iris_px` is the radius of the iris, which bounds what blur leaves recognisable.
+    pub fn sample(rng: &mut Rng, iris_px: f32) -> Self {
+        let blur_cap = (0.13 * iris_px).max(0.35);
+        let warmth = if rng.chance(0.15) {
+            rng.range(-0.5, 0.5)
+        } else {
+            0.13 * rng.normal()
+        };
+        let green = 0.05 * rng.normal();
+        Self {
+            target: match rng.weighted(&[0.68, 0.2, 0.12]) {
+                0 => rng.log_range(0.12, 0.36),
+                1 => rng.log_range(0.035, 0.12),
+                _ => rng.log_range(0.36, 0.75),
+            },
+            white: [
+                (warmth + 0.5 * green).exp(),
+                (-green).exp(),
+                (-warmth).exp(),
+            ],
+            blur_px: match rng.weighted(&[0.5, 0.32, 0.18]) {
+                0 => 0.0,
+                1 => rng.range(0.4, 1.6).min(blur_cap),
+                _ => rng.log_range(1.2, 7.0).min(blur_cap),
+            },
+            motion: rng.chance(0.08).then(|| {
+                let length = rng.range(1.0, 8.0).min(2.0 * blur_cap);
+                let bearing = rng.range(0.0, 3.14);
+                (length * bearing.cos(), length * bearing.sin())
+            }),
+            contrast: rng.range(-0.25, 0.9),
+            lift: if rng.chance(0.25) {
+                rng.range(0.0, 0.12)
+            } else {
+                0.0
+            },
+            saturation: if rng.chance(0.12) {
+                rng.range(0.15, 0.7)
+            } else {
+                rng.range(0.6, 1.3)
+            },
+            grey: rng.chance(0.09),
+            shrink: rng
+                .chance(0.22)
+                .then(|| rng.log_range(1.3, 4.5).min((iris_px / 5.0).max(1.0))),
+            noise: if rng.chance(0.3) {
+                rng.log_range(0.01, 0.07)
+            } else {
+                rng.log_range(0.001, 0.015)
+            },
+            noise_chroma: rng.unit(),
+            noise_blur: rng.chance(0.35),
+            sharpen: rng
+                .chance(0.35)
+                .then(|| (rng.range(0.6, 1.8), rng.range(0.3, 1.8))),
+            jpeg_quality: rng.chance(0.4).then(|| rng.range(22.0, 95.0)),
+            vignette: if rng.chance(0.25) {
+                rng.range(0.1, 0.7)
+            } else {
+                0.0
+            },
+            bloom: if rng.chance(0.3) {
+                rng.range(0.02, 0.15)
+            } else {
+                0.0
+            },
+            noise_seed: u64::from(rng.next_u32()),
+        }
+    }
+
+    /// Marks reflections, and finds the gain that exposes the photo as intended.
+    pub fn meter(&self, canvas: &mut Canvas, window: &Window) -> f32 {
+        let mut sum = 0.0;
+        let mut count = 0.0f32;
+        for y in (0..canvas.side).step_by(3) {
+            for x in (0..canvas.side).step_by(3) {
+                if window.contains(x as f32, y as f32) {
+                    sum += luminance(canvas.base[y * canvas.side + x])
+                        .max(1e-4)
+                        .powf(0.6);
+                    count += 1.0;
+                }
+            }
+        }
+        let mean = (sum / count.max(1.0)).powf(1.0 / 0.6);
+        let gain = self.target / mean.max(0.004);
+        for index in 0..canvas.labels.len() {
+            let glow = luminance(canvas.glow[index]) * gain;
+            canvas.labels[index] &= !label::REFLECTION;
+            if glow > 0.012 {
+                let below = luminance(canvas.base[index]) * gain;
+                let before = below.clamp(0.0, 1.0).powf(0.4545);
+                let after = (below + glow).clamp(0.0, 1.0).powf(0.4545);
+                if after - before > 0.1 {
+                    canvas.labels[index] |= label::REFLECTION;
+                }
+            }
+        }
+        gain
+    }
+
+    /// Develops the photo, with or without the mirrored light.
+    pub fn develop(
+        &self,
+        canvas: &Canvas,
+        window: &Window,
+        gain: f32,
+        tiles: &Tiles,
+        with_glow: bool,
+    ) -> Vec<u8> {
+        let side = canvas.side;
+        let mut planes = Planes::new(side);
+        let share = if with_glow { 1.0 } else { 0.0 };
+        let centre = side as f32 * 0.5;
+        for index in 0..side * side {
+            let fall = if self.vignette > 0.0 {
+                let (dx, dy) = (
+                    (index % side) as f32 - centre,
+                    (index / side) as f32 - centre,
+                );
+                1.0 - self.vignette * ((dx * dx + dy * dy) / (2.0 * centre * centre)).min(1.0)
+            } else {
+                1.0
+            };
+            for c in 0..3 {
+                let light = canvas.base[index][c] + share * canvas.glow[index][c];
+                planes.of[c][index] = (light * gain * self.white[c] * fall).min(4.0);
+            }
+        }
+        if self.bloom > 0.0 {
+            let halo = planes.shrunk(4);
+            for c in 0..3 {
+                let mut soft = halo.of[c]
+                    .iter()
+                    .map(|v| (v - 0.7).max(0.0))
+                    .collect::<Vec<f32>>();
+                blur(&mut soft, halo.side, 2.5);
+                let grown = grow(&soft, halo.side, side);
+                for (value, more) in planes.of[c].iter_mut().zip(&grown) {
+                    *value += more * self.bloom * 4.0;
+                }
+            }
+        }
+        if self.blur_px > 0.25 {
+            for plane in &mut planes.of {
+                blur(plane, side, self.blur_px);
+            }
+        }
+        if let Some((dx, dy)) = self.motion {
+            for plane in &mut planes.of {
+                drag(plane, side, dx, dy);
+            }
+        }
+        self.tone(&mut planes);
+        if let Some(factor) = self.shrink {
+            let small = ((side as f32 / factor) as usize).max(24);
+            for plane in &mut planes.of {
+                let mut smooth = std::mem::take(plane);
+                blur(&mut smooth, side, 0.35 * factor);
+                let reduced = grow(&smooth, side, small);
+                *plane = grow(&reduced, small, side);
+            }
+        }
+        self.add_noise(&mut planes, tiles);
+        if let Some((radius, amount)) = self.sharpen {
+            for plane in &mut planes.of {
+                let mut smooth = plane.clone();
+                blur(&mut smooth, side, radius);
+                for (value, low) in plane.iter_mut().zip(&smooth) {
+                    *value += amount * (*value - low);
+                }
+            }
+        }
+        if self.grey {
+            let [red, green, blue] = &mut planes.of;
+            for ((r, g), b) in red.iter_mut().zip(green).zip(blue) {
+                let y = 0.3 * *r + 0.59 * *g + 0.11 * *b;
+                (*r, *g, *b) = (y, y, y);
+            }
+        }
+        if let Some(quality) = self.jpeg_quality {
+            jpeg::degrade(&mut planes.of, side, quality);
+        }
+        let mut photo = Vec::with_capacity(side * side * 3);
+        for index in 0..side * side {
+            if window.contains((index % side) as f32 + 0.5, (index / side) as f32 + 0.5) {
+                for plane in &planes.of {
+                    photo.push((plane[index] * 255.0 + 0.5).clamp(0.0, 255.0) as u8);
+                }
+            } else {
+                photo.extend_from_slice(&LETTERBOX);
+            }
+        }
+        photo
+    }
+
+    fn tone(&self, planes: &mut Planes) {
+        let curve: Vec<f32> = (0..=2048)
+            .map(|i| {
+                let root = i as f32 / 2048.0 * 2.0;
+                let light = root * root;
+                // A shoulder for highlights, then gamma, then an S of the chosen strength.
+                let shouldered = if light < 0.8 {
+                    light
+                } else {
+                    0.8 + 0.2 * (1.0 - (-(light - 0.8) / 0.2).exp())
+                };
+                let value = shouldered.powf(0.4545);
+                let s = value * value * (3.0 - 2.0 * value);
+                let bent = value + self.contrast * (s - value);
+                self.lift + (1.0 - self.lift) * bent
+            })
+            .collect();
+        let look = |v: f32| curve[((v.max(0.0).sqrt() * 1024.0) as usize).min(2048)];
+        let [red, green, blue] = &mut planes.of;
+        for ((r, g), b) in red.iter_mut().zip(green).zip(blue) {
+            let (x, y, z) = (look(*r), look(*g), look(*b));
+            let grey = 0.3 * x + 0.59 * y + 0.11 * z;
+            *r = grey + (x - grey) * self.saturation;
+            *g = grey + (y - grey) * self.saturation;
+            *b = grey + (z - grey) * self.saturation;
+        }
+    }
+
+    fn add_noise(&self, planes: &mut Planes, tiles: &Tiles) {
+        let mut rng = Rng::new(self.noise_seed, 77);
+        let side = planes.side;
+        if self.noise_blur {
+            // Noise that the phone has smeared: grain a few pixels wide.
+            let stretch = rng.range(0.8, 1.6);
+            for plane in &mut planes.of {
+                let (ox, oy) = (rng.range(0.0, 512.0), rng.range(0.0, 512.0));
+                for (index, value) in plane.iter_mut().enumerate() {
+                    let (x, y) = (
+                        (index % side) as f32 * stretch,
+                        (index / side) as f32 * stretch,
+                    );
+                    *value += self.noise * tiles.grain.at(x + ox, y + oy);
+                }
+            }
+            return;
+        }
+        let chroma = self.noise_chroma;
+        let [red, green, blue] = &mut planes.of;
+        let mut spread = || {
+            let bits = rng.next_u32();
+            ((bits & 0xff) + (bits >> 8 & 0xff) + (bits >> 16 & 0xff) + (bits >> 24)) as f32 / 147.0
+                - 3.47
+        };
+        for ((r, g), b) in red.iter_mut().zip(green).zip(blue) {
+            let strength = self.noise * (0.6 + 0.7 * (*g).clamp(0.0, 1.0).sqrt());
+            let common = spread();
+            *r += strength * (common + chroma * spread());
+            *g += strength * common;
+            *b += strength * (common + chroma * spread());
+        }
+    }
+}
+
+struct Planes {
+    side: usize,
+    of: [Vec<f32>; 3],
+}
+
+impl Planes {
+    fn new(side: usize) -> Self {
+        Self {
+            side,
+            of: std::array::from_fn(|_| vec![0.0; side * side]),
+        }
+    }
+
+    fn shrunk(&self, factor: usize) -> Self {
+        let small = self.side / factor;
+        let mut planes = Self::new(small);
+        for (from, to) in self.of.iter().zip(&mut planes.of) {
+            for y in 0..small * factor {
+                for x in 0..small * factor {
+                    to[(y / factor) * small + x / factor] +=
+                        from[y * self.side + x] / (factor * factor) as f32;
+                }
+            }
+        }
+        planes
+    }
+}
+
+/// Gaussian blur, edges repeated.
+fn blur(plane: &mut [f32], side: usize, sigma: f32) {
+    let reach = ((sigma * 2.6).ceil() as usize).clamp(1, side / 2);
+    let mut kernel: Vec<f32> = (0..=2 * reach)
+        .map(|i| {
+            let d = (i as f32 - reach as f32) / sigma;
+            (-0.5 * d * d).exp()
+        })
+        .collect();
+    let total: f32 = kernel.iter().sum();
+    kernel.iter_mut().for_each(|k| *k /= total);
+    let mut padded = vec![0.0; side + 2 * reach];
+    for row in plane.chunks_exact_mut(side) {
+        padded[..reach].fill(row[0]);
+        padded[reach..reach + side].copy_from_slice(row);
+        padded[reach + side..].fill(row[side - 1]);
+        row.fill(0.0);
+        for (offset, k) in kernel.iter().enumerate() {
+            for (to, from) in row.iter_mut().zip(&padded[offset..offset + side]) {
+                *to += k * from;
+            }
+        }
+    }
+    let source = plane.to_vec();
+    for (y, row) in plane.chunks_exact_mut(side).enumerate() {
+        row.fill(0.0);
+        for (offset, k) in kernel.iter().enumerate() {
+            let from_y = (y + offset).saturating_sub(reach).min(side - 1);
+            for (to, from) in row
+                .iter_mut()
+                .zip(&source[from_y * side..(from_y + 1) * side])
+            {
+                *to += k * from;
+            }
+        }
+    }
+}
+
+/// Averages the plane along a short line.
+fn drag(plane: &mut Vec<f32>, side: usize, dx: f32, dy: f32) {
+    let steps = (dx.hypot(dy).ceil() as i32).max(2);
+    let source = std::mem::take(plane);
+    *plane = vec![0.0; source.len()];
+    for step in 0..=steps {
+        let t = step as f32 / steps as f32 - 0.5;
+        let (ox, oy) = ((dx * t).round() as i32, (dy * t).round() as i32);
+        let last = side as i32 - 1;
+        for y in 0..side as i32 {
+            let from = (y + oy).clamp(0, last) as usize * side;
+            for x in 0..side as i32 {
+                plane[(y * (last + 1) + x) as usize] +=
+                    source[from + (x + ox).clamp(0, last) as usize];
+            }
+        }
+    }
+    let share = 1.0 / (steps + 1) as f32;
+    plane.iter_mut().for_each(|v| *v *= share);
+}
+
+/// Bilinear resampling of a square plane.
+fn grow(source: &[f32], from: usize, to: usize) -> Vec<f32> {
+    let ratio = from as f32 / to as f32;
+    let place = |i: usize| {
+        let p = ((i as f32 + 0.5) * ratio - 0.5).clamp(0.0, from as f32 - 1.0);
+        let low = (p as usize).min(from - 1);
+        (low, (low + 1).min(from - 1), p - low as f32)
+    };
+    let columns: Vec<(usize, usize, f32)> = (0..to).map(place).collect();
+    let mut out = Vec::with_capacity(to * to);
+    for y in 0..to {
+        let (y0, y1, fy) = place(y);
+        let (top, bottom) = (
+            &source[y0 * from..(y0 + 1) * from],
+            &source[y1 * from..(y1 + 1) * from],
+        );
+        for &(x0, x1, fx) in &columns {
+            let a = top[x0] + (top[x1] - top[x0]) * fx;
+            let b = bottom[x0] + (bottom[x1] - bottom[x0]) * fx;
+            out.push(a + (b - a) * fy);
+        }
+    }
+    out
+}

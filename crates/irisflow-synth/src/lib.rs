@@ -1,0 +1,29 @@
+//! Renders labelled eye photos, and pictures that are no eyes, to train and to measure the segmenter.
+//!
+//! `picture.rs` is the entry: a seed and an index give a [`Picture`], always the same one. A person
+//! (`person.rs`) is lit (`lighting.rs`), seen by a view (`view.rs`), painted (`portrait.rs`,
+//! `growth.rs`) and developed by a camera (`camera.rs`). Things that look like eyes and are none are in
+//! `lookalike.rs`. No product code uses this crate.
+
+pub mod camera;
+pub mod canvas;
+mod colour;
+mod growth;
+mod iris;
+mod jpeg;
+mod lids;
+mod lighting;
+mod lookalike;
+mod noise;
+mod person;
+mod picture;
+mod portrait;
+mod reflections;
+mod rng;
+mod view;
+
+pub use iris::IrisColour;
+pub use noise::Tiles;
+pub use picture::{Picture, Presence, Wish, render};
+pub use portrait::{TrueEllipse, TrueEye};
+pub use view::Framing;

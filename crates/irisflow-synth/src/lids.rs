@@ -1,0 +1,108 @@
+//! The margins of the lids as curves, in millimetres around the centre of the eyeball: x from the
+//! inner to the outer corner, y down.
+
+use crate::rng::Rng;
+
+/// Half of the tabulated span.
+pub const SPAN_MM: f32 = 24.0;
+const CELLS: usize = 192;
+
+#[derive(Debug, Clone)]
+pub struct Lids {
+    upper: Vec<f32>,
+    lower: Vec<f32>,
+    pub inner_x: f32,
+    pub outer_x: f32,
+    /// Distance from the upper margin up to the crease; none for a single lid.
+    pub crease_mm: Option<f32>,
+    pub crease_depth: f32,
+    pub margin_mm: f32,
+}
+
+/// Margins at one x.
+#[derive(Debug, Clone, Copy)]
+pub struct Margin {
+    pub upper: f32,
+    pub lower: f32,
+    /// Turn vertical distances into distances across the margin.
+    pub upper_across: f32,
+    pub lower_across: f32,
+}
+
+impl Lids {
+    /// `gaze_y` is the vertical part of the gaze's direction: the lids follow it.
+    pub fn sample(rng: &mut Rng, gaze_y: f32, closed: bool) -> Self {
+        let inner_x = -rng.range(13.2, 16.2);
+        let outer_x = rng.range(12.5, 16.0);
+        let line = rng.range(0.2, 2.2);
+        let tilt = rng.range(-1.2, 2.6);
+        let (mut height_up, mut height_low) = match rng.weighted(&[0.68, 0.14, 0.18]) {
+            0 => (rng.range(5.0, 7.8), rng.range(3.2, 5.2)),
+            1 => (rng.range(2.6, 5.0), rng.range(1.8, 4.0)),
+            _ => (rng.range(7.6, 11.0), rng.range(4.8, 7.5)),
+        };
+        height_up = (height_up - 7.0 * gaze_y).clamp(2.2, 13.0);
+        height_low = (height_low + 4.0 * gaze_y).clamp(1.2, 9.0);
+        if closed {
+            height_up = -rng.range(2.5, 4.5);
+            height_low = -height_up;
+        }
+        let (p_up, q_up, skew_up) = (
+            rng.range(1.9, 2.8),
+            rng.range(0.75, 1.1),
+            rng.range(-0.1, 0.32),
+        );
+        let (p_low, q_low, skew_low) = (
+            rng.range(1.9, 2.7),
+            rng.range(0.8, 1.15),
+            rng.range(-0.32, 0.1),
+        );
+        let wobble = rng.range(0.0, 0.25);
+        let phase = rng.range(0.0, 6.0);
+        let half = (outer_x - inner_x) * 0.5;
+        let middle = (outer_x + inner_x) * 0.5;
+        let curve = |x: f32, height: f32, p: f32, q: f32, skew: f32| {
+            let t = (x - middle) / half;
+            let base = line - tilt * t * 0.5;
+            if t.abs() >= 1.0 {
+                return base;
+            }
+            let tau = t + skew * (1.0 - t * t);
+            let bulge = (1.0 - tau.abs().powf(p)).max(0.0).powf(q);
+            base + height * bulge + wobble * (1.0 - t * t) * (x * 0.7 + phase).sin()
+        };
+        let at = |cell: usize| (cell as f32 / CELLS as f32 * 2.0 - 1.0) * SPAN_MM;
+        Self {
+            upper: (0..=CELLS)
+                .map(|c| curve(at(c), -height_up, p_up, q_up, skew_up))
+                .collect(),
+            lower: (0..=CELLS)
+                .map(|c| curve(at(c), height_low, p_low, q_low, skew_low))
+                .collect(),
+            inner_x,
+            outer_x,
+            crease_mm: rng
+                .chance(0.8)
+                .then(|| rng.range(1.2, 5.5) * if closed { 2.0 } else { 1.0 }),
+            crease_depth: rng.range(0.2, 0.8),
+            margin_mm: rng.range(0.8, 2.0),
+        }
+    }
+
+    #[inline]
+    pub fn margin(&self, x: f32) -> Margin {
+        let position = ((x / SPAN_MM + 1.0) * 0.5 * CELLS as f32).clamp(0.0, CELLS as f32 - 1.001);
+        let cell = position as usize;
+        let t = position - cell as f32;
+        let step = 2.0 * SPAN_MM / CELLS as f32;
+        let (u0, u1) = (self.upper[cell], self.upper[cell + 1]);
+        let (l0, l1) = (self.lower[cell], self.lower[cell + 1]);
+        let across = |rise: f32| 1.0 / (1.0 + (rise / step) * (rise / step)).sqrt();
+        Margin {
+            upper: u0 + (u1 - u0) * t,
+            lower: l0 + (l1 - l0) * t,
+            upper_across: across(u1 - u0),
+            lower_across: across(l1 - l0),
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Command line of the renderer: a stream of labelled pictures for training, or a contact sheet to
+//! look at.
+
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use irisflow_synth::canvas::label;
+use irisflow_synth::{Framing, Picture, Presence, Tiles, Wish, render};
+
+#[derive(Debug, Parser)]
+#[command(about = "Renders labelled eye photos and look-alikes")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Writes records to stdout: presence (1 byte: 0 no, 1 yes, 2 unclear), framing (1 byte),
+    /// SIZE * SIZE * 3 bytes of RGB, SIZE * SIZE label bytes.
+    Stream {
+        #[arg(long)]
+        seed: u64,
+        /// Index of the first picture.
+        #[arg(long, default_value_t = 0)]
+        start: u64,
+        #[arg(long)]
+        count: u64,
+        #[arg(long, default_value_t = 256)]
+        size: usize,
+    },
+    /// Draws pictures side by side into one PNG, each with its labels below when asked for.
+    Sheet {
+        #[arg(long)]
+        out: PathBuf,
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        #[arg(long, default_value_t = 8)]
+        columns: usize,
+        #[arg(long, default_value_t = 6)]
+        rows: usize,
+        #[arg(long, default_value_t = 256)]
+        size: usize,
+        /// Only one framing: macro, crop, close, region, face; or none, for look-alikes.
+        #[arg(long)]
+        framing: Option<String>,
+        #[arg(long)]
+        labels: bool,
+    },
+}
+
+fn main() -> Result<()> {
+    let tiles = Tiles::new();
+    match Arguments::parse().command {
+        Command::Stream {
+            seed,
+            start,
+            count,
+            size,
+        } => stream(&tiles, seed, start, count, size),
+        Command::Sheet {
+            out,
+            seed,
+            columns,
+            rows,
+            size,
+            framing,
+            labels,
+        } => {
+            let wish = match framing.as_deref() {
+                None => Wish::Any,
+                Some("none") => Wish::NoEye,
+                Some(name) => Wish::Eye(
+                    Framing::ALL
+                        .into_iter()
+                        .find(|framing| framing.name() == name)
+                        .with_context(|| format!("no framing is called {name}"))?,
+                ),
+            };
+            sheet(&tiles, &out, seed, columns, rows, size, wish, labels)
+        }
+    }
+}
+
+fn stream(tiles: &Tiles, seed: u64, start: u64, count: u64, size: usize) -> Result<()> {
+    let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
+    for index in start..start + count {
+        let picture = render(tiles, seed, index, size, Wish::Any, false);
+        let presence = match picture.presence {
+            Presence::No => 0,
+            Presence::Yes => 1,
+            Presence::Unclear => 2,
+        };
+        out.write_all(&[presence, picture.framing as u8])?;
+        out.write_all(&picture.photo)?;
+        out.write_all(&picture.labels)?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the options of one command, each used once"
+)]
+fn sheet(
+    tiles: &Tiles,
+    out: &Path,
+    seed: u64,
+    columns: usize,
+    rows: usize,
+    size: usize,
+    wish: Wish,
+    with_labels: bool,
+) -> Result<()> {
+    let cell_rows = if with_labels { 2 } else { 1 };
+    let (width, height) = (columns * size, rows * size * cell_rows);
+    let mut pixels = vec![0u8; width * height * 3];
+    for row in 0..rows {
+        for column in 0..columns {
+            let picture = render(
+                tiles,
+                seed,
+                (row * columns + column) as u64,
+                size,
+                wish,
+                false,
+            );
+            let mut paste = |band: usize, rgb: &[u8]| {
+                for y in 0..size {
+                    let from = (((row * cell_rows + band) * size + y) * width + column * size) * 3;
+                    pixels[from..from + size * 3]
+                        .copy_from_slice(&rgb[y * size * 3..(y + 1) * size * 3]);
+                }
+            };
+            paste(0, &picture.photo);
+            if with_labels {
+                paste(1, &label_colours(&picture));
+            }
+        }
+    }
+    let file =
+        std::fs::File::create(out).with_context(|| format!("cannot write {}", out.display()))?;
+    let mut encoder = png::Encoder::new(BufWriter::new(file), width as u32, height as u32);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.write_header()?.write_image_data(&pixels)?;
+    Ok(())
+}
+
+/// The photo tinted by its labels.
+fn label_colours(picture: &Picture) -> Vec<u8> {
+    let mut rgb = picture.photo.clone();
+    for (pixel, &bits) in rgb.chunks_exact_mut(3).zip(&picture.labels) {
+        let tint: [u8; 3] = if bits & label::REFLECTION != 0 {
+            [255, 255, 0]
+        } else if bits & label::PUPIL != 0 {
+            [255, 0, 0]
+        } else if bits & label::VISIBLE != 0 {
+            [0, 255, 0]
+        } else if bits & label::IRIS != 0 {
+            [255, 0, 255]
+        } else if bits & label::OPENING != 0 {
+            [0, 128, 255]
+        } else {
+            continue;
+        };
+        for (channel, colour) in pixel.iter_mut().zip(tint) {
+            *channel = ((u16::from(*channel) + u16::from(colour)) / 2) as u8;
+        }
+    }
+    rgb
+}

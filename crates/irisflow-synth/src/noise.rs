@@ -1,0 +1,133 @@
+//! Tiles of periodic noise, made once per process from fixed seeds. One look-up gives what would
+//! otherwise cost several octaves; pictures differ by offset, scale and direction.
+
+use crate::rng::Rng;
+
+pub const TILE: usize = 512;
+
+/// A multiple of `TILE` that makes every coordinate in use positive.
+const SHIFT: f32 = 32_768.0;
+
+/// A periodic `TILE` x `TILE` field with mean 0 and deviation 1.
+#[derive(Debug)]
+pub struct Tile(Vec<f32>);
+
+impl Tile {
+    /// Bilinear sample; coordinates are texels and wrap.
+    #[inline]
+    pub fn at(&self, x: f32, y: f32) -> f32 {
+        // A shift instead of `floor`, which is a call on a plain x86-64.
+        let (x, y) = (x + SHIFT, y + SHIFT);
+        let (column, row) = (x as i32, y as i32);
+        let (fx, fy) = (x - column as f32, y - row as f32);
+        let (x0, y0) = (column as usize & (TILE - 1), row as usize & (TILE - 1));
+        let (x1, y1) = ((x0 + 1) & (TILE - 1), (y0 + 1) & (TILE - 1));
+        let (upper, lower) = (y0 * TILE, y1 * TILE);
+        let top = self.0[upper + x0] + (self.0[upper + x1] - self.0[upper + x0]) * fx;
+        let bottom = self.0[lower + x0] + (self.0[lower + x1] - self.0[lower + x0]) * fx;
+        top + (bottom - top) * fy
+    }
+
+    fn normalised(mut values: Vec<f32>) -> Self {
+        let count = values.len() as f32;
+        let mean = values.iter().sum::<f32>() / count;
+        let variance = values.iter().map(|v| (v - mean) * (v - mean)).sum::<f32>() / count;
+        let scale = 1.0 / variance.sqrt().max(1e-6);
+        for value in &mut values {
+            *value = (*value - mean) * scale;
+        }
+        Self(values)
+    }
+
+    /// Octaves of lattice noise; `gain` is the amplitude ratio from one octave to the next finer one.
+    fn octaves(rng: &mut Rng, coarsest_cells: usize, count: usize, gain: f32) -> Self {
+        let mut values = vec![0.0; TILE * TILE];
+        let mut amplitude = 1.0;
+        let mut cells = coarsest_cells;
+        for _ in 0..count {
+            let lattice: Vec<f32> = (0..cells * cells).map(|_| rng.range(-1.0, 1.0)).collect();
+            let step = cells as f32 / TILE as f32;
+            for y in 0..TILE {
+                let gy = y as f32 * step;
+                let (y0, fy) = (gy as usize, smooth(gy.fract()));
+                let y1 = (y0 + 1) % cells;
+                for x in 0..TILE {
+                    let gx = x as f32 * step;
+                    let (x0, fx) = (gx as usize, smooth(gx.fract()));
+                    let x1 = (x0 + 1) % cells;
+                    let top = lattice[y0 * cells + x0] * (1.0 - fx) + lattice[y0 * cells + x1] * fx;
+                    let low = lattice[y1 * cells + x0] * (1.0 - fx) + lattice[y1 * cells + x1] * fx;
+                    values[y * TILE + x] += amplitude * (top * (1.0 - fy) + low * fy);
+                }
+            }
+            amplitude *= gain;
+            cells = (cells * 2).min(TILE);
+        }
+        Self::normalised(values)
+    }
+
+    /// Distance to the nearest of scattered points: cells, pebbles, freckles.
+    fn cells(rng: &mut Rng, per_side: usize) -> Self {
+        let points: Vec<(f32, f32)> = (0..per_side * per_side)
+            .map(|_| (rng.unit(), rng.unit()))
+            .collect();
+        let step = per_side as f32 / TILE as f32;
+        let mut values = vec![0.0; TILE * TILE];
+        for y in 0..TILE {
+            for x in 0..TILE {
+                let (gx, gy) = (x as f32 * step, y as f32 * step);
+                let (cx, cy) = (gx as usize, gy as usize);
+                let mut best = f32::MAX;
+                for oy in 0..3 {
+                    for ox in 0..3 {
+                        let (nx, ny) = (cx + ox + per_side - 1, cy + oy + per_side - 1);
+                        let (px, py) = points[(ny % per_side) * per_side + nx % per_side];
+                        let dx = nx as f32 - per_side as f32 + px - gx;
+                        let dy = ny as f32 - per_side as f32 + py - gy;
+                        best = best.min(dx * dx + dy * dy);
+                    }
+                }
+                values[y * TILE + x] = best.sqrt();
+            }
+        }
+        Self::normalised(values)
+    }
+}
+
+fn smooth(t: f32) -> f32 {
+    t * t * (3.0 - 2.0 * t)
+}
+
+/// Every kind of noise the renderer uses.
+#[derive(Debug)]
+pub struct Tiles {
+    /// Clouds: much coarse, little fine detail.
+    pub cloud: Tile,
+    /// A second, independent cloud.
+    pub drift: Tile,
+    /// Equal strength at every scale.
+    pub rough: Tile,
+    /// Fine grain only, a few texels wide.
+    pub grain: Tile,
+    /// Distance to scattered points, about 11 texels apart.
+    pub spots: Tile,
+}
+
+impl Tiles {
+    pub fn new() -> Self {
+        let mut rng = Rng::new(0x1415, 0);
+        Self {
+            cloud: Tile::octaves(&mut rng, 8, 6, 0.55),
+            drift: Tile::octaves(&mut rng, 8, 5, 0.5),
+            rough: Tile::octaves(&mut rng, 16, 6, 0.9),
+            grain: Tile::octaves(&mut rng, 128, 3, 1.0),
+            spots: Tile::cells(&mut rng, 46),
+        }
+    }
+}
+
+impl Default for Tiles {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,268 @@
+//! Who is in the picture: skin, hair, make-up, the way the eyes look.
+
+use crate::colour::{Rgb, luminance, mix, scale, srgb};
+use crate::iris::Iris;
+use crate::lids::Lids;
+use crate::rng::Rng;
+
+#[derive(Debug, Clone)]
+pub struct Skin {
+    pub colour: Rgb,
+    /// 0 the lightest, 1 the darkest.
+    pub depth: f32,
+    pub blotches: f32,
+    pub pores: f32,
+    pub freckles: f32,
+    pub wrinkles: f32,
+    pub shine: f32,
+    pub offset: (f32, f32),
+}
+
+#[derive(Debug, Clone)]
+pub struct Makeup {
+    pub shadow: Option<(Rgb, f32, f32)>,
+    /// Darkness and width (mm) of the line along the upper and lower margin.
+    pub liner_upper: (f32, f32),
+    pub liner_lower: (f32, f32),
+}
+
+#[derive(Debug, Clone)]
+pub struct Sclera {
+    pub colour: Rgb,
+    pub vessels: f32,
+    pub redness: f32,
+    pub shade: f32,
+    pub gloss: f32,
+}
+
+#[derive(Debug, Clone)]
+pub struct Lashes {
+    pub colour: Rgb,
+    pub upper_count: usize,
+    pub lower_count: usize,
+    pub upper_mm: f32,
+    pub lower_mm: f32,
+    /// Above 0 they curl up, below 0 they hang before the eye.
+    pub curl: f32,
+    pub width_mm: f32,
+    pub clumping: f32,
+    pub opacity: f32,
+}
+
+#[derive(Debug, Clone)]
+pub struct Glasses {
+    pub frame: Rgb,
+    pub half: (f32, f32),
+    pub roundness: f32,
+    pub rim_mm: f32,
+    pub centre: (f32, f32),
+    pub tint: f32,
+}
+
+#[derive(Debug, Clone)]
+pub struct Person {
+    pub skin: Skin,
+    pub makeup: Makeup,
+    pub sclera: Sclera,
+    pub lashes: Lashes,
+    pub iris: Iris,
+    pub lids: Lids,
+    /// Direction the eyes look in: x right in the picture plane, y down, unit length with z.
+    pub gaze: (f32, f32),
+    pub hair: Rgb,
+    pub brow: Rgb,
+    pub brow_density: f32,
+    pub brow_lift: f32,
+    pub brow_shape: f32,
+    pub glasses: Option<Glasses>,
+    pub strands: usize,
+    pub eye_distance: f32,
+    pub face_half: (f32, f32),
+    pub lips: Rgb,
+    pub beard: f32,
+    pub hairline: f32,
+}
+
+const SKIN_TONES: [(f32, f32, f32); 9] = [
+    (250.0, 222.0, 206.0),
+    (240.0, 204.0, 182.0),
+    (232.0, 190.0, 165.0),
+    (218.0, 172.0, 142.0),
+    (200.0, 150.0, 118.0),
+    (172.0, 122.0, 92.0),
+    (140.0, 95.0, 70.0),
+    (104.0, 70.0, 52.0),
+    (68.0, 45.0, 36.0),
+];
+
+impl Person {
+    pub fn sample(rng: &mut Rng, closed: bool) -> Self {
+        let depth = rng.unit();
+        let position = depth * (SKIN_TONES.len() - 1) as f32;
+        let low = (position as usize).min(SKIN_TONES.len() - 2);
+        let tone = |i: usize| srgb(SKIN_TONES[i].0, SKIN_TONES[i].1, SKIN_TONES[i].2);
+        let mut colour = mix(tone(low), tone(low + 1), position - low as f32);
+        colour[0] *= rng.log_range(0.9, 1.05);
+        colour[2] *= rng.log_range(0.85, 1.2);
+        colour = mix(colour, [luminance(colour); 3], rng.range(0.0, 0.35));
+        let gaze = sample_gaze(rng);
+        let mut iris = Iris::sample(rng);
+        if depth > 0.55 && rng.chance(0.7) {
+            for _ in 0..6 {
+                if matches!(
+                    iris.colour,
+                    crate::iris::IrisColour::DarkBrown | crate::iris::IrisColour::Brown
+                ) {
+                    break;
+                }
+                iris = Iris::sample(rng);
+            }
+        }
+        let hair = if depth > 0.5 || rng.chance(0.55) {
+            scale(srgb(45.0, 34.0, 28.0), rng.log_range(0.2, 1.6))
+        } else {
+            rng.pick(&[
+                srgb(96.0, 66.0, 44.0),
+                srgb(150.0, 112.0, 70.0),
+                srgb(205.0, 172.0, 122.0),
+                srgb(126.0, 60.0, 34.0),
+                srgb(150.0, 148.0, 146.0),
+            ])
+        };
+        let made_up = rng.chance(0.35);
+        Self {
+            skin: Skin {
+                colour,
+                depth,
+                blotches: rng.range(0.02, 0.14),
+                pores: rng.range(0.0, 0.16),
+                freckles: if rng.chance(0.2) {
+                    rng.range(0.2, 1.0)
+                } else {
+                    0.0
+                },
+                wrinkles: rng.range(0.0, 0.5) * rng.unit(),
+                shine: rng.range(0.0, 0.5) * rng.unit(),
+                offset: (rng.range(0.0, 512.0), rng.range(0.0, 512.0)),
+            },
+            makeup: Makeup {
+                shadow: (made_up && rng.chance(0.6)).then(|| {
+                    let tint = rng.pick(&[
+                        srgb(60.0, 40.0, 40.0),
+                        srgb(120.0, 70.0, 90.0),
+                        srgb(70.0, 80.0, 140.0),
+                        srgb(180.0, 130.0, 90.0),
+                        srgb(30.0, 30.0, 34.0),
+                        srgb(60.0, 130.0, 120.0),
+                        srgb(220.0, 180.0, 190.0),
+                    ]);
+                    (tint, rng.range(0.2, 0.9), rng.range(2.0, 9.0))
+                }),
+                liner_upper: if made_up && rng.chance(0.7) {
+                    (rng.range(0.5, 1.0), rng.range(0.4, 1.8))
+                } else {
+                    (rng.range(0.0, 0.8), rng.range(0.3, 0.8))
+                },
+                liner_lower: if made_up && rng.chance(0.5) {
+                    (rng.range(0.3, 1.0), rng.range(0.4, 1.3))
+                } else {
+                    (rng.range(0.0, 0.2), 0.4)
+                },
+            },
+            sclera: Sclera {
+                colour: scale(
+                    mix(
+                        srgb(226.0, 220.0, 216.0),
+                        rng.pick(&[
+                            srgb(222.0, 200.0, 186.0),
+                            srgb(214.0, 208.0, 180.0),
+                            srgb(204.0, 214.0, 226.0),
+                        ]),
+                        rng.unit(),
+                    ),
+                    rng.range(0.5, 1.05),
+                ),
+                vessels: rng.range(0.0, 1.0) * rng.unit(),
+                redness: rng.range(0.0, 0.35) * rng.unit(),
+                shade: rng.range(0.25, 0.95),
+                gloss: rng.range(0.0, 1.0),
+            },
+            lashes: Lashes {
+                colour: scale(hair, if made_up { 0.15 } else { rng.range(0.2, 1.0) }),
+                upper_count: if rng.chance(0.07) {
+                    rng.below(20)
+                } else {
+                    60 + rng.below(130)
+                },
+                lower_count: if rng.chance(0.2) {
+                    rng.below(15)
+                } else {
+                    20 + rng.below(60)
+                },
+                upper_mm: rng.range(5.5, 12.5),
+                lower_mm: rng.range(2.5, 6.5),
+                curl: rng.range(-0.6, 1.1),
+                width_mm: rng.range(0.08, 0.2) * if made_up { 1.5 } else { 1.0 },
+                clumping: rng.unit(),
+                opacity: rng.range(0.45, 1.0),
+            },
+            lids: Lids::sample(rng, gaze.1, closed),
+            iris,
+            gaze,
+            brow: scale(hair, rng.range(0.4, 1.0)),
+            hair,
+            brow_density: if rng.chance(0.08) {
+                0.05
+            } else {
+                rng.range(0.3, 1.0)
+            },
+            brow_lift: rng.range(14.0, 24.0),
+            brow_shape: rng.range(0.0, 6.0),
+            glasses: rng.chance(0.12).then(|| sample_glasses(rng)),
+            strands: if rng.chance(0.15) {
+                1 + rng.below(16)
+            } else {
+                0
+            },
+            eye_distance: rng.range(58.0, 68.0),
+            face_half: (rng.range(66.0, 78.0), rng.range(92.0, 112.0)),
+            lips: mix(colour, srgb(170.0, 70.0, 75.0), rng.range(0.2, 0.9)),
+            beard: if rng.chance(0.2) {
+                rng.range(0.2, 0.9)
+            } else {
+                0.0
+            },
+            hairline: rng.range(58.0, 82.0),
+        }
+    }
+}
+
+fn sample_gaze(rng: &mut Rng) -> (f32, f32) {
+    match rng.weighted(&[0.5, 0.3, 0.2]) {
+        0 => (rng.normal() * 0.06, rng.normal() * 0.05),
+        1 => (rng.normal() * 0.2, rng.normal() * 0.12),
+        _ => (rng.range(-0.66, 0.66), rng.range(-0.4, 0.45)),
+    }
+}
+
+fn sample_glasses(rng: &mut Rng) -> Glasses {
+    Glasses {
+        frame: rng.pick(&[
+            [0.01, 0.01, 0.012],
+            srgb(90.0, 55.0, 35.0),
+            srgb(160.0, 150.0, 140.0),
+            srgb(190.0, 150.0, 90.0),
+            srgb(120.0, 30.0, 40.0),
+            srgb(40.0, 60.0, 110.0),
+        ]),
+        half: (rng.range(22.0, 29.0), rng.range(14.0, 24.0)),
+        roundness: rng.range(2.0, 5.0),
+        rim_mm: rng.log_range(0.6, 3.5),
+        centre: (rng.range(-2.0, 3.0), rng.range(0.0, 6.0)),
+        tint: if rng.chance(0.12) {
+            rng.range(0.1, 0.5)
+        } else {
+            0.0
+        },
+    }
+}

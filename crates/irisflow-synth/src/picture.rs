@@ -1,0 +1,165 @@
+//! One labelled picture from a seed and an index.
+
+use crate::camera::Camera;
+use crate::canvas::{Canvas, label};
+use crate::iris::IrisColour;
+use crate::lighting::Lighting;
+use crate::lookalike;
+use crate::noise::Tiles;
+use crate::person::Person;
+use crate::portrait::{self, TrueEye};
+use crate::reflections::Mirrored;
+use crate::rng::Rng;
+use crate::view::{Framing, View};
+
+/// Whether the picture shows a usable human eye.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    No,
+    Yes,
+    /// Hardly any iris shows: neither answer is wrong.
+    Unclear,
+}
+
+/// What to render.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// The training mixture.
+    Any,
+    Eye(Framing),
+    NoEye,
+}
+
+#[derive(Debug)]
+pub struct Picture {
+    pub side: usize,
+    /// 8-bit sRGB, rows of RGB triples.
+    pub photo: Vec<u8>,
+    /// The same photo without mirrored light, when asked for.
+    pub without_reflections: Option<Vec<u8>>,
+    /// `canvas::label` bits per pixel.
+    pub labels: Vec<u8>,
+    pub presence: Presence,
+    pub framing: Framing,
+    pub iris_colour: Option<IrisColour>,
+    /// 0 the lightest skin, 1 the darkest.
+    pub skin_depth: f32,
+    /// Sine of the angle between gaze and camera.
+    pub gaze: f32,
+    /// Eyes whose centre lies in the picture.
+    pub eyes: Vec<TrueEye>,
+}
+
+/// Renders picture `index` of the sequence `seed`. `side` is a multiple of 16.
+pub fn render(
+    tiles: &Tiles,
+    seed: u64,
+    index: u64,
+    side: usize,
+    wish: Wish,
+    keep_clean: bool,
+) -> Picture {
+    let mut rng = Rng::new(seed, index);
+    let drawn = Framing::ALL[rng.weighted(&[0.10, 0.40, 0.23, 0.15, 0.12])];
+    let no_eye = rng.weighted(&[0.88, 0.09, 0.03]);
+    match wish {
+        Wish::Eye(framing) => eye(tiles, &mut rng, side, framing, false, keep_clean),
+        Wish::NoEye => round_thing(tiles, &mut rng, side, keep_clean),
+        Wish::Any => match no_eye {
+            0 => eye(tiles, &mut rng, side, drawn, false, keep_clean),
+            1 => round_thing(tiles, &mut rng, side, keep_clean),
+            _ => eye(tiles, &mut rng, side, drawn, true, keep_clean),
+        },
+    }
+}
+
+fn eye(
+    tiles: &Tiles,
+    rng: &mut Rng,
+    side: usize,
+    framing: Framing,
+    closed: bool,
+    keep_clean: bool,
+) -> Picture {
+    let view = View::sample(rng, side, framing);
+    let person = Person::sample(rng, closed);
+    let lighting = Lighting::sample(rng);
+    let mirrored = Mirrored::sample(rng);
+    let mut canvas = Canvas::new(side);
+    let mut eyes = portrait::paint(
+        &mut canvas,
+        tiles,
+        rng,
+        &view,
+        &person,
+        &lighting,
+        &mirrored,
+    );
+    let camera = Camera::sample(rng, view.px_per_mm * crate::view::IRIS_RADIUS_MM);
+    let gain = camera.meter(&mut canvas, &view.window);
+    let photo = camera.develop(&canvas, &view.window, gain, tiles, true);
+    let without_reflections =
+        keep_clean.then(|| camera.develop(&canvas, &view.window, gain, tiles, false));
+    let mut labels = canvas.labels;
+    let (mut disc, mut visible) = (0u32, 0u32);
+    for (index, bits) in labels.iter_mut().enumerate() {
+        if closed {
+            *bits &= label::BACKGROUND;
+        }
+        let inside = view
+            .window
+            .contains((index % side) as f32 + 0.5, (index / side) as f32 + 0.5);
+        if !inside {
+            // The frame hides all but the shape of the disc.
+            *bits &= label::IRIS | label::PUPIL;
+        } else if *bits & label::IRIS != 0 {
+            disc += 1;
+            visible += u32::from(*bits & label::VISIBLE != 0);
+        }
+    }
+    if closed {
+        eyes.clear();
+    }
+    let presence = if closed {
+        Presence::No
+    } else if visible < 12 || visible * 6 < disc {
+        Presence::Unclear
+    } else {
+        Presence::Yes
+    };
+    Picture {
+        side,
+        photo,
+        without_reflections,
+        labels,
+        presence,
+        framing,
+        iris_colour: Some(person.iris.colour),
+        skin_depth: person.skin.depth,
+        gaze: person.gaze.0.hypot(person.gaze.1),
+        eyes,
+    }
+}
+
+fn round_thing(tiles: &Tiles, rng: &mut Rng, side: usize, keep_clean: bool) -> Picture {
+    let mut canvas = Canvas::new(side);
+    let view = View::sample(rng, side, Framing::Close);
+    lookalike::paint(&mut canvas, tiles, rng);
+    let camera = Camera::sample(rng, 40.0);
+    let gain = camera.meter(&mut canvas, &view.window);
+    let photo = camera.develop(&canvas, &view.window, gain, tiles, true);
+    let without_reflections =
+        keep_clean.then(|| camera.develop(&canvas, &view.window, gain, tiles, false));
+    Picture {
+        side,
+        photo,
+        without_reflections,
+        labels: vec![0; side * side],
+        presence: Presence::No,
+        framing: Framing::Close,
+        iris_colour: None,
+        skin_depth: 0.0,
+        gaze: 0.0,
+        eyes: Vec::new(),
+    }
+}

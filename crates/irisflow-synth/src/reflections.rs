@@ -1,0 +1,235 @@
+//! What the wet eye mirrors: windows, panels, rings, flashes, screens, the sky, soft veils.
+//!
+//! A light has a place in the mirrored world, in stereographic coordinates of the surface normal:
+//! `(nx, ny) / nz`, so that `(0, 0)` is the camera itself and the limbus lies near 1.
+
+use crate::colour::{Rgb, bell, mix, scale, smoothstep, srgb};
+use crate::noise::Tiles;
+use crate::rng::Rng;
+
+#[derive(Debug, Clone, Copy)]
+enum Shape {
+    /// A pane with `columns` x `rows` of glass between bars.
+    Window {
+        columns: f32,
+        rows: f32,
+        bar: f32,
+    },
+    Panel {
+        roundness: f32,
+    },
+    Ring {
+        hole: f32,
+    },
+    Disc,
+    /// Everything above a wavy line, with lashes hanging into it.
+    Sky {
+        lashes: f32,
+    },
+    /// A wide glow without an edge.
+    Veil,
+}
+
+#[derive(Debug, Clone)]
+struct Light {
+    shape: Shape,
+    at: (f32, f32),
+    half: (f32, f32),
+    turn: (f32, f32),
+    colour: Rgb,
+    softness: f32,
+    scene: f32,
+    offset: f32,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Mirrored {
+    lights: Vec<Light>,
+}
+
+impl Mirrored {
+    pub fn sample(rng: &mut Rng) -> Self {
+        let count = rng.weighted(&[0.1, 0.42, 0.28, 0.12, 0.06, 0.02]);
+        let mut lights: Vec<Light> = (0..count).map(|_| Light::sample(rng)).collect();
+        if rng.chance(0.18) {
+            // The same lamp again, a little aside: two bulbs, or a double flash.
+            if let Some(first) = lights.first().cloned() {
+                let at = (
+                    first.at.0 + rng.range(-0.3, 0.3),
+                    first.at.1 + rng.range(-0.3, 0.3),
+                );
+                lights.push(Light { at, ..first });
+            }
+        }
+        Self { lights }
+    }
+
+    /// Light mirrored towards the camera where the normal is `(x, y)`.
+    pub fn at(&self, tiles: &Tiles, x: f32, y: f32) -> Rgb {
+        let mut sum = [0.0; 3];
+        for light in &self.lights {
+            let (strength, patch) = light.strength(tiles, x, y);
+            if strength > 0.0 {
+                let colour = scale(light.colour, strength * patch);
+                sum = [sum[0] + colour[0], sum[1] + colour[1], sum[2] + colour[2]];
+            }
+        }
+        sum
+    }
+}
+
+impl Light {
+    fn sample(rng: &mut Rng) -> Self {
+        let kind = rng.weighted(&[0.26, 0.14, 0.09, 0.22, 0.13, 0.16]);
+        let warm = rng.pick(&[
+            srgb(255.0, 255.0, 255.0),
+            srgb(225.0, 238.0, 255.0),
+            srgb(190.0, 215.0, 255.0),
+            srgb(255.0, 240.0, 215.0),
+            srgb(255.0, 222.0, 175.0),
+        ]);
+        let distance = rng.range(0.0, 0.85).sqrt() * 0.9;
+        let bearing = rng.range(0.0, 6.283);
+        let mut at = (distance * bearing.cos(), distance * bearing.sin() - 0.1);
+        let angle = rng.normal() * 0.25;
+        let (shape, half, brightness, softness) = match kind {
+            0 => (
+                Shape::Window {
+                    columns: rng.pick(&[1.0, 1.0, 2.0, 2.0, 3.0]),
+                    rows: rng.pick(&[1.0, 1.0, 2.0, 2.0, 3.0, 4.0]),
+                    bar: rng.range(0.04, 0.2),
+                },
+                (rng.log_range(0.04, 0.42), rng.log_range(0.05, 0.5)),
+                rng.log_range(0.12, 4.0),
+                rng.log_range(0.01, 0.08),
+            ),
+            1 => (
+                Shape::Panel {
+                    roundness: rng.range(2.0, 8.0),
+                },
+                (rng.log_range(0.05, 0.45), rng.log_range(0.05, 0.35)),
+                rng.log_range(0.12, 5.0),
+                rng.log_range(0.01, 0.1),
+            ),
+            2 => {
+                let radius = rng.log_range(0.12, 0.75);
+                at = (rng.normal() * 0.08, rng.normal() * 0.08);
+                (
+                    Shape::Ring {
+                        hole: rng.range(0.55, 0.88),
+                    },
+                    (radius, radius),
+                    rng.log_range(0.4, 5.0),
+                    rng.log_range(0.01, 0.05),
+                )
+            }
+            3 => {
+                let radius = rng.log_range(0.015, 0.16);
+                if rng.chance(0.5) {
+                    at = (rng.normal() * 0.12, rng.normal() * 0.12);
+                }
+                (
+                    Shape::Disc,
+                    (radius, radius),
+                    rng.log_range(0.6, 12.0),
+                    rng.log_range(0.01, 0.06),
+                )
+            }
+            4 => (
+                Shape::Sky {
+                    lashes: if rng.chance(0.7) {
+                        rng.range(0.4, 1.0)
+                    } else {
+                        0.0
+                    },
+                },
+                (rng.range(0.5, 1.6), rng.range(0.4, 1.2)),
+                rng.log_range(0.06, 0.9),
+                rng.range(0.02, 0.15),
+            ),
+            _ => (
+                Shape::Veil,
+                (rng.range(0.2, 0.9), rng.range(0.2, 0.9)),
+                rng.log_range(0.03, 0.5),
+                1.0,
+            ),
+        };
+        if matches!(shape, Shape::Sky { .. }) {
+            at = (rng.range(-0.6, 0.6), rng.range(-0.9, 0.0));
+        }
+        Self {
+            shape,
+            at,
+            half,
+            turn: (angle.cos(), angle.sin()),
+            colour: scale(warm, brightness),
+            softness,
+            scene: if rng.chance(0.5) {
+                rng.range(0.0, 0.6)
+            } else {
+                0.0
+            },
+            offset: rng.range(0.0, 512.0),
+        }
+    }
+
+    /// Brightness share here, and the unevenness of what is seen in the light.
+    fn strength(&self, tiles: &Tiles, x: f32, y: f32) -> (f32, f32) {
+        let (dx, dy) = (x - self.at.0, y - self.at.1);
+        let u = (dx * self.turn.0 + dy * self.turn.1) / self.half.0;
+        let v = (dy * self.turn.0 - dx * self.turn.1) / self.half.1;
+        if u.abs() > 2.5 || v.abs() > 2.5 {
+            return (0.0, 1.0);
+        }
+        let soft = self.softness / self.half.0.min(self.half.1);
+        let edge = |d: f32| smoothstep(soft, -soft, d);
+        let share = match self.shape {
+            Shape::Window { columns, rows, bar } => {
+                let outline = edge(u.abs().max(v.abs()) - 1.0);
+                if outline <= 0.0 {
+                    return (0.0, 1.0);
+                }
+                let cell = |c: f32, count: f32| {
+                    let t = ((c + 1.0) * 0.5 * count).fract();
+                    let gap = t.min(1.0 - t);
+                    if count > 1.0 {
+                        smoothstep(0.5 * bar, bar, gap * 2.0 / count + 0.3 * bar)
+                    } else {
+                        1.0
+                    }
+                };
+                outline * cell(u, columns) * cell(v, rows)
+            }
+            Shape::Panel { roundness } => {
+                let d = (u.abs().powf(roundness) + v.abs().powf(roundness)).powf(1.0 / roundness);
+                edge(d - 1.0)
+            }
+            Shape::Ring { hole } => {
+                let d = u.hypot(v);
+                edge(d - 1.0) * (1.0 - edge(d - hole))
+            }
+            Shape::Disc => edge(u.hypot(v) - 1.0),
+            Shape::Sky { lashes } => {
+                let wave = 0.15 * tiles.cloud.at(x * 60.0 + self.offset, self.offset);
+                let inside = edge((v - 0.9 + wave).max(u.abs() - 1.6));
+                let strand = tiles
+                    .rough
+                    .at((x + 0.25 * x * y) * 55.0 + self.offset, y * 5.0);
+                let dark = smoothstep(0.3, 1.0, strand) * smoothstep(0.9, -0.6, v);
+                inside * (1.0 - lashes * dark)
+            }
+            Shape::Veil => bell(u.hypot(v) * 1.4),
+        };
+        let patch = if self.scene > 0.0 && share > 0.0 {
+            let seen = tiles.cloud.at(x * 90.0 + self.offset, y * 90.0);
+            mix(
+                [1.0; 3],
+                [(1.0 + 0.5 * seen).clamp(0.1, 1.8); 3],
+                self.scene,
+            )[0]
+        } else {
+            1.0
+        };
+        (share, patch)
+    }
+}

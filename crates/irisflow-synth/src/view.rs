@@ -1,0 +1,253 @@
+//! Where the camera stands: how millimetres on the face become pixels, and how much of the face the
+//! picture shows.
+
+use crate::rng::Rng;
+
+/// What a picture shows of the eye. The two passes of the segmenter meet `Crop` (second pass) and
+/// everything else (first pass).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    Macro,
+    Crop,
+    Close,
+    Region,
+    Face,
+}
+
+impl Framing {
+    pub const ALL: [Self; 5] = [
+        Self::Macro,
+        Self::Crop,
+        Self::Close,
+        Self::Region,
+        Self::Face,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Macro => "macro",
+            Self::Crop => "crop",
+            Self::Close => "close",
+            Self::Region => "region",
+            Self::Face => "face",
+        }
+    }
+}
+
+/// The part of the square that holds picture; the rest is letterbox. Half-open, in pixels.
+#[derive(Debug, Clone, Copy)]
+pub struct Window {
+    pub x0: f32,
+    pub y0: f32,
+    pub x1: f32,
+    pub y1: f32,
+}
+
+impl Window {
+    pub fn contains(&self, x: f32, y: f32) -> bool {
+        x >= self.x0 && x < self.x1 && y >= self.y0 && y < self.y1
+    }
+}
+
+/// A linear map of the plane.
+#[derive(Debug, Clone, Copy)]
+pub struct Linear {
+    pub xx: f32,
+    pub xy: f32,
+    pub yx: f32,
+    pub yy: f32,
+}
+
+impl Linear {
+    pub fn apply(&self, x: f32, y: f32) -> (f32, f32) {
+        (self.xx * x + self.xy * y, self.yx * x + self.yy * y)
+    }
+
+    pub fn after(&self, first: &Self) -> Self {
+        Self {
+            xx: self.xx * first.xx + self.xy * first.yx,
+            xy: self.xx * first.xy + self.xy * first.yy,
+            yx: self.yx * first.xx + self.yy * first.yx,
+            yy: self.yx * first.xy + self.yy * first.yy,
+        }
+    }
+
+    pub fn inverse(&self) -> Self {
+        let k = 1.0 / (self.xx * self.yy - self.xy * self.yx);
+        Self {
+            xx: self.yy * k,
+            xy: -self.xy * k,
+            yx: -self.yx * k,
+            yy: self.xx * k,
+        }
+    }
+
+    /// Semi-axes and angle (radians) of the image of the unit circle, by singular values.
+    pub fn circle_image(&self) -> (f32, f32, f32) {
+        let (e, f) = ((self.xx + self.yy) * 0.5, (self.xx - self.yy) * 0.5);
+        let (g, h) = ((self.yx + self.xy) * 0.5, (self.yx - self.xy) * 0.5);
+        let (q, r) = (e.hypot(h), f.hypot(g));
+        let angle = (g.atan2(f) + h.atan2(e)) * 0.5;
+        (q + r, (q - r).abs(), angle)
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct View {
+    pub side: usize,
+    pub framing: Framing,
+    pub window: Window,
+    /// Pixel of the centre of the eye in focus.
+    pub origin: (f32, f32),
+    pub px_per_mm: f32,
+    /// Millimetres of the image plane to pixels.
+    pub to_px: Linear,
+    pub to_mm: Linear,
+    /// The head is turned by this angle around the vertical axis.
+    pub yaw_cos: f32,
+}
+
+pub const IRIS_RADIUS_MM: f32 = 5.9;
+
+impl View {
+    pub fn sample(rng: &mut Rng, side: usize, framing: Framing) -> Self {
+        let full = side as f32;
+        let window = sample_window(rng, full, framing);
+        let (width, height) = (window.x1 - window.x0, window.y1 - window.y0);
+        let short = width.min(height);
+        let unit = full / 256.0;
+        let mut radius = unit
+            * match framing {
+                Framing::Macro => rng.log_range(88.0, 230.0),
+                Framing::Crop if rng.chance(0.8) => rng.log_range(56.0, 90.0),
+                Framing::Crop => rng.log_range(40.0, 118.0),
+                Framing::Close => rng.log_range(22.0, 62.0),
+                Framing::Region => rng.log_range(9.5, 24.0),
+                Framing::Face => rng.log_range(3.6, 10.5),
+            };
+        if short < 0.45 * full && matches!(framing, Framing::Macro | Framing::Close | Framing::Crop)
+        {
+            radius = rng.log_range(0.4, 2.2) * short * 0.5;
+        }
+        let middle = ((window.x0 + window.x1) * 0.5, (window.y0 + window.y1) * 0.5);
+        let spread = match framing {
+            Framing::Macro => 0.55 * radius.min(0.6 * width),
+            Framing::Crop => 0.5 * radius,
+            _ => 0.0,
+        };
+        let origin = if spread > 0.0 {
+            (
+                middle.0 + spread * 0.6 * rng.normal(),
+                middle.1 + spread * 0.5 * rng.normal(),
+            )
+        } else {
+            let inset_x = (0.9 * radius).min(0.5 * width);
+            let inset_y = (0.9 * radius).min(0.5 * height);
+            let centred = rng.chance(0.5);
+            let mut place = |low: f32, high: f32| {
+                let t = if centred {
+                    0.5 + 0.16 * rng.normal()
+                } else {
+                    rng.unit()
+                };
+                low + (high - low) * t.clamp(0.0, 1.0)
+            };
+            (
+                place(window.x0 + inset_x, window.x1 - inset_x),
+                place(window.y0 + inset_y, window.y1 - inset_y),
+            )
+        };
+        let px_per_mm = radius / IRIS_RADIUS_MM;
+        let roll = match rng.weighted(&[0.80, 0.15, 0.05]) {
+            0 => rng.normal() * 0.13,
+            1 => rng.range(-0.8, 0.8),
+            _ => rng.range(-3.14, 3.14),
+        };
+        let squeeze = if rng.chance(0.07) {
+            rng.log_range(0.72, 1.4)
+        } else {
+            rng.log_range(0.97, 1.03)
+        };
+        let flip = rng.sign();
+        let (sin, cos) = roll.sin_cos();
+        let rotate = Linear {
+            xx: cos * flip,
+            xy: -sin,
+            yx: sin * flip,
+            yy: cos,
+        };
+        let stretch = Linear {
+            xx: px_per_mm * squeeze.sqrt(),
+            xy: 0.0,
+            yx: 0.0,
+            yy: px_per_mm / squeeze.sqrt(),
+        };
+        let to_px = stretch.after(&rotate);
+        let yaw = if rng.chance(0.7) {
+            0.2 * rng.normal()
+        } else {
+            rng.range(-0.85, 0.85)
+        };
+        Self {
+            side,
+            framing,
+            window,
+            origin,
+            px_per_mm,
+            to_px,
+            to_mm: to_px.inverse(),
+            yaw_cos: yaw.cos(),
+        }
+    }
+}
+
+fn sample_window(rng: &mut Rng, full: f32, framing: Framing) -> Window {
+    let whole = Window {
+        x0: 0.0,
+        y0: 0.0,
+        x1: full,
+        y1: full,
+    };
+    if framing == Framing::Crop {
+        // A crop that reaches over the border of the photo.
+        if rng.chance(0.8) {
+            return whole;
+        }
+        let mut window = whole;
+        let cut = |rng: &mut Rng| {
+            if rng.chance(0.4) {
+                rng.range(0.0, 0.42) * full
+            } else {
+                0.0
+            }
+        };
+        window.x0 = cut(rng);
+        window.x1 = full - cut(rng);
+        window.y0 = cut(rng);
+        window.y1 = full - cut(rng);
+        return window;
+    }
+    let aspect = match rng.weighted(&[0.3, 0.25, 0.2, 0.12, 0.13]) {
+        0 => return whole,
+        1 => 4.0 / 3.0,
+        2 => 1.5,
+        3 => 16.0 / 9.0,
+        _ if framing == Framing::Face => 1.3,
+        _ => rng.log_range(1.8, 13.0),
+    };
+    let wide = rng.chance(if aspect > 2.0 { 0.9 } else { 0.65 });
+    let margin = (full - full / aspect) * 0.5;
+    if wide {
+        Window {
+            y0: margin.round(),
+            y1: (full - margin).round(),
+            ..whole
+        }
+    } else {
+        Window {
+            x0: margin.round(),
+            x1: (full - margin).round(),
+            ..whole
+        }
+    }
+}
