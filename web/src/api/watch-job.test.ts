@@ -91,6 +91,17 @@ test('progress never goes back, whatever arrives late', async () => {
   expect(watched.views.map(({ progress }) => progress)).toEqual([20, 60, 60, 60, 60, 70]);
 });
 
+test('what a new socket repeats does not bring back a step that is over', async () => {
+  const watched = watchOne();
+  watched.newest().progress(50, 'Removing reflections...');
+  watched.newest().refuses('Token expired');
+  await settle();
+  watched.newest().progress(20, FINDING);
+  expect(watched.views.at(-1)).toEqual({ progress: 50, step: 'Removing reflections...', connected: true });
+  watched.newest().progress(70, 'Enhancing quality...');
+  expect(watched.views.at(-1)?.step).toBe('Enhancing quality...');
+});
+
 test('after the end nothing is opened again', async () => {
   const watched = watchOne();
   watched.newest().says({ job_id: 'j', status: 'failed', progress: 40, step: FINDING });

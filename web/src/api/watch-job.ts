@@ -48,9 +48,11 @@ export async function watchJob(watching: Watching): Promise<JobStatus> {
   const { random = Math.random } = watching;
   const view: JobView = { progress: 0, step: '', connected: false };
   const show = (seen: Partial<JobView>) => {
-    // Progress never goes back, also when an older frame arrives late.
+    // Progress never goes back. A new socket begins by repeating the last two seconds:
+    // what is behind us by then was shown, and its step would be the wrong one.
+    const behind = seen.progress !== undefined && seen.progress < view.progress;
     view.progress = Math.max(view.progress, seen.progress ?? 0);
-    if (seen.step) view.step = seen.step;
+    if (seen.step && !behind) view.step = seen.step;
     view.connected = seen.connected ?? view.connected;
     watching.onView({ ...view });
   };

@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import { ApiError, type Job, type Photo } from '../../api';
+import { ApiError, Unreachable, type Job, type Photo } from '../../api';
 import { contentTypeOf } from '../../api/upload';
 import { jobLike, quietApi, settle, show } from '../../testing/stage';
 import Capture from './Capture.svelte';
@@ -53,13 +53,23 @@ test('a photo the server cannot read shows its words and asks for another', asyn
   expect(stage.button('Take another photo')).toBeTruthy();
 });
 
+test('a network that is away asks for another try, not for another photo', async () => {
+  const { api, stage } = capture(photo);
+  api.uploadPhoto.mockRejectedValue(new Unreachable());
+  await stage.press('Process');
+  expect(stage.one('[role=alert]').textContent).toContain('Check your connection');
+  expect(stage.all('input[type=file]')).toHaveLength(0);
+  await stage.press('Try again');
+  expect(api.uploadPhoto).toHaveBeenCalledTimes(2);
+});
+
 test('a photo that arrived is not sent twice when only the start failed', async () => {
   const { api, onsubmitted, stage } = capture(photo);
   api.uploadPhoto.mockResolvedValue({ id: 'p1' } as Photo);
   api.submit.mockRejectedValueOnce(new ApiError(503, 'busy', 'Busy.'));
   await stage.press('Process');
   api.submit.mockResolvedValue(jobLike() as Job);
-  await stage.press('Try this one again');
+  await stage.press('Try again');
   expect(api.uploadPhoto).toHaveBeenCalledOnce();
   expect(onsubmitted).toHaveBeenCalledOnce();
 });

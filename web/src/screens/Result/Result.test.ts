@@ -40,8 +40,9 @@ test('processing again hands on the new job', async () => {
   expect(onsubmitted).toHaveBeenCalledWith(again);
 });
 
-test('the file is named after its day', () => {
-  expect(fileNameOf(jobLike())).toBe('iris-2026-05-04-7d0c.jpg');
+test('the file is named after its day and kind', () => {
+  expect(fileNameOf(jobLike(), 'image/jpeg')).toBe('iris-2026-05-04-7d0c.jpg');
+  expect(fileNameOf(jobLike(), 'image/png')).toBe('iris-2026-05-04-7d0c.png');
 });
 
 test('sharing is offered only where pictures can be shared', () => {

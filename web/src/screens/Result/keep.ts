@@ -2,9 +2,10 @@
 
 import type { JobStatus } from '../../api';
 
-export function fileNameOf(job: Pick<JobStatus, 'created_at' | 'job_id'>): string {
+export function fileNameOf(job: Pick<JobStatus, 'created_at' | 'job_id'>, contentType: string): string {
   const day = /^\d{4}-\d{2}-\d{2}/.exec(job.created_at)?.[0] ?? 'picture';
-  return `iris-${day}-${job.job_id.slice(0, 4)}.jpg`;
+  const extension = contentType === 'image/png' ? 'png' : 'jpg';
+  return `iris-${day}-${job.job_id.slice(0, 4)}.${extension}`;
 }
 
 /** What to hand to the share sheet, or null where there is none for pictures. */
