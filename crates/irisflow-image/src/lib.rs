@@ -5,8 +5,18 @@
 //! one function. All coordinates are pixels of the *upright* photo (EXIF orientation applied), origin
 //! at its top left corner, x to the right, y down; pixel centres are at `+0.5`.
 
+pub mod coverage;
+pub mod encode;
+pub mod enhance;
+mod filters;
+pub mod finish;
 pub mod geometry;
 pub mod load;
+pub mod pipeline;
 pub mod plane;
+pub mod portrait;
+pub mod reflections;
 pub mod rejection;
+mod resize;
 pub mod segment;
+mod stored_label;

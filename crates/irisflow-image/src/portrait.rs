@@ -1,0 +1,409 @@
+//! The iris as a round, centred square picture, with about as many pixels as the photo has of it.
+//!
+//! All steps after finding the iris work here, so that their cost follows the iris and not the
+//! sensor, and so that result, mask and "before" share one geometry. Resampling is separable also
+//! for a tilted ellipse (the two-pass method of Catmull and Smith, 1980), with a Lanczos kernel that
+//! widens when the picture shrinks.
+
+use crate::geometry::{Ellipse, PixelRect};
+use crate::plane::{Plane, YCbCr};
+use crate::segment::PhotoPixels;
+
+/// Share of half the side that the iris's radius takes.
+pub const IRIS_FILL: f32 = 0.94;
+/// Side of the finished picture.
+pub const RESULT_SIDE: u32 = 2048;
+/// Side of its chroma planes, which a 4:2:0 JPEG halves anyway.
+pub const CHROMA_SIDE: u32 = RESULT_SIDE / 2;
+/// A portrait has at least this many pixels per side, or the filters would have nothing to work on.
+const MIN_SIDE: u32 = 64;
+
+/// The geometry of a square picture in which the limbus is a centred circle.
+///
+/// The ellipse is stretched along its own axes and not turned: up stays up.
+#[derive(Debug, Clone, Copy)]
+pub struct RoundView {
+    /// Pixels per side.
+    pub side: u32,
+    centre: (f32, f32),
+    /// Photo pixels per view pixel: the symmetric matrix `[xx, xy; xy, yy]`.
+    xx: f32,
+    xy: f32,
+    yy: f32,
+}
+
+impl RoundView {
+    pub fn new(iris: &Ellipse, side: u32) -> Self {
+        let (sin, cos) = iris.angle_deg.to_radians().sin_cos();
+        let radius = side as f32 / 2.0 * IRIS_FILL;
+        let (sx, sy) = (iris.rx / radius, iris.ry / radius);
+        Self {
+            side,
+            centre: (iris.cx, iris.cy),
+            xx: sx * cos * cos + sy * sin * sin,
+            xy: (sx - sy) * sin * cos,
+            yy: sx * sin * sin + sy * cos * cos,
+        }
+    }
+
+    /// The view for a portrait: no more pixels than the photo gives, or than the result needs.
+    pub fn of_photo(iris: &Ellipse) -> Self {
+        let side = (2.0 * iris.rx.max(iris.ry) / IRIS_FILL).round() as u32;
+        Self::new(iris, side.clamp(MIN_SIDE, RESULT_SIDE))
+    }
+
+    /// The same view with other pixels.
+    pub fn with_side(&self, side: u32) -> Self {
+        let scale = self.side as f32 / side as f32;
+        Self {
+            side,
+            xx: self.xx * scale,
+            xy: self.xy * scale,
+            yy: self.yy * scale,
+            ..*self
+        }
+    }
+
+    /// Radius of the limbus in view pixels.
+    pub fn iris_radius(&self) -> f32 {
+        self.side as f32 / 2.0 * IRIS_FILL
+    }
+
+    /// The point of the photo that the view shows at `(u, v)`.
+    pub fn photo_point(&self, u: f32, v: f32) -> (f32, f32) {
+        let half = self.side as f32 / 2.0;
+        let (u, v) = (u - half, v - half);
+        (
+            self.centre.0 + self.xx * u + self.xy * v,
+            self.centre.1 + self.xy * u + self.yy * v,
+        )
+    }
+
+    /// Where the view shows the point `(x, y)` of the photo.
+    pub fn view_point(&self, x: f32, y: f32) -> (f32, f32) {
+        let determinant = self.xx * self.yy - self.xy * self.xy;
+        let (x, y) = (x - self.centre.0, y - self.centre.1);
+        let half = self.side as f32 / 2.0;
+        (
+            half + (self.yy * x - self.xy * y) / determinant,
+            half + (self.xx * y - self.xy * x) / determinant,
+        )
+    }
+
+    /// The part of the photo that the view needs, cut to the photo.
+    fn needed(&self, (width, height): (u32, u32)) -> PixelRect {
+        let half = self.side as f32 / 2.0;
+        let margin = 4.0 * self.xx.max(self.yy).max(1.0);
+        let reach_x = half * (self.xx + self.xy.abs()) + margin;
+        let reach_y = half * (self.xy.abs() + self.yy) + margin;
+        let span = |centre: f32, reach: f32, limit: u32| {
+            let from = ((centre - reach).floor().max(0.0) as u32).min(limit - 1);
+            let to = ((centre + reach).ceil().max(0.0) as u32).clamp(from + 1, limit);
+            (from, to - from)
+        };
+        let (x, columns) = span(self.centre.0, reach_x, width);
+        let (y, rows) = span(self.centre.1, reach_y, height);
+        PixelRect {
+            x,
+            y,
+            width: columns,
+            height: rows,
+        }
+    }
+}
+
+/// The iris, round and centred. Chroma has at most [`CHROMA_SIDE`] pixels per side.
+#[derive(Debug, Clone)]
+pub struct Portrait {
+    pub view: RoundView,
+    pub luma: Plane,
+    pub cb: Plane,
+    pub cr: Plane,
+}
+
+impl Portrait {
+    pub fn chroma_side(&self) -> u32 {
+        self.cb.width
+    }
+}
+
+/// Takes the portrait of `iris` out of `photo`. What lies outside the photo is black.
+pub fn take_portrait(photo: &dyn PhotoPixels, iris: &Ellipse) -> Portrait {
+    let view = RoundView::of_photo(iris);
+    let rect = view.needed(photo.size());
+    let YCbCr { y, cb, cr } = photo.crop(rect);
+    let chroma_view = view.with_side(view.side.min(CHROMA_SIDE));
+    Portrait {
+        view,
+        luma: resample(&y, rect, &view, 0),
+        cb: resample(&cb, rect, &chroma_view, 128),
+        cr: resample(&cr, rect, &chroma_view, 128),
+    }
+}
+
+/// Shows `source`, the part `rect` of the photo, in `view`; `outside` fills what it does not reach.
+fn resample(source: &Plane, rect: PixelRect, view: &RoundView, outside: u8) -> Plane {
+    let columns = stretch_rows(source, rect, view);
+    let mut picture = stretch_columns(&columns, source.height, rect, view);
+    blank_outside(&mut picture, rect, view, outside);
+    picture
+}
+
+/// First pass: each row of the source gets the columns of the view.
+fn stretch_rows(source: &Plane, rect: PixelRect, view: &RoundView) -> Vec<f32> {
+    let step = view.xx - view.xy * view.xy / view.yy;
+    let kernels = Kernels::for_step(step);
+    let side = view.side as usize;
+    let mut columns = vec![0.0; side * source.height as usize];
+    let (x_origin, y_origin) = view.photo_point(0.0, 0.0);
+    for (row, out) in columns.chunks_exact_mut(side).enumerate() {
+        let y = rect.y as f32 + row as f32 + 0.5;
+        let start = x_origin + view.xy / view.yy * (y - y_origin) - rect.x as f32;
+        let samples = source.row(row as u32);
+        for (u, out) in out.iter_mut().enumerate() {
+            *out = kernels.sample_row(samples, start + step * (u as f32 + 0.5));
+        }
+    }
+    columns
+}
+
+/// Second pass: each column of the view is read where the view's rows lie in it.
+fn stretch_columns(columns: &[f32], rows: u32, rect: PixelRect, view: &RoundView) -> Plane {
+    let kernels = Kernels::for_step(view.yy);
+    let side = view.side as usize;
+    let (_, y_origin) = view.photo_point(0.0, 0.0);
+    let mut picture = Plane::filled(view.side, view.side, 0);
+    let mut sums = vec![0.0_f32; side];
+    // Below a tenth of a pixel over the whole width nobody sees the tilt, and rows can be added whole.
+    let is_level = view.xy.abs() * (view.side as f32) < 0.1;
+    for v in 0..view.side {
+        let start = y_origin + view.yy * (v as f32 + 0.5) - rect.y as f32;
+        if is_level {
+            kernels.sum_rows(columns, rows, start, &mut sums);
+        } else {
+            for (u, sum) in sums.iter_mut().enumerate() {
+                let y = start + view.xy * (u as f32 + 0.5);
+                *sum = kernels.sample_column(columns, side, u, rows, y);
+            }
+        }
+        for (out, sum) in picture.row_mut(v).iter_mut().zip(&sums) {
+            *out = (sum + 0.5).clamp(0.0, 255.0) as u8;
+        }
+    }
+    picture
+}
+
+fn blank_outside(picture: &mut Plane, rect: PixelRect, view: &RoundView, outside: u8) {
+    let (left, top) = (rect.x as f32, rect.y as f32);
+    let (right, bottom) = (left + rect.width as f32, top + rect.height as f32);
+    let side = view.side as f32;
+    let holds = |u: f32, v: f32| {
+        let (x, y) = view.photo_point(u, v);
+        x >= left && x <= right && y >= top && y <= bottom
+    };
+    if [(0.0, 0.0), (side, 0.0), (0.0, side), (side, side)]
+        .iter()
+        .all(|&(u, v)| holds(u, v))
+    {
+        return;
+    }
+    for v in 0..view.side {
+        for (u, sample) in picture.row_mut(v).iter_mut().enumerate() {
+            if !holds(u as f32 + 0.5, v as f32 + 0.5) {
+                *sample = outside;
+            }
+        }
+    }
+}
+
+/// Lanczos kernels (three lobes) for each of 64 positions between two samples.
+struct Kernels {
+    taps: usize,
+    weights: Vec<f32>,
+}
+
+const PHASES: usize = 64;
+const LOBES: f32 = 3.0;
+
+impl Kernels {
+    /// `step` is the distance between output samples in source samples.
+    fn for_step(step: f32) -> Self {
+        let stretch = step.max(1.0);
+        let taps = (2.0 * LOBES * stretch).ceil() as usize;
+        let mut weights = Vec::with_capacity(taps * PHASES);
+        for phase in 0..PHASES {
+            let offset = (phase as f32 + 0.5) / PHASES as f32;
+            let first = 1.0 - (taps / 2) as f32 - offset;
+            let kernel: Vec<f32> = (0..taps)
+                .map(|tap| lanczos((first + tap as f32) / stretch))
+                .collect();
+            let sum: f32 = kernel.iter().sum();
+            weights.extend(kernel.iter().map(|weight| weight / sum));
+        }
+        Self { taps, weights }
+    }
+
+    /// The first sample and the weights for a position in pixel coordinates (centres at `+0.5`).
+    fn at(&self, position: f32) -> (i32, &[f32]) {
+        let position = position - 0.5;
+        let floor = position.floor();
+        let phase = (((position - floor) * PHASES as f32) as usize).min(PHASES - 1);
+        let first = floor as i32 + 1 - (self.taps / 2) as i32;
+        (first, &self.weights[phase * self.taps..][..self.taps])
+    }
+
+    fn sample_row(&self, samples: &[u8], x: f32) -> f32 {
+        let (first, weights) = self.at(x);
+        if first >= 0
+            && let Some(window) = samples.get(first as usize..first as usize + self.taps)
+        {
+            let products = window.iter().zip(weights);
+            return products
+                .map(|(&sample, weight)| f32::from(sample) * weight)
+                .sum();
+        }
+        let last = samples.len() as i32 - 1;
+        let clamped = (first..).map(|at| f32::from(samples[at.clamp(0, last) as usize]));
+        clamped
+            .zip(weights)
+            .map(|(sample, weight)| sample * weight)
+            .sum()
+    }
+
+    fn sample_column(&self, columns: &[f32], side: usize, u: usize, rows: u32, y: f32) -> f32 {
+        let (first, weights) = self.at(y);
+        let last = rows as i32 - 1;
+        let column = (first..).map(|at| columns[at.clamp(0, last) as usize * side + u]);
+        column
+            .zip(weights)
+            .map(|(sample, weight)| sample * weight)
+            .sum()
+    }
+
+    fn sum_rows(&self, columns: &[f32], rows: u32, y: f32, sums: &mut [f32]) {
+        let (first, weights) = self.at(y);
+        let last = rows as i32 - 1;
+        let side = sums.len();
+        sums.fill(0.0);
+        for (at, weight) in (first..).zip(weights) {
+            let row = &columns[at.clamp(0, last) as usize * side..][..side];
+            for (sum, sample) in sums.iter_mut().zip(row) {
+                *sum += sample * weight;
+            }
+        }
+    }
+}
+
+fn lanczos(x: f32) -> f32 {
+    let x = x.abs();
+    if x < 1e-4 {
+        return 1.0;
+    }
+    if x >= LOBES {
+        return 0.0;
+    }
+    let pi_x = std::f32::consts::PI * x;
+    LOBES * pi_x.sin() * (pi_x / LOBES).sin() / (pi_x * pi_x)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{IRIS_FILL, RoundView, take_portrait};
+    use crate::geometry::{Ellipse, PixelRect};
+    use crate::plane::{Plane, ReducedPhoto, YCbCr};
+    use crate::segment::PhotoPixels;
+
+    /// A white ellipse on black.
+    struct Painted(Ellipse);
+
+    impl PhotoPixels for Painted {
+        fn size(&self) -> (u32, u32) {
+            (300, 260)
+        }
+
+        fn reduced(&self, _max_side: u32) -> ReducedPhoto {
+            unreachable!("a portrait is taken at full resolution")
+        }
+
+        fn crop(&self, rect: PixelRect) -> YCbCr {
+            let mut y = Plane::filled(rect.width, rect.height, 0);
+            for row in 0..rect.height {
+                for (column, sample) in y.row_mut(row).iter_mut().enumerate() {
+                    let (x, y) = (
+                        rect.x as f32 + column as f32 + 0.5,
+                        (rect.y + row) as f32 + 0.5,
+                    );
+                    *sample = if self.0.contains(x, y) { 255 } else { 0 };
+                }
+            }
+            let neutral = Plane::filled(rect.width, rect.height, 128);
+            YCbCr {
+                y,
+                cb: neutral.clone(),
+                cr: neutral,
+            }
+        }
+    }
+
+    fn tilted() -> Ellipse {
+        Ellipse {
+            cx: 147.3,
+            cy: 128.8,
+            rx: 100.0,
+            ry: 84.0,
+            angle_deg: 30.0,
+        }
+    }
+
+    #[test]
+    fn a_tilted_ellipse_becomes_a_centred_circle() {
+        let portrait = take_portrait(&Painted(tilted()), &tilted());
+        let view = portrait.view;
+        let circle = Ellipse::circle(
+            view.side as f32 / 2.0,
+            view.side as f32 / 2.0,
+            view.iris_radius(),
+        );
+        for v in 0..view.side {
+            for u in 0..view.side {
+                let distance = circle.normalised_distance(u as f32 + 0.5, v as f32 + 0.5);
+                let sample = portrait.luma.at(u, v);
+                assert!(
+                    distance > 0.98 || sample > 200,
+                    "{sample} inside at ({u}, {v})"
+                );
+                assert!(
+                    distance < 1.02 || sample < 55,
+                    "{sample} outside at ({u}, {v})"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn photo_and_view_points_are_each_others_inverse() {
+        let view = RoundView::new(&tilted(), 512);
+        let (x, y) = view.photo_point(100.5, 300.25);
+        let (u, v) = view.view_point(x, y);
+        assert!((u - 100.5).abs() < 1e-2 && (v - 300.25).abs() < 1e-2);
+        let (x, y) = view.photo_point(256.0 + 256.0 * IRIS_FILL, 256.0);
+        assert!((tilted().normalised_distance(x, y) - 1.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn what_the_photo_does_not_reach_is_black() {
+        let beyond = Ellipse::circle(290.0, 130.0, 80.0);
+        let portrait = take_portrait(&Painted(Ellipse::circle(150.0, 130.0, 400.0)), &beyond);
+        let middle = portrait.view.side / 2;
+        assert_eq!(portrait.luma.at(middle, middle), 255);
+        assert_eq!(portrait.luma.at(portrait.view.side - 1, middle), 0);
+    }
+
+    #[test]
+    fn a_huge_iris_is_made_no_larger_than_the_result() {
+        assert_eq!(
+            RoundView::of_photo(&Ellipse::circle(2000.0, 2000.0, 1900.0)).side,
+            2048
+        );
+    }
+}
