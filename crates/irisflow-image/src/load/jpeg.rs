@@ -169,9 +169,7 @@ fn frame_size(segment: &Segment<'_>) -> Result<(u32, u32), Rejection> {
     match components {
         1 | 3 => {}
         4 => {
-            return Err(refusal::unsupported(
-                "CMYK (printing colour) JPEG",
-            ));
+            return Err(refusal::unsupported("CMYK (printing colour) JPEG"));
         }
         _ => return Err(damaged()),
     }
