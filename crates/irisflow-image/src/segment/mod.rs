@@ -1,8 +1,31 @@
 //! Find the iris: limbus and pupil as ellipses, lids as curves, a label per pixel, and a confidence.
 
+mod candidates;
+mod closeup;
+mod ellipse_fit;
+mod evidence;
+mod float_image;
+mod labels;
+mod lids;
+mod limbus;
+mod pupil;
+mod quality;
+mod verdict;
+
 use crate::geometry::{Ellipse, PixelRect, Polyline};
 use crate::plane::{Plane, ReducedPhoto, YCbCr};
 use crate::rejection::Rejection;
+
+use candidates::find_candidates;
+use closeup::Closeup;
+use float_image::FloatImage;
+use labels::{draw_labels, label_rect};
+use lids::{LidCurve, find_lids};
+use limbus::{find_limbus, limbus_spokes, search_channel};
+use pupil::find_pupil;
+use quality::measure_quality;
+
+pub use evidence::Evidence;
 
 /// What `segment_iris` needs of a photo: a reduced copy of all of it, and full resolution where asked.
 pub trait PhotoPixels {
@@ -71,12 +94,113 @@ pub struct Quality {
 /// # Errors
 /// A rejection when there is no iris, or none worth processing. There is no fallback mask.
 pub fn segment_iris(photo: &dyn PhotoPixels) -> Result<IrisSegmentation, Rejection> {
-    let _ = photo;
-    Err(Rejection {
-        code: crate::rejection::RejectionCode::NoIrisFound,
-        message: String::new(),
-        suggestion: String::new(),
-        value: None,
-        threshold: None,
+    let reduced = photo.reduced(search_side(photo.size()));
+    let examined = examine_candidates(photo, &reduced);
+    let Some(best) = examined.first() else {
+        return Err(verdict::no_iris_found(0.0));
+    };
+    if best.confidence < verdict::LEAST_CONFIDENCE {
+        return Err(verdict::no_iris_found(best.confidence));
+    }
+    let segmentation =
+        segment_closely(photo, best).ok_or(verdict::no_iris_found(best.confidence))?;
+    verdict::judge(&segmentation.quality)?;
+    Ok(segmentation)
+}
+
+/// A place that was looked at closely, with what spoke for and against it.
+#[derive(Debug, Clone)]
+pub struct Examined {
+    pub iris: Ellipse,
+    pub pupil: Ellipse,
+    pub evidence: Evidence,
+    pub confidence: f32,
+}
+
+impl Examined {
+    /// What each kind of evidence says (0 to 1) and how much its say counts.
+    pub fn says(&self) -> [(&'static str, f32, f32); 12] {
+        verdict::says(&self.evidence)
+    }
+}
+
+/// Every candidate with its evidence, best first: for the developers' tools.
+pub fn explain(photo: &dyn PhotoPixels) -> Vec<Examined> {
+    let reduced = photo.reduced(search_side(photo.size()));
+    examine_candidates(photo, &reduced)
+}
+
+/// The longer side of the copy that is searched: about 480 x 400 pixels, whatever the shape.
+fn search_side((width, height): (u32, u32)) -> u32 {
+    const SEARCH_PIXELS: f64 = 192_000.0;
+    let (longer, shorter) = (f64::from(width.max(height)), f64::from(width.min(height)));
+    (SEARCH_PIXELS * longer / shorter.max(1.0)).sqrt().round() as u32
+}
+
+fn examine_candidates(photo: &dyn PhotoPixels, reduced: &ReducedPhoto) -> Vec<Examined> {
+    let channel = search_channel(
+        &FloatImage::from_plane(&reduced.planes.y),
+        &FloatImage::from_plane(&reduced.planes.cr),
+    );
+    let mut examined: Vec<Examined> = find_candidates(&channel)
+        .into_iter()
+        .filter_map(|candidate| {
+            let scale = reduced.scale;
+            let circle = Ellipse::circle(
+                candidate.cx * scale,
+                candidate.cy * scale,
+                candidate.radius * scale,
+            );
+            examine(photo, reduced, &circle)
+        })
+        .collect();
+    examined.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+    examined
+}
+
+/// Radius in the closeup, pixels: enough to judge, and enough to measure.
+const JUDGING_RADIUS: f32 = 40.0;
+const MEASURING_RADIUS: f32 = 90.0;
+
+fn examine(photo: &dyn PhotoPixels, reduced: &ReducedPhoto, circle: &Ellipse) -> Option<Examined> {
+    let enough = circle.rx >= JUDGING_RADIUS * reduced.scale || reduced.scale <= 1.0;
+    let closeup = if enough {
+        Closeup::of_reduced(reduced, circle, JUDGING_RADIUS)?
+    } else {
+        Closeup::of_photo(photo, circle, JUDGING_RADIUS)?
+    };
+    let limbus = find_limbus(&closeup, &closeup.to_local(circle))?;
+    let pupil = find_pupil(&closeup, &limbus)?;
+    let spokes = limbus_spokes(&closeup, &limbus);
+    let evidence = evidence::gather(&closeup, &limbus, &spokes, &pupil)?;
+    Some(Examined {
+        iris: closeup.to_photo(&limbus),
+        pupil: closeup.to_photo(&pupil.ellipse),
+        confidence: verdict::confidence(&evidence),
+        evidence,
+    })
+}
+
+fn segment_closely(photo: &dyn PhotoPixels, found: &Examined) -> Option<IrisSegmentation> {
+    let (width, height) = photo.size();
+    let closeup = Closeup::of_photo(photo, &found.iris, MEASURING_RADIUS)?;
+    let limbus = find_limbus(&closeup, &closeup.to_local(&found.iris))?;
+    let pupil = find_pupil(&closeup, &limbus)?.ellipse;
+    let spokes = limbus_spokes(&closeup, &limbus);
+    let lids = find_lids(&closeup, &limbus, &spokes);
+    let (iris, pupil) = (closeup.to_photo(&limbus), closeup.to_photo(&pupil));
+    let rect = label_rect(&iris, width, height)?;
+    let labels = draw_labels(rect, &iris, &pupil, &lids, &closeup);
+    let polyline =
+        |lid: Option<LidCurve>| lid.map_or_else(Vec::new, |lid| lid.to_polyline(&closeup));
+    Some(IrisSegmentation {
+        iris,
+        pupil,
+        upper_lid: polyline(lids.upper),
+        lower_lid: polyline(lids.lower),
+        rect,
+        quality: measure_quality(&closeup, &limbus, &iris, &pupil, &spokes, &labels),
+        labels,
+        confidence: found.confidence,
     })
 }

@@ -1,0 +1,193 @@
+//! One channel of `f32` samples with the few filters that finding an iris needs.
+//! Knows nothing of eyes; outside the picture there is no sample (`None`), never a made-up one.
+
+use crate::plane::Plane;
+
+/// A `width` x `height` picture in row order. Pixel centres are at `+0.5`.
+#[derive(Debug, Clone)]
+pub(super) struct FloatImage {
+    pub(super) width: usize,
+    pub(super) height: usize,
+    pub(super) samples: Vec<f32>,
+}
+
+impl FloatImage {
+    pub(super) fn filled(width: usize, height: usize, value: f32) -> Self {
+        Self {
+            width,
+            height,
+            samples: vec![value; width * height],
+        }
+    }
+
+    pub(super) fn from_plane(plane: &Plane) -> Self {
+        Self {
+            width: plane.width as usize,
+            height: plane.height as usize,
+            samples: plane.samples.iter().map(|&v| f32::from(v)).collect(),
+        }
+    }
+
+    /// The part `x0 .. x0 + width * factor` of a plane, each `factor` x `factor` block averaged.
+    pub(super) fn from_plane_part(
+        plane: &Plane,
+        (x0, y0): (usize, usize),
+        (width, height): (usize, usize),
+        factor: usize,
+    ) -> Self {
+        let mut samples = vec![0.0; width * height];
+        let weight = 1.0 / (factor * factor) as f32;
+        for (y, row) in samples.chunks_exact_mut(width.max(1)).enumerate() {
+            for line in 0..factor {
+                let start = (y0 + y * factor + line) * plane.width as usize + x0;
+                let source = &plane.samples[start..start + width * factor];
+                for (sum, block) in row.iter_mut().zip(source.chunks_exact(factor)) {
+                    let block_sum: u32 = block.iter().map(|&v| u32::from(v)).sum();
+                    *sum += block_sum as f32 * weight;
+                }
+            }
+        }
+        Self {
+            width,
+            height,
+            samples,
+        }
+    }
+
+    pub(super) fn at(&self, x: usize, y: usize) -> f32 {
+        self.samples[y * self.width + x]
+    }
+
+    /// Bilinear sample at `(x, y)`; none outside the picture.
+    pub(super) fn sample(&self, x: f32, y: f32) -> Option<f32> {
+        if !(x >= 0.0 && y >= 0.0 && x <= self.width as f32 && y <= self.height as f32) {
+            return None;
+        }
+        let x = (x - 0.5).clamp(0.0, (self.width - 1) as f32);
+        let y = (y - 0.5).clamp(0.0, (self.height - 1) as f32);
+        let (x0, y0) = (x as usize, y as usize);
+        let (x1, y1) = ((x0 + 1).min(self.width - 1), (y0 + 1).min(self.height - 1));
+        let (fx, fy) = (x - x0 as f32, y - y0 as f32);
+        let top = self.at(x0, y0) * (1.0 - fx) + self.at(x1, y0) * fx;
+        let bottom = self.at(x0, y1) * (1.0 - fx) + self.at(x1, y1) * fx;
+        Some(top * (1.0 - fy) + bottom * fy)
+    }
+
+    /// Half the size, each 2 x 2 block averaged; an odd last row or column is dropped.
+    pub(super) fn halved(&self) -> Self {
+        let (width, height) = (self.width / 2, self.height / 2);
+        let mut samples = Vec::with_capacity(width * height);
+        for y in 0..height {
+            for x in 0..width {
+                let (x2, y2) = (2 * x, 2 * y);
+                let sum = self.at(x2, y2)
+                    + self.at(x2 + 1, y2)
+                    + self.at(x2, y2 + 1)
+                    + self.at(x2 + 1, y2 + 1);
+                samples.push(sum * 0.25);
+            }
+        }
+        Self {
+            width,
+            height,
+            samples,
+        }
+    }
+
+    /// Mean over the `(2 * radius + 1)`-wide square around each pixel, of the pixels that exist.
+    pub(super) fn box_mean(&self, radius: usize) -> Self {
+        self.box_mean_rows(radius)
+            .transposed()
+            .box_mean_rows(radius)
+            .transposed()
+    }
+
+    /// Two box filters in each direction: close to a Gaussian of `sigma` pixels.
+    pub(super) fn blurred(&self, sigma: f32) -> Self {
+        // The variance of a box of radius k is k (k + 1) / 3; two of them add up.
+        let radius = ((0.25 + 1.5 * sigma * sigma).sqrt() - 0.5).round() as usize;
+        if radius == 0 {
+            return self.clone();
+        }
+        self.box_mean(radius).box_mean(radius)
+    }
+
+    fn box_mean_rows(&self, radius: usize) -> Self {
+        let mut samples = Vec::with_capacity(self.samples.len());
+        let mut sums = vec![0.0_f64; self.width + 1];
+        for row in self.samples.chunks_exact(self.width.max(1)) {
+            for (x, &value) in row.iter().enumerate() {
+                sums[x + 1] = sums[x] + f64::from(value);
+            }
+            for x in 0..self.width {
+                let from = x.saturating_sub(radius);
+                let to = (x + radius + 1).min(self.width);
+                samples.push(((sums[to] - sums[from]) / (to - from) as f64) as f32);
+            }
+        }
+        Self {
+            width: self.width,
+            height: self.height,
+            samples,
+        }
+    }
+
+    fn transposed(&self) -> Self {
+        let mut samples = Vec::with_capacity(self.samples.len());
+        for x in 0..self.width {
+            for y in 0..self.height {
+                samples.push(self.at(x, y));
+            }
+        }
+        Self {
+            width: self.height,
+            height: self.width,
+            samples,
+        }
+    }
+}
+
+/// Horizontal and vertical derivative, per pixel, by central differences (0 at the border).
+#[derive(Debug)]
+pub(super) struct Gradient {
+    pub(super) gx: FloatImage,
+    pub(super) gy: FloatImage,
+}
+
+impl Gradient {
+    pub(super) fn of(image: &FloatImage) -> Self {
+        let (width, height) = (image.width, image.height);
+        let mut gx = FloatImage::filled(width, height, 0.0);
+        let mut gy = FloatImage::filled(width, height, 0.0);
+        for y in 0..height {
+            for x in 1..width.saturating_sub(1) {
+                gx.samples[y * width + x] = 0.5 * (image.at(x + 1, y) - image.at(x - 1, y));
+            }
+        }
+        for y in 1..height.saturating_sub(1) {
+            for x in 0..width {
+                gy.samples[y * width + x] = 0.5 * (image.at(x, y + 1) - image.at(x, y - 1));
+            }
+        }
+        Self { gx, gy }
+    }
+
+    /// The derivative at `(x, y)` along the direction `(cos, sin)`; none outside the picture.
+    pub(super) fn along(&self, x: f32, y: f32, (cos, sin): (f32, f32)) -> Option<f32> {
+        Some(self.gx.sample(x, y)? * cos + self.gy.sample(x, y)? * sin)
+    }
+}
+
+/// The value below which `share` of the values lie; none when there are none. Reorders the slice.
+pub(super) fn percentile(values: &mut [f32], share: f32) -> Option<f32> {
+    if values.is_empty() {
+        return None;
+    }
+    let index = ((values.len() - 1) as f32 * share).round() as usize;
+    Some(*values.select_nth_unstable_by(index, f32::total_cmp).1)
+}
+
+/// The middle value; none when there are none. Reorders the slice.
+pub(super) fn median(values: &mut [f32]) -> Option<f32> {
+    percentile(values, 0.5)
+}

@@ -1,0 +1,310 @@
+//! The limbus: the outer border of the iris, as an ellipse on sub-pixel edges.
+//!
+//! First Daugman's integro-differential operator (1993) over centre and radius, on the left, right
+//! and lower arcs; then the strongest edge on each of [`SPOKES`] rays near that circle; then the
+//! robust fit of `ellipse_fit.rs`. An edge has its full say only where what lies beyond it looks like
+//! this eye's own sclera, so that lids, lashes and the rims of reflections do not pull.
+
+use super::closeup::Closeup;
+use super::ellipse_fit::{EdgePoint, LIMBUS_PRIOR, fit_ellipse};
+use super::float_image::{FloatImage, Gradient, median, percentile};
+use crate::geometry::Ellipse;
+
+/// Rays from the centre, evenly over the full turn.
+pub(super) const SPOKES: usize = 128;
+
+/// What one ray from the centre of the iris meets around the limbus.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct LimbusSpoke {
+    /// Direction in radians, 0 to the right, growing clockwise on the screen.
+    pub(super) theta: f32,
+    /// Where the edge is, as a share of the ellipse's radius that way; none without a rising edge.
+    pub(super) edge: Option<f32>,
+    /// Mean colour just inside and just outside; none where the frame cuts them off.
+    pub(super) inside: Option<Colour>,
+    pub(super) outside: Option<Colour>,
+}
+
+/// Luma and chroma (chroma around 0, not 128).
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Colour {
+    pub(super) luma: f32,
+    pub(super) cb: f32,
+    pub(super) cr: f32,
+}
+
+impl Colour {
+    /// Distance in units of luma; chroma counts double because its range is half as wide.
+    pub(super) fn distance(self, other: Self) -> f32 {
+        let chroma = (self.cb - other.cb).hypot(self.cr - other.cr);
+        (self.luma - other.luma).hypot(2.0 * chroma)
+    }
+
+    /// The median of each channel; none of nothing.
+    pub(super) fn median_of(colours: &[Self]) -> Option<Self> {
+        let channel =
+            |pick: fn(&Self) -> f32| median(&mut colours.iter().map(pick).collect::<Vec<_>>());
+        Some(Self {
+            luma: channel(|c| c.luma)?,
+            cb: channel(|c| c.cb)?,
+            cr: channel(|c| c.cr)?,
+        })
+    }
+}
+
+impl Closeup {
+    pub(super) fn colour_at(&self, x: f32, y: f32) -> Option<Colour> {
+        Some(Colour {
+            luma: self.luma.sample(x, y)?,
+            cb: self.cb.sample(x, y)? - 128.0,
+            cr: self.cr.sample(x, y)? - 128.0,
+        })
+    }
+}
+
+/// Luma plus the redness that parts a light iris from the sclera beyond what luma does.
+///
+/// Blue and green irises are darkest in red while sclera and skin are brightest there; a brown iris
+/// is dark in either. Half of the way to the red channel of BT.601 (R = Y + 1.402 Cr) serves both.
+pub(super) fn search_channel(luma: &FloatImage, cr: &FloatImage) -> FloatImage {
+    FloatImage {
+        samples: luma
+            .samples
+            .iter()
+            .zip(&cr.samples)
+            .map(|(y, cr)| y + 0.7 * (cr - 128.0))
+            .collect(),
+        ..*luma
+    }
+}
+
+/// The edge field in which limbus and pupil are sought.
+#[derive(Debug)]
+pub(super) struct EdgeField {
+    pub(super) gradient: Gradient,
+    /// An edge of this strength counts fully; stronger ones (reflections, lashes) no more.
+    pub(super) full_edge: f32,
+}
+
+impl EdgeField {
+    /// Smoothed by `sigma` pixels; scaled by the strong edges within `reach` of the centre.
+    pub(super) fn around(image: &FloatImage, centre: (f32, f32), reach: f32, sigma: f32) -> Self {
+        let gradient = Gradient::of(&image.blurred(sigma));
+        let mut strengths = Vec::new();
+        for y in 0..image.height {
+            for x in 0..image.width {
+                let (dx, dy) = (x as f32 + 0.5 - centre.0, y as f32 + 0.5 - centre.1);
+                if dx * dx + dy * dy < reach * reach {
+                    strengths.push(gradient.gx.at(x, y).hypot(gradient.gy.at(x, y)));
+                }
+            }
+        }
+        // Nine tenths of an eye is smoother than its limbus; the floor is sensor noise.
+        let full_edge = percentile(&mut strengths, 0.9).unwrap_or(0.0).max(0.4);
+        Self {
+            gradient,
+            full_edge,
+        }
+    }
+
+    /// Strength of the dark-to-bright edge at `(x, y)` seen along a ray, -1 to 1.
+    fn rise(&self, x: f32, y: f32, ray: (f32, f32)) -> Option<f32> {
+        let along = self.gradient.along(x, y, ray)?;
+        Some((along / self.full_edge).clamp(-1.0, 1.0))
+    }
+
+    /// Mean rise over an arc of a circle; none when less than half of it is in the picture.
+    pub(super) fn arc_rise(&self, circle: (f32, f32, f32), rays: &[(f32, f32)]) -> Option<f32> {
+        let (cx, cy, radius) = circle;
+        let mut sum = 0.0;
+        let mut count = 0;
+        for &ray in rays {
+            if let Some(rise) = self.rise(cx + radius * ray.0, cy + radius * ray.1, ray) {
+                sum += rise;
+                count += 1;
+            }
+        }
+        (2 * count >= rays.len()).then(|| sum / count as f32)
+    }
+}
+
+/// Unit vectors from `from` to `to` degrees.
+pub(super) fn rays(from: f32, to: f32, step: f32) -> Vec<(f32, f32)> {
+    let count = ((to - from) / step).round() as usize;
+    (0..=count)
+        .map(|index| {
+            let (sin, cos) = (from + index as f32 * step).to_radians().sin_cos();
+            (cos, sin)
+        })
+        .collect()
+}
+
+/// Finds the limbus near `start` (pixels of the closeup). None without edges on both sides.
+pub(super) fn find_limbus(closeup: &Closeup, start: &Ellipse) -> Option<Ellipse> {
+    let radius = start.mean_radius();
+    let image = search_channel(&closeup.luma, &closeup.cr);
+    let field = EdgeField::around(&image, (start.cx, start.cy), 1.5 * radius, 0.035 * radius);
+    let (circle, _) = best_circle(&field, start)?;
+    fit_to_edges(closeup, &field, &circle)
+}
+
+/// Daugman's operator on the side arcs, led by the weaker side.
+fn best_circle(field: &EdgeField, start: &Ellipse) -> Option<(Ellipse, f32)> {
+    let right = rays(-35.0, 50.0, 8.5);
+    let left: Vec<_> = right.iter().map(|&(cos, sin)| (-cos, sin)).collect();
+    let lower = rays(62.0, 118.0, 8.0);
+    let score = |circle: (f32, f32, f32)| {
+        let (right, left) = (
+            field.arc_rise(circle, &right)?,
+            field.arc_rise(circle, &left)?,
+        );
+        let lower = field.arc_rise(circle, &lower).unwrap_or(0.0).max(0.0);
+        Some(left.min(right) + 0.25 * (left + right) + 0.15 * lower)
+    };
+    let r0 = start.mean_radius();
+    let mut best = (
+        (start.cx, start.cy, r0),
+        score((start.cx, start.cy, r0)).unwrap_or(-1.0),
+    );
+    for (reach, steps) in [(0.16, 4), (0.04, 2), (0.015, 2)] {
+        let (centre, step) = (best.0, reach / steps as f32 * r0);
+        for (ix, iy, ir) in cube(steps) {
+            let circle = (
+                centre.0 + ix as f32 * step,
+                centre.1 + iy as f32 * step,
+                centre.2 + ir as f32 * step,
+            );
+            if let Some(score) = score(circle)
+                && score > best.1
+            {
+                best = (circle, score);
+            }
+        }
+    }
+    let ((cx, cy, radius), score) = best;
+    (score > 0.15).then(|| (Ellipse::circle(cx, cy, radius), score))
+}
+
+/// All whole steps from `-reach` to `reach` in three directions.
+fn cube(reach: i32) -> impl Iterator<Item = (i32, i32, i32)> {
+    let line = move || -reach..=reach;
+    line().flat_map(move |x| line().flat_map(move |y| line().map(move |z| (x, y, z))))
+}
+
+fn fit_to_edges(closeup: &Closeup, field: &EdgeField, circle: &Ellipse) -> Option<Ellipse> {
+    let mut ellipse = *circle;
+    for _ in 0..2 {
+        let spokes = measure_spokes(closeup, field, &ellipse);
+        let sclera = sclera_colour(&spokes)?;
+        let points = edge_points(&spokes, &ellipse, sclera);
+        ellipse = fit_ellipse(&points, circle, LIMBUS_PRIOR)?;
+    }
+    Some(ellipse)
+}
+
+/// The rays of an ellipse with what they meet.
+pub(super) fn limbus_spokes(closeup: &Closeup, ellipse: &Ellipse) -> Vec<LimbusSpoke> {
+    let radius = ellipse.mean_radius();
+    let image = search_channel(&closeup.luma, &closeup.cr);
+    let field = EdgeField::around(
+        &image,
+        (ellipse.cx, ellipse.cy),
+        1.5 * radius,
+        0.035 * radius,
+    );
+    measure_spokes(closeup, &field, ellipse)
+}
+
+fn measure_spokes(closeup: &Closeup, field: &EdgeField, ellipse: &Ellipse) -> Vec<LimbusSpoke> {
+    (0..SPOKES)
+        .map(|index| {
+            let theta = index as f32 * std::f32::consts::TAU / SPOKES as f32;
+            LimbusSpoke {
+                theta,
+                edge: strongest_edge(field, ellipse, theta),
+                inside: mean_colour(closeup, ellipse, theta, [0.80, 0.85, 0.90]),
+                outside: mean_colour(closeup, ellipse, theta, [1.09, 1.14, 1.19]),
+            }
+        })
+        .collect()
+}
+
+fn mean_colour(closeup: &Closeup, ellipse: &Ellipse, theta: f32, at: [f32; 3]) -> Option<Colour> {
+    let mut sum = Colour::default();
+    for share in at {
+        let (x, y) = point_on_ray(ellipse, theta, share);
+        let colour = closeup.colour_at(x, y)?;
+        sum.luma += colour.luma / 3.0;
+        sum.cb += colour.cb / 3.0;
+        sum.cr += colour.cr / 3.0;
+    }
+    Some(sum)
+}
+
+/// The point at `share` of the ellipse's radius in the direction `theta` (a true direction).
+pub(super) fn point_on_ray(ellipse: &Ellipse, theta: f32, share: f32) -> (f32, f32) {
+    let (sin, cos) = theta.sin_cos();
+    let unit = ellipse.normalised_distance(ellipse.cx + cos, ellipse.cy + sin);
+    (
+        ellipse.cx + share / unit * cos,
+        ellipse.cy + share / unit * sin,
+    )
+}
+
+/// The strongest rise between 0.86 and 1.15 radii, to a fraction of a step.
+fn strongest_edge(field: &EdgeField, ellipse: &Ellipse, theta: f32) -> Option<f32> {
+    const FROM: f32 = 0.86;
+    const STEP: f32 = 0.01;
+    const STEPS: usize = 30;
+    let (sin, cos) = theta.sin_cos();
+    let mut rises = [0.0_f32; STEPS];
+    for (index, rise) in rises.iter_mut().enumerate() {
+        let (x, y) = point_on_ray(ellipse, theta, FROM + STEP * index as f32);
+        *rise = field.gradient.along(x, y, (cos, sin))? / field.full_edge;
+    }
+    let peak = (1..STEPS - 1).max_by(|&a, &b| rises[a].total_cmp(&rises[b]))?;
+    let (before, top, after) = (rises[peak - 1], rises[peak], rises[peak + 1]);
+    if top < 0.15 || before > top || after > top {
+        return None;
+    }
+    let curvature = before - 2.0 * top + after;
+    let shift = if curvature < -1e-6 {
+        0.5 * (before - after) / curvature
+    } else {
+        0.0
+    };
+    Some(FROM + STEP * (peak as f32 + shift))
+}
+
+/// Whether a ray points left or right rather than at a lid.
+pub(super) fn is_lateral(theta: f32) -> bool {
+    let (sin, cos) = theta.sin_cos();
+    let lowering = sin.atan2(cos.abs()).to_degrees();
+    (-30.0..=45.0).contains(&lowering)
+}
+
+/// The colour beyond the limbus on left and right, where the edge is there.
+pub(super) fn sclera_colour(spokes: &[LimbusSpoke]) -> Option<Colour> {
+    let colours: Vec<Colour> = spokes
+        .iter()
+        .filter(|spoke| is_lateral(spoke.theta) && spoke.edge.is_some())
+        .filter_map(|spoke| spoke.outside)
+        .collect();
+    Colour::median_of(&colours)
+}
+
+fn edge_points(spokes: &[LimbusSpoke], ellipse: &Ellipse, sclera: Colour) -> Vec<EdgePoint> {
+    spokes
+        .iter()
+        .filter_map(|spoke| {
+            let (x, y) = point_on_ray(ellipse, spoke.theta, spoke.edge?);
+            let (inside, outside) = (spoke.inside?, spoke.outside?);
+            let step = inside.distance(sclera).max(8.0);
+            // 1 where the outside is sclera, 0 where it is as far from it as the iris is.
+            let likeness = (1.0 - outside.distance(sclera) / step).clamp(0.0, 1.0);
+            let floor = if is_lateral(spoke.theta) { 0.3 } else { 0.0 };
+            let weight = likeness.max(floor);
+            (weight > 0.0).then_some(EdgePoint { x, y, weight })
+        })
+        .collect()
+}

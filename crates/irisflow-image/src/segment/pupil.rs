@@ -1,0 +1,175 @@
+//! The pupil: a dark, round hole near the middle of the iris, as an ellipse on sub-pixel edges.
+//!
+//! The same operator as for the limbus (Daugman 1993), over the full turn and inside the limbus, times
+//! how dark the disc is: the border of the collarette is round too, but what it encloses is not dark.
+
+use super::closeup::Closeup;
+use super::ellipse_fit::{EdgePoint, PUPIL_PRIOR, fit_ellipse};
+use super::float_image::percentile;
+use super::limbus::{EdgeField, point_on_ray, rays};
+use crate::geometry::Ellipse;
+
+/// A pupil with how much speaks for it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FoundPupil {
+    pub(super) ellipse: Ellipse,
+    /// Share of the outline with an edge that fits, 0 to 1.
+    pub(super) edge_share: f32,
+}
+
+/// Pupil radius over iris radius: the smallest and largest of living eyes, with some room.
+pub(super) const RATIO_RANGE: (f32, f32) = (0.12, 0.75);
+
+const OUTLINE_RAYS: usize = 72;
+
+/// Finds the pupil inside `limbus` (pixels of the closeup). None when nothing dark and round is there.
+pub(super) fn find_pupil(closeup: &Closeup, limbus: &Ellipse) -> Option<FoundPupil> {
+    let radius = limbus.mean_radius();
+    let field = EdgeField::around(
+        &closeup.luma,
+        (limbus.cx, limbus.cy),
+        0.8 * radius,
+        0.02 * radius,
+    );
+    let circle = best_circle(closeup, &field, limbus)?;
+    let points = outline_points(&field, &circle);
+    let ellipse = fit_ellipse(&points, &circle, PUPIL_PRIOR)?;
+    let fitting = points
+        .iter()
+        .filter(|p| (ellipse.normalised_distance(p.x, p.y) - 1.0).abs() < 0.12)
+        .count();
+    let ratio = ellipse.mean_radius() / radius;
+    (RATIO_RANGE.0..=RATIO_RANGE.1)
+        .contains(&ratio)
+        .then(|| FoundPupil {
+            ellipse,
+            edge_share: fitting as f32 / OUTLINE_RAYS as f32,
+        })
+}
+
+fn best_circle(closeup: &Closeup, field: &EdgeField, limbus: &Ellipse) -> Option<Ellipse> {
+    let turn = rays(0.0, 345.0, 15.0);
+    let radius = limbus.mean_radius();
+    let darkness = Darkness::of(closeup, limbus)?;
+    let score = |circle: (f32, f32, f32)| {
+        let rise = field.arc_rise(circle, &turn)?;
+        Some(rise * darkness.of_disc(closeup, circle))
+    };
+    let mut best: Option<((f32, f32, f32), f32)> = None;
+    let consider = |circle: (f32, f32, f32), best: &mut Option<((f32, f32, f32), f32)>| {
+        if let Some(score) = score(circle)
+            && best.is_none_or(|(_, least)| score > least)
+        {
+            *best = Some((circle, score));
+        }
+    };
+    let mut ratio = 0.13;
+    while ratio < 0.72 {
+        for (ix, iy) in square(5) {
+            let (dx, dy) = (ix as f32 * 0.045 * radius, iy as f32 * 0.045 * radius);
+            consider((limbus.cx + dx, limbus.cy + dy, ratio * radius), &mut best);
+        }
+        ratio *= 1.09;
+    }
+    let (coarse, _) = best?;
+    for (ix, iy) in square(2) {
+        for ir in -2..=2 {
+            let step = 0.015 * radius;
+            let circle = (
+                coarse.0 + ix as f32 * step,
+                coarse.1 + iy as f32 * step,
+                coarse.2 + ir as f32 * step,
+            );
+            consider(circle, &mut best);
+        }
+    }
+    let ((cx, cy, pupil_radius), score) = best?;
+    (score > 0.05).then(|| Ellipse::circle(cx, cy, pupil_radius))
+}
+
+fn square(reach: i32) -> impl Iterator<Item = (i32, i32)> {
+    (-reach..=reach).flat_map(move |x| (-reach..=reach).map(move |y| (x, y)))
+}
+
+/// What counts as dark inside this iris.
+struct Darkness {
+    darkest: f32,
+    middle: f32,
+}
+
+impl Darkness {
+    fn of(closeup: &Closeup, limbus: &Ellipse) -> Option<Self> {
+        let mut lumas = Vec::new();
+        for &(cos, sin) in &rays(0.0, 350.0, 10.0) {
+            for step in 0..16 {
+                let reach = step as f32 * 0.05 * limbus.mean_radius();
+                lumas.extend(
+                    closeup
+                        .luma
+                        .sample(limbus.cx + reach * cos, limbus.cy + reach * sin),
+                );
+            }
+        }
+        Some(Self {
+            darkest: percentile(&mut lumas, 0.03)?,
+            middle: percentile(&mut lumas, 0.6)?,
+        })
+    }
+
+    /// 1 when the disc is as dark as the darkest part, 0 when it is as bright as the iris. The
+    /// brightest third is not looked at: a reflection lies in front of many pupils.
+    fn of_disc(&self, closeup: &Closeup, (cx, cy, radius): (f32, f32, f32)) -> f32 {
+        let mut lumas = Vec::with_capacity(25);
+        lumas.extend(closeup.luma.sample(cx, cy));
+        for &(cos, sin) in &rays(0.0, 315.0, 45.0) {
+            for share in [0.35, 0.6, 0.85] {
+                let reach = share * radius;
+                lumas.extend(closeup.luma.sample(cx + reach * cos, cy + reach * sin));
+            }
+        }
+        let Some(luma) = percentile(&mut lumas, 0.66) else {
+            return 0.0;
+        };
+        let range = (self.middle - self.darkest).max(4.0);
+        (1.0 - (luma - self.darkest) / range).clamp(0.0, 1.0)
+    }
+}
+
+/// The strongest dark-to-bright edge on each ray between 0.75 and 1.3 radii of the circle.
+fn outline_points(field: &EdgeField, circle: &Ellipse) -> Vec<EdgePoint> {
+    const FROM: f32 = 0.75;
+    const STEP: f32 = 0.025;
+    const STEPS: usize = 23;
+    let mut points = Vec::new();
+    for index in 0..OUTLINE_RAYS {
+        let theta = index as f32 * std::f32::consts::TAU / OUTLINE_RAYS as f32;
+        let (sin, cos) = theta.sin_cos();
+        let mut rises = [f32::MIN; STEPS];
+        for (step, rise) in rises.iter_mut().enumerate() {
+            let (x, y) = point_on_ray(circle, theta, FROM + STEP * step as f32);
+            if let Some(along) = field.gradient.along(x, y, (cos, sin)) {
+                *rise = along / field.full_edge;
+            }
+        }
+        let Some(peak) = (1..STEPS - 1).max_by(|&a, &b| rises[a].total_cmp(&rises[b])) else {
+            continue;
+        };
+        let (before, top, after) = (rises[peak - 1], rises[peak], rises[peak + 1]);
+        if top < 0.15 || before > top || after > top || before == f32::MIN || after == f32::MIN {
+            continue;
+        }
+        let curvature = before - 2.0 * top + after;
+        let shift = if curvature < -1e-6 {
+            0.5 * (before - after) / curvature
+        } else {
+            0.0
+        };
+        let (x, y) = point_on_ray(circle, theta, FROM + STEP * (peak as f32 + shift));
+        points.push(EdgePoint {
+            x,
+            y,
+            weight: top.min(1.0),
+        });
+    }
+    points
+}

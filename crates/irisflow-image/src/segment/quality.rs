@@ -1,0 +1,79 @@
+//! Numbers that say how usable a found iris is.
+
+use super::closeup::Closeup;
+use super::float_image::{Gradient, median, percentile};
+use super::limbus::{LimbusSpoke, is_lateral, point_on_ray};
+use super::{Label, Quality};
+use crate::geometry::Ellipse;
+use crate::plane::Plane;
+
+/// `limbus` is in pixels of the closeup, `iris` and `pupil` in those of the photo.
+pub(super) fn measure_quality(
+    closeup: &Closeup,
+    limbus: &Ellipse,
+    iris: &Ellipse,
+    pupil: &Ellipse,
+    spokes: &[LimbusSpoke],
+    labels: &Plane,
+) -> Quality {
+    Quality {
+        iris_radius_px: iris.mean_radius(),
+        pupil_ratio: pupil.mean_radius() / iris.mean_radius(),
+        visible_share: visible_share(labels, iris, pupil),
+        reflection_share: 0.0,
+        sharpness: edge_sharpness(closeup, limbus),
+        mean_luma: ring_luma(closeup, limbus).unwrap_or(0.0),
+        limbus_contrast: limbus_contrast(spokes),
+    }
+}
+
+/// Labelled visible iris over the area of the whole ring, also of what the frame cuts off.
+fn visible_share(labels: &Plane, iris: &Ellipse, pupil: &Ellipse) -> f32 {
+    let area = |ellipse: &Ellipse| std::f32::consts::PI * ellipse.rx * ellipse.ry;
+    let count = |label: Label| labels.samples.iter().filter(|&&v| v == label as u8).count() as f32;
+    (count(Label::VisibleIris) / (area(iris) - area(pupil)).max(1.0)).clamp(0.0, 1.0)
+}
+
+/// The strong gradients of the iris and its limbus, luma steps per 1 % of the iris radius, over the
+/// spread of luma there: 0 for a flat blur, about 1 where fine structure is crisp.
+fn edge_sharpness(closeup: &Closeup, limbus: &Ellipse) -> f32 {
+    let gradient = Gradient::of(&closeup.luma);
+    let mut strengths = Vec::new();
+    let mut lumas = Vec::new();
+    for index in 0..128 {
+        let theta = index as f32 * std::f32::consts::TAU / 128.0;
+        for step in 0..20 {
+            let (x, y) = point_on_ray(limbus, theta, 0.2 + 0.04 * step as f32);
+            let (Some(gx), Some(gy)) = (gradient.gx.sample(x, y), gradient.gy.sample(x, y)) else {
+                continue;
+            };
+            strengths.push(gx.hypot(gy));
+            lumas.extend(closeup.luma.sample(x, y));
+        }
+    }
+    let strong = percentile(&mut strengths, 0.95).unwrap_or(0.0);
+    let spread =
+        percentile(&mut lumas, 0.95).unwrap_or(0.0) - percentile(&mut lumas, 0.05).unwrap_or(0.0);
+    strong * limbus.mean_radius() / (64.0 * spread.max(8.0))
+}
+
+fn ring_luma(closeup: &Closeup, limbus: &Ellipse) -> Option<f32> {
+    let mut lumas = Vec::new();
+    for index in 0..96 {
+        let theta = index as f32 * std::f32::consts::TAU / 96.0;
+        for share in [0.6, 0.7, 0.8, 0.9] {
+            let (x, y) = point_on_ray(limbus, theta, share);
+            lumas.extend(closeup.luma.sample(x, y));
+        }
+    }
+    median(&mut lumas)
+}
+
+fn limbus_contrast(spokes: &[LimbusSpoke]) -> f32 {
+    let mut steps: Vec<f32> = spokes
+        .iter()
+        .filter(|spoke| is_lateral(spoke.theta))
+        .filter_map(|spoke| Some(spoke.outside?.luma - spoke.inside?.luma))
+        .collect();
+    median(&mut steps).unwrap_or(0.0).max(0.0)
+}

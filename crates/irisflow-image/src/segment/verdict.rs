@@ -1,0 +1,120 @@
+//! Judgement: how sure it is that a candidate is a human iris, and what to tell a person whose photo
+//! cannot be used. Each measurement of `evidence.rs` gets a say between 0 and 1; the confidence is
+//! their weighted geometric mean, so that one clear No outweighs many a Yes.
+
+use super::Quality;
+use super::evidence::Evidence;
+use crate::rejection::{Rejection, RejectionCode};
+
+/// Below this confidence there is no iris for us.
+pub(super) const LEAST_CONFIDENCE: f32 = 0.5;
+/// Smallest limbus radius worth processing, pixels of the photo.
+pub(super) const LEAST_RADIUS_PX: f32 = 40.0;
+
+/// 0 at `zero`, 1 at `one`, straight in between; `one` may be the smaller.
+fn ramp(value: f32, zero: f32, one: f32) -> f32 {
+    ((value - zero) / (one - zero)).clamp(0.0, 1.0)
+}
+
+/// The say of each kind of evidence, for the developers' tools.
+pub(super) fn says(evidence: &Evidence) -> [(&'static str, f32, f32); 12] {
+    let e = evidence;
+    let weaker_edge = e.left_edge.min(e.right_edge);
+    let weaker_step = e.left_step.min(e.right_step);
+    [
+        ("limbus on both sides", ramp(weaker_edge, 0.2, 0.75), 2.0),
+        ("sclera brighter", ramp(weaker_step, 0.03, 0.22), 2.0),
+        ("sclera neutral", ramp(e.sclera_tint, 0.38, 0.2), 1.0),
+        ("sclera alike", ramp(e.sclera_difference, 1.4, 0.6), 1.0),
+        ("round", ramp(e.roundness, 0.8, 0.92), 1.0),
+        ("pupil outline", ramp(e.pupil_edge, 0.25, 0.65), 1.5),
+        ("pupil dark", ramp(e.pupil_contrast, 0.08, 0.35), 1.5),
+        ("pupil centred", ramp(e.pupil_offset, 0.25, 0.12), 1.0),
+        (
+            "lids",
+            e.lid_share.map_or(0.8, |share| ramp(share, 0.3, 0.75)),
+            1.0,
+        ),
+        (
+            "skin",
+            e.skin_warmth
+                .map_or(0.8, |warmth| ramp(warmth, -0.02, 0.08)),
+            1.0,
+        ),
+        ("iris halves alike", ramp(e.iris_difference, 0.9, 0.4), 1.0),
+        ("grain", ramp(e.flat_share, 0.97, 0.8), 1.0),
+    ]
+}
+
+/// 0 to 1: how well everything agrees that this is a human iris.
+pub(super) fn confidence(evidence: &Evidence) -> f32 {
+    let mut log_sum = 0.0;
+    let mut weights = 0.0;
+    for (_, say, weight) in says(evidence) {
+        log_sum += weight * say.max(1e-4).ln();
+        weights += weight;
+    }
+    (log_sum / weights).exp()
+}
+
+/// A usable iris, or the first reason why not.
+pub(super) fn judge(quality: &Quality) -> Result<(), Rejection> {
+    if quality.iris_radius_px < LEAST_RADIUS_PX {
+        return Err(iris_too_small(quality.iris_radius_px));
+    }
+    if quality.mean_luma < LEAST_IRIS_LUMA {
+        return Err(too_dark(quality.mean_luma));
+    }
+    if quality.visible_share < LEAST_VISIBLE_SHARE {
+        return Err(iris_covered(quality.visible_share));
+    }
+    Ok(())
+}
+
+/// Below this mean luma of the ring even a dark brown iris is only noise.
+const LEAST_IRIS_LUMA: f32 = 12.0;
+/// Less of the iris than this cannot be completed honestly.
+const LEAST_VISIBLE_SHARE: f32 = 0.4;
+
+const DEFAULT_SUGGESTION: &str =
+    "Try capturing a new photo in better lighting with your eye centered.";
+
+pub(super) fn no_iris_found(confidence: f32) -> Rejection {
+    Rejection {
+        code: RejectionCode::NoIrisFound,
+        message: "We could not find an iris in this photo.".into(),
+        suggestion: DEFAULT_SUGGESTION.into(),
+        value: Some(f64::from(confidence)),
+        threshold: Some(f64::from(LEAST_CONFIDENCE)),
+    }
+}
+
+fn iris_too_small(radius_px: f32) -> Rejection {
+    Rejection {
+        code: RejectionCode::IrisTooSmall,
+        message: "The eye is too small in this photo.".into(),
+        suggestion: "Come closer, so that your eye fills most of the picture.".into(),
+        value: Some(f64::from(radius_px)),
+        threshold: Some(f64::from(LEAST_RADIUS_PX)),
+    }
+}
+
+fn too_dark(luma: f32) -> Rejection {
+    Rejection {
+        code: RejectionCode::TooDark,
+        message: "The photo is too dark to see the iris.".into(),
+        suggestion: "Try again facing a window or a lamp.".into(),
+        value: Some(f64::from(luma)),
+        threshold: Some(f64::from(LEAST_IRIS_LUMA)),
+    }
+}
+
+fn iris_covered(share: f32) -> Rejection {
+    Rejection {
+        code: RejectionCode::IrisCovered,
+        message: "Too much of the iris is behind the eyelids.".into(),
+        suggestion: "Open your eye a little wider and try again.".into(),
+        value: Some(f64::from(share)),
+        threshold: Some(f64::from(LEAST_VISIBLE_SHARE)),
+    }
+}
