@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import { ApiError, type Job as JobAnswer } from '../../api';
+import { ApiError, Unreachable, type Job as JobAnswer } from '../../api';
 import { jobLike, quietApi, settle, show } from '../../testing/stage';
 import Job from './Job.svelte';
 
@@ -39,10 +39,17 @@ test('a failed job shows its problem', async () => {
   expect(stage.text()).toContain('Too dark.');
 });
 
-test('a job that is not there can be asked for again', async () => {
-  const { api, stage } = open(null, (api) => api.job.mockRejectedValue(new ApiError(404, 'x', 'Job not found')));
+test('a job that is not there says so, and does not offer to try again', async () => {
+  const { stage } = open(null, (api) => api.job.mockRejectedValue(new ApiError(404, 'x', 'Job not found')));
   await settle();
-  expect(stage.text()).toContain('Job not found');
+  expect(stage.text()).toContain('This picture is not here.');
+  expect(stage.all('button').map((button) => button.textContent)).toEqual(['New photo']);
+});
+
+test('a job that could not be asked for can be asked for again', async () => {
+  const { api, stage } = open(null, (api) => api.job.mockRejectedValue(new Unreachable()));
+  await settle();
+  expect(stage.text()).toContain('We could not reach Irisflow.');
   api.job.mockResolvedValue(jobLike());
   await stage.press('Try again');
   expect(stage.text()).toContain('Your iris');
