@@ -1,4 +1,5 @@
 import { expect, test, vi } from 'vitest';
+import { Unreachable } from '../../api';
 import { jobLike, quietApi, settle, show } from '../../testing/stage';
 import { fileNameOf, shareData } from './keep';
 import Result from './Result.svelte';
@@ -38,6 +39,20 @@ test('processing again hands on the new job', async () => {
   api.reprocess.mockResolvedValue(again);
   await stage.press('Process this photo again');
   expect(onsubmitted).toHaveBeenCalledWith(again);
+});
+
+test('a picture that cannot be read here is opened instead, to be saved there', async () => {
+  const { api, stage } = result();
+  api.picture.mockRejectedValue(new Unreachable());
+  const clicked: HTMLAnchorElement[] = [];
+  const click = vi.spyOn(HTMLAnchorElement.prototype, 'click').mockImplementation(function (this: HTMLAnchorElement) {
+    clicked.push(this);
+  });
+  await stage.press('Save');
+  click.mockRestore();
+  expect(clicked.map((link) => [link.getAttribute('href'), link.target, link.download])).toEqual([
+    ['/result.jpg', '_blank', ''],
+  ]);
 });
 
 test('the file is named after its day and kind', () => {
