@@ -1,1 +1,130 @@
-//! See ARCHITECTURE.md.
+//! Claims jobs, runs the imaging pipeline on threads of its own, heartbeats, finishes.
+//!
+//! Each slot is one thread that works on one job at a time, so that the API's threads never wait for
+//! pixels. A heartbeat thread renews the leases; upkeep takes jobs from lost workers and deletes what
+//! nobody recorded. A worker whose lease is gone may not write: the store refuses it.
+
+mod attempt;
+mod fault;
+mod heartbeat;
+mod recorder;
+mod running;
+mod slot;
+mod upkeep;
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use irisflow_bus::LocalBus;
+use irisflow_image::load::Limits;
+use irisflow_jobs::{Clock, JobStore, PhotoStore, WorkerId};
+use irisflow_photos::FileStore;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+pub use fault::{FaultPlan, FaultPlanError};
+use running::{RunningJobs, StopReason};
+
+/// What a worker works with.
+#[derive(Debug, Clone)]
+pub struct WorkerParts {
+    pub jobs: Arc<dyn JobStore>,
+    pub photos: Arc<dyn PhotoStore>,
+    pub files: FileStore,
+    pub bus: Arc<LocalBus>,
+    pub clock: Arc<dyn Clock>,
+    pub faults: Arc<FaultPlan>,
+}
+
+#[derive(Debug, Clone)]
+pub struct WorkerSettings {
+    /// How many photos are worked on at once; each takes one core.
+    pub slots: usize,
+    /// The lease that the store gives; renewed three times within it.
+    pub lease: Duration,
+    /// An attempt that takes longer is ended as a timeout.
+    pub max_runtime: Duration,
+    /// How long an idle slot sleeps when no hint arrives.
+    pub poll_interval: Duration,
+    /// How long running jobs may go on after a stop is asked for; then they are handed back.
+    pub drain_grace: Duration,
+    pub limits: Limits,
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            slots: cores.saturating_sub(1).max(1),
+            lease: Duration::from_secs(30),
+            max_runtime: Duration::from_secs(120),
+            poll_interval: Duration::from_secs(2),
+            drain_grace: Duration::from_secs(10),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// What all threads of one worker share.
+#[derive(Debug)]
+struct Shared {
+    parts: WorkerParts,
+    settings: WorkerSettings,
+    running: RunningJobs,
+    /// Cancelled: claim nothing more.
+    draining: CancellationToken,
+    runtime: Handle,
+}
+
+/// A worker at work. Dropping it does not stop it; see [`Worker::drain`].
+#[derive(Debug)]
+pub struct Worker {
+    shared: Arc<Shared>,
+}
+
+impl Worker {
+    /// Starts the slots, the heartbeat and the upkeep. Call within a tokio runtime, which serves the
+    /// store's calls.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(parts: WorkerParts, settings: WorkerSettings) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            parts,
+            settings,
+            running: RunningJobs::default(),
+            draining: CancellationToken::new(),
+            runtime: Handle::current(),
+        });
+        for _ in 0..shared.settings.slots {
+            slot::spawn(Arc::clone(&shared), WorkerId::generate())?;
+        }
+        heartbeat::spawn(Arc::clone(&shared))?;
+        upkeep::spawn(&shared);
+        Ok(Self { shared })
+    }
+
+    /// Claims nothing more, lets running jobs finish within the grace, and hands the others back at
+    /// once, unharmed.
+    pub async fn drain(&self) {
+        self.shared.draining.cancel();
+        self.shared
+            .running
+            .until_idle(self.shared.settings.drain_grace)
+            .await;
+        for job in self.shared.running.all() {
+            if !job.stop(StopReason::HandedBack) {
+                continue;
+            }
+            match self.shared.parts.jobs.hand_back(job.fence).await {
+                Ok(_) => tracing::info!(job_id = %job.fence.job_id, "handed a job back"),
+                Err(error) => {
+                    tracing::warn!(job_id = %job.fence.job_id, %error, "could not hand a job back");
+                }
+            }
+        }
+        // Threads delete what they wrote when they come to their next checkpoint.
+        self.shared.running.until_idle(Duration::from_secs(2)).await;
+    }
+}

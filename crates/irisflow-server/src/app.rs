@@ -1,0 +1,78 @@
+//! What every handler may use.
+
+use std::sync::Arc;
+
+use irisflow_bus::LocalBus;
+use irisflow_jobs::{AccountStore, Clock, JobStore, PhotoStore, Timeline};
+use irisflow_photos::{FileStore, UrlSigner};
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::{Passwords, Throttle, Tokens};
+use crate::public_url::PublicUrl;
+use crate::settings::ServerSettings;
+
+/// What the server is built from.
+#[derive(Debug, Clone)]
+pub struct ServerParts {
+    pub accounts: Arc<dyn AccountStore>,
+    pub photos: Arc<dyn PhotoStore>,
+    pub jobs: Arc<dyn JobStore>,
+    pub timeline: Arc<dyn Timeline>,
+    pub files: FileStore,
+    pub bus: Arc<LocalBus>,
+    pub clock: Arc<dyn Clock>,
+    pub secrets: Secrets,
+}
+
+/// What signs tokens and URLs. Never printed.
+#[derive(Clone)]
+pub struct Secrets {
+    pub access_tokens: [u8; 32],
+    pub refresh_tokens: [u8; 32],
+    pub urls: [u8; 32],
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secrets")
+    }
+}
+
+/// The state of the router. Clones share it.
+pub(crate) type App = Arc<AppState>;
+
+#[derive(Debug)]
+pub(crate) struct AppState {
+    pub(crate) parts: ServerParts,
+    pub(crate) settings: ServerSettings,
+    pub(crate) tokens: Tokens,
+    pub(crate) passwords: Passwords,
+    pub(crate) throttle: Throttle,
+    pub(crate) signer: UrlSigner,
+    pub(crate) public_url: PublicUrl,
+    /// Cancelled when the server is to stop: sockets say goodbye.
+    pub(crate) draining: CancellationToken,
+}
+
+impl AppState {
+    pub(crate) fn new(
+        parts: ServerParts,
+        settings: ServerSettings,
+        draining: CancellationToken,
+    ) -> Self {
+        Self {
+            tokens: Tokens::new(&parts.secrets, &settings, Arc::clone(&parts.clock)),
+            passwords: Passwords::new(),
+            throttle: Throttle::new(&settings, Arc::clone(&parts.clock)),
+            signer: UrlSigner::new(parts.secrets.urls),
+            public_url: PublicUrl::new(&settings),
+            parts,
+            settings,
+            draining,
+        }
+    }
+
+    pub(crate) fn now(&self) -> irisflow_jobs::Timestamp {
+        self.parts.clock.now()
+    }
+}

@@ -1,0 +1,126 @@
+//! `POST /auth/login/json` and `POST /auth/login` (form): the same sign-in, two kinds of body.
+
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, Form, State};
+use axum::{Json, extract::rejection::FormRejection};
+use irisflow_jobs::{Session, SessionId};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::tokens::{TokenPair, Tokens};
+use crate::app::{App, AppState};
+use crate::error::{ApiError, ErrorBody, ValidationBody};
+use crate::extract::ApiJson;
+
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct LoginRequest {
+    email: String,
+    password: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct LoginForm {
+    /// The email address.
+    username: String,
+    password: String,
+}
+
+/// Sign in.
+#[utoipa::path(post, path = "/auth/login/json", tag = "accounts", request_body = LoginRequest,
+    responses(
+        (status = 200, body = TokenPair),
+        (status = 401, body = ErrorBody),
+        (status = 403, description = "The account is inactive", body = ErrorBody),
+        (status = 422, body = ValidationBody),
+        (status = 429, description = "Too many failures; see Retry-After", body = ErrorBody),
+    ))]
+pub(crate) async fn login_json(
+    State(app): State<App>,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    ApiJson(request): ApiJson<LoginRequest>,
+) -> Result<Json<TokenPair>, ApiError> {
+    sign_in(&app, address, &request.email, request.password).await
+}
+
+/// Sign in with a form, as OAuth 2 password clients do.
+#[utoipa::path(post, path = "/auth/login", tag = "accounts",
+    request_body(content = LoginForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, body = TokenPair),
+        (status = 401, body = ErrorBody),
+        (status = 403, description = "The account is inactive", body = ErrorBody),
+        (status = 422, body = ValidationBody),
+        (status = 429, description = "Too many failures; see Retry-After", body = ErrorBody),
+    ))]
+pub(crate) async fn login_form(
+    State(app): State<App>,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    form: Result<Form<LoginForm>, FormRejection>,
+) -> Result<Json<TokenPair>, ApiError> {
+    let Form(form) = form.map_err(|rejection| ApiError::Invalid {
+        loc: vec!["body".to_owned()],
+        msg: rejection.body_text(),
+        kind: "value_error",
+    })?;
+    sign_in(&app, address, &form.username, form.password).await
+}
+
+async fn sign_in(
+    app: &AppState,
+    address: SocketAddr,
+    email: &str,
+    password: String,
+) -> Result<Json<TokenPair>, ApiError> {
+    let email = email.trim().to_lowercase();
+    let login = app.throttle.begin(&email, address.ip())?;
+    let account = app.parts.accounts.account_by_email(&email).await?;
+    let hash = account
+        .as_ref()
+        .map(|account| account.password_hash.clone());
+    let known = app.passwords.verify(password, hash).await?;
+    let Some(account) = account.filter(|_| known) else {
+        return Err(ApiError::WrongCredentials);
+    };
+    app.throttle.forgive(&login);
+    if !account.is_active {
+        return Err(ApiError::AccountInactive);
+    }
+    let now = app.now();
+    let session = Session {
+        id: SessionId::generate(),
+        user_id: account.id,
+        created_at: now,
+        expires_at: now + app.settings.refresh_token_life,
+    };
+    let session_id = session.id;
+    let refresh_token = Tokens::new_refresh_token();
+    app.parts
+        .accounts
+        .add_session(session, Tokens::hash_of(&refresh_token))
+        .await?;
+    app.token_pair(account.id, session_id, refresh_token)
+        .map(Json)
+}
+
+impl AppState {
+    pub(crate) fn token_pair(
+        &self,
+        user_id: irisflow_jobs::UserId,
+        session_id: SessionId,
+        refresh_token: String,
+    ) -> Result<TokenPair, ApiError> {
+        let access_token = self
+            .tokens
+            .access_token(user_id, session_id)
+            .map_err(|error| {
+                tracing::error!(%error, "could not sign a token");
+                ApiError::Internal
+            })?;
+        Ok(TokenPair {
+            access_token,
+            refresh_token,
+            token_type: "bearer",
+        })
+    }
+}

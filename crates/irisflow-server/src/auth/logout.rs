@@ -1,0 +1,31 @@
+//! `POST /auth/logout`
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::CurrentUser;
+use crate::app::App;
+use crate::error::{ApiError, ErrorBody};
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct LogoutBody {
+    message: &'static str,
+}
+
+/// End the session of the bearer, with its refresh tokens and sockets. A body is not needed.
+#[utoipa::path(post, path = "/auth/logout", tag = "accounts", security(("bearer" = [])),
+    responses((status = 200, body = LogoutBody), (status = 401, body = ErrorBody)))]
+pub(crate) async fn logout(
+    State(app): State<App>,
+    user: CurrentUser,
+) -> Result<Json<LogoutBody>, ApiError> {
+    app.parts
+        .accounts
+        .end_session(user.id(), user.session_id)
+        .await?;
+    Ok(Json(LogoutBody {
+        message: "Logged out successfully",
+    }))
+}

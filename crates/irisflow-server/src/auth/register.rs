@@ -1,0 +1,130 @@
+//! `POST /auth/register`
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use irisflow_jobs::{Account, NewAccount, UserId};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::passwords::check_strength;
+use crate::app::App;
+use crate::error::{ApiError, ErrorBody, ValidationBody};
+use crate::extract::ApiJson;
+use crate::settings::Registration;
+
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct RegisterRequest {
+    #[schema(example = "you@example.com")]
+    email: String,
+    /// 8 characters or more, with upper case, lower case and a digit.
+    password: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct UserBody {
+    id: String,
+    email: String,
+    is_active: bool,
+    is_verified: bool,
+    /// RFC 3339, UTC.
+    created_at: String,
+}
+
+impl From<&Account> for UserBody {
+    fn from(account: &Account) -> Self {
+        Self {
+            id: account.id.to_string(),
+            email: account.email.clone(),
+            is_active: account.is_active,
+            is_verified: account.is_verified,
+            created_at: account.created_at.to_rfc3339(),
+        }
+    }
+}
+
+/// Make an account.
+#[utoipa::path(post, path = "/auth/register", tag = "accounts", request_body = RegisterRequest,
+    responses(
+        (status = 201, body = UserBody),
+        (status = 403, description = "Registration is closed", body = ErrorBody),
+        (status = 409, description = "The address is taken", body = ErrorBody),
+        (status = 422, body = ValidationBody),
+    ))]
+pub(crate) async fn register(
+    State(app): State<App>,
+    ApiJson(request): ApiJson<RegisterRequest>,
+) -> Result<(StatusCode, Json<UserBody>), ApiError> {
+    if app.settings.registration == Registration::Closed {
+        return Err(ApiError::RegistrationClosed);
+    }
+    let email = parse_email(&request.email)?;
+    check_strength(&request.password)?;
+    if app.parts.accounts.account_by_email(&email).await?.is_some() {
+        return Err(ApiError::EmailTaken);
+    }
+    let password_hash = app.passwords.hash(request.password).await?;
+    let new = NewAccount {
+        id: UserId::generate(),
+        email,
+        password_hash,
+    };
+    let account = app
+        .parts
+        .accounts
+        .add_account(new)
+        .await?
+        .ok_or(ApiError::EmailTaken)?;
+    tracing::info!(user_id = %account.id, "account made");
+    Ok((StatusCode::CREATED, Json(UserBody::from(&account))))
+}
+
+/// The address in lower case. A light check: only a message that arrives would prove more.
+fn parse_email(text: &str) -> Result<String, ApiError> {
+    let email = text.trim().to_lowercase();
+    let looks_right = email.split_once('@').is_some_and(|(name, host)| {
+        !name.is_empty()
+            && host.contains('.')
+            && !host.starts_with('.')
+            && !host.ends_with('.')
+            && !host.contains('@')
+    });
+    let plain =
+        email.len() <= 254 && !email.contains(|c: char| c.is_whitespace() || c.is_control());
+    if looks_right && plain {
+        Ok(email)
+    } else {
+        Err(ApiError::invalid_field(
+            "email",
+            "This is not an email address.",
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_kept_in_lower_case() {
+        assert_eq!(
+            parse_email(" You@Example.COM ").ok().as_deref(),
+            Some("you@example.com")
+        );
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for text in [
+            "",
+            "you",
+            "you@",
+            "@host.com",
+            "a b@host.com",
+            "you@host",
+            "you@@host.com",
+        ] {
+            assert!(parse_email(text).is_err(), "{text:?}");
+        }
+    }
+}

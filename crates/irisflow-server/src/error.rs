@@ -1,0 +1,290 @@
+//! The one table from what goes wrong to HTTP status, code and sentence.
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use irisflow_image::rejection::{Rejection, RejectionCode};
+use irisflow_jobs::StoreError;
+use irisflow_photos::StorageError;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// An error as it is sent: `{"detail": "...", "code": "..."}`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ErrorBody {
+    /// A sentence for people.
+    detail: String,
+    /// A stable name for programs.
+    code: String,
+    /// One thing to do, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suggestion: Option<String>,
+}
+
+/// A body or query that does not fit the description.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ValidationBody {
+    detail: Vec<ValidationIssue>,
+    code: &'static str,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ValidationIssue {
+    /// Where: `["body", "password"]`.
+    loc: Vec<String>,
+    msg: String,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+#[derive(Debug)]
+pub(crate) enum ApiError {
+    NotAuthenticated,
+    InvalidToken,
+    TokenExpired,
+    WrongCredentials,
+    AccountInactive,
+    RegistrationClosed,
+    EmailTaken,
+    TooManyAttempts {
+        retry_after_s: u64,
+    },
+    NotFound(&'static str),
+    NotUploaded,
+    NoValidPhotos,
+    LinkExpired,
+    LinkForged,
+    TypeDiffers {
+        expected: String,
+    },
+    BodyTooLarge {
+        limit_bytes: u64,
+    },
+    RangeNotSatisfiable {
+        size_bytes: u64,
+    },
+    Photo(Rejection),
+    Invalid {
+        loc: Vec<String>,
+        msg: String,
+        kind: &'static str,
+    },
+    Unavailable,
+    Internal,
+}
+
+impl ApiError {
+    /// A field of the JSON body that does not fit.
+    pub(crate) fn invalid_field(field: &str, msg: impl Into<String>) -> Self {
+        let loc = vec!["body".to_owned(), field.to_owned()];
+        Self::Invalid {
+            loc,
+            msg: msg.into(),
+            kind: "value_error",
+        }
+    }
+
+    fn parts(&self) -> (StatusCode, &str, String) {
+        use StatusCode as S;
+        match self {
+            Self::NotAuthenticated => {
+                (S::UNAUTHORIZED, "not_authenticated", "Not authenticated".to_owned())
+            }
+            Self::InvalidToken => {
+                (S::UNAUTHORIZED, "invalid_token", "Could not validate credentials".to_owned())
+            }
+            Self::TokenExpired => (S::UNAUTHORIZED, "token_expired", "Token expired".to_owned()),
+            Self::WrongCredentials => (
+                S::UNAUTHORIZED,
+                "wrong_credentials",
+                "Incorrect email or password".to_owned(),
+            ),
+            Self::AccountInactive => {
+                (S::FORBIDDEN, "account_inactive", "User account is inactive".to_owned())
+            }
+            Self::RegistrationClosed => (
+                S::FORBIDDEN,
+                "registration_closed",
+                "This server takes no new accounts; ask its operator for one.".to_owned(),
+            ),
+            Self::EmailTaken => {
+                (S::CONFLICT, "email_taken", "Email already registered".to_owned())
+            }
+            Self::TooManyAttempts { retry_after_s } => (
+                S::TOO_MANY_REQUESTS,
+                "too_many_attempts",
+                format!("Too many failed sign-ins. Try again in {retry_after_s} seconds."),
+            ),
+            Self::NotFound(what) => (S::NOT_FOUND, "not_found", (*what).to_owned()),
+            Self::NotUploaded => (
+                S::CONFLICT,
+                "photo_not_uploaded",
+                "This photo has not been uploaded yet: PUT its bytes to the upload URL, then confirm."
+                    .to_owned(),
+            ),
+            Self::NoValidPhotos => (
+                S::BAD_REQUEST,
+                "no_valid_photos",
+                "No valid photos found for processing".to_owned(),
+            ),
+            Self::LinkExpired => (
+                S::FORBIDDEN,
+                "link_expired",
+                "This link has expired; ask for a new one.".to_owned(),
+            ),
+            Self::LinkForged => {
+                (S::FORBIDDEN, "link_invalid", "This link is not valid.".to_owned())
+            }
+            Self::TypeDiffers { expected } => (
+                S::FORBIDDEN,
+                "content_type_differs",
+                format!("This upload URL is for Content-Type {expected}."),
+            ),
+            Self::BodyTooLarge { limit_bytes } => (
+                S::PAYLOAD_TOO_LARGE,
+                RejectionCode::ImageTooLarge.as_str(),
+                format!(
+                    "The photo is larger than {} MB. Send a smaller one.",
+                    limit_bytes / (1024 * 1024)
+                ),
+            ),
+            Self::RangeNotSatisfiable { .. } => (
+                S::RANGE_NOT_SATISFIABLE,
+                "range_not_satisfiable",
+                "The range lies outside of the file.".to_owned(),
+            ),
+            Self::Photo(rejection) => {
+                (status_of(rejection.code), rejection.code.as_str(), rejection.message.clone())
+            }
+            Self::Invalid { msg, .. } => {
+                (S::UNPROCESSABLE_ENTITY, "validation_error", msg.clone())
+            }
+            Self::Unavailable => (
+                S::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "The service cannot do this at the moment. Try again shortly.".to_owned(),
+            ),
+            Self::Internal => (
+                S::INTERNAL_SERVER_ERROR,
+                "internal",
+                "Something went wrong on our side.".to_owned(),
+            ),
+        }
+    }
+}
+
+fn status_of(code: RejectionCode) -> StatusCode {
+    match code {
+        RejectionCode::UnsupportedFormat => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        RejectionCode::ImageTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        RejectionCode::NotAnImage
+        | RejectionCode::NoIrisFound
+        | RejectionCode::IrisTooSmall
+        | RejectionCode::TooBlurry
+        | RejectionCode::TooDark
+        | RejectionCode::Overexposed
+        | RejectionCode::IrisCovered
+        | RejectionCode::IrisCutOff => StatusCode::BAD_REQUEST,
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, code, detail) = self.parts();
+        if let Self::Invalid { loc, msg, kind } = &self {
+            let issue = ValidationIssue {
+                loc: loc.clone(),
+                msg: msg.clone(),
+                kind: (*kind).to_owned(),
+            };
+            let body = ValidationBody {
+                detail: vec![issue],
+                code: "validation_error",
+            };
+            return (status, Json(body)).into_response();
+        }
+        let suggestion = match &self {
+            Self::Photo(rejection) => Some(rejection.suggestion.clone()),
+            _ => None,
+        };
+        let body = ErrorBody {
+            detail,
+            code: code.to_owned(),
+            suggestion,
+        };
+        let mut response = (status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        match &self {
+            _ if status == StatusCode::UNAUTHORIZED => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Self::TooManyAttempts { retry_after_s } => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_s));
+            }
+            Self::Unavailable => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            Self::RangeNotSatisfiable { size_bytes } => {
+                if let Ok(range) = HeaderValue::from_str(&format!("bytes */{size_bytes}")) {
+                    headers.insert(header::CONTENT_RANGE, range);
+                }
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "a store call failed");
+        match error {
+            StoreError::Unavailable(_) => Self::Unavailable,
+            StoreError::Corrupt(_) => Self::Internal,
+        }
+    }
+}
+
+impl From<StorageError> for ApiError {
+    fn from(error: StorageError) -> Self {
+        tracing::error!(%error, "photo storage failed");
+        Self::Unavailable
+    }
+}
+
+impl From<tokio::task::JoinError> for ApiError {
+    fn from(error: tokio::task::JoinError) -> Self {
+        tracing::error!(%error, "a task failed");
+        Self::Internal
+    }
+}
+
+impl From<Rejection> for ApiError {
+    fn from(rejection: Rejection) -> Self {
+        Self::Photo(rejection)
+    }
+}
+
+impl From<JsonRejection> for ApiError {
+    fn from(rejection: JsonRejection) -> Self {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            let msg = "the body is larger than 64 KiB".to_owned();
+            return Self::Invalid {
+                loc: vec!["body".to_owned()],
+                msg,
+                kind: "too_large",
+            };
+        }
+        let kind = match &rejection {
+            JsonRejection::JsonSyntaxError(_) => "json_invalid",
+            JsonRejection::MissingJsonContentType(_) => "content_type",
+            _ => "value_error",
+        };
+        Self::Invalid {
+            loc: vec!["body".to_owned()],
+            msg: rejection.body_text(),
+            kind,
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Parts of a request, read once and checked: JSON bodies, paging, ids, the public address.
+
+use axum::Json;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
+use irisflow_jobs::PageRequest;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
+
+use crate::error::ApiError;
+
+/// A JSON body. What does not fit answers 422 with a list under `detail`.
+pub(crate) struct ApiJson<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        Ok(Self(Json::from_request(request, state).await?.0))
+    }
+}
+
+/// A JSON body that may be missing altogether.
+pub(crate) struct OptionalJson<T>(pub(crate) Option<T>);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for OptionalJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let bytes = bytes::Bytes::from_request(request, state)
+            .await
+            .map_err(|_| {
+                let msg = "the body is larger than 64 KiB".to_owned();
+                ApiError::Invalid {
+                    loc: vec!["body".to_owned()],
+                    msg,
+                    kind: "too_large",
+                }
+            })?;
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Self(None));
+        }
+        serde_json::from_slice(&bytes)
+            .map(|value| Self(Some(value)))
+            .map_err(|error| ApiError::Invalid {
+                loc: vec!["body".to_owned()],
+                msg: error.to_string(),
+                kind: "json_invalid",
+            })
+    }
+}
+
+/// `?page=1&page_size=20`.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageQuery {
+    /// Counted from 1.
+    #[param(minimum = 1, default = 1)]
+    page: Option<u32>,
+    #[param(minimum = 1, maximum = 100, default = 20)]
+    page_size: Option<u32>,
+}
+
+const MOST_PER_PAGE: u32 = 100;
+
+impl PageQuery {
+    pub(crate) fn parse(&self) -> Result<PageRequest, ApiError> {
+        let page = self.page.unwrap_or(1);
+        let page_size = self.page_size.unwrap_or(20);
+        if page == 0 {
+            return Err(invalid_query("page", "pages are counted from 1"));
+        }
+        if !(1..=MOST_PER_PAGE).contains(&page_size) {
+            return Err(invalid_query("page_size", "a page has 1 to 100 items"));
+        }
+        Ok(PageRequest { page, page_size })
+    }
+}
+
+pub(crate) fn invalid_query(name: &str, msg: &str) -> ApiError {
+    let loc = vec!["query".to_owned(), name.to_owned()];
+    ApiError::Invalid {
+        loc,
+        msg: msg.to_owned(),
+        kind: "value_error",
+    }
+}
+
+/// The query. What does not fit answers 422.
+pub(crate) struct ApiQuery<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for ApiQuery<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Query::from_request_parts(parts, state).await {
+            Ok(Query(value)) => Ok(Self(value)),
+            Err(rejection) => Err(ApiError::Invalid {
+                loc: vec!["query".to_owned()],
+                msg: rejection.body_text(),
+                kind: "value_error",
+            }),
+        }
+    }
+}
+
+/// An id in the path. What is no id answers 422.
+pub(crate) struct PathId<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: std::str::FromStr> FromRequestParts<S> for PathId<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let text = Path::<String>::from_request_parts(parts, state).await;
+        text.ok()
+            .and_then(|Path(text)| text.parse().ok())
+            .map(Self)
+            .ok_or_else(|| ApiError::Invalid {
+                loc: vec!["path".to_owned(), "id".to_owned()],
+                msg: "not a valid UUID".to_owned(),
+                kind: "uuid_parsing",
+            })
+    }
+}

@@ -1,0 +1,252 @@
+//! `GET` and `PUT /files/{key}`: the embedded mode's presigned URLs. The signature in the URL is the
+//! only credential; what may be served, and as what, follows from the key.
+
+use std::io::{Seek as _, SeekFrom};
+
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use irisflow_jobs::PhotoId;
+use irisflow_photos::{Access, ObjectKey, SignatureError};
+use serde::Deserialize;
+use tokio::io::AsyncReadExt as _;
+use tokio_util::io::ReaderStream;
+use utoipa::IntoParams;
+
+use crate::app::{App, AppState};
+use crate::error::{ApiError, ErrorBody};
+use crate::extract::ApiQuery;
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct SignatureQuery {
+    /// Seconds since the epoch.
+    exp: Option<i64>,
+    sig: Option<String>,
+}
+
+const UNKNOWN_FILE: &str = "There is no such file.";
+
+/// Download a file by its signed link. Ranges and ETags are understood.
+#[utoipa::path(get, path = "/files/{key}", tag = "files",
+    params(("key" = String, Path, description = "As in the signed link"), SignatureQuery),
+    responses(
+        (status = 200, description = "The file", content_type = "image/jpeg"),
+        (status = 206, description = "The part that was asked for"),
+        (status = 304, description = "You have it"),
+        (status = 403, description = "`link_expired` or `link_invalid`", body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 416, body = ErrorBody),
+    ))]
+pub(crate) async fn read(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    ApiQuery(query): ApiQuery<SignatureQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let key = app.check_signature(&name, &Access::Read, &query)?;
+    let content_type = key.content_type().ok_or(ApiError::NotFound(UNKNOWN_FILE))?;
+    let files = app.parts.files.clone();
+    let object = tokio::task::spawn_blocking(move || files.open_object(&key)).await??;
+    let object = object.ok_or(ApiError::NotFound(UNKNOWN_FILE))?;
+
+    // Keys are never written twice with other bytes, so the key is the version.
+    let etag = format!("\"{}\"", name.rsplit('/').next().unwrap_or_default());
+    let known = headers
+        .get(header::IF_NONE_MATCH)
+        .and_then(|value| value.to_str().ok());
+    if known.is_some_and(|known| known.split(',').any(|tag| tag.trim() == etag)) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
+    }
+
+    let size_bytes = object.size_bytes;
+    let range = match headers
+        .get(header::RANGE)
+        .and_then(|value| value.to_str().ok())
+    {
+        None => None,
+        Some(text) => match parse_range(text, size_bytes) {
+            Range::Ignored => None,
+            Range::Part(first, last) => Some((first, last)),
+            Range::Outside => return Err(ApiError::RangeNotSatisfiable { size_bytes }),
+        },
+    };
+    let (first, length) = range.map_or((0, size_bytes), |(first, last)| (first, last - first + 1));
+    let mut file = object.file;
+    let file = tokio::task::spawn_blocking(move || file.seek(SeekFrom::Start(first)).map(|_| file))
+        .await?
+        .map_err(|error| {
+            tracing::error!(%error, "could not seek in a file");
+            ApiError::Unavailable
+        })?;
+    let stream = ReaderStream::new(tokio::fs::File::from_std(file).take(length));
+    let status = if range.is_some() {
+        StatusCode::PARTIAL_CONTENT
+    } else {
+        StatusCode::OK
+    };
+    let mut response = (status, Body::from_stream(stream)).into_response();
+    let answer = response.headers_mut();
+    answer.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    answer.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    answer.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("private, max-age=3600"),
+    );
+    // Whatever somebody managed to store, a browser must not run it.
+    answer.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; sandbox"),
+    );
+    if let Ok(etag) = HeaderValue::from_str(&etag) {
+        answer.insert(header::ETAG, etag);
+    }
+    if let Some((first, last)) = range
+        && let Ok(range) = HeaderValue::from_str(&format!("bytes {first}-{last}/{size_bytes}"))
+    {
+        answer.insert(header::CONTENT_RANGE, range);
+    }
+    Ok(response)
+}
+
+/// Upload a photo to the URL that `POST /photos/upload` gave, with the Content-Type announced there.
+#[utoipa::path(put, path = "/files/{key}", tag = "files",
+    params(("key" = String, Path, description = "As in the signed link"), SignatureQuery),
+    request_body(content = Vec<u8>, content_type = "image/jpeg"),
+    responses(
+        (status = 200, description = "Received; confirm the photo now"),
+        (status = 403, description = "`link_expired`, `link_invalid` or `content_type_differs`",
+            body = ErrorBody),
+        (status = 413, description = "`image_too_large`", body = ErrorBody),
+    ))]
+pub(crate) async fn write(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    ApiQuery(query): ApiQuery<SignatureQuery>,
+    request: Request,
+) -> Result<StatusCode, ApiError> {
+    let limit_bytes = app.settings.photo_limits.max_bytes as u64;
+    let announced = request.headers().get(header::CONTENT_LENGTH);
+    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit_bytes) {
+        return Err(ApiError::BodyTooLarge { limit_bytes });
+    }
+    let content_type = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
+    let key = match app.check_signature(&name, &Access::Write { content_type }, &query) {
+        Err(ApiError::LinkForged) => return Err(app.explain_refused_write(&name, &query).await),
+        checked => checked?,
+    };
+    app.receive(key, request.into_body().into_data_stream())
+        .await?;
+    Ok(StatusCode::OK)
+}
+
+impl AppState {
+    fn check_signature(
+        &self,
+        name: &str,
+        access: &Access,
+        query: &SignatureQuery,
+    ) -> Result<ObjectKey, ApiError> {
+        let key = ObjectKey::parse(name).ok_or(ApiError::LinkForged)?;
+        let (Some(expires), Some(signature)) = (query.exp, query.sig.as_deref()) else {
+            return Err(ApiError::LinkForged);
+        };
+        match self
+            .signer
+            .check(&key, access, expires, signature, self.now())
+        {
+            Ok(()) => Ok(key),
+            Err(SignatureError::Expired) => Err(ApiError::LinkExpired),
+            Err(SignatureError::Forged) => Err(ApiError::LinkForged),
+        }
+    }
+
+    /// The commonest mistake is another Content-Type than the one announced. Says so, but only to a
+    /// caller whose signature is right for the announced one.
+    async fn explain_refused_write(&self, name: &str, query: &SignatureQuery) -> ApiError {
+        let Some(ObjectKey::Incoming { user_id, photo_id }) = ObjectKey::parse(name) else {
+            return ApiError::LinkForged;
+        };
+        let expected = match self.announced_type(user_id, photo_id).await {
+            Ok(Some(expected)) => expected,
+            Ok(None) => return ApiError::LinkForged,
+            Err(error) => return error,
+        };
+        let access = Access::Write {
+            content_type: expected.clone(),
+        };
+        match self.check_signature(name, &access, query) {
+            Ok(_) => ApiError::TypeDiffers { expected },
+            Err(error) => error,
+        }
+    }
+
+    async fn announced_type(
+        &self,
+        user_id: irisflow_jobs::UserId,
+        photo_id: PhotoId,
+    ) -> Result<Option<String>, ApiError> {
+        let photo = self.parts.photos.photo(user_id, photo_id).await?;
+        Ok(photo.map(|photo| photo.announced_type))
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Range {
+    /// Not a range that is understood: the whole file is the right answer (RFC 9110, 14.2).
+    Ignored,
+    /// First and last byte, both included.
+    Part(u64, u64),
+    Outside,
+}
+
+/// One `bytes=` range. Several at once are answered with the whole file.
+fn parse_range(text: &str, size: u64) -> Range {
+    let Some((first, last)) = text
+        .strip_prefix("bytes=")
+        .and_then(|range| range.split_once('-'))
+    else {
+        return Range::Ignored;
+    };
+    match (first.trim().parse::<u64>(), last.trim()) {
+        (Ok(first), _) if first >= size => Range::Outside,
+        (Ok(first), "") => Range::Part(first, size - 1),
+        (Ok(first), last) => match last.parse::<u64>() {
+            Ok(last) if last >= first => Range::Part(first, last.min(size - 1)),
+            _ => Range::Ignored,
+        },
+        (Err(_), last) if first.trim().is_empty() => match last.parse::<u64>() {
+            Ok(0) => Range::Outside,
+            Ok(_) if size == 0 => Range::Outside,
+            Ok(length) => Range::Part(size.saturating_sub(length), size - 1),
+            Err(_) => Range::Ignored,
+        },
+        _ => Range::Ignored,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_read_as_the_standard_says() {
+        assert_eq!(parse_range("bytes=0-3", 10), Range::Part(0, 3));
+        assert_eq!(parse_range("bytes=4-", 10), Range::Part(4, 9));
+        assert_eq!(parse_range("bytes=-3", 10), Range::Part(7, 9));
+        assert_eq!(parse_range("bytes=-30", 10), Range::Part(0, 9));
+        assert_eq!(parse_range("bytes=8-99", 10), Range::Part(8, 9));
+        assert_eq!(parse_range("bytes=10-", 10), Range::Outside);
+        assert_eq!(parse_range("bytes=3-1", 10), Range::Ignored);
+        assert_eq!(parse_range("bytes=0-1,4-5", 10), Range::Ignored);
+        assert_eq!(parse_range("lines=0-1", 10), Range::Ignored);
+    }
+}

@@ -1,0 +1,369 @@
+//! `GET /ws/jobs/{job_id}?token=`: one job, live. Progress frames, one final frame, close.
+//!
+//! Refusals accept the upgrade, send one frame that says why, and close, since a browser cannot read
+//! the answer to a refused upgrade.
+
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, header};
+use axum::response::Response;
+use irisflow_jobs::{EventKind, JobId, StoreError};
+use serde::Deserialize;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::frames::{ErrorFrame, Standing};
+use super::watch_job::{JobWatch, Next};
+use crate::app::{App, AppState};
+use crate::auth::{AccessClaims, CurrentUser};
+use crate::error::ApiError;
+use crate::public_url::BaseUrl;
+
+/// Small buffers: a frame is a few hundred bytes, and there may be many sockets.
+const SOCKET_BUFFER: usize = 4 * 1024;
+/// Clients have nothing to say here.
+const MOST_FROM_CLIENT: usize = 4 * 1024;
+/// A reader that takes no frame for this long is closed.
+const SLOWEST_READER: Duration = Duration::from_secs(10);
+/// Keeps proxies from cutting an idle connection, and finds dead peers.
+const PING_INTERVAL: Duration = Duration::from_secs(25);
+/// How often the session is looked up, should the hint of its end be lost.
+const SESSION_CHECK: Duration = Duration::from_secs(30);
+
+const CODE_SLOW: u16 = 4408;
+
+#[derive(Deserialize)]
+pub(crate) struct SocketQuery {
+    token: Option<String>,
+}
+
+pub(crate) async fn job_socket(
+    State(app): State<App>,
+    Path(job_id): Path<String>,
+    Query(query): Query<SocketQuery>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let base = app.public_url.base(&headers);
+    let origin_allowed = app.origin_allowed(&headers);
+    upgrade
+        .read_buffer_size(SOCKET_BUFFER)
+        .write_buffer_size(SOCKET_BUFFER)
+        .max_message_size(MOST_FROM_CLIENT)
+        .on_upgrade(move |socket| async move {
+            let mut connection = Connection {
+                app: &app,
+                socket,
+                base,
+                standing: None,
+            };
+            let ending = if origin_allowed {
+                connection.run(&job_id, query.token.as_deref()).await
+            } else {
+                Ending::refused(ErrorFrame::new(
+                    "Origin not allowed",
+                    "This page may not open this socket.",
+                    "origin_not_allowed",
+                ))
+            };
+            connection.end(ending).await;
+        })
+}
+
+/// How a socket ends.
+enum Ending {
+    /// A last frame, if any, then a close with this code and reason.
+    Close {
+        frame: Option<ErrorFrame>,
+        code: u16,
+        reason: &'static str,
+    },
+    /// The client has gone; nothing more can be said.
+    Gone,
+}
+
+impl Ending {
+    fn refused(frame: ErrorFrame) -> Self {
+        let reason = frame.error;
+        Self::Close {
+            frame: Some(frame),
+            code: close_code::POLICY,
+            reason,
+        }
+    }
+
+    fn told(frame: ErrorFrame) -> Self {
+        let reason = frame.error;
+        Self::Close {
+            frame: Some(frame),
+            code: close_code::NORMAL,
+            reason,
+        }
+    }
+
+    fn done() -> Self {
+        Self::Close {
+            frame: None,
+            code: close_code::NORMAL,
+            reason: "done",
+        }
+    }
+
+    /// The job is unknown, or somebody else's: the answers are the same to the letter.
+    fn unknown_job(job_id: &str) -> Self {
+        let shown: String = job_id.chars().take(64).collect();
+        Self::refused(ErrorFrame::new(
+            "Job not found",
+            format!("No job with ID {shown}"),
+            "job_not_found",
+        ))
+    }
+
+    fn trouble() -> Self {
+        let frame = ErrorFrame::new(
+            "Internal server error",
+            "The service cannot say more at the moment. Connect again shortly.",
+            "internal",
+        );
+        Self::Close {
+            frame: Some(frame),
+            code: close_code::AGAIN,
+            reason: "try again",
+        }
+    }
+}
+
+impl From<StoreError> for Ending {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "a socket could not read its job");
+        Self::trouble()
+    }
+}
+
+impl From<ApiError> for Ending {
+    fn from(error: ApiError) -> Self {
+        Self::refused(match error {
+            ApiError::NotAuthenticated => ErrorFrame::new(
+                "Authentication required",
+                "Token missing from query parameters",
+                "not_authenticated",
+            ),
+            ApiError::TokenExpired => ErrorFrame::new(
+                "Token expired",
+                "Refresh the access token and connect again.",
+                "token_expired",
+            ),
+            ApiError::InvalidToken => ErrorFrame::new(
+                "Could not validate credentials",
+                "The token is not valid, or its session has ended.",
+                "invalid_token",
+            ),
+            ApiError::AccountInactive => ErrorFrame::new(
+                "User account is inactive",
+                "Ask the operator of this server.",
+                "account_inactive",
+            ),
+            _ => return Self::trouble(),
+        })
+    }
+}
+
+struct Connection<'a> {
+    app: &'a AppState,
+    socket: WebSocket,
+    base: BaseUrl,
+    /// How the job stood in the last frame sent.
+    standing: Option<Standing>,
+}
+
+impl Connection<'_> {
+    async fn run(&mut self, job_id: &str, token: Option<&str>) -> Ending {
+        let Some(token) = token.filter(|token| !token.is_empty()) else {
+            return ApiError::NotAuthenticated.into();
+        };
+        let (user, claims) = match self.app.authenticate(token).await {
+            Ok(authenticated) => authenticated,
+            Err(error) => return error.into(),
+        };
+        let Ok(parsed) = job_id.parse::<JobId>() else {
+            return Ending::unknown_job(job_id);
+        };
+        match JobWatch::begin(self.app, user.id(), user.session_id, parsed).await {
+            Ok(Some(watch)) => self.follow(watch, &user, &claims).await,
+            Ok(None) => Ending::unknown_job(job_id),
+            Err(error) => error.into(),
+        }
+    }
+
+    /// Tells the job's events until its end, or until the socket has to end first.
+    async fn follow(
+        &mut self,
+        mut watch: JobWatch,
+        user: &CurrentUser,
+        claims: &AccessClaims,
+    ) -> Ending {
+        let app = self.app;
+        let begun = Instant::now();
+        let limit = begun + app.settings.socket_limit;
+        let expiry = begun + claims.expires_at().since(app.now());
+        let mut ping = begun + PING_INTERVAL;
+        let mut session_check = begun + SESSION_CHECK;
+        loop {
+            tokio::select! {
+                next = watch.next(app) => match next {
+                    Ok(Next::Tell(event)) => {
+                        if let Some(ending) = self.tell(&event).await {
+                            return ending;
+                        }
+                    }
+                    Ok(Next::SessionEnded) => return self.refused(ApiError::InvalidToken),
+                    Err(error) => return error.into(),
+                },
+                from_client = self.socket.recv() => match from_client {
+                    // Pings are answered by the library; nothing else has a meaning here.
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return Ending::Gone,
+                    Some(Ok(_)) => {}
+                },
+                () = sleep_until(ping) => {
+                    if self.send(Message::Ping(bytes::Bytes::new())).await.is_err() {
+                        return Ending::Gone;
+                    }
+                    ping = Instant::now() + PING_INTERVAL;
+                }
+                () = sleep_until(limit) => return self.timed_out(),
+                () = sleep_until(expiry) => return self.refused(ApiError::TokenExpired),
+                () = sleep_until(session_check) => {
+                    match app.parts.accounts.session(user.session_id).await {
+                        Ok(Some(_)) => session_check = Instant::now() + SESSION_CHECK,
+                        Ok(None) => return self.refused(ApiError::InvalidToken),
+                        Err(error) => return error.into(),
+                    }
+                }
+                () = app.draining.cancelled() => {
+                    let code = close_code::RESTART;
+                    return Ending::Close { frame: None, code, reason: "restarting" };
+                }
+            }
+        }
+    }
+
+    /// Sends one event. `Some` when it was the last.
+    async fn tell(&mut self, event: &irisflow_jobs::Event) -> Option<Ending> {
+        self.standing = Some(Standing::of(event));
+        if event.kind == EventKind::Deleted {
+            let frame = ErrorFrame::new("Job not found", "Job was deleted", "job_deleted");
+            return Some(Ending::told(frame.with(self.standing.clone())));
+        }
+        let frame = self.app.job_frame(event, &self.base);
+        match self.send(Message::Text(frame.into())).await {
+            Ok(()) => event.kind.is_final().then(Ending::done),
+            Err(Slow::Stalled) => Some(Ending::Close {
+                frame: None,
+                code: CODE_SLOW,
+                reason: "too slow",
+            }),
+            Err(Slow::Gone) => Some(Ending::Gone),
+        }
+    }
+
+    fn refused(&self, error: ApiError) -> Ending {
+        match Ending::from(error) {
+            Ending::Close {
+                frame: Some(frame),
+                code,
+                reason,
+            } => {
+                let standing = self
+                    .standing
+                    .clone()
+                    .map(|standing| standing.at(self.app.now()));
+                Ending::Close {
+                    frame: Some(frame.with(standing)),
+                    code,
+                    reason,
+                }
+            }
+            ending => ending,
+        }
+    }
+
+    fn timed_out(&self) -> Ending {
+        let standing = self
+            .standing
+            .clone()
+            .map(|standing| standing.at(self.app.now()));
+        let frame = ErrorFrame::new(
+            "Connection timeout",
+            "Maximum connection time exceeded. Job continues in background.",
+            "connection_timeout",
+        );
+        Ending::told(frame.with(standing))
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), Slow> {
+        match timeout(SLOWEST_READER, self.socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Slow::Gone),
+            Err(_) => Err(Slow::Stalled),
+        }
+    }
+
+    async fn end(mut self, ending: Ending) {
+        let Ending::Close {
+            frame,
+            code,
+            reason,
+        } = ending
+        else {
+            return;
+        };
+        if let Some(frame) = frame
+            && self
+                .send(Message::Text(frame.to_json().into()))
+                .await
+                .is_err()
+        {
+            return;
+        }
+        let close = CloseFrame {
+            code,
+            reason: Utf8Bytes::from_static(reason),
+        };
+        if self.send(Message::Close(Some(close))).await.is_err() {
+            return;
+        }
+        // Wait for the peer's own close, so that the last frame is not lost to a reset.
+        let _ = timeout(Duration::from_secs(2), async {
+            while let Some(Ok(message)) = self.socket.recv().await {
+                if matches!(message, Message::Close(_)) {
+                    break;
+                }
+            }
+        })
+        .await;
+    }
+}
+
+enum Slow {
+    Stalled,
+    Gone,
+}
+
+impl AppState {
+    /// A page of another site must not speak for its visitor. Programs send no `Origin`.
+    fn origin_allowed(&self, headers: &HeaderMap) -> bool {
+        let Some(origin) = headers.get(header::ORIGIN) else {
+            return true;
+        };
+        let Ok(origin) = origin.to_str() else {
+            return false;
+        };
+        self.public_url.is_own_origin(origin, headers)
+            || self
+                .settings
+                .allowed_origins
+                .iter()
+                .any(|allowed| allowed == origin)
+    }
+}

@@ -1,0 +1,9 @@
+//! Live progress: what happened to a job, pushed as it is committed.
+
+mod frames;
+mod job_socket;
+mod resync;
+mod watch_job;
+
+pub(crate) use job_socket::job_socket;
+pub(crate) use resync::resync_watchers;

@@ -1,0 +1,55 @@
+//! `POST /photos/{id}/confirm`
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use irisflow_jobs::{PhotoId, UploadStatus};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::UNKNOWN_PHOTO;
+use super::view::PhotoBody;
+use crate::app::App;
+use crate::auth::CurrentUser;
+use crate::error::{ApiError, ErrorBody, ValidationBody};
+use crate::extract::{OptionalJson, PathId};
+
+/// What the client knows of the file. Accepted and not believed: the server reads the file itself.
+#[derive(Deserialize, ToSchema)]
+#[expect(dead_code, reason = "documents what clients may send")]
+pub(crate) struct ConfirmRequest {
+    file_size: Option<u64>,
+    width: Option<u32>,
+    height: Option<u32>,
+}
+
+/// Say that the upload is done. The server reads the file, checks it, and drops its metadata (where it
+/// was taken, with what). Confirming again gives the same answer.
+#[utoipa::path(post, path = "/photos/{id}/confirm", tag = "photos", security(("bearer" = [])),
+    params(("id" = String, Path)), request_body = Option<ConfirmRequest>,
+    responses(
+        (status = 200, body = PhotoBody),
+        (status = 400, description = "`not_an_image`", body = ErrorBody),
+        (status = 401, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 409, description = "Nothing was uploaded yet", body = ErrorBody),
+        (status = 413, description = "`image_too_large`", body = ErrorBody),
+        (status = 415, description = "`unsupported_format`", body = ErrorBody),
+        (status = 422, body = ValidationBody),
+    ))]
+pub(crate) async fn confirm(
+    State(app): State<App>,
+    user: CurrentUser,
+    PathId(photo_id): PathId<PhotoId>,
+    headers: HeaderMap,
+    _claimed: OptionalJson<ConfirmRequest>,
+) -> Result<Json<PhotoBody>, ApiError> {
+    let photo = app.parts.photos.photo(user.id(), photo_id).await?;
+    let photo = photo.ok_or(ApiError::NotFound(UNKNOWN_PHOTO))?;
+    let photo = if photo.status == UploadStatus::Uploaded {
+        photo
+    } else {
+        app.take_in(user.id(), photo_id).await?
+    };
+    Ok(Json(app.photo_body(&photo, &app.public_url.base(&headers))))
+}

@@ -1,0 +1,91 @@
+//! `POST /photos/upload`
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use irisflow_jobs::{NewPhoto, PhotoId};
+use irisflow_photos::ObjectKey;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::app::App;
+use crate::auth::CurrentUser;
+use crate::error::{ApiError, ErrorBody, ValidationBody};
+use crate::extract::{ApiQuery, OptionalJson};
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct UploadQuery {
+    /// The type of the bytes to come; also accepted in the body. `image/jpeg` when left out.
+    content_type: Option<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct UploadRequest {
+    #[schema(example = "image/jpeg")]
+    content_type: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct UploadBody {
+    /// PUT the bytes here within 15 minutes, with the same Content-Type and without a bearer; then
+    /// confirm.
+    upload_url: String,
+    photo_id: String,
+    s3_key: String,
+}
+
+/// Announce a photo and get the URL to upload it to.
+#[utoipa::path(post, path = "/photos/upload", tag = "photos", security(("bearer" = [])),
+    params(UploadQuery), request_body = Option<UploadRequest>,
+    responses(
+        (status = 201, body = UploadBody),
+        (status = 401, body = ErrorBody),
+        (status = 422, body = ValidationBody),
+    ))]
+pub(crate) async fn upload(
+    State(app): State<App>,
+    user: CurrentUser,
+    headers: HeaderMap,
+    ApiQuery(query): ApiQuery<UploadQuery>,
+    OptionalJson(request): OptionalJson<UploadRequest>,
+) -> Result<(StatusCode, Json<UploadBody>), ApiError> {
+    let content_type = request
+        .and_then(|request| request.content_type)
+        .or(query.content_type)
+        .unwrap_or_else(|| "image/jpeg".to_owned());
+    check_image_type(&content_type)?;
+    let new = NewPhoto {
+        id: PhotoId::generate(),
+        user_id: user.id(),
+        announced_type: content_type.clone(),
+    };
+    let photo = app.parts.photos.add_photo(new).await?;
+    let key = ObjectKey::Incoming {
+        user_id: user.id(),
+        photo_id: photo.id,
+    };
+    let base = app.public_url.base(&headers);
+    let body = UploadBody {
+        upload_url: app.upload_url(&base, &key, &content_type),
+        photo_id: photo.id.to_string(),
+        s3_key: key.to_string(),
+    };
+    Ok((StatusCode::CREATED, Json(body)))
+}
+
+/// Any image type may be announced: what the bytes are is found out from the bytes.
+fn check_image_type(content_type: &str) -> Result<(), ApiError> {
+    let subtype = content_type.strip_prefix("image/").unwrap_or_default();
+    let plain = subtype
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b".+-".contains(&byte));
+    if plain && !subtype.is_empty() && content_type.len() <= 100 {
+        Ok(())
+    } else {
+        Err(ApiError::invalid_field(
+            "content_type",
+            "This is no image type; use image/jpeg, image/png or image/webp.",
+        ))
+    }
+}

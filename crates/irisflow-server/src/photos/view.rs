@@ -1,0 +1,75 @@
+//! A photo as clients see it.
+
+use irisflow_jobs::{Photo, UploadStatus};
+use irisflow_photos::ObjectKey;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::app::AppState;
+use crate::public_url::BaseUrl;
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PhotoBody {
+    id: String,
+    user_id: String,
+    /// Where the bytes lie; for reference, not for access.
+    s3_key: String,
+    /// Null: there are no thumbnails yet.
+    thumbnail_url: Option<String>,
+    /// Signed, valid for an hour. Null until the upload is confirmed.
+    original_url: Option<String>,
+    /// Pixels of the upright photo.
+    width: Option<u32>,
+    height: Option<u32>,
+    /// Bytes.
+    file_size: Option<u64>,
+    /// `pending`, `uploaded` or `failed`.
+    #[schema(example = "uploaded")]
+    upload_status: &'static str,
+    /// RFC 3339, UTC.
+    created_at: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PhotoPage {
+    pub(crate) items: Vec<PhotoBody>,
+    /// Of all pages.
+    pub(crate) total: u64,
+    pub(crate) page: u32,
+    pub(crate) page_size: u32,
+}
+
+/// The key of a photo's bytes: of the original once it is taken in, of the upload before that.
+pub(crate) fn key_of(photo: &Photo) -> ObjectKey {
+    let (user_id, photo_id) = (photo.user_id, photo.id);
+    match &photo.stored {
+        Some(stored) => ObjectKey::Original {
+            user_id,
+            photo_id,
+            format: stored.format,
+        },
+        None => ObjectKey::Incoming { user_id, photo_id },
+    }
+}
+
+impl AppState {
+    pub(crate) fn photo_body(&self, photo: &Photo, base: &BaseUrl) -> PhotoBody {
+        let key = key_of(photo);
+        let stored = photo
+            .stored
+            .as_ref()
+            .filter(|_| photo.status == UploadStatus::Uploaded);
+        PhotoBody {
+            id: photo.id.to_string(),
+            user_id: photo.user_id.to_string(),
+            s3_key: key.to_string(),
+            thumbnail_url: None,
+            original_url: stored.map(|_| self.download_url(base, &key)),
+            width: stored.map(|stored| stored.width_px),
+            height: stored.map(|stored| stored.height_px),
+            file_size: stored.map(|stored| stored.size_bytes),
+            upload_status: photo.status.name(),
+            created_at: photo.created_at.to_rfc3339(),
+        }
+    }
+}

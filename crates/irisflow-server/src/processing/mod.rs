@@ -1,0 +1,9 @@
+//! Submitting photos and looking at jobs.
+
+pub(crate) mod batch;
+pub(crate) mod list;
+pub(crate) mod reprocess;
+pub(crate) mod show;
+pub(crate) mod submit;
+mod view;
+

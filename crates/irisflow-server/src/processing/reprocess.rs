@@ -1,0 +1,32 @@
+//! `POST /processing/jobs/{id}/reprocess`
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use irisflow_jobs::JobId;
+
+use super::view::JobBody;
+use crate::app::App;
+use crate::auth::CurrentUser;
+use crate::error::{ApiError, ErrorBody, ValidationBody};
+use crate::extract::PathId;
+
+/// Try the same photo again, as a new job.
+#[utoipa::path(post, path = "/processing/jobs/{id}/reprocess", tag = "processing",
+    security(("bearer" = [])), params(("id" = String, Path)),
+    responses(
+        (status = 201, body = JobBody),
+        (status = 401, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 422, body = ValidationBody),
+    ))]
+pub(crate) async fn reprocess(
+    State(app): State<App>,
+    user: CurrentUser,
+    PathId(job_id): PathId<JobId>,
+) -> Result<(StatusCode, Json<JobBody>), ApiError> {
+    let original = app.parts.jobs.job(user.id(), job_id).await?;
+    let original = original.ok_or(ApiError::NotFound("Original job not found"))?;
+    let job = app.enqueue_one(user.id(), original.photo_id).await?;
+    Ok((StatusCode::CREATED, Json(JobBody::from(&job))))
+}

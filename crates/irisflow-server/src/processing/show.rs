@@ -1,0 +1,37 @@
+//! `GET /processing/jobs/{id}`
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use irisflow_jobs::JobId;
+
+use super::view::JobStatusBody;
+use crate::app::App;
+use crate::auth::CurrentUser;
+use crate::error::{ApiError, ErrorBody, ValidationBody};
+use crate::extract::PathId;
+
+/// One of your jobs, with freshly signed links.
+#[utoipa::path(get, path = "/processing/jobs/{id}", tag = "processing",
+    security(("bearer" = [])), params(("id" = String, Path)),
+    responses(
+        (status = 200, body = JobStatusBody),
+        (status = 401, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 422, body = ValidationBody),
+    ))]
+pub(crate) async fn show(
+    State(app): State<App>,
+    user: CurrentUser,
+    PathId(job_id): PathId<JobId>,
+    headers: HeaderMap,
+) -> Result<Json<JobStatusBody>, ApiError> {
+    let job = app.parts.jobs.job(user.id(), job_id).await?;
+    let job = job.ok_or(ApiError::NotFound("Job not found"))?;
+    let photo = app.parts.photos.photo(user.id(), job.photo_id).await?;
+    Ok(Json(app.job_status_body(
+        &job,
+        photo.as_ref(),
+        &app.public_url.base(&headers),
+    )))
+}

@@ -1,0 +1,80 @@
+//! `POST /processing/submit`
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use irisflow_jobs::{
+    BatchId, Job, JobId, NewJob, PhotoId, Priority, StoreError, UploadStatus, UserId,
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::view::JobBody;
+use crate::app::{App, AppState};
+use crate::auth::CurrentUser;
+use crate::error::{ApiError, ErrorBody, ValidationBody};
+use crate::extract::ApiJson;
+use crate::photos::UNKNOWN_PHOTO;
+
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct SubmitRequest {
+    photo_id: Uuid,
+    /// Kept for later; none exist yet.
+    #[expect(dead_code, reason = "documents what clients may send")]
+    options: Option<serde_json::Value>,
+}
+
+/// Turn an uploaded photo into a picture of its iris.
+#[utoipa::path(post, path = "/processing/submit", tag = "processing", security(("bearer" = [])),
+    request_body = SubmitRequest,
+    responses(
+        (status = 201, body = JobBody),
+        (status = 401, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 409, description = "The upload was not confirmed", body = ErrorBody),
+        (status = 422, body = ValidationBody),
+    ))]
+pub(crate) async fn submit(
+    State(app): State<App>,
+    user: CurrentUser,
+    ApiJson(request): ApiJson<SubmitRequest>,
+) -> Result<(StatusCode, Json<JobBody>), ApiError> {
+    let photo_id = PhotoId::from(request.photo_id);
+    let photo = app.parts.photos.photo(user.id(), photo_id).await?;
+    let photo = photo.ok_or(ApiError::NotFound(UNKNOWN_PHOTO))?;
+    if photo.status != UploadStatus::Uploaded {
+        return Err(ApiError::NotUploaded);
+    }
+    let job = app.enqueue_one(user.id(), photo_id).await?;
+    Ok((StatusCode::CREATED, Json(JobBody::from(&job))))
+}
+
+impl AppState {
+    /// Queues one interactive job.
+    pub(crate) async fn enqueue_one(
+        &self,
+        user_id: UserId,
+        photo_id: PhotoId,
+    ) -> Result<Job, ApiError> {
+        let new = new_job(user_id, photo_id, None, Priority::High);
+        let mut jobs = self.parts.jobs.enqueue(vec![new]).await?;
+        jobs.pop()
+            .ok_or_else(|| StoreError::Corrupt("a job vanished".to_owned()).into())
+    }
+}
+
+pub(crate) fn new_job(
+    user_id: UserId,
+    photo_id: PhotoId,
+    batch_id: Option<BatchId>,
+    priority: Priority,
+) -> NewJob {
+    NewJob {
+        id: JobId::generate(),
+        user_id,
+        photo_id,
+        batch_id,
+        priority,
+    }
+}

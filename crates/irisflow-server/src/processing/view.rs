@@ -1,0 +1,140 @@
+//! A job as clients see it.
+
+use irisflow_jobs::{Job, JobState, Photo, shown_step};
+use irisflow_photos::ObjectKey;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::app::AppState;
+use crate::public_url::BaseUrl;
+
+/// A job, as submitting answers.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct JobBody {
+    job_id: String,
+    photo_id: String,
+    batch_id: Option<String>,
+    /// `pending`, `processing`, `completed`, `failed` or `cancelled`.
+    #[schema(example = "processing")]
+    status: &'static str,
+    /// The internal name of the step, as in `segmenting`; null before the first.
+    current_step: Option<&'static str>,
+    /// What a person reads, as in "Finding your iris...".
+    step: &'static str,
+    /// Per cent. Never goes back.
+    progress: u8,
+    /// Restarts after an error or a lost worker.
+    attempt_count: u32,
+    /// RFC 3339, UTC.
+    created_at: String,
+    /// The path of its live progress.
+    websocket_url: String,
+    /// Null: not told yet.
+    queue_position: Option<u32>,
+    /// Null: not told yet.
+    eta_ms: Option<u64>,
+}
+
+/// A job with everything that is known of it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct JobStatusBody {
+    #[serde(flatten)]
+    job: JobBody,
+    updated_at: String,
+    /// `quality_issue`, `transient_error` or `server_error`.
+    error_type: Option<&'static str>,
+    error_code: Option<String>,
+    error_message: Option<String>,
+    suggestion: Option<String>,
+    /// The finished picture. Signed, as all URLs here.
+    result_url: Option<String>,
+    /// 0 outside of the iris, 85 filled in, 255 measured; in the result's geometry.
+    mask_url: Option<String>,
+    /// The untouched photo in the result's geometry.
+    before_url: Option<String>,
+    original_url: Option<String>,
+    /// When the URLs of this answer end; ask again for new ones.
+    urls_expire_at: String,
+    processing_time_ms: Option<u64>,
+    result_width: Option<u32>,
+    result_height: Option<u32>,
+    /// The numbers that say how usable the iris was.
+    quality: Option<serde_json::Value>,
+    /// Null: not told yet.
+    quality_score: Option<f32>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct JobPage {
+    pub(crate) items: Vec<JobStatusBody>,
+    /// Of all pages.
+    pub(crate) total: u64,
+    pub(crate) page: u32,
+    pub(crate) page_size: u32,
+}
+
+impl From<&Job> for JobBody {
+    fn from(job: &Job) -> Self {
+        Self {
+            job_id: job.id.to_string(),
+            photo_id: job.photo_id.to_string(),
+            batch_id: job.batch_id.map(|id| id.to_string()),
+            status: job.state.status(),
+            current_step: job.step.map(irisflow_jobs::Step::name),
+            step: shown_step(job.step),
+            progress: job.progress,
+            attempt_count: job.attempt_count,
+            created_at: job.created_at.to_rfc3339(),
+            websocket_url: format!("/ws/jobs/{}", job.id),
+            queue_position: None,
+            eta_ms: None,
+        }
+    }
+}
+
+impl AppState {
+    pub(crate) fn job_status_body(
+        &self,
+        job: &Job,
+        photo: Option<&Photo>,
+        base: &BaseUrl,
+    ) -> JobStatusBody {
+        let (user_id, job_id) = (job.user_id, job.id);
+        let result = match &job.state {
+            JobState::Completed(result) => Some(result),
+            _ => None,
+        };
+        let failure = match &job.state {
+            JobState::Failed(failure) => Some(failure),
+            _ => None,
+        };
+        let keys = result.map(|result| ObjectKey::of_attempt(user_id, job_id, result.epoch));
+        let url = |index: usize| keys.map(|keys| self.download_url(base, &keys[index]));
+        let original = photo.and_then(|photo| {
+            let format = photo.stored.as_ref()?.format;
+            Some(ObjectKey::Original {
+                user_id,
+                photo_id: photo.id,
+                format,
+            })
+        });
+        JobStatusBody {
+            job: JobBody::from(job),
+            updated_at: job.updated_at.to_rfc3339(),
+            error_type: failure.map(|failure| failure.error_type.name()),
+            error_code: failure.map(|failure| failure.code.clone()),
+            error_message: failure.map(|failure| failure.message.clone()),
+            suggestion: failure.map(|failure| failure.suggestion.clone()),
+            result_url: url(0),
+            mask_url: url(1),
+            before_url: url(2),
+            original_url: original.map(|key| self.download_url(base, &key)),
+            urls_expire_at: (self.now() + self.settings.download_url_life).to_rfc3339(),
+            processing_time_ms: result.map(|result| result.processing_time_ms),
+            result_width: result.map(|result| result.width_px),
+            result_height: result.map(|result| result.height_px),
+            quality: result.map(|result| result.quality.clone()),
+            quality_score: None,
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The table of contents of the API.
+
+use std::time::Duration;
+
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::response::IntoResponse as _;
+use axum::routing::get;
+use axum::{Json, Router};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::trace::TraceLayer;
+use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::live::job_socket;
+use crate::openapi::ApiDescription;
+use crate::{auth, files, health, photos, processing, web};
+
+/// JSON bodies are small. Photos are streamed and have a limit of their own.
+const JSON_LIMIT: usize = 64 * 1024;
+
+fn api() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(auth::register::register))
+        .routes(routes!(auth::login::login_json))
+        .routes(routes!(auth::login::login_form))
+        .routes(routes!(auth::refresh::refresh))
+        .routes(routes!(auth::logout::logout))
+        .routes(routes!(auth::me::me))
+        .routes(routes!(photos::upload::upload))
+        .routes(routes!(photos::confirm::confirm))
+        .routes(routes!(photos::create::create, photos::list::list))
+        .routes(routes!(photos::show::show, photos::delete::delete))
+        .routes(routes!(processing::submit::submit))
+        .routes(routes!(processing::batch::batch))
+        .routes(routes!(processing::list::list))
+        .routes(routes!(processing::show::show))
+        .routes(routes!(processing::reprocess::reprocess))
+}
+
+fn health_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(health::health))
+        .routes(routes!(health::ready))
+}
+
+/// The description of the API, generated from the handlers.
+pub fn openapi() -> OpenApi {
+    describe(api(), health_routes()).1
+}
+
+fn describe(api: OpenApiRouter<App>, health: OpenApiRouter<App>) -> (Router<App>, OpenApi) {
+    OpenApiRouter::with_openapi(ApiDescription::openapi())
+        .nest("/api/v1", api)
+        .merge(health)
+        .split_for_parts()
+}
+
+pub(crate) fn router(app: &App) -> Router {
+    let (described, description) = describe(api(), health_routes());
+    // A key has slashes, which the description cannot say of a path parameter.
+    let signed_files = Router::new()
+        .route("/api/v1/files/{*key}", get(files::read).put(files::write))
+        .layer(DefaultBodyLimit::disable());
+    let docs = SwaggerUi::new("/docs").url("/api/v1/openapi.json", description);
+
+    let api = described
+        .merge(signed_files)
+        .route("/ws/jobs/{job_id}", get(job_socket))
+        .layer(DefaultBodyLimit::max(JSON_LIMIT))
+        .layer(cors(app))
+        .with_state(app.clone())
+        .merge(docs)
+        .merge(web::web_app())
+        .fallback(|| async { ApiError::NotFound("Not found") })
+        .method_not_allowed_fallback(method_not_allowed);
+    web::with_safe_headers(api).layer(
+        TraceLayer::new_for_http()
+            .make_span_with(|request: &Request| {
+                // The route, never the query: that is where tokens and signatures travel.
+                let route = request
+                    .extensions()
+                    .get::<MatchedPath>()
+                    .map(MatchedPath::as_str);
+                let route = route.unwrap_or("-");
+                tracing::info_span!("request", method = %request.method(), route)
+            })
+            .on_response(
+                |response: &axum::response::Response, latency: Duration, _: &_| {
+                    let ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
+                    tracing::debug!(status = response.status().as_u16(), ms, "answered");
+                },
+            ),
+    )
+}
+
+async fn method_not_allowed() -> axum::response::Response {
+    let body = serde_json::json!({
+        "detail": "This path does not take this method.",
+        "code": "method_not_allowed",
+    });
+    (axum::http::StatusCode::METHOD_NOT_ALLOWED, Json(body)).into_response()
+}
+
+fn cors(app: &App) -> CorsLayer {
+    let allowed: Vec<HeaderValue> = app
+        .settings
+        .allowed_origins
+        .iter()
+        .filter_map(|origin| origin.parse().ok())
+        .collect();
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(allowed))
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            HeaderName::from_static("idempotency-key"),
+        ])
+        .max_age(Duration::from_secs(600))
+}

@@ -1,0 +1,67 @@
+//! What an operator may set for the API. Read once, in the binary.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use irisflow_image::load::Limits;
+
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// Where the server listens; URLs are made from it when `public_url` is not set.
+    pub listen: SocketAddr,
+    /// How clients reach the server, without a slash at the end, as in `https://iris.example.com`.
+    pub public_url: Option<String>,
+    /// Whether new accounts may be made.
+    pub registration: Registration,
+    /// Web origins other than our own that browsers may call from.
+    pub allowed_origins: Vec<String>,
+    pub access_token_life: Duration,
+    pub refresh_token_life: Duration,
+    /// A spent refresh token still gives its successor for this long: a lost answer logs nobody out.
+    pub refresh_grace: Duration,
+    /// How long links to results and originals work.
+    pub download_url_life: Duration,
+    pub upload_url_life: Duration,
+    /// A job's socket is closed after this long; the job goes on.
+    pub socket_limit: Duration,
+    /// How much of a running job's recent past a new watcher is told.
+    pub replay: Duration,
+    /// How often the database is asked whether watchers missed anything.
+    pub resync_interval: Duration,
+    pub batch_limit: usize,
+    pub photo_limits: Limits,
+    /// Failed sign-ins an account or address may have at once; one more every `login_refill`.
+    pub login_burst_account: u32,
+    pub login_burst_address: u32,
+    pub login_refill: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registration {
+    Open,
+    Closed,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            public_url: None,
+            registration: Registration::Open,
+            allowed_origins: Vec::new(),
+            access_token_life: Duration::from_secs(30 * 60),
+            refresh_token_life: Duration::from_secs(30 * 24 * 3600),
+            refresh_grace: Duration::from_secs(30),
+            download_url_life: Duration::from_secs(3600),
+            upload_url_life: Duration::from_secs(15 * 60),
+            socket_limit: Duration::from_secs(600),
+            replay: Duration::from_secs(2),
+            resync_interval: Duration::from_secs(3),
+            batch_limit: 10,
+            photo_limits: Limits::default(),
+            login_burst_account: 10,
+            login_burst_address: 50,
+            login_refill: Duration::from_secs(30),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Renews the leases of running jobs, from a thread of its own, so that no amount of pixel work or
+//! traffic can starve it. Stops what ran too long, and gives up on a thread that will not stop.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use irisflow_jobs::{Renewal, WorkerId};
+
+use crate::running::{RunningJob, StopReason};
+use crate::{Shared, slot};
+
+pub(crate) fn spawn(shared: Arc<Shared>) -> std::io::Result<()> {
+    thread::Builder::new()
+        .name("iris-heartbeat".to_owned())
+        .spawn(move || {
+            let interval = shared.settings.lease / 3;
+            let runtime = shared.runtime.clone();
+            // Jobs that finish during a drain still need their lease.
+            while !(shared.draining.is_cancelled() && shared.running.all().is_empty()) {
+                runtime.block_on(tokio::time::sleep(interval.min(MOST_BETWEEN_CHECKS)));
+                for job in shared.running.all() {
+                    check(&shared, &job, interval);
+                }
+            }
+        })?;
+    Ok(())
+}
+
+/// Runtimes are checked at least this often, however long the lease.
+const MOST_BETWEEN_CHECKS: Duration = Duration::from_secs(1);
+
+fn check(shared: &Arc<Shared>, job: &Arc<RunningJob>, interval: Duration) {
+    if job.begun.elapsed() > shared.settings.max_runtime {
+        job.stop(StopReason::TimedOut);
+        if job.begun.elapsed() > shared.settings.max_runtime + shared.settings.lease {
+            give_up(shared, job);
+            return;
+        }
+    }
+    if job.since_renewal() >= interval {
+        renew(shared, job);
+    }
+}
+
+fn renew(shared: &Shared, job: &RunningJob) {
+    match shared.runtime.block_on(shared.parts.jobs.renew(job.fence)) {
+        Ok(Renewal::Held) => job.renewed(),
+        Ok(Renewal::CancelRequested) => {
+            job.renewed();
+            job.stop(StopReason::Cancelled);
+        }
+        Ok(Renewal::Lost) => {
+            job.stop(StopReason::LeaseLost);
+        }
+        Err(error) => {
+            tracing::warn!(job_id = %job.fence.job_id, %error, "could not renew a lease");
+            // Stop well before another worker may begin.
+            if job.since_renewal() > shared.settings.lease * 2 / 3 {
+                job.stop(StopReason::LeaseLost);
+            }
+        }
+    }
+}
+
+/// A step hangs and does not come to a checkpoint: let its lease run out, and put a fresh thread in
+/// its place.
+fn give_up(shared: &Arc<Shared>, job: &RunningJob) {
+    if !job.abandon() {
+        return;
+    }
+    tracing::error!(job_id = %job.fence.job_id, "a step hangs; its thread is given up");
+    shared.running.end(job.fence);
+    if let Err(error) = slot::spawn(Arc::clone(shared), WorkerId::generate()) {
+        tracing::error!(%error, "could not replace a hanging thread");
+    }
+}

@@ -1,0 +1,77 @@
+//! What every node does now and then: take jobs from lost workers, and delete what nobody records.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use irisflow_jobs::{Sweep, SweepTarget};
+use irisflow_photos::sweep_objects;
+
+use crate::Shared;
+
+const SWEEPS_AT_ONCE: u32 = 100;
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+pub(crate) fn spawn(shared: &Arc<Shared>) {
+    shared.runtime.spawn(reap(Arc::clone(shared)));
+    shared.runtime.spawn(sweep(Arc::clone(shared)));
+}
+
+async fn reap(shared: Arc<Shared>) {
+    let interval = shared.settings.lease / 4;
+    while pause(&shared, interval).await {
+        loop {
+            match shared.parts.jobs.reap_one().await {
+                Ok(Some(job)) => tracing::warn!(
+                    job_id = %job.id,
+                    crashes = job.crashes,
+                    status = job.state.status(),
+                    "took a job from a lost worker"
+                ),
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::error!(%error, "could not look for lost workers");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+async fn sweep(shared: Arc<Shared>) {
+    while pause(&shared, SWEEP_INTERVAL.min(shared.settings.poll_interval)).await {
+        let due = match shared.parts.jobs.due_sweeps(SWEEPS_AT_ONCE).await {
+            Ok(due) => due,
+            Err(error) => {
+                tracing::error!(%error, "could not look for due deletions");
+                continue;
+            }
+        };
+        for sweep in due {
+            if let Err(error) = carry_out(&shared, &sweep).await {
+                tracing::error!(%error, "a deletion failed and will be repeated");
+            }
+        }
+    }
+}
+
+async fn carry_out(
+    shared: &Shared,
+    sweep: &Sweep,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let keep_epoch = match sweep.target {
+        SweepTarget::JobLeftovers { job_id, .. } => shared.parts.jobs.epoch_to_keep(job_id).await?,
+        SweepTarget::Incoming { .. } | SweepTarget::Photo { .. } => None,
+    };
+    let (files, target) = (shared.parts.files.clone(), sweep.target);
+    tokio::task::spawn_blocking(move || sweep_objects(&files, target, keep_epoch)).await??;
+    shared.parts.jobs.sweep_done(sweep.id).await?;
+    Ok(())
+}
+
+/// `false` when the worker is to stop.
+async fn pause(shared: &Shared, interval: Duration) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(interval) => true,
+        () = shared.draining.cancelled() => false,
+    }
+}
