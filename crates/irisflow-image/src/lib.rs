@@ -6,12 +6,14 @@
 //! at its top left corner, x to the right, y down; pixel centres are at `+0.5`.
 
 pub mod coverage;
+pub mod diagnostics;
 pub mod encode;
 pub mod enhance;
 mod filters;
 pub mod finish;
 pub mod geometry;
 pub mod load;
+pub mod network;
 pub mod pipeline;
 pub mod plane;
 pub mod portrait;

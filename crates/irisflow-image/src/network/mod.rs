@@ -1,0 +1,220 @@
+//! The segmenter's network: where in a 256 x 256 picture the eye opening, the iris disc, the pupil and
+//! reflections are, and whether there is an eye at all.
+//!
+//! The weights are part of the binary. What the picture should show (the whole photo, or a crop around
+//! an iris) is decided by the caller. `weights.rs` reads the file, `kernels.rs` computes; training and
+//! export live in `training/`.
+
+mod kernels;
+mod weights;
+
+use std::sync::OnceLock;
+
+use kernels::Map;
+use weights::{Layer, LayerKind, LayerReader, WeightsError};
+
+/// Width and height of the input.
+pub const INPUT_SIDE: usize = 256;
+/// Width and height of the maps.
+pub const MAP_SIDE: usize = 128;
+/// What lies beyond the photo in a square input: the network was trained with this grey.
+pub const LETTERBOX: u8 = 128;
+
+const WIDTHS: [usize; 6] = [16, 32, 64, 128, 192, 192];
+/// Separable blocks per level; the first of a level halves the map, the others add their input.
+const BLOCKS: [usize; 5] = [2, 2, 3, 3, 2];
+const MAPS: usize = 4;
+
+static WEIGHTS: &[u8] = include_bytes!("../../weights/iris_segmenter.bin");
+
+/// Probabilities, 0 to 1, in rows of `MAP_SIDE`; a cell covers two by two input pixels.
+#[derive(Debug, Clone)]
+pub struct EyeMaps {
+    /// Between the lids.
+    pub opening: Vec<f32>,
+    /// The whole disc of the iris with its pupil, also where lids, lashes or the frame hide it.
+    pub iris: Vec<f32>,
+    /// The whole pupil.
+    pub pupil: Vec<f32>,
+    /// Light mirrored by the eye.
+    pub reflection: Vec<f32>,
+    /// Whether the picture shows a human eye with some iris.
+    pub presence: f32,
+}
+
+/// The network with its weights ready for use.
+#[derive(Debug)]
+pub struct EyeNetwork {
+    stem: Layer,
+    level0: Separable,
+    levels: Vec<Vec<Separable>>,
+    lifts: Vec<Lift>,
+    head: Layer,
+    presence: Layer,
+}
+
+#[derive(Debug)]
+struct Separable {
+    depthwise: Layer,
+    pointwise: Layer,
+    adds: bool,
+}
+
+#[derive(Debug)]
+struct Lift {
+    narrow: Layer,
+    block: Separable,
+}
+
+impl EyeNetwork {
+    /// The network of this build, unpacked at the first call.
+    pub fn load() -> &'static Self {
+        static NETWORK: OnceLock<EyeNetwork> = OnceLock::new();
+        NETWORK.get_or_init(|| {
+            #[expect(
+                clippy::expect_used,
+                reason = "the bytes are part of the build, and a test reads them"
+            )]
+            Self::read(WEIGHTS).expect("the embedded weights fit this network")
+        })
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self, WeightsError> {
+        let mut reader = LayerReader::new(bytes)?;
+        let stem = reader.next(LayerKind::Convolution, 2, 3, WIDTHS[0])?;
+        let level0 = Separable::read(&mut reader, WIDTHS[0], WIDTHS[0], 1)?;
+        let mut levels = Vec::new();
+        for (level, &blocks) in BLOCKS.iter().enumerate() {
+            let (coarse, fine) = (WIDTHS[level + 1], WIDTHS[level]);
+            let mut chain = vec![Separable::read(&mut reader, fine, coarse, 2)?];
+            for _ in 1..blocks {
+                chain.push(Separable::read(&mut reader, coarse, coarse, 1)?);
+            }
+            levels.push(chain);
+        }
+        let mut lifts = Vec::new();
+        for level in (0..BLOCKS.len()).rev() {
+            let fine = WIDTHS[level];
+            lifts.push(Lift {
+                narrow: reader.next(LayerKind::Pointwise, 1, WIDTHS[level + 1], fine)?,
+                block: Separable::read(&mut reader, fine, fine, 1)?,
+            });
+        }
+        let head = reader.next(LayerKind::Pointwise, 1, WIDTHS[0], MAPS)?;
+        let presence = reader.next(LayerKind::Linear, 1, WIDTHS[5], 1)?;
+        reader.finish()?;
+        Ok(Self {
+            stem,
+            level0,
+            levels,
+            lifts,
+            head,
+            presence,
+        })
+    }
+
+    /// Runs on 8-bit sRGB, rows of RGB triples.
+    pub fn run(&self, rgb: &[u8; INPUT_SIDE * INPUT_SIDE * 3]) -> EyeMaps {
+        let input = Map {
+            side: INPUT_SIDE,
+            channels: 3,
+            values: rgb
+                .iter()
+                .map(|&byte| f32::from(byte) / 127.5 - 1.0)
+                .collect(),
+        };
+        let mut map = self.level0.run(kernels::convolve(&input, &self.stem));
+        let mut finer = Vec::with_capacity(self.levels.len());
+        for chain in &self.levels {
+            let mut coarser = chain[0].run_on(&map);
+            finer.push(map);
+            for block in &chain[1..] {
+                coarser = block.run(coarser);
+            }
+            map = coarser;
+        }
+        let presence = kernels::linear(&kernels::mean(&map), &self.presence);
+        for lift in &self.lifts {
+            let narrow = kernels::pointwise(&map, &lift.narrow, true);
+            // `finer` holds one map per lift.
+            let mut fine = finer
+                .pop()
+                .unwrap_or_else(|| Map::zeros(narrow.side * 2, narrow.channels));
+            kernels::add_enlarged(&mut fine, &narrow);
+            map = lift.block.run(fine);
+        }
+        let logits = kernels::pointwise(&map, &self.head, false);
+        let [opening, iris, pupil, reflection] = std::array::from_fn(|index| {
+            logits
+                .values
+                .chunks_exact(MAPS)
+                .map(|cell| sigmoid(cell[index]))
+                .collect()
+        });
+        EyeMaps {
+            opening,
+            iris,
+            pupil,
+            reflection,
+            presence: sigmoid(presence),
+        }
+    }
+}
+
+impl Separable {
+    fn read(
+        reader: &mut LayerReader<'_>,
+        inputs: usize,
+        outputs: usize,
+        stride: usize,
+    ) -> Result<Self, WeightsError> {
+        Ok(Self {
+            depthwise: reader.next(LayerKind::Depthwise, stride, inputs, inputs)?,
+            pointwise: reader.next(LayerKind::Pointwise, 1, inputs, outputs)?,
+            adds: stride == 1 && inputs == outputs,
+        })
+    }
+
+    fn run_on(&self, map: &Map) -> Map {
+        kernels::pointwise(
+            &kernels::depthwise(map, &self.depthwise),
+            &self.pointwise,
+            true,
+        )
+    }
+
+    fn run(&self, map: Map) -> Map {
+        let mut out = self.run_on(&map);
+        if self.adds {
+            for (value, before) in out.values.iter_mut().zip(&map.values) {
+                *value += before;
+            }
+        }
+        out
+    }
+}
+
+fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_weights_fit_the_network() {
+        assert!(EyeNetwork::read(WEIGHTS).is_ok());
+    }
+
+    #[test]
+    fn weights_cut_short_are_refused() {
+        assert!(EyeNetwork::read(&WEIGHTS[..WEIGHTS.len() - 1]).is_err());
+    }
+
+    #[test]
+    fn weights_with_something_behind_them_are_refused() {
+        let longer: Vec<u8> = WEIGHTS.iter().copied().chain([0]).collect();
+        assert!(EyeNetwork::read(&longer).is_err());
+    }
+}
