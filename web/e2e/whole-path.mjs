@@ -1,18 +1,18 @@
 // The whole path in a real browser at phone size, against a running server:
 // register, send a photo, see each step, compare the result, reload in the middle of a
-// second job, send a photo that will not do, sign out and in again.
+// second job, lose the socket, send photos that will not do, sign out and in again.
 //
-//   BASE_URL=http://127.0.0.1:8000 PHOTO=eye.jpg BAD_PHOTO=bear.jpg npm run e2e
+//   BASE_URL=http://127.0.0.1:8080 PHOTO=eye.jpg BAD_PHOTO=bear.jpg npm run e2e
 //
 // SHOTS=folder keeps screenshots. CHROMIUM names another browser.
 
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
 
-const BASE_URL = process.env.BASE_URL ?? 'http://127.0.0.1:8000';
+const BASE_URL = process.env.BASE_URL ?? 'http://127.0.0.1:8080';
 const PHOTO = needed('PHOTO');
 const BAD_PHOTO = needed('BAD_PHOTO');
 const SHOTS = process.env.SHOTS;
@@ -87,7 +87,7 @@ try {
     await page.getByText(STEPS[1], { exact: true }).waitFor();
     await shot(page, 'progress');
     await fits(page);
-    await page.getByRole('heading', { name: 'Your iris' }).waitFor();
+    await finished(page);
     const { spoken, bars } = await page.evaluate(() => ({ spoken: window.spoken, bars: window.bars }));
     const heard = spoken.filter((text) => STEPS.includes(text));
     assert.deepEqual(heard, STEPS);
@@ -141,7 +141,7 @@ try {
     const first = page.locator('[data-step], h1').first();
     await first.waitFor();
     console.log(`    still running after the reload: ${(await page.locator('[data-step]').count()) > 0}`);
-    await page.getByRole('heading', { name: 'Your iris' }).waitFor();
+    await finished(page);
     const after = page.getByAltText('Your iris, finished');
     await loaded(after);
     assert.equal(await naturalWidth(after), 2048);
@@ -162,7 +162,7 @@ try {
     await page.getByRole('button', { name: 'Process this photo again' }).click();
     await page.waitForURL(/#\/jobs\//);
     await page.locator('[data-step]').waitFor();
-    await page.getByRole('heading', { name: 'Your iris' }).waitFor();
+    await finished(page);
     assert.ok(sockets >= 2, `${sockets} sockets`);
     await page.unrouteAll?.();
   });
@@ -185,16 +185,22 @@ try {
     await fits(page);
   });
 
-  await story('a file that is no photo is refused kindly before any job', async () => {
-    const text = path.join(tmpdir(), `irisflow-e2e-${process.pid}.heic`);
-    writeFileSync(text, 'ftypheic is not enough to be a photo');
+  await story('a HEIC photo is refused kindly, with the way to send it as JPEG', async () => {
+    const heic = path.join(tmpdir(), `irisflow-e2e-${process.pid}.heic`);
+    const box = Buffer.concat([Buffer.from([0, 0, 0, 24]), Buffer.from('ftypheic\0\0\0\0heicmif1')]);
+    writeFileSync(heic, Buffer.concat([box, Buffer.alloc(4096)]));
     await page.getByText('Irisflow', { exact: true }).click();
-    await choose(page, text);
+    await choose(page, heic);
     await page.getByRole('button', { name: 'Process' }).click();
     const notice = page.getByRole('alert');
     await notice.waitFor();
-    console.log(`    it says: ${(await notice.innerText()).replaceAll('\n', ' / ')}`);
+    const words = await notice.innerText();
+    console.log(`    it says: ${words.replaceAll(/\n+/g, ' / ')}`);
+    assert.match(words, /HEIC/);
+    assert.match(words, /JPEG/);
+    await page.getByText('Take another photo').waitFor();
     await shot(page, 'unsupported');
+    rmSync(heic);
   });
 
   await story('the page also fits the smallest phones and a desktop', async () => {
@@ -286,6 +292,14 @@ async function collectSpokenSteps(page) {
 
 async function choose(page, file) {
   await page.locator('input[type=file]:not([capture])').setInputFiles(file);
+}
+
+/** Waits for the result; a refused photo ends the wait with its words. */
+async function finished(page) {
+  const result = page.getByRole('heading', { name: 'Your iris' });
+  const notice = page.getByRole('alert');
+  await result.or(notice).first().waitFor();
+  if (!(await result.isVisible())) assert.fail(`no result: ${await notice.innerText()}`);
 }
 
 async function loaded(image) {

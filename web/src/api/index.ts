@@ -30,7 +30,6 @@ export interface Api {
   uploadPhoto(file: File, sending: Sending): Promise<Photo>;
   submit(photoId: string, signal?: AbortSignal): Promise<Job>;
   reprocess(jobId: string, signal?: AbortSignal): Promise<Job>;
-  cancel(jobId: string): Promise<void>;
   job(jobId: string, signal?: AbortSignal): Promise<JobStatus>;
   recentJobs(signal?: AbortSignal): Promise<JobStatus[]>;
   watch(jobId: string, onView: (view: JobView) => void, signal: AbortSignal): Promise<JobStatus>;
@@ -85,7 +84,6 @@ export function createApi(parts: HttpParts): Api {
     submit: (photoId, signal) =>
       http.send<Job>('POST', '/processing/submit', { body: { photo_id: photoId }, signal }),
     reprocess: (jobId, signal) => http.send<Job>('POST', `/processing/jobs/${jobId}/reprocess`, { signal }),
-    cancel: (jobId) => http.send('POST', `/processing/jobs/${jobId}/cancel`),
     job: (jobId, signal) => http.send<JobStatus>('GET', `/processing/jobs/${jobId}`, { signal }),
     async recentJobs(signal) {
       const page = await http.send<Page<JobStatus>>('GET', '/processing/jobs?page=1&page_size=8', { signal });

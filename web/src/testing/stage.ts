@@ -12,16 +12,22 @@ export interface Stage {
   button(words: string): HTMLElement;
   press(words: string): Promise<void>;
   text(): string;
+  /** Takes the screen off the stage, as when the person goes elsewhere. */
+  close(): Promise<void>;
 }
 
 export function show<Props extends Record<string, unknown>>(screen: Component<Props>, props: Props): Stage {
   const target = document.body.appendChild(document.createElement('div'));
   const mounted = mount(screen, { target, props });
   flushSync();
-  onTestFinished(async () => {
+  let open = true;
+  async function close(): Promise<void> {
+    if (!open) return;
+    open = false;
     await unmount(mounted);
     target.remove();
-  });
+  }
+  onTestFinished(close);
 
   const stage: Stage = {
     all: (selector) => [...target.querySelectorAll(selector)],
@@ -39,6 +45,7 @@ export function show<Props extends Record<string, unknown>>(screen: Component<Pr
       stage.button(words).click();
       await settle();
     },
+    close,
     text: () => target.textContent?.replace(/\s+/g, ' ').trim() ?? '',
   };
   return stage;
@@ -68,7 +75,6 @@ export function quietApi(): Mocked<Api> {
     uploadPhoto: vi.fn(never),
     submit: vi.fn(never),
     reprocess: vi.fn(never),
-    cancel: vi.fn(never),
     job: vi.fn(never),
     recentJobs: vi.fn(never),
     watch: vi.fn(never),

@@ -43,6 +43,6 @@ test.each(['transient_error', 'server_error'])('after a %s the same photo is tri
 
 test('a stopped job says so', () => {
   const { stage } = problem({ status: 'cancelled' });
-  expect(stage.text()).toContain('You stopped this one.');
+  expect(stage.text()).toContain('This one was stopped.');
   expect(stage.button('Try again')).toBeTruthy();
 });

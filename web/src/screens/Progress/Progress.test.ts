@@ -147,9 +147,13 @@ describe('the screen', () => {
     expect(stage.one('[role=alert]').textContent).toContain('This picture is not here.');
   });
 
-  test('can be stopped', async () => {
-    const { api, stage } = watching();
-    await stage.press('Stop');
-    expect(api.cancel).toHaveBeenCalledWith(jobLike().job_id);
+  test('leaving ends the watch, not the work', async () => {
+    const { api, stage, onleave } = watching();
+    await stage.press('Another photo');
+    expect(onleave).toHaveBeenCalledOnce();
+    expect(stage.text()).toContain('The work goes on.');
+    expect(api.watch.mock.calls[0]?.[2].aborted).toBe(false);
+    await stage.close();
+    expect(api.watch.mock.calls[0]?.[2].aborted).toBe(true);
   });
 });
