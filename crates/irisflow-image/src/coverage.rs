@@ -12,9 +12,9 @@ const SIDE: usize = 512;
 /// What is hidden in a stripe narrower than twice this share of the iris's radius is a lash.
 const LASH: f32 = 0.02;
 /// Standard deviation of the fade along a lid, in shares of the iris's radius.
-const LID_FADE: f32 = 0.018;
+const LID_FADE: f32 = 0.022;
 /// Width of the fade at the limbus, in shares of the iris's radius.
-const LIMBUS_FADE: f32 = 0.02;
+const LIMBUS_FADE: f32 = 0.045;
 
 /// Opacity over a view, 0 black to 1 shown.
 #[derive(Clone)]

@@ -1,6 +1,7 @@
 //! Small filters on planes of `f32`, written plainly: box mean, and the guided filter built of it.
 
 use crate::plane::Plane;
+use crate::resize::resized;
 
 /// A plane of `f32` samples in row order, on the scale of 8-bit samples.
 #[derive(Clone)]
@@ -44,6 +45,15 @@ pub(crate) fn box_mean(field: &Field, radius: usize) -> Field {
     mean_down(&across, radius)
 }
 
+/// A blur so broad that a quarter of the pixels tell it: `soft_blur` of a small copy of a square.
+pub(crate) fn broad_blur(field: &Field, sigma: f32) -> Field {
+    let side = field.width as u32;
+    let small_side = (side / 4).max(1);
+    let small = Field::of(&resized(&field.to_plane(), small_side));
+    let blurred = soft_blur(&small, sigma * small_side as f32 / side as f32);
+    Field::of(&resized(&blurred.to_plane(), side))
+}
+
 /// Close to a Gaussian of the given standard deviation: three box means (Wells, 1986).
 pub(crate) fn soft_blur(field: &Field, sigma: f32) -> Field {
     let radius = ((4.0 * sigma * sigma + 1.0).sqrt() / 2.0).round().max(1.0) as usize;
@@ -54,20 +64,27 @@ pub(crate) fn soft_blur(field: &Field, sigma: f32) -> Field {
 fn mean_across(field: &Field, radius: usize) -> Field {
     let width = field.width;
     let radius = radius.min(width.saturating_sub(1));
-    let scale = 1.0 / (2 * radius + 1) as f32;
     let mut samples = vec![0.0; field.samples.len()];
+    let mut padded = vec![0.0; width + 2 * radius + 1];
     let rows = field.samples.chunks_exact(width);
     for (row, out) in rows.zip(samples.chunks_exact_mut(width)) {
-        let at = |x: isize| row[x.clamp(0, width as isize - 1) as usize];
-        let mut sum: f32 = (-(radius as isize)..=radius as isize).map(at).sum();
-        let reach = radius as isize;
-        for (x, out) in out.iter_mut().enumerate() {
-            *out = sum * scale;
-            let x = x as isize;
-            sum += at(x + reach + 1) - at(x - reach);
-        }
+        padded[..radius].fill(row[0]);
+        padded[radius..radius + width].copy_from_slice(row);
+        padded[radius + width..].fill(row[width - 1]);
+        running_mean(&padded, 2 * radius + 1, out);
     }
     Field { samples, ..*field }
+}
+
+/// Means of all windows of `length` samples.
+fn running_mean(padded: &[f32], length: usize, out: &mut [f32]) {
+    let scale = 1.0 / length as f32;
+    let mut sum: f32 = padded[..length].iter().sum();
+    let changes = padded[length..].iter().zip(padded);
+    for (out, (entering, leaving)) in out.iter_mut().zip(changes) {
+        *out = sum * scale;
+        sum += entering - leaving;
+    }
 }
 
 fn mean_down(field: &Field, radius: usize) -> Field {

@@ -9,7 +9,7 @@ use crate::filters::Field;
 
 const TILES: usize = 8;
 /// A bin holds at most this many times the mean.
-const CLIP: f32 = 2.5;
+const CLIP: f32 = 2.0;
 
 type Curve = [f32; 256];
 
@@ -21,6 +21,7 @@ pub(super) fn equalised(luma: &Field, seen: &[bool], amount: f32) -> Field {
         return luma.clone();
     }
     let range = target_range(&whole);
+    let amount = amount * need_of(&whole);
     let tile_pixels = (luma.width * luma.height / (TILES * TILES)).max(1) as f32;
     let curves: Vec<Curve> = histograms
         .iter()
@@ -74,9 +75,18 @@ fn level_at(histogram: &Curve, share: f32) -> f32 {
     255.0
 }
 
+/// 1 for a flat iris, down to a third for one that has contrast already.
+fn need_of(whole: &Curve) -> f32 {
+    let contrast = level_at(whole, 0.9) - level_at(whole, 0.1);
+    ((130.0 - contrast) / 70.0).clamp(0.33, 1.0)
+}
+
+/// The range of the iris, widened a little: never so much that noise becomes texture.
 fn target_range(whole: &Curve) -> (f32, f32) {
     let (low, high) = (level_at(whole, 0.01), level_at(whole, 0.99));
-    (low * 0.75, high + (240.0 - high).max(0.0) * 0.25)
+    let widening = 0.35 * (high - low);
+    let low = (low - widening).max(0.7 * low);
+    (low, high + widening.min((240.0 - high).max(0.0) * 0.3))
 }
 
 /// The tile's histogram, filled up with the whole iris's to at least the pixels of a full tile.

@@ -7,7 +7,7 @@ mod contrast;
 mod noise;
 
 use crate::coverage::{Coverage, smoothstep};
-use crate::filters::{Field, guided, soft_blur};
+use crate::filters::{Field, broad_blur, guided, soft_blur};
 use crate::geometry::Ellipse;
 use crate::plane::Plane;
 use crate::portrait::Portrait;
@@ -36,7 +36,7 @@ impl Default for Enhancement {
         Self {
             denoise: 2.0,
             local_contrast: 0.45,
-            clarity: 0.3,
+            clarity: 0.22,
             sharpness: 0.7,
             dark_target: 105.0,
             vibrance: 1.08,
@@ -123,7 +123,7 @@ fn smooth_chroma(portrait: &mut Portrait, sigma: f32) {
 fn sharpen(luma: &mut Field, sigma: f32, enhancement: &Enhancement) {
     let side = luma.width as f32;
     let fine = soft_blur(luma, (side / 1700.0).max(0.8));
-    let broad = soft_blur(luma, side * 0.022);
+    let broad = broad_blur(luma, side * 0.022);
     let blurs = fine.samples.iter().zip(&broad.samples);
     for (sample, (fine, broad)) in luma.samples.iter_mut().zip(blurs) {
         let detail = *sample - fine;

@@ -1,1 +1,163 @@
+//! Enhancing is held to what a person would check: noise goes, fibres come out, colours stay.
 
+use super::{Enhancement, enhance};
+use crate::coverage::Coverage;
+use crate::geometry::{Ellipse, PixelRect};
+use crate::plane::Plane;
+use crate::portrait::{IRIS_FILL, Portrait, RoundView};
+use crate::segment::{IrisSegmentation, Label, Quality};
+
+const SIDE: u32 = 300;
+const MIDDLE: f32 = 150.0;
+
+fn pupil() -> Ellipse {
+    Ellipse::circle(MIDDLE, MIDDLE, 45.0)
+}
+
+/// A portrait whose luma is `luma(angle, radius)` on the iris and 10 in the pupil.
+fn eye(luma: impl Fn(f32, f32) -> f32) -> Portrait {
+    let mut portrait = Portrait {
+        view: RoundView::new(&Ellipse::circle(MIDDLE, MIDDLE, MIDDLE * IRIS_FILL), SIDE),
+        luma: Plane::filled(SIDE, SIDE, 10),
+        cb: Plane::filled(SIDE, SIDE, 140),
+        cr: Plane::filled(SIDE, SIDE, 118),
+    };
+    for v in 0..SIDE {
+        for (u, sample) in portrait.luma.row_mut(v).iter_mut().enumerate() {
+            let (dx, dy) = (u as f32 + 0.5 - MIDDLE, v as f32 + 0.5 - MIDDLE);
+            if dx.hypot(dy) > 45.0 {
+                *sample = luma(dy.atan2(dx), dx.hypot(dy)).clamp(0.0, 255.0) as u8;
+            }
+        }
+    }
+    portrait
+}
+
+fn all_visible() -> Coverage {
+    let rect = PixelRect {
+        x: 0,
+        y: 0,
+        width: SIDE,
+        height: SIDE,
+    };
+    let segmentation = IrisSegmentation {
+        iris: Ellipse::circle(MIDDLE, MIDDLE, MIDDLE * IRIS_FILL),
+        pupil: pupil(),
+        upper_lid: Vec::new(),
+        lower_lid: Vec::new(),
+        rect,
+        labels: Plane::filled(SIDE, SIDE, Label::VisibleIris as u8),
+        confidence: 1.0,
+        quality: Quality::default(),
+    };
+    Coverage::of(&segmentation, &RoundView::new(&segmentation.iris, SIDE))
+}
+
+fn enhanced(mut portrait: Portrait) -> Portrait {
+    enhance(
+        &mut portrait,
+        &pupil(),
+        &all_visible(),
+        &Enhancement::default(),
+    );
+    portrait
+}
+
+/// Standard deviation and mean of the luma on a ring of the iris.
+fn spread_and_mean(portrait: &Portrait) -> (f32, f32) {
+    let ring: Vec<f32> = (0..720)
+        .map(|step| {
+            Ellipse::circle(MIDDLE, MIDDLE, 90.0).point_at(step as f32 * 0.5_f32.to_radians())
+        })
+        .map(|(x, y)| portrait.luma.sample_bilinear(x, y))
+        .collect();
+    let mean = ring.iter().sum::<f32>() / ring.len() as f32;
+    let variance = ring.iter().map(|l| (l - mean).powi(2)).sum::<f32>() / ring.len() as f32;
+    (variance.sqrt(), mean)
+}
+
+/// Repeatable noise between -1 and 1.
+fn noise(angle: f32, radius: f32) -> f32 {
+    ((angle * 7919.0 + radius * 104.729).sin() * 43_758.547).fract()
+}
+
+#[test]
+fn faint_fibres_come_out() {
+    let faint = eye(|angle, radius| 100.0 + 8.0 * (angle * 30.0).sin() + radius * 0.1);
+    let (before, _) = spread_and_mean(&faint);
+    let (after, _) = spread_and_mean(&enhanced(faint));
+    assert!(after > 1.4 * before, "{after} from {before}");
+}
+
+#[test]
+fn fine_noise_gains_less_than_fibres_do() {
+    let noisy = eye(|angle, radius| 100.0 + 6.0 * noise(angle, radius));
+    let fibrous = eye(|angle, _| 100.0 + 8.0 * (angle * 30.0).sin());
+    let gain = |portrait: Portrait| {
+        let (before, _) = spread_and_mean(&portrait);
+        spread_and_mean(&enhanced(portrait)).0 / before
+    };
+    let (noise_gain, fibre_gain) = (gain(noisy), gain(fibrous));
+    assert!(
+        noise_gain < 0.8 * fibre_gain,
+        "{noise_gain} against {fibre_gain}"
+    );
+}
+
+#[test]
+fn a_dark_iris_becomes_lighter_and_stays_dark() {
+    let dark = eye(|angle, _| 40.0 + 6.0 * (angle * 30.0).sin());
+    let (_, after) = spread_and_mean(&enhanced(dark));
+    assert!((48.0..90.0).contains(&after), "{after}");
+}
+
+#[test]
+fn a_light_iris_keeps_its_brightness() {
+    let light = eye(|angle, _| 130.0 + 15.0 * (angle * 30.0).sin());
+    let (_, after) = spread_and_mean(&enhanced(light));
+    assert!((110.0..155.0).contains(&after), "{after}");
+}
+
+#[test]
+fn the_pupil_stays_black() {
+    let portrait = enhanced(eye(|angle, _| 60.0 + 20.0 * (angle * 30.0).sin()));
+    assert!(portrait.luma.at(150, 150) <= 12);
+}
+
+#[test]
+fn hues_stay() {
+    let portrait = enhanced(eye(|angle, _| 100.0 + 20.0 * (angle * 30.0).sin()));
+    for v in [80_u32, 150, 220] {
+        let (cb, cr) = (
+            f32::from(portrait.cb.at(60, v)),
+            f32::from(portrait.cr.at(60, v)),
+        );
+        let (cb, cr) = (cb - 128.0, cr - 128.0);
+        assert!(cb > 6.0 && cr < -5.0);
+        assert!((cb / -cr - 1.2).abs() < 0.3, "{cb} {cr}");
+    }
+}
+
+#[test]
+fn a_portrait_of_which_nothing_is_seen_is_no_error() {
+    let mut portrait = eye(|_, _| 100.0);
+    let mut hidden = Plane::filled(SIDE, SIDE, Label::Hidden as u8);
+    hidden.samples[0] = Label::VisibleIris as u8;
+    let segmentation = IrisSegmentation {
+        iris: Ellipse::circle(MIDDLE, MIDDLE, MIDDLE * IRIS_FILL),
+        pupil: pupil(),
+        upper_lid: Vec::new(),
+        lower_lid: Vec::new(),
+        rect: PixelRect {
+            x: 0,
+            y: 0,
+            width: SIDE,
+            height: SIDE,
+        },
+        labels: hidden,
+        confidence: 0.0,
+        quality: Quality::default(),
+    };
+    let coverage = Coverage::of(&segmentation, &portrait.view);
+    enhance(&mut portrait, &pupil(), &coverage, &Enhancement::default());
+}

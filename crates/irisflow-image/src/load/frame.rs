@@ -1,11 +1,9 @@
 //! The decoded pixels as stored, and the two ways out of them: a reduced copy and a crop, upright.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-
 use super::Orientation;
 use crate::geometry::PixelRect;
 use crate::plane::{Plane, ReducedPhoto, YCbCr};
+use crate::resize::{Part, shrunk};
 
 /// All pixels of the photo, in stored (not upright) order.
 pub(super) struct Frame {
@@ -65,34 +63,20 @@ impl Frame {
     fn shrunk(&self, scale: f64, orientation: Orientation) -> Frame {
         let shrink = |side: u32| ((f64::from(side) / scale + 1e-9) as u32).max(1);
         let (width, height) = (shrink(self.width), shrink(self.height));
-        let pixel_type = match self.channels {
-            Channels::Grey => PixelType::U8,
-            Channels::YCbCr => PixelType::U8x3,
-        };
         let (left, top) = self.remainder(width, height, scale, orientation);
-        let options = ResizeOptions::new()
-            .resize_alg(ResizeAlg::Convolution(FilterType::Hamming))
-            .use_alpha(false)
-            .crop(
-                left,
-                top,
-                (f64::from(width) * scale).min(f64::from(self.width)),
-                (f64::from(height) * scale).min(f64::from(self.height)),
-            );
-        let mut reduced = Image::new(width, height, pixel_type);
-        let source = ImageRef::new(self.width, self.height, &self.samples, pixel_type);
-        let resized = source
-            .ok()
-            .map(|source| Resizer::new().resize(&source, &mut reduced, &options));
-        debug_assert!(
-            matches!(resized, Some(Ok(()))),
-            "sizes were checked on loading"
-        );
+        let part = Part {
+            left,
+            top,
+            width: (f64::from(width) * scale).min(f64::from(self.width)),
+            height: (f64::from(height) * scale).min(f64::from(self.height)),
+        };
+        let from = (self.width, self.height);
+        let channels = self.channels.count();
         Frame {
             width,
             height,
             channels: self.channels,
-            samples: reduced.into_vec(),
+            samples: shrunk(&self.samples, channels, from, part, (width, height)),
         }
     }
 

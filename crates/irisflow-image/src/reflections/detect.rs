@@ -23,6 +23,10 @@ pub struct Sensitivity {
     pub pupil_grow: f32,
     /// Levels per level of lost saturation.
     pub saturation_weight: f32,
+    /// Levels per level of orange that the ring does not have.
+    pub pigment_weight: f32,
+    /// Gaps up to twice this wide inside a highlight belong to it: lashes are mirrored there.
+    pub bridge: f32,
     /// How far beyond its visible edge a highlight reaches, in shares of the iris's radius.
     pub halo: f32,
 }
@@ -31,13 +35,15 @@ impl Default for Sensitivity {
     /// Set by eye on photos of blue, brown and grey irises with windows, flashes and ring lights.
     fn default() -> Self {
         Self {
-            iris_seed: 55.0,
+            iris_seed: 58.0,
             iris_seed_spreads: 4.0,
             iris_grow: 20.0,
-            grow_share: 0.28,
+            grow_share: 0.33,
             pupil_seed: 30.0,
             pupil_grow: 12.0,
             saturation_weight: 0.8,
+            pigment_weight: 1.5,
+            bridge: 0.02,
             halo: 0.014,
         }
     }
@@ -56,6 +62,7 @@ pub(super) fn find_highlights(
 ) -> Vec<bool> {
     let levels = ring_levels(unwrapped);
     let scores = scores(unwrapped, &levels, sensitivity);
+    let iris = IrisTone::of(unwrapped);
     let mut highlights = unwrapped.marked.clone();
     let mut seen = vec![false; scores.len()];
     for start in 0..scores.len() {
@@ -64,66 +71,239 @@ pub(super) fn find_highlights(
             continue;
         }
         let seeds = connected(start, &mut seen, is_seed);
-        let peak = seeds.iter().map(|&at| scores[at]).fold(0.0, f32::max);
+        let peak = Peak::of(&seeds, unwrapped, &scores);
+        let base = if start / ANGLES < PUPIL_RINGS {
+            0.0
+        } else {
+            iris.middle
+        };
+        let dimmest = base + (peak.luma - base) * sensitivity.grow_share;
         let region = grow(seeds, |at| {
-            scores[at] > grow_threshold(at, &levels, sensitivity).max(peak * sensitivity.grow_share)
+            let least = grow_threshold(at, &levels, sensitivity);
+            scores[at] > least.max(peak.score * sensitivity.grow_share)
+                && unwrapped.colours[at][0] > dimmest
         });
-        if !is_sclera(&region) {
+        if !is_sclera(&region) && stands_out(&region, &peak, iris, rings) {
             region.iter().for_each(|&at| highlights[at] = true);
         }
     }
-    let mut highlights = with_halo(&highlights, rings, sensitivity.halo);
+    let wide = with_halo(&highlights, rings, sensitivity.halo + sensitivity.bridge);
+    let around: Vec<bool> = wide.iter().map(|highlight| !highlight).collect();
+    let around = with_halo(&around, rings, sensitivity.bridge);
+    let mut highlights: Vec<bool> = around.iter().map(|around| !around).collect();
     for (highlight, visible) in highlights.iter_mut().zip(&unwrapped.visible) {
         *highlight &= *visible;
     }
     highlights
 }
 
-/// What a ring looks like without highlights.
+/// The luma of the whole visible iris.
 #[derive(Debug, Clone, Copy)]
-struct RingLevel {
+struct IrisTone {
+    middle: f32,
+    /// The brightest twentieth begins here.
+    bright: f32,
+}
+
+impl IrisTone {
+    fn of(unwrapped: &Unwrapped) -> Self {
+        let places = (index(PUPIL_RINGS, 0)..index(RINGS, 0)).step_by(7);
+        let visible = places.filter(|&at| unwrapped.visible[at]);
+        let mut lumas: Vec<f32> = visible.map(|at| unwrapped.colours[at][0]).collect();
+        Self {
+            middle: percentile(&mut lumas, 0.5),
+            bright: percentile(&mut lumas, 0.95),
+        }
+    }
+}
+
+/// The brightest of a highlight's seeds.
+#[derive(Debug, Clone, Copy)]
+struct Peak {
     luma: f32,
-    /// Distance from the median down to the 16th percentile: upwards there may be highlights.
+    score: f32,
+}
+
+impl Peak {
+    fn of(seeds: &[usize], unwrapped: &Unwrapped, scores: &[f32]) -> Self {
+        let most =
+            |value: &dyn Fn(usize) -> f32| seeds.iter().map(|&at| value(at)).fold(0.0, f32::max);
+        Self {
+            luma: most(&|at| unwrapped.colours[at][0]),
+            score: most(&|at| scores[at]),
+        }
+    }
+}
+
+/// Light flecks of the iris are small and not much brighter than its other light parts; highlights
+/// are nearly white, or far brighter than anything the iris has, or large.
+fn stands_out(region: &[usize], peak: &Peak, iris: IrisTone, rings: &Rings) -> bool {
+    const NEARLY_WHITE: f32 = 212.0;
+    const LARGE: f32 = 0.015;
+    let is_on_pupil = region.iter().all(|&at| at / ANGLES < BORDER_RINGS.start);
+    is_on_pupil
+        || peak.luma > NEARLY_WHITE
+        || peak.score > 2.0 * (iris.bright - iris.middle)
+        || region
+            .iter()
+            .map(|&at| rings.area(at / ANGLES))
+            .sum::<f32>()
+            > LARGE
+}
+
+/// What a ring looks like without highlights.
+#[derive(Debug, Clone, Copy, Default)]
+struct RingLevel {
+    /// Luma round the ring: a constant, and the slope of the light across the eye (cosine, sine).
+    light: [f32; 3],
+    /// How far dark parts of the ring lie below it: upwards there may be highlights.
     spread: f32,
     saturation: f32,
+    /// How far its colour leans to orange: pigment does, highlights do not.
+    warmth: f32,
+}
+
+impl RingLevel {
+    fn luma(&self, angle: usize) -> f32 {
+        let [cos, sin] = direction(angle);
+        self.light[0] + self.light[1] * cos + self.light[2] * sin
+    }
+}
+
+fn direction(angle: usize) -> [f32; 2] {
+    let (sin, cos) = (angle as f32 / ANGLES as f32 * std::f32::consts::TAU).sin_cos();
+    [cos, sin]
 }
 
 fn ring_levels(unwrapped: &Unwrapped) -> Vec<RingLevel> {
-    const REACH: usize = 6;
-    let window = |ring: usize| {
-        let (first, end) = if ring < PUPIL_RINGS {
-            (0, PUPIL_RINGS)
+    /// Rings that share one level, and those around them that are looked at for it.
+    const STEP: usize = 4;
+    const REACH: usize = 5;
+    let directions: Vec<[f32; 2]> = (0..ANGLES).map(direction).collect();
+    let level = |ring: usize| {
+        // A flash often covers the middle rings of the pupil whole: all of it shares one level.
+        let window = if ring < BORDER_RINGS.start {
+            0..BORDER_RINGS.start
+        } else if ring < PUPIL_RINGS {
+            BORDER_RINGS.start..PUPIL_RINGS
         } else {
-            (PUPIL_RINGS, RINGS)
+            ring.saturating_sub(REACH).max(PUPIL_RINGS)..(ring + STEP + REACH).min(RINGS)
         };
-        ring.saturating_sub(REACH).max(first)..(ring + REACH + 1).min(end)
+        ring_level(unwrapped, window, &directions)
     };
-    (0..RINGS)
-        .map(|ring| ring_level(unwrapped, window(ring)))
+    (0..RINGS / STEP)
+        .flat_map(|group| [level(group * STEP); STEP])
         .collect()
 }
 
-fn ring_level(unwrapped: &Unwrapped, rings: std::ops::Range<usize>) -> RingLevel {
+fn ring_level(
+    unwrapped: &Unwrapped,
+    rings: std::ops::Range<usize>,
+    directions: &[[f32; 2]],
+) -> RingLevel {
     let places = index(rings.start, 0)..index(rings.end, 0);
-    let visible = places.step_by(3).filter(|&at| unwrapped.visible[at]);
-    let (mut luma, mut saturation): (Vec<f32>, Vec<f32>) = visible
-        .map(|at| {
-            (
-                unwrapped.colours[at][0],
-                saturation_of(unwrapped.colours[at]),
-            )
-        })
-        .unzip();
-    let middle = percentile(&mut luma, 0.45);
-    RingLevel {
-        luma: middle,
-        spread: (middle - percentile(&mut luma, 0.16)).clamp(5.0, 30.0),
-        saturation: percentile(&mut saturation, 0.5),
+    let visible: Vec<usize> = places
+        .step_by(5)
+        .filter(|&at| unwrapped.visible[at])
+        .collect();
+    let over = |value: &dyn Fn(usize) -> f32| visible.iter().map(|&at| value(at)).collect();
+    let light = light_across(unwrapped, &visible, directions);
+    let mut level = RingLevel {
+        light,
+        ..RingLevel::default()
+    };
+    let mut residuals: Vec<f32> = over(&|at| unwrapped.colours[at][0] - level.luma(at % ANGLES));
+    let middle = percentile(&mut residuals, 0.4);
+    level.light[0] += middle;
+    level.spread = (middle - percentile(&mut residuals, 0.14)).clamp(5.0, 30.0);
+    let mut saturations: Vec<f32> = over(&|at| saturation_of(unwrapped.colours[at]));
+    level.saturation = percentile(&mut saturations, 0.5);
+    let mut warmths: Vec<f32> = over(&|at| warmth_of(unwrapped.colours[at]));
+    level.warmth = percentile(&mut warmths, 0.5);
+    level
+}
+
+/// Fits constant, cosine and sine to the luma of the places, leaving out what lies well above
+/// (highlights) or far below (lashes) the last fit.
+fn light_across(unwrapped: &Unwrapped, places: &[usize], directions: &[[f32; 2]]) -> [f32; 3] {
+    const ROUNDS: usize = 4;
+    let luma = |at: usize| unwrapped.colours[at][0];
+    let mut lumas: Vec<f32> = places.iter().map(|&at| luma(at)).collect();
+    let middle = percentile(&mut lumas, 0.4);
+    let reach = (middle - percentile(&mut lumas, 0.14)).clamp(6.0, 30.0);
+    let mut light = [middle, 0.0, 0.0];
+    for _round in 0..ROUNDS {
+        let mut fit = Fit::default();
+        for &at in places {
+            let [cos, sin] = directions[at % ANGLES];
+            let residual = luma(at) - light[0] - light[1] * cos - light[2] * sin;
+            if residual < 1.5 * reach && residual > -3.0 * reach {
+                fit.add([1.0, cos, sin], luma(at));
+            }
+        }
+        let steepest = 0.4 * middle;
+        light = match fit.solve() {
+            Some([mean, cos, sin]) if cos.hypot(sin) <= steepest => [mean, cos, sin],
+            _ => return light,
+        };
     }
+    light
+}
+
+/// Least squares in three unknowns by the normal equations.
+#[derive(Default)]
+struct Fit {
+    matrix: [[f64; 3]; 3],
+    right: [f64; 3],
+}
+
+impl Fit {
+    fn add(&mut self, basis: [f32; 3], value: f32) {
+        let basis = basis.map(f64::from);
+        for row in 0..3 {
+            for column in 0..3 {
+                self.matrix[row][column] += basis[row] * basis[column];
+            }
+            self.right[row] += basis[row] * f64::from(value);
+        }
+    }
+
+    /// `None` when too little of the circle was seen to tell.
+    fn solve(&self) -> Option<[f32; 3]> {
+        let [a, b, c] = self.matrix;
+        let determinant = dot(a, cross(b, c));
+        let scale = a[0] * b[1].max(1e-9) * c[2].max(1e-9);
+        if determinant < 0.05 * scale {
+            return None;
+        }
+        // The matrix is symmetric, so its rows are its columns (Cramer's rule).
+        let solution = [
+            dot(self.right, cross(b, c)),
+            dot(a, cross(self.right, c)),
+            dot(a, cross(b, self.right)),
+        ];
+        Some(solution.map(|value| (value / determinant) as f32))
+    }
+}
+
+fn cross(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
+    [
+        a[1] * b[2] - a[2] * b[1],
+        a[2] * b[0] - a[0] * b[2],
+        a[0] * b[1] - a[1] * b[0],
+    ]
+}
+
+fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
+    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 }
 
 fn saturation_of([_, cb, cr]: [f32; 3]) -> f32 {
     (cb - 128.0).hypot(cr - 128.0)
+}
+
+fn warmth_of([_, cb, cr]: [f32; 3]) -> f32 {
+    (cr - cb) * std::f32::consts::FRAC_1_SQRT_2
 }
 
 fn percentile(values: &mut [f32], share: f32) -> f32 {
@@ -141,12 +321,13 @@ fn scores(unwrapped: &Unwrapped, levels: &[RingLevel], sensitivity: &Sensitivity
         }
         let level = levels[at / ANGLES];
         let colour = unwrapped.colours[at];
-        let lost = (level.saturation - saturation_of(colour)).clamp(-30.0, 30.0);
-        let excess = colour[0] - level.luma;
+        let excess = colour[0] - level.luma(at % ANGLES);
         if at / ANGLES < BORDER_RINGS.start {
             return excess;
         }
-        excess + sensitivity.saturation_weight * lost
+        let lost = (level.saturation - saturation_of(colour)).clamp(-30.0, 30.0);
+        let pigment = (warmth_of(colour) - level.warmth.max(0.0) - 6.0).clamp(0.0, 50.0);
+        excess + sensitivity.saturation_weight * lost - sensitivity.pigment_weight * pigment
     };
     (0..unwrapped.visible.len()).map(score).collect()
 }

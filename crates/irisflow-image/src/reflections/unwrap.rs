@@ -61,6 +61,11 @@ impl Rings {
         radius / self.iris_radius
     }
 
+    /// What one place of a ring covers, in shares of the iris's disc.
+    pub(super) fn area(&self, ring: usize) -> f32 {
+        2.0 * self.radius(ring as f32) * self.ring_step(ring) / ANGLES as f32
+    }
+
     /// Distance between neighbouring rings in shares of the iris's radius.
     pub(super) fn ring_step(&self, ring: usize) -> f32 {
         let pupil = self.pupil_radius / self.iris_radius;

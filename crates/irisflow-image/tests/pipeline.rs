@@ -1,0 +1,175 @@
+//! The whole way from a photo's bytes to a finished picture, on real photos.
+
+#![expect(
+    clippy::expect_used,
+    reason = "a test that cannot go on says why and fails"
+)]
+
+use std::ops::ControlFlow;
+
+use irisflow_image::geometry::PixelRect;
+use irisflow_image::load::{ColourProfile, EyePhoto, Limits, load_photo};
+use irisflow_image::pipeline::{
+    ProcessError, ProcessOptions, ProcessedIris, Stage, StageMark, process,
+};
+use irisflow_image::plane::YCbCr;
+use irisflow_image::rejection::RejectionCode;
+use irisflow_image::segment::PhotoPixels;
+
+const BLUE_EYE: &[u8] = include_bytes!("photos/pixabay_eye_2154384.jpg");
+const GREY_EYE: &[u8] = include_bytes!("photos/pixabay_eye_3221498_gray.jpg");
+
+fn finish(bytes: &[u8]) -> ProcessedIris {
+    let mut go_on = |_: Stage, _: StageMark| ControlFlow::Continue(());
+    process(bytes, &ProcessOptions::default(), &mut go_on).expect("a usable photo")
+}
+
+fn decoded(bytes: &[u8]) -> (EyePhoto, YCbCr) {
+    let photo = load_photo(bytes, &Limits::default()).expect("our own file");
+    let (width, height) = photo.size();
+    let pixels = photo.crop(PixelRect {
+        x: 0,
+        y: 0,
+        width,
+        height,
+    });
+    (photo, pixels)
+}
+
+/// Puts `payload` behind the SOI of a JPEG.
+fn with_segment(jpeg: &[u8], marker: u8, payload: &[u8]) -> Vec<u8> {
+    let length = (payload.len() as u16 + 2).to_be_bytes();
+    [&jpeg[..2], &[0xff, marker], &length, payload, &jpeg[2..]].concat()
+}
+
+#[test]
+fn stages_are_told_in_order_each_with_its_end() {
+    let mut heard = Vec::new();
+    let mut listen = |stage: Stage, mark: StageMark| {
+        heard.push((stage, mark));
+        ControlFlow::Continue(())
+    };
+    process(BLUE_EYE, &ProcessOptions::default(), &mut listen).expect("a usable photo");
+    let expected: Vec<_> = Stage::ALL
+        .iter()
+        .flat_map(|&stage| [(stage, StageMark::Begin), (stage, StageMark::End)])
+        .collect();
+    assert_eq!(heard, expected);
+}
+
+#[test]
+fn the_observer_can_stop_the_work_at_every_stage() {
+    for stop_at in Stage::ALL {
+        let mut last = None;
+        let mut listen = |stage: Stage, mark: StageMark| {
+            last = Some((stage, mark));
+            if stage == stop_at {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        };
+        let ended = process(BLUE_EYE, &ProcessOptions::default(), &mut listen);
+        assert!(matches!(ended, Err(ProcessError::Stopped)));
+        assert_eq!(last, Some((stop_at, StageMark::Begin)));
+    }
+}
+
+#[test]
+fn all_pictures_have_the_promised_size() {
+    let iris = finish(GREY_EYE);
+    for bytes in [&iris.result_jpeg, &iris.before_jpeg, &iris.mask_png] {
+        assert_eq!(decoded(bytes).0.size(), (2048, 2048));
+    }
+    assert_eq!((iris.width, iris.height), (2048, 2048));
+    assert_eq!(iris.photo_size, (450, 348));
+}
+
+#[test]
+fn the_mask_knows_three_values_and_the_picture_is_black_where_nothing_is_seen() {
+    let iris = finish(BLUE_EYE);
+    let (mask, result) = (decoded(&iris.mask_png).1.y, decoded(&iris.result_jpeg).1.y);
+    let count = |value: u8| {
+        mask.samples
+            .iter()
+            .filter(|&&sample| sample == value)
+            .count()
+    };
+    assert_eq!(count(0) + count(85) + count(255), mask.samples.len());
+    assert!(count(85) > 100_000, "the window's reflection was filled");
+    assert!(count(255) > 1_000_000);
+    for corner in [(10, 10), (2037, 10), (10, 2037), (2037, 2037)] {
+        assert_eq!(mask.at(corner.0, corner.1), 0);
+        assert!(result.at(corner.0, corner.1) <= 2);
+    }
+    assert_eq!(mask.at(1024, 1024), 255, "the pupil counts as measured");
+}
+
+/// Correlation of measured pixels, the result's shifted by `(dx, dy)`.
+fn correlation(iris: &ProcessedIris, dx: u32, dy: u32) -> f64 {
+    let mask = decoded(&iris.mask_png).1.y;
+    let (before, result) = (
+        decoded(&iris.before_jpeg).1.y,
+        decoded(&iris.result_jpeg).1.y,
+    );
+    let mut sums = [0.0_f64; 6];
+    for y in (0..2000).step_by(3) {
+        for x in (0..2000).step_by(3).filter(|&x| mask.at(x, y) == 255) {
+            let (a, b) = (
+                f64::from(before.at(x, y)),
+                f64::from(result.at(x + dx, y + dy)),
+            );
+            for (sum, value) in sums.iter_mut().zip([1.0, a, b, a * a, b * b, a * b]) {
+                *sum += value;
+            }
+        }
+    }
+    let [n, a, b, aa, bb, ab] = sums;
+    let covariance = ab / n - a / n * (b / n);
+    covariance / ((aa / n - (a / n).powi(2)) * (bb / n - (b / n).powi(2))).sqrt()
+}
+
+#[test]
+fn before_and_result_show_the_same_place_at_the_same_pixel() {
+    let iris = finish(GREY_EYE);
+    let aligned = correlation(&iris, 0, 0);
+    assert!(aligned > 0.85, "{aligned}");
+    for (dx, dy) in [(16, 0), (0, 16)] {
+        assert!(correlation(&iris, dx, dy) < aligned);
+    }
+}
+
+#[test]
+fn the_profile_reaches_result_and_before_and_no_other_metadata_does() {
+    let icc = moxcms::ColorProfile::new_display_p3()
+        .encode()
+        .expect("a built-in profile");
+    let part = [b"ICC_PROFILE\0\x01\x01", &icc[..]].concat();
+    let photo = with_segment(BLUE_EYE, 0xe2, &part);
+    let photo = with_segment(&photo, 0xfe, b"a secret comment");
+    let photo = with_segment(&photo, 0xe1, b"Exif\0\0MM\0\x2a\0\0\0\x08\0\0 secret place");
+    let iris = finish(&photo);
+    for bytes in [&iris.result_jpeg, &iris.before_jpeg] {
+        assert_eq!(
+            decoded(bytes).0.profile().map(ColourProfile::icc),
+            Some(&icc[..])
+        );
+        assert!(!bytes.windows(6).any(|window| window == b"secret"));
+    }
+}
+
+#[test]
+fn the_same_photo_gives_the_same_bytes() {
+    let (first, second) = (finish(GREY_EYE), finish(GREY_EYE));
+    assert!(first.result_jpeg == second.result_jpeg && first.mask_png == second.mask_png);
+}
+
+#[test]
+fn a_file_that_is_no_photo_is_rejected_with_its_code() {
+    let mut go_on = |_: Stage, _: StageMark| ControlFlow::Continue(());
+    let ended = process(b"hello", &ProcessOptions::default(), &mut go_on);
+    let Err(ProcessError::Rejected(rejection)) = ended else {
+        unreachable!("text is no photo")
+    };
+    assert_eq!(rejection.code, RejectionCode::NotAnImage);
+}

@@ -1,0 +1,188 @@
+//! `irisflow process`: photos to iris pictures on this machine, with no server, account or network.
+//!
+//! A thin user of the imaging library: it reads files, shows progress, and writes what comes back.
+//! Each photo stands alone, so one that fails does not stop the others.
+
+mod names;
+mod progress;
+mod report;
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use irisflow_image::diagnostics::{label_picture, overlay_jpeg};
+use irisflow_image::encode::grey_png;
+use irisflow_image::load::{Limits, load_photo, probe};
+use irisflow_image::pipeline::{self, ProcessError, ProcessOptions, ProcessedIris};
+use irisflow_image::rejection::Rejection;
+
+use names::{OutputNames, OutputNaming};
+use progress::Progress;
+
+/// Turn photos of eyes into pictures of their irises, offline.
+///
+/// Writes NAME.jpg (the iris), NAME_mask.png (0 not seen, 85 filled in, 255 measured),
+/// NAME_before.jpg (the same part of the photo, untouched) and NAME.json (what was found) for each
+/// photo; a photo that cannot be used gets NAME.json alone, which says why. NAME is the photo's name
+/// without its extension; where two results would share a file, or one would replace a photo, the
+/// later becomes NAME-2, NAME-3 and so on.
+///
+/// Exit status: 0 when every photo was completed, 1 when some were rejected, 2 for a wrong command
+/// line, 3 when some could not be read, processed or written.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ProcessArgs {
+    /// Photos to process; `-` reads one from standard input.
+    #[arg(required = true, value_name = "PHOTO")]
+    photos: Vec<PathBuf>,
+
+    /// Folder for the results; made when it does not exist.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+
+    /// Also write NAME_labels.png and NAME_overlay.jpg, which show what was found where.
+    #[arg(long)]
+    diagnostics: bool,
+}
+
+/// What became of one photo; the worst of all decides the exit status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Outcome {
+    Completed,
+    Rejected,
+    Failed,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        Self::from(match outcome {
+            Outcome::Completed => 0,
+            Outcome::Rejected => 1,
+            Outcome::Failed => 3,
+        })
+    }
+}
+
+/// Processes all photos, one after the other.
+///
+/// # Errors
+/// When the folder for the results cannot be made. What goes wrong with a photo is told on standard
+/// error and in the exit code.
+pub(crate) fn run(args: ProcessArgs) -> anyhow::Result<ExitCode> {
+    fs::create_dir_all(&args.out)
+        .with_context(|| format!("cannot make the folder {}", args.out.display()))?;
+    let mut naming = OutputNaming::new(&args.out, &args.photos);
+    let mut worst = Outcome::Completed;
+    for photo in &args.photos {
+        let names = naming.names_for(photo);
+        let mut progress = Progress::start(photo);
+        let outcome = process_one(photo, &names, args.diagnostics, &mut progress);
+        worst = worst.max(outcome.unwrap_or_else(|error| {
+            progress.fail(&format!("{error:#}"));
+            Outcome::Failed
+        }));
+    }
+    Ok(worst.into())
+}
+
+fn process_one(
+    photo: &Path,
+    names: &OutputNames,
+    diagnostics: bool,
+    progress: &mut Progress,
+) -> anyhow::Result<Outcome> {
+    let options = ProcessOptions::default();
+    let bytes = read_photo(photo, &options.limits)
+        .with_context(|| format!("cannot read {}", photo.display()))?;
+    let mut observer = |stage, mark| {
+        progress.stage(stage, mark);
+        ControlFlow::Continue(())
+    };
+    match pipeline::process(&bytes, &options, &mut observer) {
+        Ok(iris) => {
+            write_iris(&iris, names)?;
+            if diagnostics {
+                write_diagnostics(&bytes, &iris, &options.limits, names)?;
+            }
+            write_json(names, &report::completed(&iris))?;
+            progress.complete();
+            announce(&names.result());
+            Ok(Outcome::Completed)
+        }
+        Err(ProcessError::Rejected(rejection)) => {
+            reject(&bytes, &rejection, &options.limits, names)?;
+            progress.reject(&rejection);
+            Ok(Outcome::Rejected)
+        }
+        Err(error @ (ProcessError::Stopped | ProcessError::Internal(_))) => Err(error.into()),
+    }
+}
+
+/// Reads no more than one byte over the limit: that one gets the photo its rejection.
+fn read_photo(photo: &Path, limits: &Limits) -> io::Result<Vec<u8>> {
+    let limit = limits.max_bytes as u64 + 1;
+    let mut bytes = Vec::new();
+    if photo == Path::new("-") {
+        io::stdin().lock().take(limit).read_to_end(&mut bytes)?;
+    } else {
+        File::open(photo)?.take(limit).read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+fn write_iris(iris: &ProcessedIris, names: &OutputNames) -> anyhow::Result<()> {
+    write_whole(&names.before(), &iris.before_jpeg)?;
+    write_whole(&names.mask(), &iris.mask_png)?;
+    write_whole(&names.result(), &iris.result_jpeg)
+}
+
+fn write_diagnostics(
+    bytes: &[u8],
+    iris: &ProcessedIris,
+    limits: &Limits,
+    names: &OutputNames,
+) -> anyhow::Result<()> {
+    let labels = label_picture(&iris.segmentation, iris.photo_size);
+    write_whole(&names.labels(), &grey_png(&labels)?)?;
+    let photo = load_photo(bytes, limits)?;
+    write_whole(&names.overlay(), &overlay_jpeg(&photo, &iris.segmentation)?)
+}
+
+fn reject(
+    bytes: &[u8],
+    rejection: &Rejection,
+    limits: &Limits,
+    names: &OutputNames,
+) -> anyhow::Result<()> {
+    let header = probe(bytes, limits).ok();
+    write_json(names, &report::rejected(rejection, header.as_ref()))
+}
+
+/// The report is written last, so that whoever finds it finds everything.
+fn write_json(names: &OutputNames, report: &serde_json::Value) -> anyhow::Result<()> {
+    let text = format!("{report:#}\n");
+    write_whole(&names.report(), text.as_bytes())
+}
+
+/// Writes beside the target and renames, so that nobody ever sees half a file.
+fn write_whole(target: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut partial = target.as_os_str().to_owned();
+    partial.push(format!(".{}.part", std::process::id()));
+    let partial = PathBuf::from(partial);
+    let written = File::create(&partial)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&partial, target));
+    if written.is_err() {
+        // Best effort: the error that is told is the one that made the file useless.
+        let _ = fs::remove_file(&partial);
+    }
+    written.with_context(|| format!("cannot write {}", target.display()))
+}
+
+/// Results go to standard output, one path per line; a closed pipe is not our failure.
+fn announce(result: &Path) {
+    let _ = writeln!(io::stdout(), "{}", result.display());
+}

@@ -1,0 +1,71 @@
+//! What a person sees while a photo is processed: a bar on a terminal, plain lines elsewhere.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use irisflow_image::pipeline::{Stage, StageMark};
+use irisflow_image::rejection::Rejection;
+
+pub(super) struct Progress {
+    name: String,
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    pub(super) fn start(photo: &Path) -> Self {
+        let name = photo.display().to_string();
+        let bar = io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(Stage::ALL.len() as u64);
+            if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:20} {wide_msg}") {
+                bar.set_style(style);
+            }
+            bar.set_prefix(name.clone());
+            bar
+        });
+        Self { name, bar }
+    }
+
+    pub(super) fn stage(&mut self, stage: Stage, mark: StageMark) {
+        match (mark, &self.bar) {
+            (StageMark::Begin, Some(bar)) => bar.set_message(shown(stage)),
+            (StageMark::Begin, None) => self.line(shown(stage)),
+            (StageMark::End, Some(bar)) => bar.inc(1),
+            (StageMark::End, None) => {}
+        }
+    }
+
+    pub(super) fn complete(&self) {
+        self.end("Complete!");
+    }
+
+    pub(super) fn reject(&self, rejection: &Rejection) {
+        self.end(&format!("{} {}", rejection.message, rejection.suggestion));
+    }
+
+    pub(super) fn fail(&self, error: &str) {
+        self.end(&format!("error: {error}"));
+    }
+
+    fn end(&self, words: &str) {
+        match &self.bar {
+            Some(bar) => bar.abandon_with_message(words.to_owned()),
+            None => self.line(words),
+        }
+    }
+
+    fn line(&self, words: &str) {
+        // A standard error that is closed must not stop the work.
+        let _ = writeln!(io::stderr(), "{}: {words}", self.name);
+    }
+}
+
+fn shown(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Loading => "Preparing your image...",
+        Stage::Segmenting => "Finding your iris...",
+        Stage::RemovingReflections => "Removing reflections...",
+        Stage::Enhancing => "Enhancing quality...",
+        Stage::Saving => "Almost done...",
+    }
+}
