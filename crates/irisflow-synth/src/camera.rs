@@ -1,5 +1,7 @@
 //! From light to an 8-bit photo: exposure, white balance, lens, sensor, processing, compression.
 
+use std::f32::consts::PI;
+
 use crate::canvas::{Canvas, label};
 use crate::colour::{Rgb, luminance};
 use crate::jpeg;
@@ -8,15 +10,16 @@ use crate::rng::Rng;
 use crate::view::Window;
 
 /// The letterbox around a photo that is not square.
-pub const LETTERBOX: [u8; 3] = [128, 128, 128];
+pub(crate) const LETTERBOX: [u8; 3] = [128, 128, 128];
 
 #[derive(Debug, Clone)]
-pub struct Camera {
+pub(crate) struct Camera {
     target: f32,
     white: Rgb,
     blur_px: f32,
     motion: Option<(f32, f32)>,
     contrast: f32,
+    second_contrast: f32,
     lift: f32,
     saturation: f32,
     grey: bool,
@@ -33,7 +36,7 @@ pub struct Camera {
 
 impl Camera {
     /// `iris_px` is the radius of the iris, which bounds what blur leaves recognisable.
-    pub fn sample(rng: &mut Rng, iris_px: f32) -> Self {
+    pub(crate) fn sample(rng: &mut Rng, iris_px: f32) -> Self {
         let blur_cap = (0.13 * iris_px).max(0.35);
         let warmth = if rng.chance(0.15) {
             rng.range(-0.5, 0.5)
@@ -41,6 +44,7 @@ impl Camera {
             0.13 * rng.normal()
         };
         let green = 0.05 * rng.normal();
+        let grey = rng.chance(0.15);
         Self {
             target: match rng.weighted(&[0.68, 0.2, 0.12]) {
                 0 => rng.log_range(0.12, 0.36),
@@ -59,10 +63,15 @@ impl Camera {
             },
             motion: rng.chance(0.08).then(|| {
                 let length = rng.range(1.0, 8.0).min(2.0 * blur_cap);
-                let bearing = rng.range(0.0, 3.14);
+                let bearing = rng.range(0.0, PI);
                 (length * bearing.cos(), length * bearing.sin())
             }),
             contrast: rng.range(-0.25, 0.9),
+            second_contrast: if rng.chance(if grey { 0.45 } else { 0.15 }) {
+                rng.range(0.2, 0.9)
+            } else {
+                0.0
+            },
             lift: if rng.chance(0.25) {
                 rng.range(0.0, 0.12)
             } else {
@@ -73,10 +82,10 @@ impl Camera {
             } else {
                 rng.range(0.6, 1.3)
             },
-            grey: rng.chance(0.09),
+            grey,
             shrink: rng
                 .chance(0.22)
-                .then(|| rng.log_range(1.3, 4.5).min((iris_px / 5.0).max(1.0))),
+                .then(|| rng.log_range(1.3, 8.0).min((iris_px / 5.0).max(1.0))),
             noise: if rng.chance(0.3) {
                 rng.log_range(0.01, 0.07)
             } else {
@@ -102,8 +111,12 @@ impl Camera {
         }
     }
 
+    pub(crate) fn blur_px(&self) -> f32 {
+        self.blur_px
+    }
+
     /// Marks reflections, and finds the gain that exposes the photo as intended.
-    pub fn meter(&self, canvas: &mut Canvas, window: &Window) -> f32 {
+    pub(crate) fn meter(&self, canvas: &mut Canvas, window: &Window) -> f32 {
         let mut sum = 0.0;
         let mut count = 0.0f32;
         for y in (0..canvas.side).step_by(3) {
@@ -134,7 +147,7 @@ impl Camera {
     }
 
     /// Develops the photo, with or without the mirrored light.
-    pub fn develop(
+    pub(crate) fn develop(
         &self,
         canvas: &Canvas,
         window: &Window,
@@ -186,34 +199,23 @@ impl Camera {
             }
         }
         self.tone(&mut planes);
-        if let Some(factor) = self.shrink {
-            let small = ((side as f32 / factor) as usize).max(24);
+        let reduced = self.shrink.map(|factor| {
+            // A photo with few pixels: noise and compression happened at that size.
+            let small = (((side as f32 / factor) as usize).next_multiple_of(16)).clamp(32, side);
             for plane in &mut planes.of {
-                let mut smooth = std::mem::take(plane);
-                blur(&mut smooth, side, 0.35 * factor);
-                let reduced = grow(&smooth, side, small);
-                *plane = grow(&reduced, small, side);
+                blur(plane, side, 0.35 * factor);
             }
-        }
-        self.add_noise(&mut planes, tiles);
-        if let Some((radius, amount)) = self.sharpen {
-            for plane in &mut planes.of {
-                let mut smooth = plane.clone();
-                blur(&mut smooth, side, radius);
-                for (value, low) in plane.iter_mut().zip(&smooth) {
-                    *value += amount * (*value - low);
-                }
+            Planes {
+                side: small,
+                of: std::array::from_fn(|c| grow(&planes.of[c], side, small)),
             }
-        }
-        if self.grey {
-            let [red, green, blue] = &mut planes.of;
-            for ((r, g), b) in red.iter_mut().zip(green).zip(blue) {
-                let y = 0.3 * *r + 0.59 * *g + 0.11 * *b;
-                (*r, *g, *b) = (y, y, y);
-            }
-        }
-        if let Some(quality) = self.jpeg_quality {
-            jpeg::degrade(&mut planes.of, side, quality);
+        });
+        if let Some(mut reduced) = reduced {
+            self.process(&mut reduced, tiles);
+            let small = reduced.side;
+            planes.of = std::array::from_fn(|c| grow(&reduced.of[c], small, side));
+        } else {
+            self.process(&mut planes, tiles);
         }
         let mut photo = Vec::with_capacity(side * side * 3);
         for index in 0..side * side {
@@ -228,6 +230,30 @@ impl Camera {
         photo
     }
 
+    /// What the sensor and the phone's software add, at the resolution of the photo.
+    fn process(&self, planes: &mut Planes, tiles: &Tiles) {
+        self.add_noise(planes, tiles);
+        if let Some((radius, amount)) = self.sharpen {
+            for plane in &mut planes.of {
+                let mut smooth = plane.clone();
+                blur(&mut smooth, planes.side, radius);
+                for (value, low) in plane.iter_mut().zip(&smooth) {
+                    *value += amount * (*value - low);
+                }
+            }
+        }
+        if self.grey {
+            let [red, green, blue] = &mut planes.of;
+            for ((r, g), b) in red.iter_mut().zip(green).zip(blue) {
+                let y = 0.3 * *r + 0.59 * *g + 0.11 * *b;
+                (*r, *g, *b) = (y, y, y);
+            }
+        }
+        if let Some(quality) = self.jpeg_quality {
+            jpeg::degrade(&mut planes.of, planes.side, quality);
+        }
+    }
+
     fn tone(&self, planes: &mut Planes) {
         let curve: Vec<f32> = (0..=2048)
             .map(|i| {
@@ -240,8 +266,8 @@ impl Camera {
                     0.8 + 0.2 * (1.0 - (-(light - 0.8) / 0.2).exp())
                 };
                 let value = shouldered.powf(0.4545);
-                let s = value * value * (3.0 - 2.0 * value);
-                let bent = value + self.contrast * (s - value);
+                let bend = |v: f32, by: f32| v + by * (v * v * (3.0 - 2.0 * v) - v);
+                let bent = bend(bend(value, self.contrast), self.second_contrast);
                 self.lift + (1.0 - self.lift) * bent
             })
             .collect();

@@ -20,7 +20,7 @@ pub mod label {
 }
 
 #[derive(Debug)]
-pub struct Canvas {
+pub(crate) struct Canvas {
     pub side: usize,
     pub base: Vec<Rgb>,
     pub glow: Vec<Rgb>,
@@ -29,7 +29,7 @@ pub struct Canvas {
 
 /// A curved hair: quadratic Bezier, in pixels.
 #[derive(Debug, Clone, Copy)]
-pub struct Hair {
+pub(crate) struct Hair {
     pub from: (f32, f32),
     pub bend: (f32, f32),
     pub to: (f32, f32),
@@ -39,7 +39,7 @@ pub struct Hair {
 }
 
 impl Canvas {
-    pub fn new(side: usize) -> Self {
+    pub(crate) fn new(side: usize) -> Self {
         Self {
             side,
             base: vec![[0.0; 3]; side * side],
@@ -50,7 +50,7 @@ impl Canvas {
 
     /// Covers a pixel with something opaque to the degree `alpha`.
     #[inline]
-    pub fn cover(&mut self, index: usize, colour: Rgb, alpha: f32) {
+    pub(crate) fn cover(&mut self, index: usize, colour: Rgb, alpha: f32) {
         self.base[index] = mix(self.base[index], colour, alpha);
         self.glow[index] = scale(self.glow[index], 1.0 - alpha);
         if alpha > 0.5 {
@@ -59,14 +59,14 @@ impl Canvas {
     }
 
     /// Draws a hair that tapers to its tip.
-    pub fn hair(&mut self, hair: &Hair) {
+    pub(crate) fn hair(&mut self, hair: &Hair) {
         self.trace(hair, |canvas, index, coverage| {
             canvas.cover(index, hair.colour, coverage * hair.opacity);
         });
     }
 
     /// Darkens what lies under a hair's shadow.
-    pub fn hair_shadow(&mut self, hair: &Hair, depth: f32) {
+    pub(crate) fn hair_shadow(&mut self, hair: &Hair, depth: f32) {
         self.trace(hair, |canvas, index, coverage| {
             canvas.base[index] = scale(canvas.base[index], 1.0 - depth * coverage);
         });

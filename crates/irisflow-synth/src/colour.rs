@@ -45,3 +45,9 @@ pub(crate) fn bell(x: f32) -> f32 {
     let d2 = d * d;
     1.0 / (d2 * d2 * 0.8 + 0.2 * d2)
 }
+
+/// The length of a vector; `hypot` guards against overflow that cannot happen here, and is a call.
+#[inline]
+pub(crate) fn length(x: f32, y: f32) -> f32 {
+    (x * x + y * y).sqrt()
+}

@@ -1,6 +1,8 @@
 //! The iris and the pupil: colours, fibres, crypts, collarette, freckles, limbal ring.
 
-use crate::colour::{Rgb, bell, mix, scale, smoothstep, srgb};
+use std::f32::consts::TAU;
+
+use crate::colour::{Rgb, bell, length, mix, scale, smoothstep, srgb};
 use crate::noise::{TILE, Tiles};
 use crate::rng::Rng;
 
@@ -98,7 +100,7 @@ impl IrisColour {
 }
 
 #[derive(Debug, Clone)]
-pub struct Iris {
+pub(crate) struct Iris {
     pub colour: IrisColour,
     /// Pupil radius in iris radii.
     pub pupil: f32,
@@ -125,7 +127,7 @@ pub struct Iris {
 }
 
 impl Iris {
-    pub fn sample(rng: &mut Rng) -> Self {
+    pub(crate) fn sample(rng: &mut Rng) -> Self {
         let colour =
             IrisColour::ALL[rng.weighted(&[0.26, 0.24, 0.10, 0.06, 0.09, 0.07, 0.13, 0.05])];
         let (outer, inner, fibre) = colour.palette(rng);
@@ -164,7 +166,7 @@ impl Iris {
             contrast: if dark {
                 rng.range(0.1, 0.4)
             } else {
-                rng.range(0.2, 0.75)
+                rng.range(0.25, 1.15)
             },
             inner_amount: rng.range(0.1, 1.0),
             collarette: rng.range(0.18, 0.5),
@@ -194,7 +196,7 @@ impl Iris {
 
     /// Colour at polar position: `turn` in `[0, 1)` around, `r` in iris radii from the iris centre,
     /// `p` in iris radii from the pupil's centre. `detail` fades texture that a pixel cannot show.
-    pub fn colour_at(&self, tiles: &Tiles, turn: f32, r: f32, p: f32, detail: f32) -> Rgb {
+    pub(crate) fn colour_at(&self, tiles: &Tiles, turn: f32, r: f32, p: f32, detail: f32) -> Rgb {
         let rho = ((p - self.pupil) / (1.0 - self.pupil)).clamp(-0.2, 1.1);
         let around = turn * TILE as f32 + self.offset.0;
         let wave = tiles.cloud.at(around, self.offset.1);
@@ -213,11 +215,12 @@ impl Iris {
         let strands = 0.55 * fine + 0.6 * broad;
         let lift = self.contrast * detail * strands;
         colour = if lift > 0.0 {
-            mix(colour, self.fibre, (lift * 0.8).min(0.9))
+            mix(colour, self.fibre, (lift * 0.8).min(0.95))
         } else {
-            scale(colour, 1.0 / (1.0 - 1.1 * lift))
+            scale(colour, 1.0 / (1.0 - 1.2 * lift))
         };
-        let ridge = bell((rho - edge) / 0.05) * 0.35 * self.contrast;
+        let ridge =
+            bell((rho - edge) / 0.06) * (0.3 + 0.25 * fine).max(0.0) * self.contrast * detail;
         colour = mix(colour, self.fibre, ridge);
         let pit = tiles.drift.at(around, rho * 60.0 + self.offset.0);
         let crypt =
@@ -227,8 +230,8 @@ impl Iris {
             ((rho * 34.0 + wave).sin() * smoothstep(0.45, 0.7, rho)) * self.furrows * detail;
         colour = scale(colour, 1.0 + 0.5 * furrow);
         for &(at_turn, at_rho, size) in &self.freckles {
-            let across = ((turn - at_turn + 0.5).rem_euclid(1.0) - 0.5) * 6.283 * r;
-            let far = across.hypot((rho - at_rho) * (1.0 - self.pupil)) / size;
+            let across = ((turn - at_turn + 0.5).rem_euclid(1.0) - 0.5) * TAU * r;
+            let far = length(across, (rho - at_rho) * (1.0 - self.pupil)) / size;
             if far < 2.0 {
                 colour = mix(colour, [0.035, 0.018, 0.01], 0.7 * bell(far));
             }
@@ -241,7 +244,7 @@ impl Iris {
         mix(colour, [0.02, 0.012, 0.008], ruff)
     }
 
-    pub fn pupil_colour(&self) -> Rgb {
+    pub(crate) fn pupil_colour(&self) -> Rgb {
         self.pupil_colour
     }
 }

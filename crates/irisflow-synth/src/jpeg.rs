@@ -13,7 +13,7 @@ const CHROMA: [u8; 64] = [
 ];
 
 /// Planes of RGB in 0..1; the side is a multiple of 16.
-pub fn degrade(rgb: &mut [Vec<f32>; 3], side: usize, quality: f32) {
+pub(crate) fn degrade(rgb: &mut [Vec<f32>; 3], side: usize, quality: f32) {
     let strength = if quality < 50.0 {
         50.0 / quality
     } else {

@@ -5,8 +5,8 @@
 //! `growth.rs`) and developed by a camera (`camera.rs`). Things that look like eyes and are none are in
 //! `lookalike.rs`. No product code uses this crate.
 
-pub mod camera;
-pub mod canvas;
+mod camera;
+mod canvas;
 mod colour;
 mod growth;
 mod iris;
@@ -22,6 +22,7 @@ mod reflections;
 mod rng;
 mod view;
 
+pub use canvas::label;
 pub use iris::IrisColour;
 pub use noise::Tiles;
 pub use picture::{Picture, Presence, Wish, render};

@@ -4,11 +4,11 @@
 use crate::rng::Rng;
 
 /// Half of the tabulated span.
-pub const SPAN_MM: f32 = 24.0;
+pub(crate) const SPAN_MM: f32 = 24.0;
 const CELLS: usize = 192;
 
 #[derive(Debug, Clone)]
-pub struct Lids {
+pub(crate) struct Lids {
     upper: Vec<f32>,
     lower: Vec<f32>,
     pub inner_x: f32,
@@ -21,7 +21,7 @@ pub struct Lids {
 
 /// Margins at one x.
 #[derive(Debug, Clone, Copy)]
-pub struct Margin {
+pub(crate) struct Margin {
     pub upper: f32,
     pub lower: f32,
     /// Turn vertical distances into distances across the margin.
@@ -31,7 +31,7 @@ pub struct Margin {
 
 impl Lids {
     /// `gaze_y` is the vertical part of the gaze's direction: the lids follow it.
-    pub fn sample(rng: &mut Rng, gaze_y: f32, closed: bool) -> Self {
+    pub(crate) fn sample(rng: &mut Rng, gaze_y: f32, closed: bool) -> Self {
         let inner_x = -rng.range(13.2, 16.2);
         let outer_x = rng.range(12.5, 16.0);
         let line = rng.range(0.2, 2.2);
@@ -90,7 +90,7 @@ impl Lids {
     }
 
     #[inline]
-    pub fn margin(&self, x: f32) -> Margin {
+    pub(crate) fn margin(&self, x: f32) -> Margin {
         let position = ((x / SPAN_MM + 1.0) * 0.5 * CELLS as f32).clamp(0.0, CELLS as f32 - 1.001);
         let cell = position as usize;
         let t = position - cell as f32;

@@ -1,10 +1,12 @@
 //! The light on the face: key, fill and ambient light over a coarse relief of the face.
 
+use std::f32::consts::TAU;
+
 use crate::colour::{Rgb, bell, scale, smoothstep, srgb};
 use crate::rng::Rng;
 
 #[derive(Debug, Clone)]
-pub struct Lighting {
+pub(crate) struct Lighting {
     key: [f32; 3],
     key_colour: Rgb,
     ambient: Rgb,
@@ -13,26 +15,32 @@ pub struct Lighting {
 }
 
 impl Lighting {
-    pub fn sample(rng: &mut Rng) -> Self {
+    pub(crate) fn sample(rng: &mut Rng) -> Self {
+        // One lamp from the side and hardly any other light.
+        let low_key = rng.chance(0.14);
         let tints = [
             [1.0, 1.0, 1.0],
             srgb(255.0, 244.0, 230.0),
             srgb(255.0, 228.0, 196.0),
             srgb(228.0, 238.0, 255.0),
         ];
-        let (x, y): (f32, f32) = match rng.weighted(&[0.5, 0.3, 0.2]) {
+        let (x, y): (f32, f32) = match if low_key {
+            1
+        } else {
+            rng.weighted(&[0.5, 0.3, 0.2])
+        } {
             0 => (rng.normal() * 0.4, -0.4 + rng.normal() * 0.3),
             1 => (rng.sign() * rng.range(0.6, 1.6), rng.range(-0.8, 0.3)),
             _ => (rng.normal() * 0.1, rng.normal() * 0.1),
         };
         let z = rng.range(0.35, 1.1);
         let length = (x * x + y * y + z * z).sqrt();
-        let ratio = if rng.chance(0.15) {
+        let ratio = if low_key || rng.chance(0.08) {
             rng.range(0.9, 0.99)
         } else {
             rng.range(0.15, 0.9)
         };
-        let bearing = rng.range(0.0, 6.283);
+        let bearing = rng.range(0.0, TAU);
         Self {
             key: [x / length, y / length, z / length],
             key_colour: scale(rng.pick(&tints), ratio),
@@ -50,7 +58,7 @@ impl Lighting {
 
     /// Light on a surface with this normal.
     #[inline]
-    pub fn on(&self, normal: [f32; 3]) -> Rgb {
+    pub(crate) fn on(&self, normal: [f32; 3]) -> Rgb {
         let facing = normal[0] * self.key[0] + normal[1] * self.key[1] + normal[2] * self.key[2];
         // Skin and eye let light bleed around the terminator.
         let lit = ((facing + 0.2) / 1.2).max(0.0);
@@ -64,7 +72,7 @@ impl Lighting {
 
     /// Share of light left by the hard shadow at a place of the face.
     #[inline]
-    pub fn unshadowed(&self, x: f32, y: f32) -> f32 {
+    pub(crate) fn unshadowed(&self, x: f32, y: f32) -> f32 {
         match self.shadow {
             None => 1.0,
             Some(((dx, dy), place, soft, left)) => {
@@ -73,7 +81,7 @@ impl Lighting {
         }
     }
 
-    pub fn key(&self) -> [f32; 3] {
+    pub(crate) fn key(&self) -> [f32; 3] {
         self.key
     }
 }
@@ -93,7 +101,7 @@ const RELIEF: [(f32, f32, f32, f32, f32); 10] = [
 ];
 
 /// Normal of the face at a place in face millimetres (0, 0 between the eyes).
-pub fn face_normal(x: f32, y: f32, half: (f32, f32), bag: f32) -> [f32; 3] {
+pub(crate) fn face_normal(x: f32, y: f32, half: (f32, f32), bag: f32) -> [f32; 3] {
     let (mut slope_x, mut slope_y) = (0.0, 0.0);
     for (index, &(bx, by, width, height, high)) in RELIEF.iter().enumerate() {
         let high = if index == 8 { high * bag } else { high };

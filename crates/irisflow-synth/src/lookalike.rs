@@ -1,8 +1,10 @@
 //! Things that look a little like an eye and are none: round objects, animals' eyes, drawings, and
 //! bare textures.
 
+use std::f32::consts::TAU;
+
 use crate::canvas::Canvas;
-use crate::colour::{Rgb, bell, mix, scale, smoothstep};
+use crate::colour::{Rgb, bell, length, mix, scale, smoothstep};
 use crate::noise::Tiles;
 use crate::reflections::Mirrored;
 use crate::rng::Rng;
@@ -21,9 +23,13 @@ enum Kind {
     Hole,
     DrawnEye,
     Coin,
+    Jewel,
 }
 
-const KINDS: [Kind; 12] = [
+const KINDS: [Kind; 16] = [
+    Kind::DrawnEye,
+    Kind::Jewel,
+    Kind::Jewel,
     Kind::Rings,
     Kind::Button,
     Kind::Wheel,
@@ -36,6 +42,7 @@ const KINDS: [Kind; 12] = [
     Kind::Hole,
     Kind::DrawnEye,
     Kind::Coin,
+    Kind::Jewel,
 ];
 
 #[derive(Debug)]
@@ -79,13 +86,13 @@ impl Thing {
     fn sample(rng: &mut Rng, side: f32, kind: Kind, single: bool) -> Self {
         let mut radii: [f32; 5] = std::array::from_fn(|_| rng.range(0.12, 0.97));
         radii.sort_by(f32::total_cmp);
-        let turn = rng.range(0.0, 6.283);
+        let turn = rng.range(0.0, TAU);
         let radius = if single {
             rng.log_range(0.12, 0.6)
         } else {
             rng.log_range(0.03, 0.25)
         } * side;
-        let light = rng.range(0.0, 6.283);
+        let light = rng.range(0.0, TAU);
         Self {
             kind,
             centre: if single {
@@ -120,7 +127,7 @@ impl Thing {
         );
         let u = dx * self.turn.0 + dy * self.turn.1;
         let v = (dy * self.turn.0 - dx * self.turn.1) / self.flat;
-        let r = u.hypot(v);
+        let r = length(u, v);
         let reach = if matches!(self.kind, Kind::DrawnEye | Kind::SlitEye | Kind::AnimalEye) {
             2.2
         } else {
@@ -205,18 +212,18 @@ impl Thing {
                 } else {
                     0.25 + 0.65 * self.radii[1]
                 };
-                let inside = (u / slit).hypot(v) / pupil_size;
+                let inside = length(u / slit, v) / pupil_size;
                 let strand = tiles.rough.at(around, r * 20.0);
                 let texture = scale(
                     mix(a, b, smoothstep(0.3, 1.0, r)),
                     (1.0 + 0.35 * strand).max(0.1),
                 );
                 let eye = mix(texture, [0.004; 3], smoothstep(1.06, 0.94, inside));
-                if let Some(mirrored) = &self.mirrored {
-                    if r < 1.0 {
-                        let z = (1.0 - 0.5 * r * r).max(0.2).sqrt();
-                        glow = mirrored.at(tiles, u * 0.8 / z, v * 0.8 / z);
-                    }
+                if let Some(mirrored) = &self.mirrored
+                    && r < 1.0
+                {
+                    let z = (1.0 - 0.5 * r * r).max(0.2).sqrt();
+                    glow = mirrored.at(tiles, u * 0.8 / z, v * 0.8 / z);
                 }
                 // A dark rim, then fur radiating away.
                 let lid = smoothstep(0.92, 1.05, r) * smoothstep(1.5, 1.15, r);
@@ -251,6 +258,25 @@ impl Thing {
                 colour = mix(colour, [0.004; 3], disc(0.5 * self.radii[2]));
                 mix(colour, [0.004; 3], ink)
             }
+            Kind::Jewel => {
+                // A smooth stone in a setting of dots or claws.
+                let edge = 0.55 + 0.35 * self.radii[2];
+                let z = (1.0 - (r / edge).powi(2)).max(0.0).sqrt();
+                let lit = 0.25 + 0.6 * z + 0.5 * (u * self.light.0 + v * self.light.1) / edge;
+                let cloudy = 1.0 + 0.2 * tiles.cloud.at(u * 50.0 + self.offset, v * 50.0);
+                let stone = scale(
+                    mix(a, scale(a, 0.2), smoothstep(0.6, 1.0, r / edge)),
+                    lit.max(0.05) * cloudy,
+                );
+                if let Some(mirrored) = &self.mirrored
+                    && r < edge
+                {
+                    glow = mirrored.at(tiles, u / edge / z.max(0.3), v / edge / z.max(0.3));
+                }
+                let beads = (angle * self.count * 2.0).sin() * bell((r - edge - 0.1) / 0.08);
+                let metal = scale(b, (shade * 0.7 + 0.6 * beads).max(0.05));
+                mix(metal, stone, disc(edge))
+            }
             Kind::Coin => {
                 let relief = tiles.cloud.at(u * 40.0 + self.offset, v * 40.0)
                     - tiles.cloud.at(u * 40.0 + self.offset + 2.0, v * 40.0 + 2.0);
@@ -263,11 +289,11 @@ impl Thing {
 }
 
 /// Paints a scene without a human eye.
-pub fn paint(canvas: &mut Canvas, tiles: &Tiles, rng: &mut Rng) {
+pub(crate) fn paint(canvas: &mut Canvas, tiles: &Tiles, rng: &mut Rng) {
     let side = canvas.side as f32;
     let (one, two) = (any_colour(rng), any_colour(rng));
     let (stretch_x, stretch_y) = (rng.log_range(0.05, 3.0), rng.log_range(0.05, 3.0));
-    let turn = rng.range(0.0, 6.283);
+    let turn = rng.range(0.0, TAU);
     let (cos, sin) = (turn.cos(), turn.sin());
     let (offset_x, offset_y) = (rng.range(0.0, 512.0), rng.range(0.0, 512.0));
     let pick = rng.below(4);

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use irisflow_synth::canvas::label;
-use irisflow_synth::{Framing, Picture, Presence, Tiles, Wish, render};
+use irisflow_synth::{Framing, Picture, Presence, Tiles, Wish, label, render};
 
 #[derive(Debug, Parser)]
 #[command(about = "Renders labelled eye photos and look-alikes")]
@@ -93,9 +92,15 @@ fn stream(tiles: &Tiles, seed: u64, start: u64, count: u64, size: usize) -> Resu
             Presence::Yes => 1,
             Presence::Unclear => 2,
         };
-        out.write_all(&[presence, picture.framing as u8])?;
-        out.write_all(&picture.photo)?;
-        out.write_all(&picture.labels)?;
+        let written = out
+            .write_all(&[presence, picture.framing as u8])
+            .and_then(|()| out.write_all(&picture.photo))
+            .and_then(|()| out.write_all(&picture.labels));
+        match written {
+            // The reader has had enough.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
+            written => written?,
+        }
     }
     out.flush()?;
     Ok(())

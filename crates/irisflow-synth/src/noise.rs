@@ -3,19 +3,19 @@
 
 use crate::rng::Rng;
 
-pub const TILE: usize = 512;
+pub(crate) const TILE: usize = 512;
 
 /// A multiple of `TILE` that makes every coordinate in use positive.
 const SHIFT: f32 = 32_768.0;
 
 /// A periodic `TILE` x `TILE` field with mean 0 and deviation 1.
 #[derive(Debug)]
-pub struct Tile(Vec<f32>);
+pub(crate) struct Tile(Vec<f32>);
 
 impl Tile {
     /// Bilinear sample; coordinates are texels and wrap.
     #[inline]
-    pub fn at(&self, x: f32, y: f32) -> f32 {
+    pub(crate) fn at(&self, x: f32, y: f32) -> f32 {
         // A shift instead of `floor`, which is a call on a plain x86-64.
         let (x, y) = (x + SHIFT, y + SHIFT);
         let (column, row) = (x as i32, y as i32);
@@ -102,15 +102,15 @@ fn smooth(t: f32) -> f32 {
 #[derive(Debug)]
 pub struct Tiles {
     /// Clouds: much coarse, little fine detail.
-    pub cloud: Tile,
+    pub(crate) cloud: Tile,
     /// A second, independent cloud.
-    pub drift: Tile,
+    pub(crate) drift: Tile,
     /// Equal strength at every scale.
-    pub rough: Tile,
+    pub(crate) rough: Tile,
     /// Fine grain only, a few texels wide.
-    pub grain: Tile,
+    pub(crate) grain: Tile,
     /// Distance to scattered points, about 11 texels apart.
-    pub spots: Tile,
+    pub(crate) spots: Tile,
 }
 
 impl Tiles {

@@ -6,7 +6,7 @@ use crate::lids::Lids;
 use crate::rng::Rng;
 
 #[derive(Debug, Clone)]
-pub struct Skin {
+pub(crate) struct Skin {
     pub colour: Rgb,
     /// 0 the lightest, 1 the darkest.
     pub depth: f32,
@@ -15,11 +15,13 @@ pub struct Skin {
     pub freckles: f32,
     pub wrinkles: f32,
     pub shine: f32,
+    /// Brightness of the lid between margin and crease against the rest.
+    pub lid_gain: f32,
     pub offset: (f32, f32),
 }
 
 #[derive(Debug, Clone)]
-pub struct Makeup {
+pub(crate) struct Makeup {
     pub shadow: Option<(Rgb, f32, f32)>,
     /// Darkness and width (mm) of the line along the upper and lower margin.
     pub liner_upper: (f32, f32),
@@ -27,7 +29,7 @@ pub struct Makeup {
 }
 
 #[derive(Debug, Clone)]
-pub struct Sclera {
+pub(crate) struct Sclera {
     pub colour: Rgb,
     pub vessels: f32,
     pub redness: f32,
@@ -36,7 +38,7 @@ pub struct Sclera {
 }
 
 #[derive(Debug, Clone)]
-pub struct Lashes {
+pub(crate) struct Lashes {
     pub colour: Rgb,
     pub upper_count: usize,
     pub lower_count: usize,
@@ -50,7 +52,7 @@ pub struct Lashes {
 }
 
 #[derive(Debug, Clone)]
-pub struct Glasses {
+pub(crate) struct Glasses {
     pub frame: Rgb,
     pub half: (f32, f32),
     pub roundness: f32,
@@ -60,7 +62,7 @@ pub struct Glasses {
 }
 
 #[derive(Debug, Clone)]
-pub struct Person {
+pub(crate) struct Person {
     pub skin: Skin,
     pub makeup: Makeup,
     pub sclera: Sclera,
@@ -96,7 +98,7 @@ const SKIN_TONES: [(f32, f32, f32); 9] = [
 ];
 
 impl Person {
-    pub fn sample(rng: &mut Rng, closed: bool) -> Self {
+    pub(crate) fn sample(rng: &mut Rng, closed: bool) -> Self {
         let depth = rng.unit();
         let position = depth * (SKIN_TONES.len() - 1) as f32;
         let low = (position as usize).min(SKIN_TONES.len() - 2);
@@ -143,6 +145,7 @@ impl Person {
                 },
                 wrinkles: rng.range(0.0, 0.5) * rng.unit(),
                 shine: rng.range(0.0, 0.5) * rng.unit(),
+                lid_gain: rng.log_range(0.7, 1.5),
                 offset: (rng.range(0.0, 512.0), rng.range(0.0, 512.0)),
             },
             makeup: Makeup {
@@ -155,6 +158,8 @@ impl Person {
                         srgb(30.0, 30.0, 34.0),
                         srgb(60.0, 130.0, 120.0),
                         srgb(220.0, 180.0, 190.0),
+                        srgb(225.0, 220.0, 215.0),
+                        srgb(200.0, 215.0, 225.0),
                     ]);
                     (tint, rng.range(0.2, 0.9), rng.range(2.0, 9.0))
                 }),

@@ -46,6 +46,10 @@ pub struct Picture {
     pub skin_depth: f32,
     /// Sine of the angle between gaze and camera.
     pub gaze: f32,
+    /// Deviation of the lens blur.
+    pub blur_px: f32,
+    /// Share of the visible iris under mirrored light.
+    pub reflected: f32,
     /// Eyes whose centre lies in the picture.
     pub eyes: Vec<TrueEye>,
 }
@@ -61,27 +65,41 @@ pub fn render(
 ) -> Picture {
     let mut rng = Rng::new(seed, index);
     let drawn = Framing::ALL[rng.weighted(&[0.10, 0.40, 0.23, 0.15, 0.12])];
-    let no_eye = rng.weighted(&[0.88, 0.09, 0.03]);
+    let kind = rng.weighted(&[0.83, 0.1, 0.035, 0.035]);
     match wish {
-        Wish::Eye(framing) => eye(tiles, &mut rng, side, framing, false, keep_clean),
+        Wish::Eye(framing) => person(tiles, &mut rng, side, framing, Subject::Eye, keep_clean),
         Wish::NoEye => round_thing(tiles, &mut rng, side, keep_clean),
-        Wish::Any => match no_eye {
-            0 => eye(tiles, &mut rng, side, drawn, false, keep_clean),
+        Wish::Any => match kind {
+            0 => person(tiles, &mut rng, side, drawn, Subject::Eye, keep_clean),
             1 => round_thing(tiles, &mut rng, side, keep_clean),
-            _ => eye(tiles, &mut rng, side, drawn, true, keep_clean),
+            2 => person(tiles, &mut rng, side, drawn, Subject::ClosedEye, keep_clean),
+            _ => person(tiles, &mut rng, side, drawn, Subject::OtherFace, keep_clean),
         },
     }
 }
 
-fn eye(
+/// What of a person the picture is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Subject {
+    Eye,
+    ClosedEye,
+    /// Cheek, nose, mouth, brow, hair: the eye is outside the picture.
+    OtherFace,
+}
+
+fn person(
     tiles: &Tiles,
     rng: &mut Rng,
     side: usize,
     framing: Framing,
-    closed: bool,
+    subject: Subject,
     keep_clean: bool,
 ) -> Picture {
-    let view = View::sample(rng, side, framing);
+    let mut view = View::sample(rng, side, framing);
+    if subject == Subject::OtherFace {
+        view.look_away(rng);
+    }
+    let closed = subject == Subject::ClosedEye;
     let person = Person::sample(rng, closed);
     let lighting = Lighting::sample(rng);
     let mirrored = Mirrored::sample(rng);
@@ -101,7 +119,7 @@ fn eye(
     let without_reflections =
         keep_clean.then(|| camera.develop(&canvas, &view.window, gain, tiles, false));
     let mut labels = canvas.labels;
-    let (mut disc, mut visible) = (0u32, 0u32);
+    let (mut disc, mut visible, mut opening, mut mirrored_area) = (0u32, 0u32, 0u32, 0u32);
     for (index, bits) in labels.iter_mut().enumerate() {
         if closed {
             *bits &= label::BACKGROUND;
@@ -112,15 +130,18 @@ fn eye(
         if !inside {
             // The frame hides all but the shape of the disc.
             *bits &= label::IRIS | label::PUPIL;
-        } else if *bits & label::IRIS != 0 {
-            disc += 1;
-            visible += u32::from(*bits & label::VISIBLE != 0);
+            continue;
         }
+        let has = |bit: u8| u32::from(*bits & bit == bit);
+        disc += has(label::IRIS);
+        visible += has(label::VISIBLE);
+        opening += has(label::OPENING);
+        mirrored_area += has(label::VISIBLE | label::REFLECTION);
     }
     if closed {
         eyes.clear();
     }
-    let presence = if closed {
+    let presence = if closed || opening == 0 {
         Presence::No
     } else if visible < 12 || visible * 6 < disc {
         Presence::Unclear
@@ -137,6 +158,8 @@ fn eye(
         iris_colour: Some(person.iris.colour),
         skin_depth: person.skin.depth,
         gaze: person.gaze.0.hypot(person.gaze.1),
+        blur_px: camera.blur_px(),
+        reflected: mirrored_area as f32 / visible.max(1) as f32,
         eyes,
     }
 }
@@ -160,6 +183,8 @@ fn round_thing(tiles: &Tiles, rng: &mut Rng, side: usize, keep_clean: bool) -> P
         iris_colour: None,
         skin_depth: 0.0,
         gaze: 0.0,
+        blur_px: camera.blur_px(),
+        reflected: 0.0,
         eyes: Vec::new(),
     }
 }

@@ -1,7 +1,7 @@
 //! Paints a person: one pass over the pixels for skin and eyeballs, then everything that grows.
 
 use crate::canvas::{Canvas, label};
-use crate::colour::{Rgb, bell, luminance, mix, scale, smoothstep, srgb, times};
+use crate::colour::{Rgb, bell, length, luminance, mix, scale, smoothstep, srgb, times};
 use crate::growth;
 use crate::lighting::{Lighting, face_normal};
 use crate::noise::Tiles;
@@ -106,10 +106,10 @@ impl Eyeball<'_> {
             .disc
             .to_disc
             .apply(x - self.disc.centre.0, y - self.disc.centre.1);
-        let r = u.hypot(v);
+        let r = length(u, v);
         let iris = &person.iris;
         let (pu, pv) = (u - iris.pupil_shift.0, v - iris.pupil_shift.1);
-        let p = pu.hypot(pv);
+        let p = length(pu, pv);
         let (sx, sy) = (x / EYEBALL_MM, y / EYEBALL_MM);
         let sz = (1.0 - sx * sx - sy * sy).max(0.1).sqrt();
         let soft = iris.limbus_softness + 0.35 / (IRIS_RADIUS_MM * self.px_per_mm);
@@ -226,7 +226,7 @@ impl Eyeball<'_> {
 }
 
 /// Paints the person as the view shows them; returns the true ellipses of eyes in the picture.
-pub fn paint(
+pub(crate) fn paint(
     canvas: &mut Canvas,
     tiles: &Tiles,
     rng: &mut Rng,
@@ -259,7 +259,6 @@ pub fn paint(
         person,
         view,
         backdrop: Backdrop::sample(rng),
-        half_distance,
     };
     let soft_mm = 0.7 / view.px_per_mm;
     for py in 0..side {
@@ -309,7 +308,7 @@ pub fn paint(
                 let shift = person.iris.pupil_shift;
                 label_eye(
                     &mut canvas.labels[index],
-                    u.hypot(v),
+                    length(u, v),
                     (u - shift.0).hypot(v - shift.1),
                     person.iris.pupil,
                     false,
@@ -464,7 +463,6 @@ struct Surface<'a> {
     person: &'a Person,
     view: &'a View,
     backdrop: Backdrop,
-    half_distance: f32,
 }
 
 impl Surface<'_> {
@@ -560,6 +558,9 @@ impl Surface<'_> {
         let upper_side = above > below;
         if within > 0.0 {
             if upper_side {
+                let plate = lids.crease_mm.unwrap_or(4.0);
+                let on_plate = within * smoothstep(plate + 0.6, plate - 0.6, above);
+                colour = scale(colour, 1.0 + (skin.lid_gain - 1.0) * on_plate);
                 if let Some(crease) = lids.crease_mm {
                     let place = above - crease * (0.55 + 0.45 * within) - 0.2 * blotch;
                     colour = scale(
@@ -652,7 +653,6 @@ impl Surface<'_> {
             colour = mix(colour, person.lips, 0.9);
             colour = scale(colour, 1.0 - 0.75 * bell(lips_y / 0.9));
         }
-        let _ = self.half_distance;
         colour
     }
 }

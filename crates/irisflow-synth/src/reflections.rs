@@ -3,7 +3,9 @@
 //! A light has a place in the mirrored world, in stereographic coordinates of the surface normal:
 //! `(nx, ny) / nz`, so that `(0, 0)` is the camera itself and the limbus lies near 1.
 
-use crate::colour::{Rgb, bell, mix, scale, smoothstep, srgb};
+use std::f32::consts::TAU;
+
+use crate::colour::{Rgb, bell, length, mix, scale, smoothstep, srgb};
 use crate::noise::Tiles;
 use crate::rng::Rng;
 
@@ -43,12 +45,12 @@ struct Light {
 }
 
 #[derive(Debug, Clone, Default)]
-pub struct Mirrored {
+pub(crate) struct Mirrored {
     lights: Vec<Light>,
 }
 
 impl Mirrored {
-    pub fn sample(rng: &mut Rng) -> Self {
+    pub(crate) fn sample(rng: &mut Rng) -> Self {
         let count = rng.weighted(&[0.1, 0.42, 0.28, 0.12, 0.06, 0.02]);
         let mut lights: Vec<Light> = (0..count).map(|_| Light::sample(rng)).collect();
         if rng.chance(0.18) {
@@ -65,7 +67,7 @@ impl Mirrored {
     }
 
     /// Light mirrored towards the camera where the normal is `(x, y)`.
-    pub fn at(&self, tiles: &Tiles, x: f32, y: f32) -> Rgb {
+    pub(crate) fn at(&self, tiles: &Tiles, x: f32, y: f32) -> Rgb {
         let mut sum = [0.0; 3];
         for light in &self.lights {
             let (strength, patch) = light.strength(tiles, x, y);
@@ -89,7 +91,7 @@ impl Light {
             srgb(255.0, 222.0, 175.0),
         ]);
         let distance = rng.range(0.0, 0.85).sqrt() * 0.9;
-        let bearing = rng.range(0.0, 6.283);
+        let bearing = rng.range(0.0, TAU);
         let mut at = (distance * bearing.cos(), distance * bearing.sin() - 0.1);
         let angle = rng.normal() * 0.25;
         let (shape, half, brightness, softness) = match kind {
@@ -205,10 +207,10 @@ impl Light {
                 edge(d - 1.0)
             }
             Shape::Ring { hole } => {
-                let d = u.hypot(v);
+                let d = length(u, v);
                 edge(d - 1.0) * (1.0 - edge(d - hole))
             }
-            Shape::Disc => edge(u.hypot(v) - 1.0),
+            Shape::Disc => edge(length(u, v) - 1.0),
             Shape::Sky { lashes } => {
                 let wave = 0.15 * tiles.cloud.at(x * 60.0 + self.offset, self.offset);
                 let inside = edge((v - 0.9 + wave).max(u.abs() - 1.6));
@@ -218,7 +220,7 @@ impl Light {
                 let dark = smoothstep(0.3, 1.0, strand) * smoothstep(0.9, -0.6, v);
                 inside * (1.0 - lashes * dark)
             }
-            Shape::Veil => bell(u.hypot(v) * 1.4),
+            Shape::Veil => bell(length(u, v) * 1.4),
         };
         let patch = if self.scene > 0.0 && share > 0.0 {
             let seen = tiles.cloud.at(x * 90.0 + self.offset, y * 90.0);

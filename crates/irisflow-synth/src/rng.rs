@@ -2,14 +2,14 @@
 //! Written out here so that a seed gives the same picture for ever.
 
 #[derive(Debug, Clone)]
-pub struct Rng {
+pub(crate) struct Rng {
     state: u64,
     stream: u64,
 }
 
 impl Rng {
     /// The generator of picture `index` in the sequence `seed`.
-    pub fn new(seed: u64, index: u64) -> Self {
+    pub(crate) fn new(seed: u64, index: u64) -> Self {
         let mut rng = Self {
             state: 0,
             stream: (mix(index ^ 0x9e37_79b9_7f4a_7c15) << 1) | 1,
@@ -20,7 +20,7 @@ impl Rng {
         rng
     }
 
-    pub fn next_u32(&mut self) -> u32 {
+    pub(crate) fn next_u32(&mut self) -> u32 {
         let old = self.state;
         self.state = old
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -30,43 +30,43 @@ impl Rng {
     }
 
     /// Uniform in `[0, 1)`.
-    pub fn unit(&mut self) -> f32 {
+    pub(crate) fn unit(&mut self) -> f32 {
         (self.next_u32() >> 8) as f32 * (1.0 / 16_777_216.0)
     }
 
-    pub fn range(&mut self, low: f32, high: f32) -> f32 {
+    pub(crate) fn range(&mut self, low: f32, high: f32) -> f32 {
         low + (high - low) * self.unit()
     }
 
     /// Uniform on a logarithmic scale; both ends positive.
-    pub fn log_range(&mut self, low: f32, high: f32) -> f32 {
+    pub(crate) fn log_range(&mut self, low: f32, high: f32) -> f32 {
         self.range(low.ln(), high.ln()).exp()
     }
 
     /// Roughly normal with mean 0 and deviation 1, never beyond 3.5 (sum of uniforms).
-    pub fn normal(&mut self) -> f32 {
+    pub(crate) fn normal(&mut self) -> f32 {
         let sum: f32 = (0..4).map(|_| self.unit()).sum();
         (sum - 2.0) * 1.732
     }
 
-    pub fn chance(&mut self, probability: f32) -> bool {
+    pub(crate) fn chance(&mut self, probability: f32) -> bool {
         self.unit() < probability
     }
 
-    pub fn below(&mut self, count: usize) -> usize {
+    pub(crate) fn below(&mut self, count: usize) -> usize {
         (self.unit() * count as f32) as usize
     }
 
-    pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())]
     }
 
-    pub fn sign(&mut self) -> f32 {
+    pub(crate) fn sign(&mut self) -> f32 {
         if self.chance(0.5) { 1.0 } else { -1.0 }
     }
 
     /// An index with probability proportional to its weight.
-    pub fn weighted(&mut self, weights: &[f32]) -> usize {
+    pub(crate) fn weighted(&mut self, weights: &[f32]) -> usize {
         let mut left = self.unit() * weights.iter().sum::<f32>();
         for (index, weight) in weights.iter().enumerate() {
             left -= weight;

@@ -1,6 +1,8 @@
 //! Where the camera stands: how millimetres on the face become pixels, and how much of the face the
 //! picture shows.
 
+use std::f32::consts::{FRAC_PI_2, PI};
+
 use crate::rng::Rng;
 
 /// What a picture shows of the eye. The two passes of the segmenter meet `Crop` (second pass) and
@@ -36,7 +38,7 @@ impl Framing {
 
 /// The part of the square that holds picture; the rest is letterbox. Half-open, in pixels.
 #[derive(Debug, Clone, Copy)]
-pub struct Window {
+pub(crate) struct Window {
     pub x0: f32,
     pub y0: f32,
     pub x1: f32,
@@ -44,14 +46,14 @@ pub struct Window {
 }
 
 impl Window {
-    pub fn contains(&self, x: f32, y: f32) -> bool {
+    pub(crate) fn contains(&self, x: f32, y: f32) -> bool {
         x >= self.x0 && x < self.x1 && y >= self.y0 && y < self.y1
     }
 }
 
 /// A linear map of the plane.
 #[derive(Debug, Clone, Copy)]
-pub struct Linear {
+pub(crate) struct Linear {
     pub xx: f32,
     pub xy: f32,
     pub yx: f32,
@@ -59,11 +61,11 @@ pub struct Linear {
 }
 
 impl Linear {
-    pub fn apply(&self, x: f32, y: f32) -> (f32, f32) {
+    pub(crate) fn apply(&self, x: f32, y: f32) -> (f32, f32) {
         (self.xx * x + self.xy * y, self.yx * x + self.yy * y)
     }
 
-    pub fn after(&self, first: &Self) -> Self {
+    pub(crate) fn after(&self, first: &Self) -> Self {
         Self {
             xx: self.xx * first.xx + self.xy * first.yx,
             xy: self.xx * first.xy + self.xy * first.yy,
@@ -72,7 +74,7 @@ impl Linear {
         }
     }
 
-    pub fn inverse(&self) -> Self {
+    pub(crate) fn inverse(&self) -> Self {
         let k = 1.0 / (self.xx * self.yy - self.xy * self.yx);
         Self {
             xx: self.yy * k,
@@ -83,7 +85,7 @@ impl Linear {
     }
 
     /// Semi-axes and angle (radians) of the image of the unit circle, by singular values.
-    pub fn circle_image(&self) -> (f32, f32, f32) {
+    pub(crate) fn circle_image(&self) -> (f32, f32, f32) {
         let (e, f) = ((self.xx + self.yy) * 0.5, (self.xx - self.yy) * 0.5);
         let (g, h) = ((self.yx + self.xy) * 0.5, (self.yx - self.xy) * 0.5);
         let (q, r) = (e.hypot(h), f.hypot(g));
@@ -93,7 +95,7 @@ impl Linear {
 }
 
 #[derive(Debug, Clone)]
-pub struct View {
+pub(crate) struct View {
     pub side: usize,
     pub framing: Framing,
     pub window: Window,
@@ -107,10 +109,10 @@ pub struct View {
     pub yaw_cos: f32,
 }
 
-pub const IRIS_RADIUS_MM: f32 = 5.9;
+pub(crate) const IRIS_RADIUS_MM: f32 = 5.9;
 
 impl View {
-    pub fn sample(rng: &mut Rng, side: usize, framing: Framing) -> Self {
+    pub(crate) fn sample(rng: &mut Rng, side: usize, framing: Framing) -> Self {
         let full = side as f32;
         let window = sample_window(rng, full, framing);
         let (width, height) = (window.x1 - window.x0, window.y1 - window.y0);
@@ -161,7 +163,7 @@ impl View {
         let roll = match rng.weighted(&[0.80, 0.15, 0.05]) {
             0 => rng.normal() * 0.13,
             1 => rng.range(-0.8, 0.8),
-            _ => rng.range(-3.14, 3.14),
+            _ => rng.range(-PI, PI),
         };
         let squeeze = if rng.chance(0.07) {
             rng.log_range(0.72, 1.4)
@@ -198,6 +200,21 @@ impl View {
             to_mm: to_px.inverse(),
             yaw_cos: yaw.cos(),
         }
+    }
+}
+
+impl View {
+    /// Turns the camera to another part of the face, so that no eye is in the picture.
+    pub(crate) fn look_away(&mut self, rng: &mut Rng) {
+        let middle = self.side as f32 * 0.5;
+        // Below, above or beside the eye, by more than half the picture and half an eye.
+        let bearing =
+            rng.pick(&[FRAC_PI_2, FRAC_PI_2, FRAC_PI_2, -FRAC_PI_2, 0.0, PI]) + 0.3 * rng.normal();
+        let away_px = 1.45 * middle + self.px_per_mm * 19.0 * rng.range(0.9, 1.6);
+        self.origin = (
+            middle - bearing.cos() * away_px,
+            middle - bearing.sin() * away_px,
+        );
     }
 }
 
