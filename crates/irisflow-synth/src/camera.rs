@@ -30,6 +30,8 @@ pub(crate) struct Camera {
     sharpen: Option<(f32, f32)>,
     jpeg_quality: Option<f32>,
     vignette: f32,
+    /// Where the darkness is complete: 1 in the corners.
+    vignette_reach: f32,
     bloom: f32,
     noise_seed: u64,
 }
@@ -97,11 +99,12 @@ impl Camera {
                 .chance(0.35)
                 .then(|| (rng.range(0.6, 1.8), rng.range(0.3, 1.8))),
             jpeg_quality: rng.chance(0.4).then(|| rng.range(22.0, 95.0)),
-            vignette: if rng.chance(0.25) {
-                rng.range(0.1, 0.7)
-            } else {
-                0.0
+            vignette: match rng.weighted(&[0.72, 0.2, 0.08]) {
+                0 => 0.0,
+                1 => rng.range(0.1, 0.7),
+                _ => rng.range(0.7, 0.99),
             },
+            vignette_reach: rng.range(0.35, 1.0),
             bloom: if rng.chance(0.3) {
                 rng.range(0.02, 0.15)
             } else {
@@ -165,7 +168,8 @@ impl Camera {
                     (index % side) as f32 - centre,
                     (index / side) as f32 - centre,
                 );
-                1.0 - self.vignette * ((dx * dx + dy * dy) / (2.0 * centre * centre)).min(1.0)
+                1.0 - self.vignette
+                    * ((dx * dx + dy * dy) / (self.vignette_reach * 2.0 * centre * centre)).min(1.0)
             } else {
                 1.0
             };

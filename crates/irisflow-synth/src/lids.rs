@@ -36,7 +36,7 @@ impl Lids {
         let outer_x = rng.range(12.5, 16.0);
         let line = rng.range(0.2, 2.2);
         let tilt = rng.range(-1.2, 2.6);
-        let (mut height_up, mut height_low) = match rng.weighted(&[0.68, 0.14, 0.18]) {
+        let (mut height_up, mut height_low) = match rng.weighted(&[0.63, 0.15, 0.22]) {
             0 => (rng.range(5.0, 7.8), rng.range(3.2, 5.2)),
             1 => (rng.range(2.6, 5.0), rng.range(1.8, 4.0)),
             _ => (rng.range(7.6, 11.0), rng.range(4.8, 7.5)),

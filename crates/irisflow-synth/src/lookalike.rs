@@ -26,7 +26,9 @@ enum Kind {
     Jewel,
 }
 
-const KINDS: [Kind; 16] = [
+const KINDS: [Kind; 18] = [
+    Kind::Rings,
+    Kind::Ball,
     Kind::DrawnEye,
     Kind::Jewel,
     Kind::Jewel,

@@ -64,7 +64,7 @@ pub fn render(
     keep_clean: bool,
 ) -> Picture {
     let mut rng = Rng::new(seed, index);
-    let drawn = Framing::ALL[rng.weighted(&[0.10, 0.40, 0.23, 0.15, 0.12])];
+    let drawn = Framing::ALL[rng.weighted(&[0.08, 0.36, 0.28, 0.15, 0.13])];
     let kind = rng.weighted(&[0.83, 0.1, 0.035, 0.035]);
     match wish {
         Wish::Eye(framing) => person(tiles, &mut rng, side, framing, Subject::Eye, keep_clean),
