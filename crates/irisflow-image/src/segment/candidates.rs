@@ -20,29 +20,30 @@ pub(super) struct Candidate {
 /// Radii tried on each pyramid level, in pixels of that level: an octave in steps of 12 %.
 /// Eight pixels are the least at which a pupil inside can still be told from the iris.
 const LEVEL_RADII: [f32; 6] = [8.0, 9.0, 10.1, 11.3, 12.7, 14.3];
-/// How many circles are worth a closer look.
-const KEPT: usize = 28;
+/// How many circles of each octave are worth a closer look: small ones are found everywhere, and
+/// must not crowd out the few large ones.
+const KEPT_PER_LEVEL: usize = 7;
 /// Directions of the arcs in degrees, 0 to the right, 90 down.
 const RIGHT_ARC: [f32; 9] = [-32.0, -22.0, -12.0, -2.0, 8.0, 18.0, 28.0, 38.0, 48.0];
 const LOWER_ARC: [f32; 5] = [66.0, 78.0, 90.0, 102.0, 114.0];
 /// An edge of this many local standard deviations per pixel counts fully; stronger ones no more.
 const FULL_EDGE: f32 = 0.22;
 
-/// The most iris-like circles, best first.
+/// The most iris-like circles of each size.
 pub(super) fn find_candidates(luma: &FloatImage) -> Vec<Candidate> {
-    let mut found = Vec::new();
+    let mut candidates = Vec::new();
     let mut level = luma.clone();
     let mut scale = 1.0;
     while level.width >= 16 && level.height >= 4 && level.width.max(level.height) >= 20 {
-        search_level(&level, scale, &mut found);
+        candidates.extend(keep_distinct(search_level(&level, scale), KEPT_PER_LEVEL));
         level = level.halved();
         scale *= 2.0;
     }
-    keep_distinct(found, KEPT)
+    candidates
 }
 
 /// Best first; a circle that nearly repeats a better one is dropped.
-pub(super) fn keep_distinct(mut found: Vec<Candidate>, count: usize) -> Vec<Candidate> {
+fn keep_distinct(mut found: Vec<Candidate>, count: usize) -> Vec<Candidate> {
     found.sort_by(|a, b| b.score.total_cmp(&a.score));
     let mut kept: Vec<Candidate> = Vec::new();
     for candidate in found {
@@ -97,17 +98,16 @@ impl Ring {
     }
 }
 
-fn search_level(level: &FloatImage, scale: f32, found: &mut Vec<Candidate>) {
+fn search_level(level: &FloatImage, scale: f32) -> Vec<Candidate> {
     let normalised = locally_normalised(level, 18);
     let gradient = Gradient::of(&normalised.box_mean(1));
     let core = normalised.box_mean(2);
-    let scores: Vec<FloatImage> = LEVEL_RADII
-        .iter()
-        .map(|&radius| score_map(&gradient, &core, &Ring::new(radius)))
-        .collect();
-    for (index, map) in scores.iter().enumerate() {
-        collect_peaks(map, LEVEL_RADII[index], scale, found);
+    let mut found = Vec::new();
+    for radius in LEVEL_RADII {
+        let map = score_map(&gradient, &core, &Ring::new(radius));
+        collect_peaks(&map, radius, scale, &mut found);
     }
+    found
 }
 
 /// Luma as standard deviations from the mean of its surroundings, so that dim and bright photos

@@ -3,7 +3,7 @@
 
 use super::closeup::Closeup;
 use super::float_image::median;
-use super::limbus::{Colour, LimbusSpoke, is_lateral, point_on_ray, sclera_colour};
+use super::limbus::{Colour, Limbus, LimbusSpoke, is_lateral, point_on_ray, sclera_colour};
 use super::pupil::FoundPupil;
 use crate::geometry::Ellipse;
 
@@ -22,8 +22,6 @@ pub struct Evidence {
     pub sclera_tint: f32,
     /// Median luma of the sclera.
     pub sclera_luma: f32,
-    /// How unlike left and right sclera are, in shares of the step to the iris.
-    pub sclera_difference: f32,
     /// Shorter axis over longer.
     pub roundness: f32,
     /// Share of the pupil's outline with a fitting edge.
@@ -42,8 +40,10 @@ pub struct Evidence {
     pub skin_warmth: Option<f32>,
     /// Local scatter of luma in the iris ring, in shares of the step to the sclera.
     pub iris_texture: f32,
-    /// How unlike left and right half of the iris are, in shares of the step to the sclera.
-    pub iris_difference: f32,
+    /// Scatter of the colour just inside the limbus, left, right and below, in shares of the step.
+    pub rim_scatter: f32,
+    /// Local scatter of luma in the sclera, in shares of the step.
+    pub sclera_texture: f32,
     /// Share of sclera and pupil without any grain at all: drawings.
     pub flat_share: f32,
     /// Median luma of iris and pupil.
@@ -54,16 +54,13 @@ pub struct Evidence {
 /// An edge this near to the ellipse (in radii) lies on it.
 const ON_ELLIPSE: f32 = 0.05;
 
-pub(super) fn gather(
-    closeup: &Closeup,
-    limbus: &Ellipse,
-    spokes: &[LimbusSpoke],
-    pupil: &FoundPupil,
-) -> Option<Evidence> {
+pub(super) fn gather(closeup: &Closeup, found: &Limbus, pupil: &FoundPupil) -> Option<Evidence> {
+    let Limbus {
+        ellipse: limbus,
+        spokes,
+    } = found;
     let sclera = sclera_colour(spokes)?;
-    let iris = ring_colour(closeup, limbus, pupil, |_| true)?;
-    let iris_left = ring_colour(closeup, limbus, pupil, |cos| cos < -0.5)?;
-    let iris_right = ring_colour(closeup, limbus, pupil, |cos| cos > 0.5)?;
+    let iris = ring_colour(closeup, limbus, pupil)?;
     let [left, right] = [false, true].map(|to_right| Side::of(spokes, to_right));
     let (left, right) = (left?, right?);
     let step = iris.distance(sclera).max(4.0);
@@ -78,7 +75,6 @@ pub(super) fn gather(
         all_edge: edge_share(spokes.iter())?,
         sclera_tint: sclera.cb.hypot(sclera.cr) / sclera.luma.max(1.0),
         sclera_luma: sclera.luma,
-        sclera_difference: left.sclera.distance(right.sclera) / step,
         roundness: limbus.ry.min(limbus.rx) / limbus.rx.max(limbus.ry),
         pupil_edge: pupil.edge_share,
         pupil_contrast: (around_pupil - pupil_luma) / around_pupil.max(1.0),
@@ -87,7 +83,8 @@ pub(super) fn gather(
         lid_share: lid_share(closeup, limbus, sclera, iris),
         skin_warmth: skin_warmth(closeup, limbus, sclera),
         iris_texture: texture(closeup, limbus, pupil) / step,
-        iris_difference: iris_left.distance(iris_right) / step,
+        rim_scatter: rim_scatter(spokes)? / step,
+        sclera_texture: sclera_texture(closeup, limbus) / step,
         flat_share: flat_share(closeup, limbus, pupil),
         iris_luma: iris.luma,
         pupil_luma,
@@ -97,7 +94,6 @@ pub(super) fn gather(
 struct Side {
     edge_share: f32,
     step: f32,
-    sclera: Colour,
 }
 
 impl Side {
@@ -113,11 +109,9 @@ impl Side {
                 Some((outside.luma - inside.luma) / outside.luma.max(1.0))
             })
             .collect();
-        let outside: Vec<Colour> = side.iter().filter_map(|spoke| spoke.outside).collect();
         Some(Self {
             edge_share: edge_share(side.iter().copied())?,
             step: median(&mut steps)?,
-            sclera: Colour::median_of(&outside)?,
         })
     }
 }
@@ -148,17 +142,12 @@ fn directions(count: usize) -> impl Iterator<Item = (f32, f32, f32)> {
     })
 }
 
-/// Median colour between pupil and limbus on the sides and below, where `wanted` holds of the cosine.
-fn ring_colour(
-    closeup: &Closeup,
-    limbus: &Ellipse,
-    pupil: &FoundPupil,
-    wanted: impl Fn(f32) -> bool,
-) -> Option<Colour> {
+/// Median colour between pupil and limbus on the sides and below.
+fn ring_colour(closeup: &Closeup, limbus: &Ellipse, pupil: &FoundPupil) -> Option<Colour> {
     let inner = (pupil.ellipse.mean_radius() / limbus.mean_radius() + 0.1).min(0.7);
     let mut colours = Vec::new();
-    for (theta, cos, sin) in directions(48) {
-        if sin < -0.5 || !wanted(cos) {
+    for (theta, _, sin) in directions(48) {
+        if sin < -0.5 {
             continue;
         }
         for step in 0..5 {
@@ -207,7 +196,7 @@ fn lid_share(closeup: &Closeup, limbus: &Ellipse, sclera: Colour, iris: Colour) 
                 unlike += usize::from(colour.distance(sclera) > limit);
             }
         }
-        if seen >= 6 {
+        if seen >= 3 {
             count += 1;
             meeting += usize::from(3 * unlike >= seen);
         }
@@ -249,6 +238,43 @@ fn texture(closeup: &Closeup, limbus: &Ellipse, pupil: &FoundPupil) -> f32 {
             .map(|(theta, _, _)| {
                 let (x, y) = point_on_ray(limbus, theta, share);
                 closeup.luma.sample(x, y)
+            })
+            .collect();
+        for three in lumas.windows(3) {
+            if let [Some(a), Some(b), Some(c)] = *three {
+                changes.push((a - 2.0 * b + c).abs());
+            }
+        }
+    }
+    median(&mut changes).unwrap_or(0.0)
+}
+
+/// Median distance of the colours just inside the limbus from their median, where no lid is usual.
+fn rim_scatter(spokes: &[LimbusSpoke]) -> Option<f32> {
+    let rim: Vec<Colour> = spokes
+        .iter()
+        .filter(|spoke| is_lateral(spoke.theta) || spoke.theta.sin() > 0.0)
+        .filter_map(|spoke| spoke.inside)
+        .collect();
+    let middle = Colour::median_of(&rim)?;
+    median(
+        &mut rim
+            .iter()
+            .map(|colour| colour.distance(middle))
+            .collect::<Vec<_>>(),
+    )
+}
+
+/// Mean absolute second difference of luma along short arcs in the sclera.
+fn sclera_texture(closeup: &Closeup, limbus: &Ellipse) -> f32 {
+    let mut changes = Vec::new();
+    for share in [1.12, 1.18, 1.24] {
+        let lumas: Vec<Option<f32>> = directions(96)
+            .map(|(theta, _, _)| {
+                let (x, y) = point_on_ray(limbus, theta, share);
+                is_lateral(theta)
+                    .then(|| closeup.luma.sample(x, y))
+                    .flatten()
             })
             .collect();
         for three in lumas.windows(3) {

@@ -87,8 +87,15 @@ pub(super) struct EdgeField {
 }
 
 impl EdgeField {
-    /// Smoothed by `sigma` pixels; scaled by the strong edges within `reach` of the centre.
-    pub(super) fn around(image: &FloatImage, centre: (f32, f32), reach: f32, sigma: f32) -> Self {
+    /// Smoothed by `sigma` pixels; a full edge is stronger than `strong_share` of what is within
+    /// `reach` of the centre.
+    pub(super) fn around(
+        image: &FloatImage,
+        centre: (f32, f32),
+        reach: f32,
+        sigma: f32,
+        strong_share: f32,
+    ) -> Self {
         let gradient = Gradient::of(&image.blurred(sigma));
         let mut strengths = Vec::new();
         for y in 0..image.height {
@@ -99,8 +106,10 @@ impl EdgeField {
                 }
             }
         }
-        // Nine tenths of an eye is smoother than its limbus; the floor is sensor noise.
-        let full_edge = percentile(&mut strengths, 0.9).unwrap_or(0.0).max(0.4);
+        // The floor is sensor noise.
+        let full_edge = percentile(&mut strengths, strong_share)
+            .unwrap_or(0.0)
+            .max(0.4);
         Self {
             gradient,
             full_edge,
@@ -115,16 +124,34 @@ impl EdgeField {
 
     /// Mean rise over an arc of a circle; none when less than half of it is in the picture.
     pub(super) fn arc_rise(&self, circle: (f32, f32, f32), rays: &[(f32, f32)]) -> Option<f32> {
-        let (cx, cy, radius) = circle;
-        let mut sum = 0.0;
-        let mut count = 0;
-        for &ray in rays {
-            if let Some(rise) = self.rise(cx + radius * ray.0, cy + radius * ray.1, ray) {
-                sum += rise;
-                count += 1;
-            }
+        let (mut sum, mut count) = (0.0, 0);
+        for rise in self.rises(circle, rays) {
+            sum += rise;
+            count += 1;
         }
         (2 * count >= rays.len()).then(|| sum / count as f32)
+    }
+
+    /// Mean of the better `share` of the rises around a circle, for outlines that are partly covered.
+    pub(super) fn best_rise(
+        &self,
+        circle: (f32, f32, f32),
+        rays: &[(f32, f32)],
+        share: f32,
+    ) -> Option<f32> {
+        let kept = (rays.len() as f32 * share) as usize;
+        let mut rises: Vec<f32> = self.rises(circle, rays).collect();
+        rises.sort_unstable_by(|a, b| b.total_cmp(a));
+        (rises.len() >= kept.max(1)).then(|| rises[..kept].iter().sum::<f32>() / kept as f32)
+    }
+
+    fn rises<'a>(
+        &'a self,
+        (cx, cy, radius): (f32, f32, f32),
+        rays: &'a [(f32, f32)],
+    ) -> impl Iterator<Item = f32> + 'a {
+        rays.iter()
+            .filter_map(move |&ray| self.rise(cx + radius * ray.0, cy + radius * ray.1, ray))
     }
 }
 
@@ -139,17 +166,46 @@ pub(super) fn rays(from: f32, to: f32, step: f32) -> Vec<(f32, f32)> {
         .collect()
 }
 
-/// Finds the limbus near `start` (pixels of the closeup). None without edges on both sides.
-pub(super) fn find_limbus(closeup: &Closeup, start: &Ellipse) -> Option<Ellipse> {
-    let radius = start.mean_radius();
-    let image = search_channel(&closeup.luma, &closeup.cr);
-    let field = EdgeField::around(&image, (start.cx, start.cy), 1.5 * radius, 0.035 * radius);
-    let (circle, _) = best_circle(&field, start)?;
-    fit_to_edges(closeup, &field, &circle)
+/// The fitted border of the iris, with what lies around it.
+#[derive(Debug)]
+pub(super) struct Limbus {
+    pub(super) ellipse: Ellipse,
+    pub(super) spokes: Vec<LimbusSpoke>,
 }
 
+/// Finds the limbus near `start` (pixels of the closeup). None without edges on both sides.
+pub(super) fn find_limbus(closeup: &Closeup, start: &Ellipse) -> Option<Limbus> {
+    let field = limbus_field(closeup, start);
+    let circle = best_circle(&field, start)?;
+    let mut ellipse = circle;
+    for _ in 0..2 {
+        let spokes = measure_spokes(closeup, &field, &ellipse);
+        let (iris, sclera) = (iris_colour(&spokes)?, sclera_colour(&spokes)?);
+        let points = edge_points(&spokes, &ellipse, iris, sclera);
+        ellipse = fit_ellipse(&points, &circle, LIMBUS_PRIOR)?;
+    }
+    let spokes = measure_spokes(closeup, &field, &ellipse);
+    Some(Limbus { ellipse, spokes })
+}
+
+/// Nine tenths of an eye is smoother than its limbus, which is a few percent of the radius wide.
+fn limbus_field(closeup: &Closeup, circle: &Ellipse) -> EdgeField {
+    let image = search_channel(&closeup.luma, &closeup.cr);
+    let radius = circle.mean_radius();
+    EdgeField::around(
+        &image,
+        (circle.cx, circle.cy),
+        1.5 * radius,
+        0.035 * radius,
+        0.9,
+    )
+}
+
+/// Of at most 1.65: less than this and one of the sides has no edge.
+const LEAST_RISE: f32 = 0.5;
+
 /// Daugman's operator on the side arcs, led by the weaker side.
-fn best_circle(field: &EdgeField, start: &Ellipse) -> Option<(Ellipse, f32)> {
+fn best_circle(field: &EdgeField, start: &Ellipse) -> Option<Ellipse> {
     let right = rays(-35.0, 50.0, 8.5);
     let left: Vec<_> = right.iter().map(|&(cos, sin)| (-cos, sin)).collect();
     let lower = rays(62.0, 118.0, 8.0);
@@ -182,37 +238,13 @@ fn best_circle(field: &EdgeField, start: &Ellipse) -> Option<(Ellipse, f32)> {
         }
     }
     let ((cx, cy, radius), score) = best;
-    (score > 0.15).then(|| (Ellipse::circle(cx, cy, radius), score))
+    (score > LEAST_RISE).then(|| Ellipse::circle(cx, cy, radius))
 }
 
 /// All whole steps from `-reach` to `reach` in three directions.
 fn cube(reach: i32) -> impl Iterator<Item = (i32, i32, i32)> {
     let line = move || -reach..=reach;
     line().flat_map(move |x| line().flat_map(move |y| line().map(move |z| (x, y, z))))
-}
-
-fn fit_to_edges(closeup: &Closeup, field: &EdgeField, circle: &Ellipse) -> Option<Ellipse> {
-    let mut ellipse = *circle;
-    for _ in 0..2 {
-        let spokes = measure_spokes(closeup, field, &ellipse);
-        let sclera = sclera_colour(&spokes)?;
-        let points = edge_points(&spokes, &ellipse, sclera);
-        ellipse = fit_ellipse(&points, circle, LIMBUS_PRIOR)?;
-    }
-    Some(ellipse)
-}
-
-/// The rays of an ellipse with what they meet.
-pub(super) fn limbus_spokes(closeup: &Closeup, ellipse: &Ellipse) -> Vec<LimbusSpoke> {
-    let radius = ellipse.mean_radius();
-    let image = search_channel(&closeup.luma, &closeup.cr);
-    let field = EdgeField::around(
-        &image,
-        (ellipse.cx, ellipse.cy),
-        1.5 * radius,
-        0.035 * radius,
-    );
-    measure_spokes(closeup, &field, ellipse)
 }
 
 fn measure_spokes(closeup: &Closeup, field: &EdgeField, ellipse: &Ellipse) -> Vec<LimbusSpoke> {
@@ -293,15 +325,33 @@ pub(super) fn sclera_colour(spokes: &[LimbusSpoke]) -> Option<Colour> {
     Colour::median_of(&colours)
 }
 
-fn edge_points(spokes: &[LimbusSpoke], ellipse: &Ellipse, sclera: Colour) -> Vec<EdgePoint> {
+/// The colour just inside the limbus on left and right, where the edge is there.
+pub(super) fn iris_colour(spokes: &[LimbusSpoke]) -> Option<Colour> {
+    let colours: Vec<Colour> = spokes
+        .iter()
+        .filter(|spoke| is_lateral(spoke.theta) && spoke.edge.is_some())
+        .filter_map(|spoke| spoke.inside)
+        .collect();
+    Colour::median_of(&colours)
+}
+
+fn edge_points(
+    spokes: &[LimbusSpoke],
+    ellipse: &Ellipse,
+    iris: Colour,
+    sclera: Colour,
+) -> Vec<EdgePoint> {
     spokes
         .iter()
         .filter_map(|spoke| {
             let (x, y) = point_on_ray(ellipse, spoke.theta, spoke.edge?);
             let (inside, outside) = (spoke.inside?, spoke.outside?);
-            let step = inside.distance(sclera).max(8.0);
-            // 1 where the outside is sclera, 0 where it is as far from it as the iris is.
-            let likeness = (1.0 - outside.distance(sclera) / step).clamp(0.0, 1.0);
+            let step = iris.distance(sclera).max(8.0);
+            // 1 where both sides have their colour, 0 where one is as far from it as the other's.
+            let likeness = |is: Colour, should_be: Colour| {
+                (1.0 - is.distance(should_be) / step).clamp(0.0, 1.0)
+            };
+            let likeness = likeness(inside, iris) * likeness(outside, sclera);
             let floor = if is_lateral(spoke.theta) { 0.3 } else { 0.0 };
             let weight = likeness.max(floor);
             (weight > 0.0).then_some(EdgePoint { x, y, weight })

@@ -21,7 +21,7 @@ use closeup::Closeup;
 use float_image::FloatImage;
 use labels::{draw_labels, label_rect};
 use lids::{LidCurve, find_lids};
-use limbus::{find_limbus, limbus_spokes, search_channel};
+use limbus::{Limbus, find_limbus, search_channel};
 use pupil::find_pupil;
 use quality::measure_quality;
 
@@ -118,8 +118,15 @@ pub struct Examined {
 }
 
 impl Examined {
+    /// An iris that is large enough goes before one that is not.
+    fn rank(&self) -> f32 {
+        let usable = self.confidence >= verdict::LEAST_CONFIDENCE
+            && self.iris.mean_radius() >= verdict::LEAST_RADIUS_PX;
+        self.confidence + if usable { 1.0 } else { 0.0 }
+    }
+
     /// What each kind of evidence says (0 to 1) and how much its say counts.
-    pub fn says(&self) -> [(&'static str, f32, f32); 12] {
+    pub fn says(&self) -> Vec<(&'static str, f32, f32)> {
         verdict::says(&self.evidence)
     }
 }
@@ -142,27 +149,49 @@ fn examine_candidates(photo: &dyn PhotoPixels, reduced: &ReducedPhoto) -> Vec<Ex
         &FloatImage::from_plane(&reduced.planes.y),
         &FloatImage::from_plane(&reduced.planes.cr),
     );
-    let mut examined: Vec<Examined> = find_candidates(&channel)
-        .into_iter()
-        .filter_map(|candidate| {
-            let scale = reduced.scale;
-            let circle = Ellipse::circle(
-                candidate.cx * scale,
-                candidate.cy * scale,
-                candidate.radius * scale,
-            );
-            examine(photo, reduced, &circle)
-        })
-        .collect();
-    examined.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+    let mut seen: Vec<Ellipse> = Vec::new();
+    let mut examined = Vec::new();
+    for candidate in find_candidates(&channel) {
+        let circle = Ellipse::circle(
+            candidate.cx * reduced.scale,
+            candidate.cy * reduced.scale,
+            candidate.radius * reduced.scale,
+        );
+        let Some((closeup, limbus)) = approach(photo, reduced, &circle) else {
+            continue;
+        };
+        let iris = closeup.to_photo(&limbus.ellipse);
+        if seen.iter().any(|known| is_same(known, &iris)) {
+            continue;
+        }
+        seen.push(iris);
+        examined.extend(examine(&closeup, &limbus));
+    }
+    examined.sort_by(|a, b| b.rank().total_cmp(&a.rank()));
     examined
 }
 
-/// Radius in the closeup, pixels: enough to judge, and enough to measure.
-const JUDGING_RADIUS: f32 = 40.0;
-const MEASURING_RADIUS: f32 = 90.0;
+/// Whether two starts led to the same place.
+fn is_same(a: &Ellipse, b: &Ellipse) -> bool {
+    let near = 0.03 * a.mean_radius().max(b.mean_radius());
+    (a.cx - b.cx).hypot(a.cy - b.cy) < near && (a.mean_radius() - b.mean_radius()).abs() < near
+}
 
-fn examine(photo: &dyn PhotoPixels, reduced: &ReducedPhoto, circle: &Ellipse) -> Option<Examined> {
+/// Radius in the closeup, pixels: enough to judge, and enough to measure.
+const JUDGING_RADIUS: f32 = 32.0;
+const MEASURING_RADIUS: f32 = 90.0;
+/// An iris of fewer pixels of the photo than this cannot be told from any other dark dot.
+const LEAST_KNOWABLE_RADIUS_PX: f32 = 20.0;
+
+/// Steps up to a circle (pixels of the photo) and fits the limbus there.
+fn approach(
+    photo: &dyn PhotoPixels,
+    reduced: &ReducedPhoto,
+    circle: &Ellipse,
+) -> Option<(Closeup, Limbus)> {
+    if circle.rx < LEAST_KNOWABLE_RADIUS_PX {
+        return None;
+    }
     let enough = circle.rx >= JUDGING_RADIUS * reduced.scale || reduced.scale <= 1.0;
     let closeup = if enough {
         Closeup::of_reduced(reduced, circle, JUDGING_RADIUS)?
@@ -170,11 +199,14 @@ fn examine(photo: &dyn PhotoPixels, reduced: &ReducedPhoto, circle: &Ellipse) ->
         Closeup::of_photo(photo, circle, JUDGING_RADIUS)?
     };
     let limbus = find_limbus(&closeup, &closeup.to_local(circle))?;
-    let pupil = find_pupil(&closeup, &limbus)?;
-    let spokes = limbus_spokes(&closeup, &limbus);
-    let evidence = evidence::gather(&closeup, &limbus, &spokes, &pupil)?;
+    Some((closeup, limbus))
+}
+
+fn examine(closeup: &Closeup, limbus: &Limbus) -> Option<Examined> {
+    let pupil = find_pupil(closeup, &limbus.ellipse)?;
+    let evidence = evidence::gather(closeup, limbus, &pupil)?;
     Some(Examined {
-        iris: closeup.to_photo(&limbus),
+        iris: closeup.to_photo(&limbus.ellipse),
         pupil: closeup.to_photo(&pupil.ellipse),
         confidence: verdict::confidence(&evidence),
         evidence,
@@ -185,10 +217,9 @@ fn segment_closely(photo: &dyn PhotoPixels, found: &Examined) -> Option<IrisSegm
     let (width, height) = photo.size();
     let closeup = Closeup::of_photo(photo, &found.iris, MEASURING_RADIUS)?;
     let limbus = find_limbus(&closeup, &closeup.to_local(&found.iris))?;
-    let pupil = find_pupil(&closeup, &limbus)?.ellipse;
-    let spokes = limbus_spokes(&closeup, &limbus);
-    let lids = find_lids(&closeup, &limbus, &spokes);
-    let (iris, pupil) = (closeup.to_photo(&limbus), closeup.to_photo(&pupil));
+    let pupil = find_pupil(&closeup, &limbus.ellipse)?.ellipse;
+    let lids = find_lids(&closeup, &limbus, &pupil);
+    let (iris, pupil) = (closeup.to_photo(&limbus.ellipse), closeup.to_photo(&pupil));
     let rect = label_rect(&iris, width, height)?;
     let labels = draw_labels(rect, &iris, &pupil, &lids, &closeup);
     let polyline =
@@ -199,7 +230,7 @@ fn segment_closely(photo: &dyn PhotoPixels, found: &Examined) -> Option<IrisSegm
         upper_lid: polyline(lids.upper),
         lower_lid: polyline(lids.lower),
         rect,
-        quality: measure_quality(&closeup, &limbus, &iris, &pupil, &spokes, &labels),
+        quality: measure_quality(&closeup, &limbus, &iris, &pupil, &labels),
         labels,
         confidence: found.confidence,
     })

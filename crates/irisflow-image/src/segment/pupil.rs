@@ -20,6 +20,8 @@ pub(super) struct FoundPupil {
 /// Pupil radius over iris radius: the smallest and largest of living eyes, with some room.
 pub(super) const RATIO_RANGE: (f32, f32) = (0.12, 0.75);
 
+/// This much of a pupil's outline is free of lid, lashes and reflections, even in a dim, narrow eye.
+const UNCOVERED: f32 = 0.65;
 const OUTLINE_RAYS: usize = 72;
 
 /// Finds the pupil inside `limbus` (pixels of the closeup). None when nothing dark and round is there.
@@ -30,6 +32,7 @@ pub(super) fn find_pupil(closeup: &Closeup, limbus: &Ellipse) -> Option<FoundPup
         (limbus.cx, limbus.cy),
         0.8 * radius,
         0.02 * radius,
+        0.8,
     );
     let circle = best_circle(closeup, &field, limbus)?;
     let points = outline_points(&field, &circle);
@@ -52,7 +55,7 @@ fn best_circle(closeup: &Closeup, field: &EdgeField, limbus: &Ellipse) -> Option
     let radius = limbus.mean_radius();
     let darkness = Darkness::of(closeup, limbus)?;
     let score = |circle: (f32, f32, f32)| {
-        let rise = field.arc_rise(circle, &turn)?;
+        let rise = field.best_rise(circle, &turn, UNCOVERED)?;
         Some(rise * darkness.of_disc(closeup, circle))
     };
     let mut best: Option<((f32, f32, f32), f32)> = None;

@@ -2,7 +2,7 @@
 
 use super::closeup::Closeup;
 use super::float_image::{Gradient, median, percentile};
-use super::limbus::{LimbusSpoke, is_lateral, point_on_ray};
+use super::limbus::{Limbus, LimbusSpoke, is_lateral, point_on_ray};
 use super::{Label, Quality};
 use crate::geometry::Ellipse;
 use crate::plane::Plane;
@@ -10,28 +10,27 @@ use crate::plane::Plane;
 /// `limbus` is in pixels of the closeup, `iris` and `pupil` in those of the photo.
 pub(super) fn measure_quality(
     closeup: &Closeup,
-    limbus: &Ellipse,
+    limbus: &Limbus,
     iris: &Ellipse,
     pupil: &Ellipse,
-    spokes: &[LimbusSpoke],
     labels: &Plane,
 ) -> Quality {
     Quality {
         iris_radius_px: iris.mean_radius(),
         pupil_ratio: pupil.mean_radius() / iris.mean_radius(),
-        visible_share: visible_share(labels, iris, pupil),
+        visible_share: visible_share(labels),
         reflection_share: 0.0,
-        sharpness: edge_sharpness(closeup, limbus),
-        mean_luma: ring_luma(closeup, limbus).unwrap_or(0.0),
-        limbus_contrast: limbus_contrast(spokes),
+        sharpness: edge_sharpness(closeup, &limbus.ellipse),
+        mean_luma: ring_luma(closeup, &limbus.ellipse).unwrap_or(0.0),
+        limbus_contrast: limbus_contrast(&limbus.spokes),
     }
 }
 
-/// Labelled visible iris over the area of the whole ring, also of what the frame cuts off.
-fn visible_share(labels: &Plane, iris: &Ellipse, pupil: &Ellipse) -> f32 {
-    let area = |ellipse: &Ellipse| std::f32::consts::PI * ellipse.rx * ellipse.ry;
+/// Labelled visible iris over all of the ring that is within the frame.
+fn visible_share(labels: &Plane) -> f32 {
     let count = |label: Label| labels.samples.iter().filter(|&&v| v == label as u8).count() as f32;
-    (count(Label::VisibleIris) / (area(iris) - area(pupil)).max(1.0)).clamp(0.0, 1.0)
+    let visible = count(Label::VisibleIris);
+    (visible / (visible + count(Label::Hidden)).max(1.0)).clamp(0.0, 1.0)
 }
 
 /// The strong gradients of the iris and its limbus, luma steps per 1 % of the iris radius, over the

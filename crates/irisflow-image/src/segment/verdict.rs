@@ -6,8 +6,8 @@ use super::Quality;
 use super::evidence::Evidence;
 use crate::rejection::{Rejection, RejectionCode};
 
-/// Below this confidence there is no iris for us.
-pub(super) const LEAST_CONFIDENCE: f32 = 0.5;
+/// Below this confidence there is no iris for us: one kind of evidence silent, or several in doubt.
+pub(super) const LEAST_CONFIDENCE: f32 = 0.75;
 /// Smallest limbus radius worth processing, pixels of the photo.
 pub(super) const LEAST_RADIUS_PX: f32 = 40.0;
 
@@ -17,22 +17,23 @@ fn ramp(value: f32, zero: f32, one: f32) -> f32 {
 }
 
 /// The say of each kind of evidence, for the developers' tools.
-pub(super) fn says(evidence: &Evidence) -> [(&'static str, f32, f32); 12] {
+pub(super) fn says(evidence: &Evidence) -> Vec<(&'static str, f32, f32)> {
     let e = evidence;
     let weaker_edge = e.left_edge.min(e.right_edge);
     let weaker_step = e.left_step.min(e.right_step);
-    [
-        ("limbus on both sides", ramp(weaker_edge, 0.2, 0.75), 2.0),
-        ("sclera brighter", ramp(weaker_step, 0.03, 0.22), 2.0),
+    vec![
+        ("limbus on both sides", ramp(weaker_edge, 0.35, 0.8), 2.0),
+        ("limbus all around", ramp(e.all_edge, 0.3, 0.65), 1.5),
+        ("sclera brighter", ramp(weaker_step, 0.03, 0.2), 2.0),
+        ("sclera smooth", ramp(e.sclera_texture, 0.25, 0.09), 1.5),
         ("sclera neutral", ramp(e.sclera_tint, 0.38, 0.2), 1.0),
-        ("sclera alike", ramp(e.sclera_difference, 1.4, 0.6), 1.0),
         ("round", ramp(e.roundness, 0.8, 0.92), 1.0),
-        ("pupil outline", ramp(e.pupil_edge, 0.25, 0.65), 1.5),
+        ("pupil outline", ramp(e.pupil_edge, 0.3, 0.7), 2.0),
         ("pupil dark", ramp(e.pupil_contrast, 0.08, 0.35), 1.5),
         ("pupil centred", ramp(e.pupil_offset, 0.25, 0.12), 1.0),
         (
             "lids",
-            e.lid_share.map_or(0.8, |share| ramp(share, 0.3, 0.75)),
+            e.lid_share.map_or(0.6, |share| ramp(share, 0.3, 0.75)),
             1.0,
         ),
         (
@@ -41,8 +42,8 @@ pub(super) fn says(evidence: &Evidence) -> [(&'static str, f32, f32); 12] {
                 .map_or(0.8, |warmth| ramp(warmth, -0.02, 0.08)),
             1.0,
         ),
-        ("iris halves alike", ramp(e.iris_difference, 0.9, 0.4), 1.0),
         ("grain", ramp(e.flat_share, 0.97, 0.8), 1.0),
+        ("rim even", ramp(e.rim_scatter, 1.2, 0.6), 1.0),
     ]
 }
 
