@@ -1,5 +1,6 @@
 """Training samples: rendered pictures from irisflow-synth, and crops of photos without eyes."""
 
+import collections
 import queue
 import subprocess
 import threading
@@ -75,9 +76,25 @@ def targets(labels):
     return maps
 
 
-def batches(renderer, photos, seed, start, size, negative_share):
-    """Endless (photos N x 3 x S x S bytes, maps, presence); made by a thread ahead of its use."""
+def again(rng, sample):
+    """A sample once more: mirrored or upside down, under other light."""
+    photo, maps, presence = sample
+    axes = [(-1, 1), (1, -1), (-1, -1)][rng.choice(3, p=[0.8, 0.1, 0.1])]
+    photo, maps = photo[::axes[1], ::axes[0]], maps[:, ::axes[1], ::axes[0]]
+    ramp = np.arange(256) / 255
+    curve = np.clip(ramp ** np.exp(rng.normal(0, 0.2)) * np.exp(rng.normal(0, 0.12, (3, 1))), 0, 1)
+    curve = (curve * 255 + 0.5).astype(np.uint8)
+    photo = np.stack([curve[c][photo[..., c]] for c in range(3)], 2)
+    return photo, maps, presence
+
+
+def batches(renderer, photos, seed, start, size, negative_share, again_share=0.35):
+    """Endless (photos N x S x S x 3 bytes, maps, presence); made by a thread ahead of its use.
+
+    Rendering costs almost as much as training, so a share of the samples are recent renders used again.
+    """
     waiting = queue.Queue(6)
+    recent = collections.deque(maxlen=400)
 
     def fill():
         rng = np.random.default_rng([seed, start])
@@ -90,11 +107,15 @@ def batches(renderer, photos, seed, start, size, negative_share):
                 if rng.random() < negative_share:
                     x[slot] = photos.crop(rng)
                     continue
+                if len(recent) == recent.maxlen and rng.random() < again_share:
+                    x[slot], y[slot], p[slot] = again(rng, recent[rng.integers(len(recent))])
+                    continue
                 presence, framing, photo, labels = next(source)
                 behind = (labels & BACKGROUND) != 0
                 if framing >= 2 and presence != 0 and behind.mean() > 0.02 and rng.random() < 0.6:
                     photo = np.where(behind[..., None], photos.crop(rng, letterbox=False), photo)
                 x[slot], y[slot], p[slot] = photo, targets(labels), presence
+                recent.append((x[slot].copy(), y[slot].copy(), presence))
             waiting.put((x, y, p))
 
     threading.Thread(target=fill, daemon=True).start()

@@ -45,6 +45,7 @@ def main():
     parser.add_argument("--samples", type=int, default=10**9, help="stop after this many samples in all")
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--final-rate", type=float, default=None, help="fall to this rate until --samples")
+    parser.add_argument("--fall-from", type=int, default=None, help="samples seen when the rate begins to fall")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--negatives", type=float, default=0.12, help="share of photos without eyes")
@@ -82,7 +83,8 @@ def main():
     while seen < options.samples and not stop:
         rate = options.rate
         if options.final_rate:
-            t = (seen - first) / max(options.samples - first, 1)
+            begin = first if options.fall_from is None else options.fall_from
+            t = np.clip((seen - begin) / max(options.samples - begin, 1), 0, 1)
             rate = options.final_rate + (options.rate - options.final_rate) * 0.5 * (1 + np.cos(np.pi * t))
         warm = min(1.0, (seen - first + options.batch) / 3000)
         for group in optimiser.param_groups:
@@ -97,7 +99,7 @@ def main():
         optimiser.step()
         seen += len(photos)
         since += len(photos)
-        steps = (seen - 0) / options.batch
+        steps = seen / options.batch
         decay = min(0.998, (1 + steps) / (20 + steps))
         with torch.no_grad():
             for kept, new in zip(average.state_dict().values(), network.state_dict().values()):

@@ -45,21 +45,21 @@ pub(super) fn convolve(map: &Map, layer: &Layer) -> Map {
     const WIDE: usize = 16;
     let side = map.side / layer.stride;
     let mut out = Map::zeros(side, layer.outputs);
-    for (index, cell) in out.values.chunks_exact_mut(layer.outputs).enumerate() {
-        let mut sum = [0.0f32; WIDE];
-        sum.copy_from_slice(&layer.bias);
+    let (weights, _) = layer.weights.as_chunks::<WIDE>();
+    let (out_cells, _) = out.values.as_chunks_mut::<WIDE>();
+    let mut bias = [0.0f32; WIDE];
+    bias.copy_from_slice(&layer.bias);
+    for (index, cell) in out_cells.iter_mut().enumerate() {
+        let mut sums = bias;
         for (tap, y, x) in taps(map.side, index / side, index % side, layer.stride) {
-            let weights =
-                &layer.weights[tap * layer.inputs * WIDE..(tap + 1) * layer.inputs * WIDE];
-            for (value, row) in map.cell(y, x).iter().zip(weights.chunks_exact(WIDE)) {
-                for (s, w) in sum.iter_mut().zip(row) {
-                    *s += value * w;
+            let rows = &weights[tap * layer.inputs..][..layer.inputs];
+            for (value, row) in map.cell(y, x).iter().zip(rows) {
+                for lane in 0..WIDE {
+                    sums[lane] += value * row[lane];
                 }
             }
         }
-        for (to, s) in cell.iter_mut().zip(sum) {
-            *to = s.max(0.0);
-        }
+        *cell = sums.map(|sum| sum.max(0.0));
     }
     out
 }
@@ -74,22 +74,59 @@ pub(super) fn depthwise(map: &Map, layer: &Layer) -> Map {
     let blocks = biases.len();
     let (cells, _) = map.values.as_chunks::<LANES>();
     let (out_cells, _) = out.values.as_chunks_mut::<LANES>();
-    for (index, cell) in out_cells.chunks_exact_mut(blocks).enumerate() {
-        cell.copy_from_slice(biases);
-        for (tap, y, x) in taps(map.side, index / side, index % side, layer.stride) {
-            let from = &cells[(y * map.side + x) * blocks..][..blocks];
-            let kernel = &weights[tap * blocks..][..blocks];
-            for ((sums, values), taps) in cell.iter_mut().zip(from).zip(kernel) {
-                for lane in 0..LANES {
-                    sums[lane] += values[lane] * taps[lane];
+    let line = map.side * blocks;
+    for (row, out_row) in out_cells.chunks_exact_mut(side * blocks).enumerate() {
+        for (column, cell) in out_row.chunks_exact_mut(blocks).enumerate() {
+            let (y, x) = (row * layer.stride, column * layer.stride);
+            if y >= 1 && x >= 1 && y + 1 < map.side && x + 1 < map.side {
+                let corner = (y - 1) * line + (x - 1) * blocks;
+                let rows = [0, 1, 2].map(|tap| &cells[corner + tap * line..][..3 * blocks]);
+                inner_cell(cell, &rows, weights, biases);
+                continue;
+            }
+            cell.copy_from_slice(biases);
+            for (tap, y, x) in taps(map.side, row, column, layer.stride) {
+                let from = &cells[y * line + x * blocks..][..blocks];
+                let kernel = &weights[tap * blocks..][..blocks];
+                for ((sums, values), taps) in cell.iter_mut().zip(from).zip(kernel) {
+                    add_products(sums, values, taps);
                 }
             }
-        }
-        for value in cell.as_flattened_mut() {
-            *value = value.max(0.0);
+            for value in cell.as_flattened_mut() {
+                *value = value.max(0.0);
+            }
         }
     }
     out
+}
+
+/// A cell with all nine neighbours: sums stay in registers.
+#[inline]
+fn inner_cell(
+    cell: &mut [[f32; LANES]],
+    rows: &[&[[f32; LANES]]; 3],
+    weights: &[[f32; LANES]],
+    biases: &[[f32; LANES]],
+) {
+    let blocks = biases.len();
+    let weights = &weights[..9 * blocks];
+    for block in 0..blocks {
+        let mut sums = biases[block];
+        for (tap_row, row) in rows.iter().enumerate() {
+            for tap in 0..3 {
+                let kernel = &weights[(tap_row * 3 + tap) * blocks + block];
+                add_products(&mut sums, &row[tap * blocks + block], kernel);
+            }
+        }
+        cell[block] = sums.map(|sum| sum.max(0.0));
+    }
+}
+
+#[inline]
+fn add_products(sums: &mut [f32; LANES], values: &[f32; LANES], taps: &[f32; LANES]) {
+    for lane in 0..LANES {
+        sums[lane] += values[lane] * taps[lane];
+    }
 }
 
 /// 1 x 1, with ReLU if asked for. Four cells and eight outputs at a time stay in registers.
