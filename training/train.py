@@ -86,7 +86,7 @@ def main():
             begin = first if options.fall_from is None else options.fall_from
             t = np.clip((seen - begin) / max(options.samples - begin, 1), 0, 1)
             rate = options.final_rate + (options.rate - options.final_rate) * 0.5 * (1 + np.cos(np.pi * t))
-        warm = min(1.0, (seen - first + options.batch) / 3000)
+        warm = min(1.0, (seen - first + options.batch) / 3000) if first == 0 else 1.0
         for group in optimiser.param_groups:
             group["lr"] = rate * warm
         photos, maps, present = next(source)

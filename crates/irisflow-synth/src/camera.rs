@@ -46,7 +46,7 @@ impl Camera {
             0.13 * rng.normal()
         };
         let green = 0.05 * rng.normal();
-        let grey = rng.chance(0.15);
+        let grey = rng.chance(0.19);
         Self {
             target: match rng.weighted(&[0.68, 0.2, 0.12]) {
                 0 => rng.log_range(0.12, 0.36),
@@ -69,7 +69,7 @@ impl Camera {
                 (length * bearing.cos(), length * bearing.sin())
             }),
             contrast: rng.range(-0.25, 0.9),
-            second_contrast: if rng.chance(if grey { 0.45 } else { 0.15 }) {
+            second_contrast: if rng.chance(if grey { 0.6 } else { 0.15 }) {
                 rng.range(0.2, 0.9)
             } else {
                 0.0

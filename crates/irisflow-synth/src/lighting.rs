@@ -17,7 +17,7 @@ pub(crate) struct Lighting {
 impl Lighting {
     pub(crate) fn sample(rng: &mut Rng) -> Self {
         // One lamp from the side and hardly any other light.
-        let low_key = rng.chance(0.14);
+        let low_key = rng.chance(0.18);
         let tints = [
             [1.0, 1.0, 1.0],
             srgb(255.0, 244.0, 230.0),

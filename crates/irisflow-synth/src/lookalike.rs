@@ -29,7 +29,7 @@ enum Kind {
 const KINDS: [Kind; 18] = [
     Kind::Rings,
     Kind::Ball,
-    Kind::DrawnEye,
+    Kind::Flower,
     Kind::Jewel,
     Kind::Jewel,
     Kind::Rings,

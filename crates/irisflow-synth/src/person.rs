@@ -17,6 +17,8 @@ pub(crate) struct Skin {
     pub shine: f32,
     /// Brightness of the lid between margin and crease against the rest.
     pub lid_gain: f32,
+    /// How far the lid there has the paleness of the white of the eye.
+    pub lid_pallor: f32,
     pub offset: (f32, f32),
 }
 
@@ -146,6 +148,11 @@ impl Person {
                 wrinkles: rng.range(0.0, 0.5) * rng.unit(),
                 shine: rng.range(0.0, 0.5) * rng.unit(),
                 lid_gain: rng.log_range(0.7, 1.5),
+                lid_pallor: if rng.chance(0.18) {
+                    rng.range(0.3, 0.95)
+                } else {
+                    0.0
+                },
                 offset: (rng.range(0.0, 512.0), rng.range(0.0, 512.0)),
             },
             makeup: Makeup {

@@ -561,6 +561,11 @@ impl Surface<'_> {
                 let plate = lids.crease_mm.unwrap_or(4.0);
                 let on_plate = within * smoothstep(plate + 0.6, plate - 0.6, above);
                 colour = scale(colour, 1.0 + (skin.lid_gain - 1.0) * on_plate);
+                colour = mix(
+                    colour,
+                    scale(person.sclera.colour, 0.8),
+                    skin.lid_pallor * on_plate,
+                );
                 if let Some(crease) = lids.crease_mm {
                     let place = above - crease * (0.55 + 0.45 * within) - 0.2 * blotch;
                     colour = scale(
