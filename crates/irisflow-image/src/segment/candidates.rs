@@ -29,13 +29,14 @@ const LOWER_ARC: [f32; 5] = [66.0, 78.0, 90.0, 102.0, 114.0];
 /// An edge of this many local standard deviations per pixel counts fully; stronger ones no more.
 const FULL_EDGE: f32 = 0.22;
 
-/// The most iris-like circles of each size.
-pub(super) fn find_candidates(luma: &FloatImage) -> Vec<Candidate> {
+/// The most iris-like circles of each size, of those with at least `least_radius` pixels.
+pub(super) fn find_candidates(luma: &FloatImage, least_radius: f32) -> Vec<Candidate> {
     let mut candidates = Vec::new();
     let mut level = luma.clone();
     let mut scale = 1.0;
     while level.width >= 16 && level.height >= 4 && level.width.max(level.height) >= 20 {
-        candidates.extend(keep_distinct(search_level(&level, scale), KEPT_PER_LEVEL));
+        let found = search_level(&level, scale, least_radius);
+        candidates.extend(keep_distinct(found, KEPT_PER_LEVEL));
         level = level.halved();
         scale *= 2.0;
     }
@@ -98,12 +99,19 @@ impl Ring {
     }
 }
 
-fn search_level(level: &FloatImage, scale: f32) -> Vec<Candidate> {
+fn search_level(level: &FloatImage, scale: f32, least_radius: f32) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    let radii: Vec<f32> = LEVEL_RADII
+        .into_iter()
+        .filter(|radius| radius * scale >= least_radius)
+        .collect();
+    if radii.is_empty() {
+        return found;
+    }
     let normalised = locally_normalised(level, 18);
     let gradient = Gradient::of(&normalised.box_mean(1));
     let core = normalised.box_mean(2);
-    let mut found = Vec::new();
-    for radius in LEVEL_RADII {
+    for radius in radii {
         let map = score_map(&gradient, &core, &Ring::new(radius));
         collect_peaks(&map, radius, scale, &mut found);
     }

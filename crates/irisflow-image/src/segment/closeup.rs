@@ -17,8 +17,8 @@ pub(super) struct Closeup {
 }
 
 /// How far a closeup reaches from the centre of the iris, in radii.
-const REACH_X: f32 = 2.5;
-const REACH_Y: f32 = 2.2;
+const REACH_X: f32 = 1.8;
+const REACH_Y: f32 = 2.15;
 
 impl Closeup {
     /// Cut from the photo, so that the radius is between `target` and twice that, or the photo's own.

@@ -18,6 +18,8 @@ pub struct Evidence {
     pub right_step: f32,
     /// Share of the in-frame rays of the whole turn with an edge on the ellipse.
     pub all_edge: f32,
+    /// The same of the rays that point down; none when the frame cuts the iris there.
+    pub lower_edge: Option<f32>,
     /// Chroma of the sclera divided by its luma.
     pub sclera_tint: f32,
     /// Median luma of the sclera.
@@ -73,6 +75,7 @@ pub(super) fn gather(closeup: &Closeup, found: &Limbus, pupil: &FoundPupil) -> O
         left_step: left.step,
         right_step: right.step,
         all_edge: edge_share(spokes.iter())?,
+        lower_edge: edge_share(spokes.iter().filter(|spoke| spoke.theta.sin() > 0.6)),
         sclera_tint: sclera.cb.hypot(sclera.cr) / sclera.luma.max(1.0),
         sclera_luma: sclera.luma,
         roundness: limbus.ry.min(limbus.rx) / limbus.rx.max(limbus.ry),
@@ -88,6 +91,13 @@ pub(super) fn gather(closeup: &Closeup, found: &Limbus, pupil: &FoundPupil) -> O
         flat_share: flat_share(closeup, limbus, pupil),
         iris_luma: iris.luma,
         pupil_luma,
+    })
+}
+
+/// Whether left and right each have some edge on the ellipse: a cheap look before a dear one.
+pub(super) fn has_both_sides(limbus: &Limbus) -> bool {
+    [false, true].into_iter().all(|to_right| {
+        Side::of(&limbus.spokes, to_right).is_some_and(|side| side.edge_share > 0.35)
     })
 }
 

@@ -96,10 +96,7 @@ impl FloatImage {
 
     /// Mean over the `(2 * radius + 1)`-wide square around each pixel, of the pixels that exist.
     pub(super) fn box_mean(&self, radius: usize) -> Self {
-        self.box_mean_rows(radius)
-            .transposed()
-            .box_mean_rows(radius)
-            .transposed()
+        self.box_mean_rows(radius).box_mean_columns(radius)
     }
 
     /// Two box filters in each direction: close to a Gaussian of `sigma` pixels.
@@ -114,15 +111,19 @@ impl FloatImage {
 
     fn box_mean_rows(&self, radius: usize) -> Self {
         let mut samples = Vec::with_capacity(self.samples.len());
-        let mut sums = vec![0.0_f64; self.width + 1];
         for row in self.samples.chunks_exact(self.width.max(1)) {
-            for (x, &value) in row.iter().enumerate() {
-                sums[x + 1] = sums[x] + f64::from(value);
-            }
-            for x in 0..self.width {
-                let from = x.saturating_sub(radius);
-                let to = (x + radius + 1).min(self.width);
-                samples.push(((sums[to] - sums[from]) / (to - from) as f64) as f32);
+            let mut sum: f32 = row.iter().take(radius).sum();
+            let mut count = radius.min(row.len());
+            for x in 0..row.len() {
+                if let Some(entering) = row.get(x + radius) {
+                    sum += entering;
+                    count += 1;
+                }
+                if let Some(leaving) = x.checked_sub(radius + 1) {
+                    sum -= row[leaving];
+                    count -= 1;
+                }
+                samples.push(sum / count as f32);
             }
         }
         Self {
@@ -132,16 +133,38 @@ impl FloatImage {
         }
     }
 
-    fn transposed(&self) -> Self {
+    /// Whole rows are added and taken away, so that memory is walked in order.
+    fn box_mean_columns(&self, radius: usize) -> Self {
+        let width = self.width;
+        let row = |y: usize| &self.samples[y * width..(y + 1) * width];
+        let mut sums = vec![0.0_f32; width];
+        let mut count = 0;
+        for y in 0..radius.min(self.height) {
+            sums.iter_mut()
+                .zip(row(y))
+                .for_each(|(sum, value)| *sum += value);
+            count += 1;
+        }
         let mut samples = Vec::with_capacity(self.samples.len());
-        for x in 0..self.width {
-            for y in 0..self.height {
-                samples.push(self.at(x, y));
+        for y in 0..self.height {
+            if y + radius < self.height {
+                sums.iter_mut()
+                    .zip(row(y + radius))
+                    .for_each(|(sum, value)| *sum += value);
+                count += 1;
             }
+            if let Some(leaving) = y.checked_sub(radius + 1) {
+                sums.iter_mut()
+                    .zip(row(leaving))
+                    .for_each(|(sum, value)| *sum -= value);
+                count -= 1;
+            }
+            let weight = 1.0 / count as f32;
+            samples.extend(sums.iter().map(|sum| sum * weight));
         }
         Self {
-            width: self.height,
-            height: self.width,
+            width,
+            height: self.height,
             samples,
         }
     }

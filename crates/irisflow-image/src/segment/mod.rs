@@ -151,7 +151,7 @@ fn examine_candidates(photo: &dyn PhotoPixels, reduced: &ReducedPhoto) -> Vec<Ex
     );
     let mut seen: Vec<Ellipse> = Vec::new();
     let mut examined = Vec::new();
-    for candidate in find_candidates(&channel) {
+    for candidate in find_candidates(&channel, LEAST_KNOWABLE_RADIUS_PX / reduced.scale) {
         let circle = Ellipse::circle(
             candidate.cx * reduced.scale,
             candidate.cy * reduced.scale,
@@ -165,6 +165,9 @@ fn examine_candidates(photo: &dyn PhotoPixels, reduced: &ReducedPhoto) -> Vec<Ex
             continue;
         }
         seen.push(iris);
+        if !evidence::has_both_sides(&limbus) {
+            continue;
+        }
         examined.extend(examine(&closeup, &limbus));
     }
     examined.sort_by(|a, b| b.rank().total_cmp(&a.rank()));
@@ -189,9 +192,6 @@ fn approach(
     reduced: &ReducedPhoto,
     circle: &Ellipse,
 ) -> Option<(Closeup, Limbus)> {
-    if circle.rx < LEAST_KNOWABLE_RADIUS_PX {
-        return None;
-    }
     let enough = circle.rx >= JUDGING_RADIUS * reduced.scale || reduced.scale <= 1.0;
     let closeup = if enough {
         Closeup::of_reduced(reduced, circle, JUDGING_RADIUS)?

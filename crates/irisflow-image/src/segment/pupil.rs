@@ -22,6 +22,8 @@ pub(super) const RATIO_RANGE: (f32, f32) = (0.12, 0.75);
 
 /// This much of a pupil's outline is free of lid, lashes and reflections, even in a dim, narrow eye.
 const UNCOVERED: f32 = 0.65;
+/// Of at most 1; a flat iris reaches a few hundredths by its grain.
+const LEAST_SCORE: f32 = 0.04;
 const OUTLINE_RAYS: usize = 72;
 
 /// Finds the pupil inside `limbus` (pixels of the closeup). None when nothing dark and round is there.
@@ -56,7 +58,7 @@ fn best_circle(closeup: &Closeup, field: &EdgeField, limbus: &Ellipse) -> Option
     let darkness = Darkness::of(closeup, limbus)?;
     let score = |circle: (f32, f32, f32)| {
         let rise = field.best_rise(circle, &turn, UNCOVERED)?;
-        Some(rise * darkness.of_disc(closeup, circle))
+        Some(rise * darkness.of_disc(closeup, circle) * usualness(limbus, circle))
     };
     let mut best: Option<((f32, f32, f32), f32)> = None;
     let consider = |circle: (f32, f32, f32), best: &mut Option<((f32, f32, f32), f32)>| {
@@ -87,11 +89,20 @@ fn best_circle(closeup: &Closeup, field: &EdgeField, limbus: &Ellipse) -> Option
         }
     }
     let ((cx, cy, pupil_radius), score) = best?;
-    (score > 0.05).then(|| Ellipse::circle(cx, cy, pupil_radius))
+    (score > LEAST_SCORE).then(|| Ellipse::circle(cx, cy, pupil_radius))
 }
 
 fn square(reach: i32) -> impl Iterator<Item = (i32, i32)> {
     (-reach..=reach).flat_map(move |x| (-reach..=reach).map(move |y| (x, y)))
+}
+
+/// 1 for a pupil of usual size in the middle, less for unusual ones. Pupils lie within a tenth of
+/// the iris radius of its centre and most measure a fifth to a half of it; in a dark iris, where
+/// little else speaks, this keeps shadows of the lid from being taken for one.
+fn usualness(limbus: &Ellipse, (cx, cy, radius): (f32, f32, f32)) -> f32 {
+    let offset = (cx - limbus.cx).hypot(cy - limbus.cy) / (0.15 * limbus.mean_radius());
+    let size = (radius / (0.35 * limbus.mean_radius())).ln() / 0.7;
+    (-0.5 * (offset * offset + size * size)).exp()
 }
 
 /// What counts as dark inside this iris.

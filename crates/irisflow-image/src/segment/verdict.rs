@@ -7,7 +7,7 @@ use super::evidence::Evidence;
 use crate::rejection::{Rejection, RejectionCode};
 
 /// Below this confidence there is no iris for us: one kind of evidence silent, or several in doubt.
-pub(super) const LEAST_CONFIDENCE: f32 = 0.75;
+pub(super) const LEAST_CONFIDENCE: f32 = 0.8;
 /// Smallest limbus radius worth processing, pixels of the photo.
 pub(super) const LEAST_RADIUS_PX: f32 = 40.0;
 
@@ -21,19 +21,30 @@ pub(super) fn says(evidence: &Evidence) -> Vec<(&'static str, f32, f32)> {
     let e = evidence;
     let weaker_edge = e.left_edge.min(e.right_edge);
     let weaker_step = e.left_step.min(e.right_step);
+    // Where the frame cuts the iris below, all that is left of the limbus has to be there.
+    let limbus_below = match e.lower_edge {
+        Some(share) => ramp(share, 0.2, 0.45),
+        None => ramp(e.all_edge, 0.5, 0.85),
+    };
     vec![
         ("limbus on both sides", ramp(weaker_edge, 0.35, 0.8), 2.0),
-        ("limbus all around", ramp(e.all_edge, 0.3, 0.65), 1.5),
+        ("limbus all around", ramp(e.all_edge, 0.3, 0.65), 1.0),
+        ("limbus below", limbus_below, 1.5),
         ("sclera brighter", ramp(weaker_step, 0.03, 0.2), 2.0),
         ("sclera smooth", ramp(e.sclera_texture, 0.25, 0.09), 1.5),
         ("sclera neutral", ramp(e.sclera_tint, 0.38, 0.2), 1.0),
         ("round", ramp(e.roundness, 0.8, 0.92), 1.0),
         ("pupil outline", ramp(e.pupil_edge, 0.3, 0.7), 2.0),
-        ("pupil dark", ramp(e.pupil_contrast, 0.08, 0.35), 1.5),
+        ("pupil dark", ramp(e.pupil_contrast, 0.1, 0.42), 2.0),
+        (
+            "pupil of usual size",
+            ramp(e.pupil_ratio, 0.1, 0.2) * ramp(e.pupil_ratio, 0.72, 0.58),
+            1.0,
+        ),
         ("pupil centred", ramp(e.pupil_offset, 0.25, 0.12), 1.0),
         (
             "lids",
-            e.lid_share.map_or(0.6, |share| ramp(share, 0.3, 0.75)),
+            e.lid_share.map_or(0.6, |share| ramp(share, 0.45, 0.9)),
             1.0,
         ),
         (
