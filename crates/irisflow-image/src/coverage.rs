@@ -136,3 +136,77 @@ fn spread_along(places: &[bool], reach: usize, index: impl Fn(usize, usize) -> u
     }
     wide
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Coverage;
+    use crate::geometry::{Ellipse, PixelRect};
+    use crate::plane::Plane;
+    use crate::portrait::RoundView;
+    use crate::segment::{IrisSegmentation, Label, Quality};
+
+    const SIDE: u32 = 400;
+
+    /// An iris that fills the view, hidden in the given rows.
+    fn coverage_hidden_in(rows: std::ops::Range<u32>) -> Coverage {
+        let mut labels = Plane::filled(SIDE, SIDE, Label::VisibleIris as u8);
+        for row in rows {
+            labels.row_mut(row).fill(Label::Hidden as u8);
+        }
+        let iris = Ellipse::circle(200.0, 200.0, 200.0 * crate::portrait::IRIS_FILL);
+        let segmentation = IrisSegmentation {
+            iris,
+            pupil: Ellipse::circle(200.0, 200.0, 50.0),
+            upper_lid: Vec::new(),
+            lower_lid: Vec::new(),
+            rect: PixelRect {
+                x: 0,
+                y: 0,
+                width: SIDE,
+                height: SIDE,
+            },
+            labels,
+            confidence: 1.0,
+            quality: Quality::default(),
+        };
+        Coverage::of(&segmentation, &RoundView::new(&iris, SIDE))
+    }
+
+    fn opacity_at(coverage: &Coverage, u: usize, v: u32) -> f32 {
+        coverage.row(v, SIDE).nth(u).unwrap_or_default()
+    }
+
+    #[test]
+    fn the_disc_is_shown_and_the_corners_are_not() {
+        let coverage = coverage_hidden_in(0..0);
+        assert!(opacity_at(&coverage, 200, 200) > 0.999);
+        assert!(opacity_at(&coverage, 300, 100) > 0.999);
+        assert!(opacity_at(&coverage, 3, 3) < 0.001);
+        assert!(opacity_at(&coverage, 200, 8) < 0.001);
+    }
+
+    #[test]
+    fn a_lid_fades_to_black_and_never_shows_its_skin() {
+        let coverage = coverage_hidden_in(0..120);
+        assert!(opacity_at(&coverage, 200, 60) < 0.001);
+        assert!(opacity_at(&coverage, 200, 117) < 0.1);
+        assert!((0.1..0.9).contains(&opacity_at(&coverage, 200, 122)));
+        assert!(opacity_at(&coverage, 200, 140) > 0.99);
+    }
+
+    #[test]
+    fn a_lash_stays_in_the_picture() {
+        let coverage = coverage_hidden_in(150..154);
+        assert!(opacity_at(&coverage, 200, 152) > 0.99);
+    }
+
+    #[test]
+    fn opacity_is_the_same_at_every_size_it_is_asked_for() {
+        let coverage = coverage_hidden_in(0..120);
+        let large: Vec<f32> = coverage.row(2 * 125, 2 * SIDE).collect();
+        let small: Vec<f32> = coverage.row(125, SIDE).collect();
+        for u in (50..350).step_by(50) {
+            assert!((large[2 * u] - small[u]).abs() < 0.12);
+        }
+    }
+}

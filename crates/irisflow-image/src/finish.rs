@@ -29,21 +29,35 @@ pub fn unmasked(portrait: &Portrait) -> Finished {
     }
 }
 
-/// The portrait on black, as far as `coverage` shows it.
-pub fn on_black(portrait: &Portrait, coverage: &Coverage) -> Finished {
+/// The opacity of every pixel of the result, 0 to 255.
+pub fn opacity(coverage: &Coverage) -> Plane {
+    let mut opacity = Plane::filled(RESULT_SIDE, RESULT_SIDE, 0);
+    for v in 0..RESULT_SIDE {
+        let shown = coverage.row(v, RESULT_SIDE);
+        for (sample, shown) in opacity.row_mut(v).iter_mut().zip(shown) {
+            *sample = (shown * 255.0 + 0.5) as u8;
+        }
+    }
+    opacity
+}
+
+/// The portrait on black, as far as `opacity` shows it.
+pub fn on_black(portrait: &Portrait, opacity: &Plane) -> Finished {
     let mut finished = unmasked(portrait);
-    fade(&mut finished.luma, coverage, 0.0);
-    fade(&mut finished.cb, coverage, 128.0);
-    fade(&mut finished.cr, coverage, 128.0);
+    fade(&mut finished.luma, opacity, 0);
+    fade(&mut finished.cb, opacity, 128);
+    fade(&mut finished.cr, opacity, 128);
     finished
 }
 
-fn fade(plane: &mut Plane, coverage: &Coverage, towards: f32) {
-    let side = plane.width;
-    for v in 0..side {
-        for (sample, opacity) in plane.row_mut(v).iter_mut().zip(coverage.row(v, side)) {
-            let faded = towards + (f32::from(*sample) - towards) * opacity;
-            *sample = (faded + 0.5) as u8;
+/// `plane` has the size of `opacity`, or half of it.
+fn fade(plane: &mut Plane, opacity: &Plane, towards: i32) {
+    let step = opacity.width / plane.width;
+    for v in 0..plane.height {
+        let opacity = opacity.row(v * step).iter().step_by(step as usize);
+        for (sample, &opacity) in plane.row_mut(v).iter_mut().zip(opacity) {
+            let difference = (i32::from(*sample) - towards) * i32::from(opacity);
+            *sample = (towards + (difference + difference.signum() * 127) / 255) as u8;
         }
     }
 }
@@ -53,16 +67,16 @@ fn fade(plane: &mut Plane, coverage: &Coverage, towards: f32) {
 pub fn mask(
     segmentation: &IrisSegmentation,
     view: &RoundView,
-    coverage: &Coverage,
+    opacity: &Plane,
     filled: &Plane,
 ) -> Plane {
     let view = view.with_side(RESULT_SIDE);
     let mut mask = Plane::filled(RESULT_SIDE, RESULT_SIDE, MaskValue::NotSeen as u8);
     for v in 0..RESULT_SIDE {
         let filled_row = filled.row(v * filled.height / RESULT_SIDE);
-        let shown = coverage.row(v, RESULT_SIDE);
-        for (u, (value, opacity)) in mask.row_mut(v).iter_mut().zip(shown).enumerate() {
-            if opacity < 0.5 {
+        let shown = opacity.row(v);
+        for (u, (value, &opacity)) in mask.row_mut(v).iter_mut().zip(shown).enumerate() {
+            if opacity < 128 {
                 continue;
             }
             let (x, y) = view.photo_point(u as f32 + 0.5, v as f32 + 0.5);

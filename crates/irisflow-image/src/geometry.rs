@@ -65,5 +65,17 @@ pub struct PixelRect {
     pub height: u32,
 }
 
+impl PixelRect {
+    /// The same part of a picture of half the size; corners are even.
+    pub fn halved(self) -> Self {
+        Self {
+            x: self.x / 2,
+            y: self.y / 2,
+            width: self.width / 2,
+            height: self.height / 2,
+        }
+    }
+}
+
 /// A lid's margin as points from left to right.
 pub type Polyline = Vec<(f32, f32)>;

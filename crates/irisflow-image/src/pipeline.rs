@@ -157,8 +157,9 @@ pub fn process(
         Ok(())
     })?;
     let saved = stages.run(Stage::Saving, || {
-        let mask = finish::mask(&segmentation, &portrait.view, &coverage, &filled);
-        save(&portrait, &before, &coverage, &mask, profile.as_ref())
+        let opacity = finish::opacity(&coverage);
+        let mask = finish::mask(&segmentation, &portrait.view, &opacity, &filled);
+        save(&portrait, &before, &opacity, &mask, profile.as_ref())
     })?;
     Ok(ProcessedIris {
         result_jpeg: saved.result_jpeg,
@@ -181,13 +182,13 @@ struct Saved {
 fn save(
     portrait: &Portrait,
     before: &Portrait,
-    coverage: &Coverage,
+    opacity: &Plane,
     mask: &Plane,
     profile: Option<&ColourProfile>,
 ) -> Result<Saved, ProcessError> {
     const RESULT_QUALITY: u8 = 95;
     const BEFORE_QUALITY: u8 = 90;
-    let result = finish::on_black(portrait, coverage);
+    let result = finish::on_black(portrait, opacity);
     Ok(Saved {
         result_jpeg: encode::jpeg(&result, RESULT_QUALITY, profile)?,
         mask_png: encode::grey_png(mask)?,

@@ -41,6 +41,20 @@ impl Plane {
         self.samples[y as usize * self.width as usize + x as usize]
     }
 
+    /// Half the width and height, each sample the mean of four; an odd last row or column is dropped.
+    pub fn halved(&self) -> Self {
+        let mut half = Self::filled(self.width / 2, self.height / 2, 0);
+        for y in 0..half.height {
+            let (top, bottom) = (self.row(y * 2), self.row(y * 2 + 1));
+            let pairs = top.chunks_exact(2).zip(bottom.chunks_exact(2));
+            for (out, (top, bottom)) in half.row_mut(y).iter_mut().zip(pairs) {
+                let sum = [top[0], top[1], bottom[0], bottom[1]].map(u16::from);
+                *out = ((sum[0] + sum[1] + sum[2] + sum[3] + 2) / 4) as u8;
+            }
+        }
+        half
+    }
+
     /// Bilinear sample at `(x, y)` in pixel coordinates (centres at `+0.5`), clamped to the border.
     pub fn sample_bilinear(&self, x: f32, y: f32) -> f32 {
         let x = (x - 0.5).clamp(0.0, (self.width - 1) as f32);

@@ -16,7 +16,6 @@ use irisflow_image::plane::YCbCr;
 use irisflow_image::rejection::RejectionCode;
 use irisflow_image::segment::PhotoPixels;
 
-const BLUE_EYE: &[u8] = include_bytes!("photos/pixabay_eye_2154384.jpg");
 const GREY_EYE: &[u8] = include_bytes!("photos/pixabay_eye_3221498_gray.jpg");
 
 fn finish(bytes: &[u8]) -> ProcessedIris {
@@ -49,7 +48,7 @@ fn stages_are_told_in_order_each_with_its_end() {
         heard.push((stage, mark));
         ControlFlow::Continue(())
     };
-    process(BLUE_EYE, &ProcessOptions::default(), &mut listen).expect("a usable photo");
+    process(GREY_EYE, &ProcessOptions::default(), &mut listen).expect("a usable photo");
     let expected: Vec<_> = Stage::ALL
         .iter()
         .flat_map(|&stage| [(stage, StageMark::Begin), (stage, StageMark::End)])
@@ -69,7 +68,7 @@ fn the_observer_can_stop_the_work_at_every_stage() {
                 ControlFlow::Continue(())
             }
         };
-        let ended = process(BLUE_EYE, &ProcessOptions::default(), &mut listen);
+        let ended = process(GREY_EYE, &ProcessOptions::default(), &mut listen);
         assert!(matches!(ended, Err(ProcessError::Stopped)));
         assert_eq!(last, Some((stop_at, StageMark::Begin)));
     }
@@ -87,7 +86,7 @@ fn all_pictures_have_the_promised_size() {
 
 #[test]
 fn the_mask_knows_three_values_and_the_picture_is_black_where_nothing_is_seen() {
-    let iris = finish(BLUE_EYE);
+    let iris = finish(GREY_EYE);
     let (mask, result) = (decoded(&iris.mask_png).1.y, decoded(&iris.result_jpeg).1.y);
     let count = |value: u8| {
         mask.samples
@@ -96,7 +95,7 @@ fn the_mask_knows_three_values_and_the_picture_is_black_where_nothing_is_seen() 
             .count()
     };
     assert_eq!(count(0) + count(85) + count(255), mask.samples.len());
-    assert!(count(85) > 100_000, "the window's reflection was filled");
+    assert!(count(85) > 20_000, "the flash was filled");
     assert!(count(255) > 1_000_000);
     for corner in [(10, 10), (2037, 10), (10, 2037), (2037, 2037)] {
         assert_eq!(mask.at(corner.0, corner.1), 0);
@@ -145,7 +144,7 @@ fn the_profile_reaches_result_and_before_and_no_other_metadata_does() {
         .encode()
         .expect("a built-in profile");
     let part = [b"ICC_PROFILE\0\x01\x01", &icc[..]].concat();
-    let photo = with_segment(BLUE_EYE, 0xe2, &part);
+    let photo = with_segment(GREY_EYE, 0xe2, &part);
     let photo = with_segment(&photo, 0xfe, b"a secret comment");
     let photo = with_segment(&photo, 0xe1, b"Exif\0\0MM\0\x2a\0\0\0\x08\0\0 secret place");
     let iris = finish(&photo);

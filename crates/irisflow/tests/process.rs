@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-const BLUE_EYE: &str = "pixabay_eye_2154384";
+const EYE: &str = "pixabay_eye_3221498_gray";
 
 fn photo(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -81,16 +81,16 @@ impl Desk {
 #[test]
 fn a_photo_becomes_a_picture_a_mask_a_before_and_a_report() {
     let desk = Desk::new("completed");
-    let ended = desk.process(&[photo(BLUE_EYE)], &[]);
+    let ended = desk.process(&[photo(EYE)], &[]);
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
     let expected = ["", "_before", "_mask"].map(|part| {
         format!(
-            "{BLUE_EYE}{part}.{}",
+            "{EYE}{part}.{}",
             if part == "_mask" { "png" } else { "jpg" }
         )
     });
     let mut expected = expected.to_vec();
-    expected.push(format!("{BLUE_EYE}.json"));
+    expected.push(format!("{EYE}.json"));
     expected.sort();
     assert_eq!(desk.results(), expected);
 }
@@ -98,20 +98,20 @@ fn a_photo_becomes_a_picture_a_mask_a_before_and_a_report() {
 #[test]
 fn the_report_says_where_the_iris_is_in_pixels_of_the_photo() {
     let desk = Desk::new("report");
-    desk.process(&[photo(BLUE_EYE)], &[]);
-    let report = desk.report(BLUE_EYE);
+    desk.process(&[photo(EYE)], &[]);
+    let report = desk.report(EYE);
     assert_eq!(report["status"], "completed");
     assert_eq!(report["rejection"], Value::Null);
-    assert_eq!(report["photo"]["width"], 400);
-    // Measured by hand: centre (198.4, 191.8), radius 123.5, pupil radius 39.7.
+    assert_eq!(report["photo"]["width"], 450);
+    // Measured by hand: centre (225.7, 196.3), radius 82.0, pupil radius 22.1.
     let near = |value: &Value, expected: f64, margin: f64| {
         let value = value.as_f64().expect("a number");
         assert!((value - expected).abs() < margin, "{value} for {expected}");
     };
-    near(&report["iris"]["cx"], 198.4, 6.0);
-    near(&report["iris"]["cy"], 191.8, 6.0);
-    near(&report["iris"]["rx"], 124.8, 8.0);
-    near(&report["pupil"]["rx"], 39.7, 5.0);
+    near(&report["iris"]["cx"], 225.7, 5.0);
+    near(&report["iris"]["cy"], 196.3, 5.0);
+    near(&report["iris"]["rx"], 82.0, 6.0);
+    near(&report["pupil"]["rx"], 22.1, 4.0);
     assert!(
         report["confidence"]
             .as_f64()
@@ -140,7 +140,7 @@ fn the_report_says_where_the_iris_is_in_pixels_of_the_photo() {
 #[test]
 fn the_steps_are_told_on_standard_error_and_the_result_on_standard_output() {
     let desk = Desk::new("progress");
-    let ended = desk.process(&[photo(BLUE_EYE)], &[]);
+    let ended = desk.process(&[photo(EYE)], &[]);
     let told = String::from_utf8_lossy(&ended.stderr);
     let steps = [
         "Preparing your image...",
@@ -155,7 +155,7 @@ fn the_steps_are_told_on_standard_error_and_the_result_on_standard_output() {
         places.iter().all(Option::is_some) && places.is_sorted(),
         "{told}"
     );
-    let result = desk.out().join(format!("{BLUE_EYE}.jpg"));
+    let result = desk.out().join(format!("{EYE}.jpg"));
     assert_eq!(
         String::from_utf8_lossy(&ended.stdout).trim(),
         result.to_string_lossy()
@@ -165,10 +165,10 @@ fn the_steps_are_told_on_standard_error_and_the_result_on_standard_output() {
 #[test]
 fn diagnostics_add_labels_and_an_overlay_in_the_photos_size() {
     let desk = Desk::new("diagnostics");
-    desk.process(&[photo(BLUE_EYE)], &["--diagnostics"]);
+    desk.process(&[photo(EYE)], &["--diagnostics"]);
     assert_eq!(desk.results().len(), 6);
-    let labels = fs::read(desk.out().join(format!("{BLUE_EYE}_labels.png"))).expect("labels");
-    assert_eq!(labels[16..24], [0, 0, 1, 0x90, 0, 0, 1, 0x90], "400 x 400");
+    let labels = fs::read(desk.out().join(format!("{EYE}_labels.png"))).expect("labels");
+    assert_eq!(labels[16..24], [0, 0, 1, 0xc2, 0, 0, 1, 0x5c], "450 x 348");
 }
 
 #[test]
@@ -194,18 +194,18 @@ fn a_rejected_photo_leaves_its_report_alone() {
 fn one_bad_photo_does_not_stop_the_others() {
     let desk = Desk::new("mixed");
     let text = desk.put("notes.jpg", b"not a photo at all");
-    let ended = desk.process(&[text, photo(BLUE_EYE)], &[]);
+    let ended = desk.process(&[text, photo(EYE)], &[]);
     assert_eq!(ended.status.code(), Some(1));
-    assert_eq!(desk.report(BLUE_EYE)["status"], "completed");
+    assert_eq!(desk.report(EYE)["status"], "completed");
 }
 
 #[test]
 fn a_path_that_cannot_be_read_is_told_and_the_others_go_on() {
     let desk = Desk::new("unreadable");
-    let ended = desk.process(&["no/such/eye.jpg".into(), photo(BLUE_EYE)], &[]);
+    let ended = desk.process(&["no/such/eye.jpg".into(), photo(EYE)], &[]);
     assert_eq!(ended.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&ended.stderr).contains("cannot read no/such/eye.jpg"));
-    assert_eq!(desk.report(BLUE_EYE)["status"], "completed");
+    assert_eq!(desk.report(EYE)["status"], "completed");
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn two_photos_of_one_name_get_results_of_their_own() {
 #[test]
 fn a_photo_in_the_results_folder_is_not_replaced() {
     let desk = Desk::new("in_place");
-    let bytes = fs::read(photo(BLUE_EYE)).expect("the photo");
+    let bytes = fs::read(photo(EYE)).expect("the photo");
     let inside = desk.put("out/eye.jpg", &bytes);
     let ended = desk.process(&[inside.clone()], &[]);
     assert_eq!(ended.status.code(), Some(0));
@@ -231,7 +231,7 @@ fn a_photo_in_the_results_folder_is_not_replaced() {
 #[test]
 fn nothing_half_written_is_left_behind() {
     let desk = Desk::new("whole");
-    desk.process(&[photo(BLUE_EYE)], &[]);
+    desk.process(&[photo(EYE)], &[]);
     assert!(desk.results().iter().all(|name| !name.contains(".part")));
 }
 

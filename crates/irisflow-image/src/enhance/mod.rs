@@ -7,7 +7,7 @@ mod contrast;
 mod noise;
 
 use crate::coverage::{Coverage, smoothstep};
-use crate::filters::{Field, broad_blur, guided, soft_blur};
+use crate::filters::{Field, box_mean, broad_blur, guided, self_guided};
 use crate::geometry::Ellipse;
 use crate::plane::Plane;
 use crate::portrait::Portrait;
@@ -34,7 +34,7 @@ impl Default for Enhancement {
     /// Set by eye on prints of light, dark and grey irises.
     fn default() -> Self {
         Self {
-            denoise: 2.0,
+            denoise: 3.0,
             local_contrast: 0.45,
             clarity: 0.22,
             sharpness: 0.7,
@@ -54,14 +54,11 @@ pub fn enhance(
     let iris = IrisWeight::of(portrait, pupil, coverage);
     let chroma_side = portrait.chroma_side();
     let original = Field::of(&portrait.luma);
-    let sigma = noise::standard_deviation(&original, &iris.seen);
+    let sigma = noise::standard_deviation(&portrait.luma, &iris.seen);
     smooth_chroma(portrait, sigma);
-    let smooth = guided(
-        &original,
-        &original,
-        2,
-        enhancement.denoise * sigma * sigma + 0.5,
-    );
+    let radius = (portrait.view.side as usize / 500).clamp(2, 4);
+    let smooth = self_guided(&original, radius, enhancement.denoise * sigma * sigma + 0.5);
+    drop(original);
     let mut luma = contrast::equalised(&smooth, &iris.seen, enhancement.local_contrast);
     contrast::raise_dark(&mut luma, &iris.seen, enhancement.dark_target);
     sharpen(&mut luma, sigma, enhancement);
@@ -69,17 +66,16 @@ pub fn enhance(
     let before = resized(&portrait.luma, chroma_side);
     portrait.luma = luma.to_plane();
     let after = resized(&portrait.luma, chroma_side);
-    for chroma in [&mut portrait.cb, &mut portrait.cr] {
-        follow_luma(chroma, &before, &after, enhancement.vibrance);
-    }
+    let chroma = [&mut portrait.cb, &mut portrait.cr];
+    follow_luma(chroma, &before, &after, enhancement.vibrance);
 }
 
 /// Where the visible iris is in the luma of a portrait.
 struct IrisWeight {
     /// Clearly visible iris: what statistics are taken of.
     seen: Vec<bool>,
-    /// 0 in the pupil, 1 outside it, soft between.
-    share: Vec<f32>,
+    /// 0 in the pupil, 255 outside it, soft between.
+    share: Vec<u8>,
 }
 
 impl IrisWeight {
@@ -100,7 +96,7 @@ impl IrisWeight {
                 } else {
                     smoothstep(0.8, 1.1, square.sqrt())
                 };
-                share.push(outside);
+                share.push((outside * 255.0) as u8);
                 seen.push(opacity > 0.9 && square > 1.2);
             }
         }
@@ -122,7 +118,7 @@ fn smooth_chroma(portrait: &mut Portrait, sigma: f32) {
 /// Unsharp masking at two scales; differences below the noise are left alone.
 fn sharpen(luma: &mut Field, sigma: f32, enhancement: &Enhancement) {
     let side = luma.width as f32;
-    let fine = soft_blur(luma, (side / 1700.0).max(0.8));
+    let fine = box_mean(&box_mean(luma, 1), 1);
     let broad = broad_blur(luma, side * 0.022);
     let blurs = fine.samples.iter().zip(&broad.samples);
     for (sample, (fine, broad)) in luma.samples.iter_mut().zip(blurs) {
@@ -133,20 +129,36 @@ fn sharpen(luma: &mut Field, sigma: f32, enhancement: &Enhancement) {
     }
 }
 
-fn keep_pupil(luma: &mut Field, smooth: &Field, share: &[f32]) {
-    for ((sample, smooth), share) in luma.samples.iter_mut().zip(&smooth.samples).zip(share) {
-        *sample = smooth + (*sample - smooth) * share;
+fn keep_pupil(luma: &mut Field, smooth: &Field, share: &[u8]) {
+    for ((sample, smooth), share) in luma
+        .samples
+        .iter_mut()
+        .zip(&smooth.samples)
+        .zip(share.iter().copied())
+    {
+        *sample = smooth + (*sample - smooth) * (f32::from(share) / 255.0);
     }
 }
 
 /// Scales chroma with luma, so that brighter parts do not look washed out and darker ones not garish.
-fn follow_luma(chroma: &mut Plane, before: &Plane, after: &Plane, vibrance: f32) {
+fn follow_luma(chroma: [&mut Plane; 2], before: &Plane, after: &Plane, vibrance: f32) {
+    // Gains from 0 to 2 in steps of 1/128; colour follows brightness less than fully.
+    let curve: [f32; 257] = std::array::from_fn(|step| {
+        let gain = step as f32 / 128.0;
+        gain.clamp(0.6, 1.6).powf(0.7) * vibrance
+    });
+    let [cb, cr] = chroma;
     let luma = before.samples.iter().zip(&after.samples);
-    for (sample, (&before, &after)) in chroma.samples.iter_mut().zip(luma) {
+    for ((cb, cr), (&before, &after)) in cb.samples.iter_mut().zip(&mut cr.samples).zip(luma) {
         let gain = (f32::from(after) + 12.0) / (f32::from(before) + 12.0);
-        let gain = gain.clamp(0.6, 1.6).powf(0.7) * vibrance;
-        *sample = (128.5 + (f32::from(*sample) - 128.0) * gain).clamp(0.0, 255.0) as u8;
+        let gain = curve[((gain * 128.0) as usize).min(256)];
+        *cb = scaled(*cb, gain);
+        *cr = scaled(*cr, gain);
     }
+}
+
+fn scaled(chroma: u8, gain: f32) -> u8 {
+    (128.5 + (f32::from(chroma) - 128.0) * gain).clamp(0.0, 255.0) as u8
 }
 
 #[cfg(test)]

@@ -55,22 +55,34 @@ const BORDER_RINGS: std::ops::Range<usize> =
 /// Beyond this ring a bright place is as likely sclera.
 const LAST_SEED_RING: usize = PUPIL_RINGS + IRIS_RINGS * 88 / 100;
 
+/// What detection found, place by place.
+pub(super) struct Found {
+    pub(super) highlights: Vec<bool>,
+    /// Iris like the rest of its ring: fit to stand in for others. Lid skin that segmentation took
+    /// for iris is not, nor are flecks.
+    pub(super) typical: Vec<bool>,
+}
+
 pub(super) fn find_highlights(
     unwrapped: &Unwrapped,
     rings: &Rings,
     sensitivity: &Sensitivity,
-) -> Vec<bool> {
+) -> Found {
     let levels = ring_levels(unwrapped);
     let scores = scores(unwrapped, &levels, sensitivity);
     let iris = IrisTone::of(unwrapped);
     let mut highlights = unwrapped.marked.clone();
     let mut seen = vec![false; scores.len()];
+    let mut growth = Growth::new();
     for start in 0..scores.len() {
         let is_seed = |at: usize| scores[at] > seed_threshold(at, &levels, sensitivity);
         if seen[start] || !is_seed(start) {
             continue;
         }
         let seeds = connected(start, &mut seen, is_seed);
+        if highlights[start] {
+            continue; // A brighter neighbour's region has taken it in.
+        }
         let peak = Peak::of(&seeds, unwrapped, &scores);
         let base = if start / ANGLES < PUPIL_RINGS {
             0.0
@@ -78,7 +90,7 @@ pub(super) fn find_highlights(
             iris.middle
         };
         let dimmest = base + (peak.luma - base) * sensitivity.grow_share;
-        let region = grow(seeds, |at| {
+        let region = growth.grow(seeds, |at| {
             let least = grow_threshold(at, &levels, sensitivity);
             scores[at] > least.max(peak.score * sensitivity.grow_share)
                 && unwrapped.colours[at][0] > dimmest
@@ -94,7 +106,23 @@ pub(super) fn find_highlights(
     for (highlight, visible) in highlights.iter_mut().zip(&unwrapped.visible) {
         *highlight &= *visible;
     }
-    highlights
+    let typical = typical_places(unwrapped, &levels);
+    Found {
+        highlights,
+        typical,
+    }
+}
+
+fn typical_places(unwrapped: &Unwrapped, levels: &[RingLevel]) -> Vec<bool> {
+    const WARMER: f32 = 16.0;
+    let is_typical = |at: usize| {
+        let level = levels[at / ANGLES];
+        let colour = unwrapped.colours[at];
+        let is_warmer = warmth_of(colour) - level.warmth.max(0.0) > WARMER;
+        let reach = 5.0 * level.spread;
+        unwrapped.visible[at] && !is_warmer && (colour[0] - level.luma(at % ANGLES)).abs() < reach
+    };
+    (0..unwrapped.visible.len()).map(is_typical).collect()
 }
 
 /// The luma of the whole visible iris.
@@ -299,7 +327,7 @@ fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
 }
 
 fn saturation_of([_, cb, cr]: [f32; 3]) -> f32 {
-    (cb - 128.0).hypot(cr - 128.0)
+    ((cb - 128.0) * (cb - 128.0) + (cr - 128.0) * (cr - 128.0)).sqrt()
 }
 
 fn warmth_of([_, cb, cr]: [f32; 3]) -> f32 {
@@ -383,21 +411,38 @@ fn connected(start: usize, seen: &mut [bool], belongs: impl Fn(usize) -> bool) -
     region
 }
 
-fn grow(seeds: Vec<usize>, belongs: impl Fn(usize) -> bool) -> Vec<usize> {
-    let mut inside = vec![false; RINGS * ANGLES];
-    seeds.iter().for_each(|&at| inside[at] = true);
-    let mut region = seeds;
-    let mut next = 0;
-    while let Some(&at) = region.get(next) {
-        next += 1;
-        for neighbour in neighbours(at) {
-            if !inside[neighbour] && belongs(neighbour) {
-                inside[neighbour] = true;
-                region.push(neighbour);
-            }
+/// Grows regions one after the other over the same plane of marks.
+struct Growth {
+    /// The number of the region that reached a place last.
+    reached_by: Vec<u32>,
+    regions: u32,
+}
+
+impl Growth {
+    fn new() -> Self {
+        Self {
+            reached_by: vec![0; RINGS * ANGLES],
+            regions: 0,
         }
     }
-    region
+
+    fn grow(&mut self, seeds: Vec<usize>, belongs: impl Fn(usize) -> bool) -> Vec<usize> {
+        self.regions += 1;
+        let number = self.regions;
+        seeds.iter().for_each(|&at| self.reached_by[at] = number);
+        let mut region = seeds;
+        let mut next = 0;
+        while let Some(&at) = region.get(next) {
+            next += 1;
+            for neighbour in neighbours(at) {
+                if self.reached_by[neighbour] != number && belongs(neighbour) {
+                    self.reached_by[neighbour] = number;
+                    region.push(neighbour);
+                }
+            }
+        }
+        region
+    }
 }
 
 /// The places beside, within and without.
@@ -422,14 +467,28 @@ fn with_halo(highlights: &[bool], rings: &Rings, halo: f32) -> Vec<bool> {
             wide[index(ring, angle)] = true;
         }
     }
-    let narrow = wide.clone();
-    for at in (0..narrow.len()).filter(|&at| narrow[at]) {
-        let (ring, angle) = (at / ANGLES, at % ANGLES);
+    for (ring, row) in wide.chunks_exact_mut(ANGLES).enumerate() {
         let step = rings.radius(ring as f32) * std::f32::consts::TAU / ANGLES as f32;
-        let reach = ((halo / step).ceil() as usize).min(ANGLES / 2);
-        for turn in ANGLES - reach..=ANGLES + reach {
-            wide[index(ring, (angle + turn) % ANGLES)] = true;
-        }
+        widen_round(row, (halo / step).ceil() as usize);
     }
     wide
+}
+
+/// Widens what is `true` on a ring by `reach` places both ways.
+fn widen_round(row: &mut [bool], reach: usize) {
+    let narrow = row.to_vec();
+    let mut widen = |places: &mut dyn Iterator<Item = usize>| {
+        let mut since = usize::MAX;
+        for at in places {
+            since = if narrow[at] {
+                0
+            } else {
+                since.saturating_add(1)
+            };
+            row[at] |= since <= reach;
+        }
+    };
+    // Twice round, so that the start of a ring hears of its end.
+    widen(&mut (0..2 * ANGLES).map(|at| at % ANGLES));
+    widen(&mut (0..2 * ANGLES).rev().map(|at| at % ANGLES));
 }

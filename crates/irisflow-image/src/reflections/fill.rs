@@ -6,7 +6,7 @@
 //! of Pérez et al., 2003, without gradients). Fibres run along the columns, so they stay whole.
 //! Regions without such a piece, as in the middle of the pupil, get the membrane alone.
 
-use super::detect::neighbours;
+use super::detect::{Found, neighbours};
 use super::unwrap::{ANGLES, RINGS, Unwrapped, index, turned};
 
 /// Passes in which a region may borrow what an earlier pass has filled.
@@ -31,7 +31,8 @@ pub(super) struct Patches {
 pub(super) struct Stroke {
     pub(super) opacity: f32,
     pub(super) offset: Option<f32>,
-    pub(super) correction: f32,
+    /// Per channel.
+    pub(super) correction: [f32; 3],
 }
 
 impl Patches {
@@ -40,7 +41,7 @@ impl Patches {
     }
 
     /// What to do at a place between rings and angles; `None` leaves it as photographed.
-    pub(super) fn stroke(&self, ring: f32, angle: f32, channel: usize) -> Option<Stroke> {
+    pub(super) fn stroke(&self, ring: f32, angle: f32) -> Option<Stroke> {
         if ring > RINGS as f32 - 0.5 {
             return None;
         }
@@ -53,7 +54,7 @@ impl Patches {
         Some(Stroke {
             opacity,
             offset: self.offsets[nearest].map(f32::from),
-            correction: corners.mix(|at| self.corrections[at][channel]),
+            correction: [0, 1, 2].map(|channel| corners.mix(|at| self.corrections[at][channel])),
         })
     }
 }
@@ -88,8 +89,9 @@ impl Corners {
     }
 }
 
-pub(super) fn choose_patches(unwrapped: &Unwrapped, highlights: &[bool]) -> Patches {
-    let mut work = Work::new(unwrapped, highlights);
+pub(super) fn choose_patches(unwrapped: &Unwrapped, found: &Found) -> Patches {
+    let highlights = &found.highlights;
+    let mut work = Work::new(unwrapped, found);
     for _pass in 0..PASSES {
         let regions = work.open_regions();
         if regions.is_empty() {
@@ -109,21 +111,29 @@ struct Work {
     /// Colours as far as known, a little smoothed so that noise on a border does not spread.
     smooth: Vec<[f32; 3]>,
     known: Vec<bool>,
+    /// Known and fit to stand in for other places.
+    sources: Vec<bool>,
     open: Vec<bool>,
     offsets: Vec<Option<u16>>,
     corrections: Vec<[f32; 3]>,
 }
 
 impl Work {
-    fn new(unwrapped: &Unwrapped, highlights: &[bool]) -> Self {
+    fn new(unwrapped: &Unwrapped, found: &Found) -> Self {
+        let highlights = &found.highlights;
         let known: Vec<bool> = (unwrapped.visible.iter().zip(highlights))
             .map(|(visible, highlight)| *visible && !highlight)
             .collect();
         let smooth = smoothed(&unwrapped.colours, &known);
+        let sources = known
+            .iter()
+            .zip(&found.typical)
+            .map(|(known, typical)| *known && *typical);
         Self {
             smooth,
+            sources: sources.collect(),
             known,
-            open: highlights.to_vec(),
+            open: highlights.clone(),
             offsets: vec![None; highlights.len()],
             corrections: vec![[0.0; 3]; highlights.len()],
         }
@@ -174,11 +184,11 @@ impl Work {
         let copied: Vec<usize> = region
             .iter()
             .copied()
-            .filter(|&at| self.known[turned(at, turn)])
+            .filter(|&at| self.sources[turned(at, turn)])
             .collect();
         let difference = |work: &Self, at: usize| {
             let source = turned(at, turn);
-            work.known[source].then(|| minus(work.smooth[at], work.smooth[source]))
+            work.sources[source].then(|| minus(work.smooth[at], work.smooth[source]))
         };
         let membrane = self.membrane(&copied, |at| difference(self, at));
         let filled: Vec<_> = copied
@@ -193,6 +203,7 @@ impl Work {
         }
         for at in copied {
             self.known[at] = true;
+            self.sources[at] = true;
             self.open[at] = false;
         }
     }
@@ -245,7 +256,7 @@ impl Work {
     }
 
     fn mismatch(&self, region: &[usize], border: &[usize], turn: usize) -> Option<f32> {
-        let is_known = |at: &&usize| self.known[turned(**at, turn)];
+        let is_known = |at: &&usize| self.sources[turned(**at, turn)];
         let covered = region.iter().filter(is_known).count() as f32 / region.len() as f32;
         let compared = border.iter().filter(is_known).count() as f32;
         if covered < 0.4 || compared * 2.0 < border.len() as f32 {

@@ -28,12 +28,12 @@ pub fn remove_reflections(
 ) -> Plane {
     let rings = Rings::of(&portrait.view, &segmentation.pupil);
     let unwrapped = Unwrapped::of(portrait, segmentation, &rings);
-    let highlights = detect::find_highlights(&unwrapped, &rings, sensitivity);
+    let found = detect::find_highlights(&unwrapped, &rings, sensitivity);
     let side = portrait.view.side;
-    if !highlights.contains(&true) {
+    if !found.highlights.contains(&true) {
         return Plane::filled(side, side, 0);
     }
-    let patches = fill::choose_patches(&unwrapped, &highlights);
+    let patches = fill::choose_patches(&unwrapped, &found);
     let filled = paint(portrait, &rings, &patches);
     relabel(segmentation, &portrait.view, &filled);
     filled
@@ -45,16 +45,17 @@ const CELLS: usize = 128;
 fn paint(portrait: &mut Portrait, rings: &Rings, patches: &Patches) -> Plane {
     let cells = cells_to_paint(rings, patches);
     let mut filled = Plane::filled(portrait.view.side, portrait.view.side, 0);
-    paint_plane(
-        &mut portrait.luma,
-        0,
+    paint_planes(
+        [(0, &mut portrait.luma)],
         rings,
         patches,
         &cells,
-        Some(&mut filled),
+        |at, opacity| {
+            filled.samples[at] = (opacity * 255.0 + 0.5) as u8;
+        },
     );
-    paint_plane(&mut portrait.cb, 1, rings, patches, &cells, None);
-    paint_plane(&mut portrait.cr, 2, rings, patches, &cells, None);
+    let chroma = [(1, &mut portrait.cb), (2, &mut portrait.cr)];
+    paint_planes(chroma, rings, patches, &cells, |_at, _opacity| {});
     filled
 }
 
@@ -74,45 +75,47 @@ fn cells_to_paint(rings: &Rings, patches: &Patches) -> Vec<bool> {
     cells
 }
 
-fn paint_plane(
-    plane: &mut Plane,
-    channel: usize,
+/// Paints planes of one size, given with their channels, and tells the opacity of each stroke.
+fn paint_planes<const N: usize>(
+    mut planes: [(usize, &mut Plane); N],
     rings: &Rings,
     patches: &Patches,
     cells: &[bool],
-    mut filled: Option<&mut Plane>,
+    mut tell: impl FnMut(usize, f32),
 ) {
-    let original = plane.clone();
-    let side = plane.width as usize;
+    let originals: Vec<Plane> = planes.iter().map(|(_, plane)| (*plane).clone()).collect();
+    let side = originals.first().map_or(0, |plane| plane.width as usize);
+    let place_of = |pixel: usize| (pixel as f32 + 0.5) / side as f32;
     for row in 0..side {
         let cell_row = &cells[row * CELLS / side * CELLS..][..CELLS];
         if !cell_row.contains(&true) {
             continue;
         }
         for column in (0..side).filter(|column| cell_row[column * CELLS / side]) {
-            let at = |pixel: usize| (pixel as f32 + 0.5) / side as f32;
-            let (ring, angle) = rings.place(at(column), at(row));
-            let Some(stroke) = patches.stroke(ring, angle, channel) else {
+            let (ring, angle) = rings.place(place_of(column), place_of(row));
+            let Some(stroke) = patches.stroke(ring, angle) else {
                 continue;
             };
-            let texture = stroke.offset.map_or(0.0, |offset| {
+            let source = stroke.offset.map(|offset| {
                 let (u, v) = rings.point(ring, angle + offset);
-                sample_bicubic(&original, u * side as f32, v * side as f32)
+                (u * side as f32, v * side as f32)
             });
-            let old = f32::from(original.samples[row * side + column]);
-            let new = (texture + stroke.correction).clamp(0.0, 255.0);
-            plane.samples[row * side + column] = (old + (new - old) * stroke.opacity + 0.5) as u8;
-            if let Some(filled) = &mut filled {
-                filled.samples[row * side + column] = (stroke.opacity * 255.0 + 0.5) as u8;
+            let at = row * side + column;
+            for ((channel, plane), original) in planes.iter_mut().zip(&originals) {
+                let texture = source.map_or(0.0, |(u, v)| sample_bicubic(original, u, v));
+                let new = (texture + stroke.correction[*channel]).clamp(0.0, 255.0);
+                let old = f32::from(original.samples[at]);
+                plane.samples[at] = (old + (new - old) * stroke.opacity + 0.5) as u8;
             }
+            tell(at, stroke.opacity);
         }
     }
 }
 
 /// Catmull-Rom sample at `(x, y)` in pixel coordinates, clamped to the border.
 fn sample_bicubic(plane: &Plane, x: f32, y: f32) -> f32 {
-    let (x, y) = (x - 0.5, y - 0.5);
-    let (x0, y0) = (x.floor(), y.floor());
+    let (x, y) = ((x - 0.5).max(0.0), (y - 0.5).max(0.0));
+    let (x0, y0) = (x.trunc(), y.trunc());
     let (wx, wy) = (catmull_rom(x - x0), catmull_rom(y - y0));
     let limit = |at: i32, side: u32| at.clamp(0, side as i32 - 1) as u32;
     let row_sum = |dy: usize| -> f32 {

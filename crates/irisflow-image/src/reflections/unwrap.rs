@@ -102,7 +102,7 @@ impl Rings {
     /// The place of the rings that a point of the portrait has; its ring may lie beyond the last.
     pub(super) fn place(&self, u: f32, v: f32) -> (f32, f32) {
         let (dx, dy) = (u - self.pupil.0, v - self.pupil.1);
-        let distance = dx.hypot(dy);
+        let distance = (dx * dx + dy * dy).sqrt();
         let (ring, dx, dy) = if distance <= self.pupil_radius {
             (distance / self.pupil_radius * PUPIL_RINGS as f32, dx, dy)
         } else {
@@ -170,25 +170,9 @@ impl Unwrapped {
 fn small_enough(plane: &Plane) -> Plane {
     let mut plane = plane.clone();
     while plane.width > 1100 {
-        plane = halved(&plane);
+        plane = plane.halved();
     }
     plane
-}
-
-fn halved(plane: &Plane) -> Plane {
-    let mut half = Plane::filled(plane.width / 2, plane.height / 2, 0);
-    for y in 0..half.height {
-        let (top, bottom) = (plane.row(y * 2), plane.row(y * 2 + 1));
-        let pairs = top.chunks_exact(2).zip(bottom.chunks_exact(2));
-        for (out, (top, bottom)) in half.row_mut(y).iter_mut().zip(pairs) {
-            let sum: u16 = [top[0], top[1], bottom[0], bottom[1]]
-                .map(u16::from)
-                .iter()
-                .sum();
-            *out = ((sum + 2) / 4) as u8;
-        }
-    }
-    half
 }
 
 #[cfg(test)]
