@@ -1,17 +1,31 @@
 //! Developer commands: `cargo xtask <command>`.
 
+mod bench;
 mod eval;
+mod openapi;
+mod running_server;
+mod test;
 
 use clap::Parser as _;
 
 #[derive(Debug, clap::Parser)]
 #[command(name = "xtask", about = "Developer commands")]
 enum Command {
+    /// Install what the tests need and run all of them.
+    Test(test::TestArgs),
+    /// Measure how well irises are found on annotated photos.
     Eval(eval::EvalArgs),
+    /// Write docs/openapi.json anew from the handlers.
+    Openapi,
+    /// Measure a whole job through the running service, beside a named baseline.
+    Bench(bench::BenchArgs),
 }
 
 fn main() -> anyhow::Result<()> {
     match Command::parse() {
+        Command::Test(args) => test::run(args),
         Command::Eval(args) => eval::run(args),
+        Command::Openapi => openapi::run(),
+        Command::Bench(args) => bench::run(args),
     }
 }

@@ -213,7 +213,10 @@ impl Attempt<'_> {
 
     fn process(&self, photo: &[u8]) -> Result<ProcessedIris, ControlFlow<(), Failure>> {
         let mut planned = None;
-        let options = ProcessOptions { limits: self.shared.settings.limits, ..ProcessOptions::default() };
+        let options = ProcessOptions {
+            limits: self.shared.settings.limits,
+            ..ProcessOptions::default()
+        };
         let mut observer = |stage: Stage, mark: StageMark| {
             if let Some(checkpoint) = checkpoint_of(stage, mark) {
                 self.recorder.reached(checkpoint);

@@ -18,7 +18,9 @@ pub(crate) fn spawn(shared: Arc<Shared>) -> std::io::Result<()> {
             let runtime = shared.runtime.clone();
             // Jobs that finish during a drain still need their lease.
             while !(shared.draining.is_cancelled() && shared.running.all().is_empty()) {
-                runtime.block_on(tokio::time::sleep(interval.min(MOST_BETWEEN_CHECKS)));
+                runtime.block_on(async {
+                    tokio::time::sleep(interval.min(MOST_BETWEEN_CHECKS)).await;
+                });
                 for job in shared.running.all() {
                     check(&shared, &job, interval);
                 }

@@ -7,7 +7,7 @@ use zune_jpeg::JpegDecoder;
 
 use super::exif::{self, Orientation};
 use super::frame::{self, Channels, Frame};
-use super::{Facts, Limits, PhotoFormat, refusal};
+use super::{Facts, Limits, PhotoFormat, keep_size_limits, refusal};
 use crate::rejection::Rejection;
 
 pub(super) const APP0: u8 = 0xe0;
@@ -128,6 +128,7 @@ pub(super) fn facts<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Facts<'a>, R
             APP1 if orientation.is_none() => orientation = exif_orientation(&segment, limits),
             0xc0..=0xcf if !matches!(segment.marker, 0xc4 | 0xc8 | 0xcc) => {
                 let found = frame_size(&segment)?;
+                keep_size_limits(PhotoFormat::Jpeg, found, limits)?;
                 if size.replace(found).is_some() {
                     return Err(damaged());
                 }

@@ -168,24 +168,28 @@ fn facts_of<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Facts<'a>, Rejection
     if bytes.len() > limits.max_bytes {
         return Err(refusal::too_many_bytes(bytes.len(), limits.max_bytes));
     }
-    let facts = match format::sniff(bytes)? {
+    match format::sniff(bytes)? {
         PhotoFormat::Jpeg => jpeg::facts(bytes, limits),
         PhotoFormat::Png => png::facts(bytes, limits),
         PhotoFormat::WebP => webp::facts(bytes, limits),
-    }?;
-    keep_size_limits(&facts, limits)?;
-    Ok(facts)
+    }
 }
 
-fn keep_size_limits(facts: &Facts<'_>, limits: &Limits) -> Result<(), Rejection> {
-    if facts.width == 0 || facts.height == 0 {
-        return Err(refusal::damaged(facts.format));
+/// Asked by each format as soon as it knows the size: a photo that is too large is told so, whatever
+/// else is wrong with the file.
+fn keep_size_limits(
+    format: PhotoFormat,
+    (width, height): (u32, u32),
+    limits: &Limits,
+) -> Result<(), Rejection> {
+    if width == 0 || height == 0 {
+        return Err(refusal::damaged(format));
     }
-    let side = facts.width.max(facts.height);
+    let side = width.max(height);
     if side > limits.max_side {
         return Err(refusal::side_too_long(side, limits.max_side));
     }
-    let pixels = u64::from(facts.width) * u64::from(facts.height);
+    let pixels = u64::from(width) * u64::from(height);
     if pixels > limits.max_pixels {
         return Err(refusal::too_many_pixels(pixels, limits.max_pixels));
     }

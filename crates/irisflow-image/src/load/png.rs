@@ -9,7 +9,7 @@ use ::png::{BitDepth, ColorType, Decoder, Limits as PngLimits, Transformations};
 
 use super::exif::{self, Orientation};
 use super::frame::{Channels, Frame, over_grey, ycbcr_from_rgb};
-use super::{Facts, Limits, PhotoFormat, refusal};
+use super::{Facts, Limits, PhotoFormat, keep_size_limits, refusal};
 use crate::rejection::Rejection;
 
 pub(super) const SIGNATURE_BYTES: usize = 8;
@@ -78,6 +78,9 @@ pub(super) fn facts<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Facts<'a>, R
     let header = header.ok_or_else(damaged)?;
     let size: &[u8; 8] = header.data.first_chunk().ok_or_else(damaged)?;
     let [w3, w2, w1, w0, h3, h2, h1, h0] = *size;
+    let width = u32::from_be_bytes([w3, w2, w1, w0]);
+    let height = u32::from_be_bytes([h3, h2, h1, h0]);
+    keep_size_limits(PhotoFormat::Png, (width, height), limits)?;
     let mut orientation = Orientation::Upright;
     let mut has_pixels = false;
     let mut end = header.end;
@@ -96,8 +99,8 @@ pub(super) fn facts<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Facts<'a>, R
     }
     Ok(Facts {
         format: PhotoFormat::Png,
-        width: u32::from_be_bytes([w3, w2, w1, w0]),
-        height: u32::from_be_bytes([h3, h2, h1, h0]),
+        width,
+        height,
         orientation,
         picture: &bytes[..end],
     })

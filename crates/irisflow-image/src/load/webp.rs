@@ -8,7 +8,7 @@ use image_webp::WebPDecoder;
 
 use super::exif::{self, Orientation};
 use super::frame::{Channels, Frame, over_grey, ycbcr_from_rgb};
-use super::{Facts, Limits, PhotoFormat, refusal};
+use super::{Facts, Limits, PhotoFormat, keep_size_limits, refusal};
 use crate::rejection::Rejection;
 
 pub(super) const ANIMATION_FLAG: u8 = 0x02;
@@ -67,7 +67,11 @@ pub(super) fn facts<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Facts<'a>, R
     let mut chunks = Chunks::of(picture);
     while let Some(chunk) = chunks.next()? {
         match &chunk.kind {
-            b"VP8X" => canvas = Some(canvas_size(chunk.data)?),
+            b"VP8X" => {
+                let found = canvas_size(chunk.data)?;
+                keep_size_limits(PhotoFormat::WebP, found, limits)?;
+                canvas = Some(found);
+            }
             b"VP8 " | b"VP8L" if size.is_some() => return Err(damaged()),
             b"VP8 " => size = Some(lossy_size(chunk.data).ok_or_else(damaged)?),
             b"VP8L" => size = Some(lossless_size(chunk.data).ok_or_else(damaged)?),
@@ -81,6 +85,7 @@ pub(super) fn facts<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Facts<'a>, R
     let (width, height) = size
         .filter(|size| canvas.is_none_or(|canvas| canvas == *size))
         .ok_or_else(damaged)?;
+    keep_size_limits(PhotoFormat::WebP, (width, height), limits)?;
     Ok(Facts {
         format: PhotoFormat::WebP,
         width,

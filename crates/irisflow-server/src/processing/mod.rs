@@ -6,4 +6,3 @@ pub(crate) mod reprocess;
 pub(crate) mod show;
 pub(crate) mod submit;
 mod view;
-

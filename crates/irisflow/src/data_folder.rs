@@ -1,0 +1,120 @@
+//! The folder of the embedded default: its lock, its secrets, its paths.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use irisflow_server::Secrets;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug)]
+pub(crate) struct DataFolder {
+    path: PathBuf,
+}
+
+/// While it is held, no other process uses the folder. The system lets go of it when a process dies.
+#[derive(Debug)]
+pub(crate) struct FolderLock {
+    _file: File,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredSecrets {
+    access_tokens: String,
+    refresh_tokens: String,
+    urls: String,
+}
+
+impl DataFolder {
+    /// Makes the folder when it is not there, readable by its owner only, and locks it.
+    pub(crate) fn open(path: &Path) -> anyhow::Result<(Self, FolderLock)> {
+        fs::create_dir_all(path)
+            .with_context(|| format!("making the data folder {}", path.display()))?;
+        keep_private(path, 0o700)?;
+        let lock_path = path.join("lock");
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .with_context(|| format!("opening {}", lock_path.display()))?;
+        if file.try_lock().is_err() {
+            bail!(
+                "another irisflow is using {}; stop it, or choose another folder with --data-dir",
+                path.display()
+            );
+        }
+        Ok((
+            Self {
+                path: path.to_owned(),
+            },
+            FolderLock { _file: file },
+        ))
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.path.join("irisflow.sqlite")
+    }
+
+    pub(crate) fn files(&self) -> PathBuf {
+        self.path.join("files")
+    }
+
+    /// What signs tokens and links; made on the first start and kept.
+    pub(crate) fn secrets(&self) -> anyhow::Result<Secrets> {
+        let path = self.path.join("secrets.json");
+        if !path.exists() {
+            write_new_secrets(&path).with_context(|| format!("writing {}", path.display()))?;
+        }
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        let stored: StoredSecrets = serde_json::from_str(&text)
+            .with_context(|| format!("{} is damaged", path.display()))?;
+        Ok(Secrets {
+            access_tokens: decode(&stored.access_tokens)?,
+            refresh_tokens: decode(&stored.refresh_tokens)?,
+            urls: decode(&stored.urls)?,
+        })
+    }
+}
+
+fn write_new_secrets(path: &Path) -> anyhow::Result<()> {
+    let fresh = || URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
+    let secrets = StoredSecrets {
+        access_tokens: fresh(),
+        refresh_tokens: fresh(),
+        urls: fresh(),
+    };
+    // Written aside and renamed: a crash leaves a whole file or none.
+    let staged = path.with_extension("new");
+    let mut file = File::create(&staged)?;
+    keep_private(&staged, 0o600)?;
+    file.write_all(serde_json::to_string_pretty(&secrets)?.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&staged, path)?;
+    Ok(())
+}
+
+fn decode(text: &str) -> anyhow::Result<[u8; 32]> {
+    let bytes = URL_SAFE_NO_PAD
+        .decode(text)
+        .context("secrets.json is damaged")?;
+    bytes
+        .try_into()
+        .map_err(|_| anyhow::anyhow!("secrets.json is damaged: a key is too short"))
+}
+
+#[cfg(unix)]
+fn keep_private(path: &Path, mode: u32) -> anyhow::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+        .with_context(|| format!("protecting {}", path.display()))
+}
+
+#[cfg(not(unix))]
+fn keep_private(_path: &Path, _mode: u32) -> anyhow::Result<()> {
+    Ok(())
+}

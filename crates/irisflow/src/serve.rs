@@ -1,0 +1,241 @@
+//! `irisflow serve`: the settings as they are typed, and the life of the service.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use irisflow_jobs::JobPolicy;
+use irisflow_server::{Registration, ServerSettings};
+use irisflow_worker::{FaultPlan, WorkerSettings};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::compose::{self, Service};
+use crate::logging::{self, LogFormat};
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ServeArgs {
+    /// Address and port to listen on.
+    #[arg(long, env = "IRISFLOW_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Folder for the database, the photos and the results.
+    #[arg(long, env = "IRISFLOW_DATA_DIR", default_value = "irisflow-data")]
+    data_dir: PathBuf,
+    /// How clients reach the server, as in https://iris.example.com. Links are made from it; needed
+    /// when it listens on other addresses than loopback.
+    #[arg(long, env = "IRISFLOW_PUBLIC_URL")]
+    public_url: Option<String>,
+    /// Whether new accounts may be made.
+    #[arg(
+        long,
+        env = "IRISFLOW_REGISTRATION",
+        value_enum,
+        default_value = "open"
+    )]
+    registration: RegistrationArg,
+    /// Web origins other than our own that browsers may call from, separated by commas.
+    #[arg(long, env = "IRISFLOW_ALLOWED_ORIGINS", value_delimiter = ',')]
+    allowed_origins: Vec<String>,
+    /// Photos worked on at once. One core less than there are, at least one, when left out.
+    #[arg(long, env = "IRISFLOW_WORKERS")]
+    workers: Option<usize>,
+    /// What to log, as in info or irisflow_worker=debug.
+    #[arg(long, env = "IRISFLOW_LOG", default_value = "info,memory_serve=warn")]
+    log: String,
+    #[arg(long, env = "IRISFLOW_LOG_FORMAT", value_enum, default_value = "text")]
+    log_format: LogFormat,
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+/// Durations and limits. The defaults are right for people; tests make them short.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Limits")]
+struct LimitArgs {
+    /// Largest photo, bytes.
+    #[arg(long, env = "IRISFLOW_MAX_PHOTO_BYTES", default_value_t = 50 << 20)]
+    max_photo_bytes: usize,
+    /// Largest photo, pixels.
+    #[arg(long, env = "IRISFLOW_MAX_PHOTO_PIXELS", default_value_t = 64_000_000)]
+    max_photo_pixels: u64,
+    /// Photos in a batch.
+    #[arg(long, env = "IRISFLOW_BATCH_LIMIT", default_value_t = 10)]
+    batch_limit: usize,
+    /// How long a worker owns a job without renewing.
+    #[arg(long, env = "IRISFLOW_LEASE_MS", default_value_t = 30_000)]
+    lease_ms: u64,
+    /// How long one attempt may take.
+    #[arg(long, env = "IRISFLOW_MAX_RUNTIME_MS", default_value_t = 120_000)]
+    max_runtime_ms: u64,
+    /// How often a failed attempt is tried again.
+    #[arg(long, env = "IRISFLOW_MAX_RETRIES", default_value_t = 1)]
+    max_retries: u32,
+    /// The first retry waits up to this long, each further one up to twice as long.
+    #[arg(long, env = "IRISFLOW_BACKOFF_MS", default_value_t = 2_000)]
+    backoff_ms: u64,
+    /// How long running jobs may go on after a stop is asked for.
+    #[arg(long, env = "IRISFLOW_DRAIN_GRACE_MS", default_value_t = 10_000)]
+    drain_grace_ms: u64,
+    /// Life of an access token.
+    #[arg(long, env = "IRISFLOW_ACCESS_TOKEN_MS", default_value_t = 1_800_000)]
+    access_token_ms: u64,
+    /// How long a job's socket may stay open.
+    #[arg(long, env = "IRISFLOW_SOCKET_LIMIT_MS", default_value_t = 600_000)]
+    socket_limit_ms: u64,
+    /// How long an upload URL works.
+    #[arg(long, env = "IRISFLOW_UPLOAD_URL_MS", default_value_t = 900_000)]
+    upload_url_ms: u64,
+    /// How long a download URL works.
+    #[arg(long, env = "IRISFLOW_DOWNLOAD_URL_MS", default_value_t = 3_600_000)]
+    download_url_ms: u64,
+    /// Failures to plan, as in segmenting:transient:1; needs a build with the feature `faults`.
+    #[arg(long, env = "IRISFLOW_FAULTS", default_value = "", hide = true)]
+    faults: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum RegistrationArg {
+    Open,
+    Closed,
+}
+
+impl ServeArgs {
+    fn job_policy(&self) -> JobPolicy {
+        JobPolicy {
+            lease: Duration::from_millis(self.limits.lease_ms),
+            max_retries: self.limits.max_retries,
+            backoff_base: Duration::from_millis(self.limits.backoff_ms),
+            upload_url_life: Duration::from_millis(self.limits.upload_url_ms),
+            ..JobPolicy::default()
+        }
+    }
+
+    fn worker_settings(&self, server: &ServerSettings) -> WorkerSettings {
+        let defaults = WorkerSettings::default();
+        WorkerSettings {
+            slots: self.workers.unwrap_or(defaults.slots).max(1),
+            lease: Duration::from_millis(self.limits.lease_ms),
+            max_runtime: Duration::from_millis(self.limits.max_runtime_ms),
+            drain_grace: Duration::from_millis(self.limits.drain_grace_ms),
+            limits: server.photo_limits,
+            ..defaults
+        }
+    }
+
+    /// `listen` is the address that was really bound.
+    fn server_settings(&self, listen: SocketAddr) -> ServerSettings {
+        let mut settings = ServerSettings {
+            listen,
+            public_url: self.public_url.clone(),
+            registration: match self.registration {
+                RegistrationArg::Open => Registration::Open,
+                RegistrationArg::Closed => Registration::Closed,
+            },
+            allowed_origins: self.allowed_origins.clone(),
+            access_token_life: Duration::from_millis(self.limits.access_token_ms),
+            socket_limit: Duration::from_millis(self.limits.socket_limit_ms),
+            upload_url_life: Duration::from_millis(self.limits.upload_url_ms),
+            download_url_life: Duration::from_millis(self.limits.download_url_ms),
+            batch_limit: self.limits.batch_limit,
+            ..ServerSettings::default()
+        };
+        settings.photo_limits.max_bytes = self.limits.max_photo_bytes;
+        settings.photo_limits.max_pixels = self.limits.max_photo_pixels;
+        settings
+    }
+}
+
+/// Serves until SIGTERM or Ctrl-C, then drains.
+pub(crate) fn run(arguments: ServeArgs) -> anyhow::Result<()> {
+    logging::start(&arguments.log, arguments.log_format)?;
+    let faults = FaultPlan::parse(&arguments.limits.faults)?;
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")?
+        .block_on(serve(arguments, faults))
+}
+
+async fn serve(arguments: ServeArgs, faults: FaultPlan) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(arguments.listen).await.with_context(|| {
+        format!(
+            "listening on {}; choose another address with --listen",
+            arguments.listen
+        )
+    })?;
+    let listen = listener.local_addr().context("reading the address")?;
+    let settings = arguments.server_settings(listen);
+    let worker_settings = arguments.worker_settings(&settings);
+
+    let Service {
+        parts,
+        worker,
+        store,
+        lock,
+    } = compose::embedded(
+        &arguments.data_dir,
+        arguments.job_policy(),
+        worker_settings,
+        faults,
+    )
+    .await?;
+    if !listen.ip().is_loopback() && settings.public_url.is_none() {
+        tracing::warn!("set --public-url: links will name {listen}, which clients may not reach");
+    }
+    announce(settings.public_url.as_deref(), listen, &arguments);
+
+    let shutdown = CancellationToken::new();
+    let server = tokio::spawn(irisflow_server::serve(
+        listener,
+        parts,
+        settings,
+        shutdown.clone(),
+    ));
+    stop_requested().await?;
+    tracing::info!("stopping: finishing what is running");
+    // Jobs first: their last frames still reach the sockets.
+    worker.drain().await;
+    shutdown.cancel();
+    let ended = tokio::time::timeout(Duration::from_secs(10), server).await;
+    store.close().await;
+    drop(lock);
+    match ended {
+        Ok(served) => served.context("the server's task")?.context("serving"),
+        Err(_) => {
+            tracing::warn!("some connections did not end in time");
+            Ok(())
+        }
+    }
+}
+
+/// Says where the service is. Whoever started it may not listen any more, which is no reason to stop.
+fn announce(public_url: Option<&str>, listen: SocketAddr, arguments: &ServeArgs) {
+    let address = public_url.map_or_else(|| format!("http://{listen}"), str::to_owned);
+    let folder = arguments.data_dir.display();
+    let lines =
+        format!("Irisflow is running at {address}\nData is kept in {folder}; stop with Ctrl-C.\n");
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout
+        .write_all(lines.as_bytes())
+        .and_then(|()| stdout.flush());
+}
+
+/// Returns at SIGTERM or Ctrl-C.
+async fn stop_requested() -> anyhow::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+        tokio::select! {
+            _ = terminate.recv() => Ok(()),
+            pressed = tokio::signal::ctrl_c() => pressed.context("listening for Ctrl-C"),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c()
+        .await
+        .context("listening for Ctrl-C")
+}

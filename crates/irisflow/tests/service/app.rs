@@ -1,0 +1,426 @@
+//! The vocabulary of these tests: a running program, a signed-in user, a watched job.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use reqwest::{Client, Method, Response, StatusCode};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+
+/// Longer than anything here takes on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) const PASSWORD: &str = "Clear-Iris-7";
+
+/// `irisflow serve` with a folder of its own. Dropping it kills it.
+pub(crate) struct App {
+    child: Child,
+    pub(crate) url: String,
+    data: std::sync::Arc<tempfile::TempDir>,
+    settings: Vec<(String, String)>,
+    client: Client,
+}
+
+/// A photo of the test folder.
+pub(crate) fn test_photo(name: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../irisflow-image/tests/photos");
+    std::fs::read(folder.join(name)).expect("a test photo")
+}
+
+/// An eye whose iris is found.
+pub(crate) fn good_eye() -> Vec<u8> {
+    test_photo("pixabay_eye_2154384.jpg")
+}
+
+/// A photo without an eye of a person.
+pub(crate) fn no_eye() -> Vec<u8> {
+    test_photo("mdn_teddy-bear.jpg")
+}
+
+impl App {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts with settings from the environment.
+    pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
+        let data = std::sync::Arc::new(tempfile::tempdir().expect("a temp folder"));
+        let settings = settings
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Self::start_in(data, settings.collect()).await
+    }
+
+    async fn start_in(
+        data: std::sync::Arc<tempfile::TempDir>,
+        settings: Vec<(String, String)>,
+    ) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_irisflow"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(data.path())
+            .env("IRISFLOW_LOG", "warn")
+            .envs(settings.iter().map(|(name, value)| (name, value)))
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the program starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        let url = loop {
+            let line = lines
+                .next_line()
+                .await
+                .expect("its output")
+                .expect("it says its address");
+            if let Some(url) = line.strip_prefix("Irisflow is running at ") {
+                break url.to_owned();
+            }
+        };
+        Self {
+            child,
+            url,
+            data,
+            settings,
+            client: Client::new(),
+        }
+    }
+
+    /// Kills the program as the kernel would, and starts it again on the same folder, without the
+    /// planned failures.
+    pub(crate) async fn kill_and_restart(mut self) -> Self {
+        // Killed or gone already: dead either way.
+        let _ = self.child.kill().await;
+        self.restart().await
+    }
+
+    /// The same, with the planned failures of the first start.
+    pub(crate) async fn kill_and_restart_keeping_faults(mut self) -> Self {
+        // Killed or gone already: dead either way.
+        let _ = self.child.kill().await;
+        Self::start_in(self.data.clone(), std::mem::take(&mut self.settings)).await
+    }
+
+    /// Waits until the program has died of itself, and starts it again.
+    pub(crate) async fn restart_after_death(mut self) -> Self {
+        let died = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        died.expect("it dies").expect("its status");
+        self.restart().await
+    }
+
+    async fn restart(mut self) -> Self {
+        let data = self.data.clone();
+        let mut settings = std::mem::take(&mut self.settings);
+        settings.retain(|(name, _)| name != "IRISFLOW_FAULTS");
+        Self::start_in(data, settings).await
+    }
+
+    /// Asks the program to stop, and waits until it has.
+    pub(crate) async fn terminate(&mut self) -> std::process::ExitStatus {
+        let id = self.child.id().expect("it runs").to_string();
+        let sent = std::process::Command::new("kill")
+            .args(["-TERM", &id])
+            .status();
+        assert!(sent.expect("kill runs").success());
+        tokio::time::timeout(PATIENCE, self.child.wait())
+            .await
+            .expect("it ends")
+            .expect("status")
+    }
+
+    pub(crate) fn data_dir(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// The stored objects below `area`, as paths.
+    pub(crate) fn objects(&self, area: &str) -> Vec<PathBuf> {
+        fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+            let Ok(entries) = std::fs::read_dir(folder) else {
+                return;
+            };
+            for entry in entries.flatten() {
+                if entry.path().is_dir() {
+                    walk(&entry.path(), found);
+                } else {
+                    found.push(entry.path());
+                }
+            }
+        }
+        let mut found = Vec::new();
+        walk(
+            &self.data_dir().join("files/objects").join(area),
+            &mut found,
+        );
+        found
+    }
+
+    /// Waits until nothing is stored below `area`.
+    pub(crate) async fn until_no_objects(&self, area: &str) {
+        self.until(&format!("{area} is empty"), async || {
+            self.objects(area).is_empty()
+        })
+        .await;
+    }
+
+    pub(crate) async fn until(&self, what: &str, holds: impl AsyncFn() -> bool) {
+        let begun = std::time::Instant::now();
+        while !holds().await {
+            assert!(begun.elapsed() < PATIENCE, "waited in vain until {what}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.client
+            .request(method, format!("{}/api/v1{path}", self.url))
+    }
+
+    pub(crate) async fn get(&self, url: &str) -> Response {
+        self.client.get(url).send().await.expect("an answer")
+    }
+
+    /// A new account, signed in.
+    pub(crate) async fn user(&self, name: &str) -> User<'_> {
+        let email = format!("{name}@example.com");
+        let body = json!({ "email": email, "password": PASSWORD });
+        let made = self
+            .request(Method::POST, "/auth/register")
+            .json(&body)
+            .send()
+            .await;
+        assert_eq!(made.expect("an answer").status(), StatusCode::CREATED);
+        self.sign_in(&email).await
+    }
+
+    pub(crate) async fn sign_in(&self, email: &str) -> User<'_> {
+        let body = json!({ "email": email, "password": PASSWORD });
+        let answer = self
+            .request(Method::POST, "/auth/login/json")
+            .json(&body)
+            .send()
+            .await;
+        let tokens = json_of(answer.expect("an answer"), StatusCode::OK).await;
+        User {
+            app: self,
+            email: email.to_owned(),
+            token: text(&tokens["access_token"]),
+            refresh_token: text(&tokens["refresh_token"]),
+        }
+    }
+
+    /// Opens a socket on a job with whatever token.
+    pub(crate) async fn socket(&self, job_id: &str, token: &str) -> Socket {
+        self.socket_at(&format!("/ws/jobs/{job_id}?token={token}"), None)
+            .await
+    }
+
+    pub(crate) async fn socket_at(&self, path: &str, origin: Option<&str>) -> Socket {
+        let url = format!("{}{path}", self.url.replace("http://", "ws://"));
+        let mut request = url.into_client_request().expect("a request");
+        if let Some(origin) = origin {
+            request
+                .headers_mut()
+                .insert("Origin", origin.parse().expect("an origin"));
+        }
+        let (stream, _) = tokio_tungstenite::connect_async(request)
+            .await
+            .expect("upgraded");
+        Socket { stream }
+    }
+}
+
+pub(crate) struct User<'a> {
+    app: &'a App,
+    pub(crate) email: String,
+    pub(crate) token: String,
+    pub(crate) refresh_token: String,
+}
+
+impl User<'_> {
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Response {
+        let mut request = self.app.request(method, path).bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        request.send().await.expect("an answer")
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        self.send(Method::GET, path, None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Response {
+        self.send(Method::POST, path, Some(body)).await
+    }
+
+    /// Uploads in one call; the answer.
+    pub(crate) async fn post_photo(&self, bytes: Vec<u8>) -> Response {
+        let request = self
+            .app
+            .request(Method::POST, "/photos")
+            .bearer_auth(&self.token);
+        let request = request.header("Content-Type", "image/jpeg").body(bytes);
+        request.send().await.expect("an answer")
+    }
+
+    /// Uploads a photo; its id.
+    pub(crate) async fn upload(&self, bytes: Vec<u8>) -> String {
+        text(&json_of(self.post_photo(bytes).await, StatusCode::CREATED).await["id"])
+    }
+
+    /// Submits a photo; the job's id.
+    pub(crate) async fn submit(&self, photo_id: &str) -> String {
+        let answer = self
+            .post("/processing/submit", &json!({ "photo_id": photo_id }))
+            .await;
+        text(&json_of(answer, StatusCode::CREATED).await["job_id"])
+    }
+
+    pub(crate) async fn upload_and_submit(&self, bytes: Vec<u8>) -> String {
+        let photo_id = self.upload(bytes).await;
+        self.submit(&photo_id).await
+    }
+
+    pub(crate) async fn job(&self, job_id: &str) -> Value {
+        json_of(
+            self.get(&format!("/processing/jobs/{job_id}")).await,
+            StatusCode::OK,
+        )
+        .await
+    }
+
+    pub(crate) async fn watch(&self, job_id: &str) -> Socket {
+        self.app.socket(job_id, &self.token).await
+    }
+
+    /// Watches a job to its end.
+    pub(crate) async fn frames_of(&self, job_id: &str) -> Watched {
+        self.watch(job_id).await.to_the_end().await
+    }
+
+    /// Waits until the job has ended, without a socket.
+    pub(crate) async fn until_ended(&self, job_id: &str) -> Value {
+        self.until_status(job_id, &["completed", "failed", "cancelled"])
+            .await
+    }
+
+    pub(crate) async fn until_status(&self, job_id: &str, wanted: &[&str]) -> Value {
+        self.app
+            .until("the job's status", async || {
+                let job = self.job(job_id).await;
+                wanted.contains(&job["status"].as_str().expect("a status"))
+            })
+            .await;
+        self.job(job_id).await
+    }
+}
+
+pub(crate) struct Socket {
+    stream: tokio_tungstenite::WebSocketStream<
+        tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>,
+    >,
+}
+
+/// Everything a socket said, and how it was closed.
+pub(crate) struct Watched {
+    pub(crate) frames: Vec<Value>,
+    pub(crate) close_code: u16,
+}
+
+impl Watched {
+    pub(crate) fn last(&self) -> &Value {
+        self.frames.last().expect("a frame")
+    }
+
+    pub(crate) fn progress(&self) -> Vec<u64> {
+        self.frames
+            .iter()
+            .map(|frame| frame["progress"].as_u64().expect("progress"))
+            .collect()
+    }
+
+    pub(crate) fn steps(&self) -> Vec<&str> {
+        let mut steps: Vec<&str> = self
+            .frames
+            .iter()
+            .map(|frame| frame["step"].as_str().expect("a step"))
+            .collect();
+        steps.dedup();
+        steps
+    }
+}
+
+impl Socket {
+    /// The next frame.
+    pub(crate) async fn frame(&mut self) -> Value {
+        match self.next().await {
+            Ok(frame) => frame,
+            Err(code) => panic!("a frame, and not a close with {code}"),
+        }
+    }
+
+    pub(crate) async fn to_the_end(mut self) -> Watched {
+        let mut frames = Vec::new();
+        loop {
+            match self.next().await {
+                Ok(frame) => frames.push(frame),
+                Err(close_code) => return Watched { frames, close_code },
+            }
+        }
+    }
+
+    /// The progress that was seen before the server died.
+    pub(crate) async fn until_it_breaks(mut self) -> Vec<u64> {
+        let mut progress = Vec::new();
+        while let Some(Ok(message)) = self.stream.next().await {
+            if let Message::Text(text) = message {
+                let frame: Value = serde_json::from_str(&text).expect("a JSON frame");
+                progress.push(frame["progress"].as_u64().expect("progress"));
+            }
+        }
+        progress
+    }
+
+    /// A frame, or the code of the close.
+    async fn next(&mut self) -> Result<Value, u16> {
+        loop {
+            let message = tokio::time::timeout(PATIENCE, self.stream.next()).await;
+            match message
+                .expect("the socket says something")
+                .expect("the socket is open")
+            {
+                Ok(Message::Text(text)) => {
+                    return Ok(serde_json::from_str(&text).expect("a JSON frame"));
+                }
+                Ok(Message::Close(close)) => {
+                    return Err(close.expect("a close with a code").code.into());
+                }
+                Ok(_) => {}
+                Err(error) => panic!("the socket broke: {error}"),
+            }
+        }
+    }
+
+    pub(crate) async fn hang_up(mut self) {
+        let _ = self.stream.close(None).await;
+    }
+
+    pub(crate) async fn say(&mut self, text: &str) {
+        self.stream.send(Message::text(text)).await.expect("sent");
+    }
+}
+
+/// The JSON of an answer that must have this status.
+pub(crate) async fn json_of(answer: Response, status: StatusCode) -> Value {
+    let (got, url) = (answer.status(), answer.url().path().to_owned());
+    let body = answer.text().await.expect("a body");
+    assert_eq!(got, status, "{url} answered {body}");
+    serde_json::from_str(&body).unwrap_or(Value::Null)
+}
+
+pub(crate) fn text(value: &Value) -> String {
+    value.as_str().expect("a text").to_owned()
+}

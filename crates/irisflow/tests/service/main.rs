@@ -1,0 +1,9 @@
+//! The running program, from outside: real HTTP, real WebSockets, real files, planned failures.
+
+mod accounts;
+mod app;
+mod bad_photos;
+mod failures;
+mod jobs;
+mod photos;
+mod sockets;

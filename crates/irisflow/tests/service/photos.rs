@@ -1,0 +1,227 @@
+//! Uploading in both ways, listing, downloading, deleting.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::app::{App, User, good_eye, json_of, text};
+
+async fn announce(user: &User<'_>, content_type: &str) -> Value {
+    let body = json!({ "content_type": content_type });
+    json_of(
+        user.post("/photos/upload", &body).await,
+        StatusCode::CREATED,
+    )
+    .await
+}
+
+async fn put(url: &str, content_type: &str, bytes: Vec<u8>) -> reqwest::Response {
+    let request = reqwest::Client::new()
+        .put(url)
+        .header("Content-Type", content_type);
+    request.body(bytes).send().await.expect("an answer")
+}
+
+#[tokio::test]
+async fn a_photo_is_announced_put_and_confirmed() {
+    let app = App::start().await;
+    let user = app.user("you").await;
+    let announced = announce(&user, "image/jpeg").await;
+    let stored = put(&text(&announced["upload_url"]), "image/jpeg", good_eye()).await;
+    assert!(stored.status().is_success());
+    let path = format!("/photos/{}/confirm", text(&announced["photo_id"]));
+    let lies = json!({ "file_size": 1, "width": 1, "height": 1 });
+    let photo = json_of(user.post(&path, &lies).await, StatusCode::OK).await;
+    assert_eq!(
+        (&photo["width"], &photo["height"]),
+        (&json!(400), &json!(400))
+    );
+    assert_eq!(photo["upload_status"], "uploaded");
+    let again = json_of(user.send(Method::POST, &path, None).await, StatusCode::OK).await;
+    assert_eq!(again["s3_key"], photo["s3_key"]);
+    app.until_no_objects("incoming").await;
+}
+
+#[tokio::test]
+async fn an_upload_url_takes_only_what_it_was_signed_for() {
+    let app = App::start().await;
+    let user = app.user("you").await;
+    let url = text(&announce(&user, "image/jpeg").await["upload_url"]);
+    let other_type = json_of(
+        put(&url, "image/png", good_eye()).await,
+        StatusCode::FORBIDDEN,
+    )
+    .await;
+    assert_eq!(other_type["code"], "content_type_differs");
+    let tampered = url.replace("exp=1", "exp=2");
+    let tampered = json_of(
+        put(&tampered, "image/jpeg", good_eye()).await,
+        StatusCode::FORBIDDEN,
+    );
+    assert_eq!(tampered.await["code"], "link_invalid");
+    assert_eq!(app.get(&url).await.status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn an_upload_url_expires() {
+    let app = App::start_with(&[("IRISFLOW_UPLOAD_URL_MS", "0")]).await;
+    let user = app.user("you").await;
+    let url = text(&announce(&user, "image/jpeg").await["upload_url"]);
+    let late = json_of(
+        put(&url, "image/jpeg", good_eye()).await,
+        StatusCode::FORBIDDEN,
+    )
+    .await;
+    assert_eq!(late["code"], "link_expired");
+}
+
+#[tokio::test]
+async fn confirming_before_uploading_says_what_is_missing() {
+    let app = App::start().await;
+    let user = app.user("you").await;
+    let photo_id = text(&announce(&user, "image/jpeg").await["photo_id"]);
+    let path = format!("/photos/{photo_id}/confirm");
+    let early = json_of(
+        user.send(Method::POST, &path, None).await,
+        StatusCode::CONFLICT,
+    )
+    .await;
+    assert_eq!(early["code"], "photo_not_uploaded");
+    let submit = user
+        .post("/processing/submit", &json!({ "photo_id": photo_id }))
+        .await;
+    json_of(submit, StatusCode::CONFLICT).await;
+}
+
+#[tokio::test]
+async fn a_multipart_form_is_one_call_too() {
+    let app = App::start().await;
+    let user = app.user("you").await;
+    let file = reqwest::multipart::Part::bytes(good_eye()).file_name("eye.png");
+    let form = reqwest::multipart::Form::new()
+        .text("note", "hello")
+        .part("photo", file);
+    let request = app
+        .request(Method::POST, "/photos")
+        .bearer_auth(&user.token)
+        .multipart(form);
+    let photo = json_of(
+        request.send().await.expect("an answer"),
+        StatusCode::CREATED,
+    )
+    .await;
+    assert!(
+        text(&photo["s3_key"]).ends_with(".jpg"),
+        "known by its bytes, not its name: {photo}"
+    );
+}
+
+#[tokio::test]
+async fn downloads_understand_ranges_and_etags_and_expire() {
+    let app = App::start().await;
+    let user = app.user("you").await;
+    let photo = json_of(user.post_photo(good_eye()).await, StatusCode::CREATED).await;
+    let url = text(&photo["original_url"]);
+    let whole = app.get(&url).await;
+    assert_eq!(whole.headers()["x-content-type-options"], "nosniff");
+    assert!(
+        whole.headers()["content-security-policy"]
+            .to_str()
+            .expect("text")
+            .contains("sandbox")
+    );
+    let etag = whole.headers()["etag"].clone();
+    let bytes = whole.bytes().await.expect("bytes");
+
+    let client = reqwest::Client::new();
+    let part = client
+        .get(&url)
+        .header("Range", "bytes=2-5")
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
+    assert_eq!(part.bytes().await.expect("bytes"), bytes.slice(2..6));
+    let known = client
+        .get(&url)
+        .header("If-None-Match", etag)
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
+    let outside = client
+        .get(&url)
+        .header("Range", "bytes=9999999-")
+        .send()
+        .await
+        .expect("answer");
+    assert_eq!(outside.status(), StatusCode::RANGE_NOT_SATISFIABLE);
+    let unsigned = url.split('?').next().expect("a path");
+    assert_eq!(app.get(unsigned).await.status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn photos_are_listed_newest_first_in_pages() {
+    let app = App::start().await;
+    let user = app.user("you").await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(user.upload(good_eye()).await);
+    }
+    let page = json_of(user.get("/photos?page=1&page_size=2").await, StatusCode::OK).await;
+    assert_eq!((&page["total"], &page["page_size"]), (&json!(3), &json!(2)));
+    let listed: Vec<String> = page["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .map(|item| text(&item["id"]))
+        .collect();
+    assert_eq!(listed, [ids[2].clone(), ids[1].clone()]);
+    for query in ["page=0", "page_size=0", "page_size=101", "page=x"] {
+        let refused = user.get(&format!("/photos?{query}")).await;
+        json_of(refused, StatusCode::UNPROCESSABLE_ENTITY).await;
+    }
+}
+
+#[tokio::test]
+async fn what_belongs_to_somebody_else_is_not_found() {
+    let app = App::start().await;
+    let (mine, other) = (app.user("mine").await, app.user("other").await);
+    let photo_id = mine.upload(good_eye()).await;
+    let path = format!("/photos/{photo_id}");
+    json_of(other.get(&path).await, StatusCode::NOT_FOUND).await;
+    json_of(
+        other.send(Method::DELETE, &path, None).await,
+        StatusCode::NOT_FOUND,
+    )
+    .await;
+    let submit = other
+        .post("/processing/submit", &json!({ "photo_id": photo_id }))
+        .await;
+    json_of(submit, StatusCode::NOT_FOUND).await;
+    json_of(mine.get(&path).await, StatusCode::OK).await;
+}
+
+#[tokio::test]
+async fn deleting_a_photo_deletes_everything_made_from_it() {
+    let app = App::start().await;
+    let user = app.user("you").await;
+    let photo_id = user.upload(good_eye()).await;
+    let job_id = user.submit(&photo_id).await;
+    let result = text(&user.until_ended(&job_id).await["result_url"]);
+    assert_eq!(app.get(&result).await.status(), StatusCode::OK);
+
+    let path = format!("/photos/{photo_id}");
+    let deleted = user.send(Method::DELETE, &path, None).await;
+    assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
+
+    json_of(user.get(&path).await, StatusCode::NOT_FOUND).await;
+    json_of(
+        user.get(&format!("/processing/jobs/{job_id}")).await,
+        StatusCode::NOT_FOUND,
+    )
+    .await;
+    for area in ["incoming", "iris", "processed"] {
+        app.until_no_objects(area).await;
+    }
+    assert_eq!(app.get(&result).await.status(), StatusCode::NOT_FOUND);
+}

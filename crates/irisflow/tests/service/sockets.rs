@@ -1,0 +1,326 @@
+//! The live socket of one job, promise by promise.
+
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::app::{App, Watched, good_eye, json_of, no_eye, text};
+
+const CHECKPOINTS: [u64; 10] = [5, 10, 20, 40, 50, 60, 70, 90, 95, 100];
+const STEPS: [&str; 6] = [
+    "Preparing your image...",
+    "Finding your iris...",
+    "Removing reflections...",
+    "Enhancing quality...",
+    "Almost done...",
+    "Complete!",
+];
+
+fn checkpoints_of(watched: &Watched) -> Vec<u64> {
+    watched
+        .progress()
+        .into_iter()
+        .filter(|progress| *progress > 0)
+        .collect()
+}
+
+#[tokio::test]
+async fn who_submits_and_then_connects_hears_of_all_ten_checkpoints_once_and_in_order() {
+    let app = App::start().await;
+    let user = app.user("you").await;
+    let job_id = user.upload_and_submit(good_eye()).await;
+    let watched = user.frames_of(&job_id).await;
+    assert_eq!(
+        checkpoints_of(&watched),
+        CHECKPOINTS,
+        "{:?}",
+        watched.frames
+    );
+    let steps: Vec<&str> = watched
+        .steps()
+        .into_iter()
+        .filter(|step| *step != "Processing...")
+        .collect();
+    assert_eq!(steps, STEPS);
+    assert_eq!(watched.close_code, 1000);
+}
+
+#[tokio::test]
+async fn progress_frames_carry_the_promised_fields() {
+    let app = App::start().await;
+    let user = app.user("you").await;
+    let job_id = user.upload_and_submit(good_eye()).await;
+    let watched = user.frames_of(&job_id).await;
+    for frame in &watched.frames {
+        assert_eq!(frame["job_id"], json!(job_id));
+        assert!(
+            frame["status"].is_string() && frame["step"].is_string(),
+            "{frame}"
+        );
+        assert!(text(&frame["timestamp"]).ends_with('Z'), "{frame}");
+    }
+}
+
+#[tokio::test]
+async fn the_final_frame_has_a_link_that_works_and_the_size_of_the_picture() {
+    let app = App::start().await;
+    let user = app.user("you").await;
+    let job_id = user.upload_and_submit(good_eye()).await;
+    let watched = user.frames_of(&job_id).await;
+    let last = watched.last();
+    assert_eq!(last["status"], "completed", "{last}");
+    assert_eq!(last["progress"], 100);
+    assert_eq!(
+        (&last["result_width"], &last["result_height"]),
+        (&json!(2048), &json!(2048))
+    );
+    assert!(
+        last["processing_time_ms"].as_u64().is_some_and(|ms| ms > 0),
+        "{last}"
+    );
+    let picture = app.get(last["result_url"].as_str().expect("a link")).await;
+    assert_eq!(picture.headers()["content-type"], "image/jpeg");
+    let bytes = picture.bytes().await.expect("the picture");
+    assert_eq!(&bytes[..3], b"\xff\xd8\xff");
+}
+
+#[tokio::test]
+async fn a_finished_job_gives_its_final_frame_at_once_and_nothing_else() {
+    let app = App::start().await;
+    let user = app.user("you").await;
+    let job_id = user.upload_and_submit(good_eye()).await;
+    user.until_ended(&job_id).await;
+    let watched = user.frames_of(&job_id).await;
+    assert_eq!(watched.frames.len(), 1, "{:?}", watched.frames);
+    assert_eq!(watched.last()["status"], "completed");
+    assert_eq!(watched.close_code, 1000);
+}
+
+#[tokio::test]
+async fn a_photo_without_an_iris_fails_as_a_quality_issue_that_says_what_to_do() {
+    let app = App::start().await;
+    let user = app.user("you").await;
+    let job_id = user.upload_and_submit(no_eye()).await;
+    let watched = user.frames_of(&job_id).await;
+    let last = watched.last();
+    assert_eq!(last["status"], "failed", "{last}");
+    assert_eq!(last["error_type"], "quality_issue");
+    assert!(!text(&last["message"]).is_empty() && !text(&last["suggestion"]).is_empty());
+    assert_eq!(last["step"], "Finding your iris...");
+    assert_eq!(watched.close_code, 1000);
+    let again = user.frames_of(&job_id).await;
+    assert_eq!(again.frames.len(), 1);
+    assert_eq!(again.last(), last);
+}
+
+#[tokio::test]
+async fn hanging_up_does_not_stop_the_job_and_coming_back_shows_it() {
+    let app = App::start_with(&[("IRISFLOW_FAULTS", "enhancing:hang700:1")]).await;
+    let user = app.user("you").await;
+    let job_id = user.upload_and_submit(good_eye()).await;
+    let mut socket = user.watch(&job_id).await;
+    socket.frame().await;
+    socket.hang_up().await;
+    let watched = user.frames_of(&job_id).await;
+    assert_eq!(watched.last()["status"], "completed");
+    assert!(watched.progress().is_sorted(), "{:?}", watched.progress());
+}
+
+#[tokio::test]
+async fn who_connects_late_gets_older_progress_as_one_frame() {
+    let app = App::start_with(&[("IRISFLOW_FAULTS", "enhancing:hang4000:1")]).await;
+    let user = app.user("you").await;
+    let job_id = user.upload_and_submit(good_eye()).await;
+    user.until_status(&job_id, &["processing"]).await;
+    tokio::time::sleep(Duration::from_millis(3500)).await;
+    let watched = user.frames_of(&job_id).await;
+    assert_eq!(
+        checkpoints_of(&watched),
+        [70, 90, 95, 100],
+        "{:?}",
+        watched.frames
+    );
+}
+
+#[tokio::test]
+async fn two_watchers_of_one_job_both_get_everything() {
+    let app = App::start_with(&[("IRISFLOW_FAULTS", "loading:hang300:1")]).await;
+    let user = app.user("you").await;
+    let job_id = user.upload_and_submit(good_eye()).await;
+    let (first, second) = tokio::join!(user.frames_of(&job_id), user.frames_of(&job_id));
+    assert_eq!(checkpoints_of(&first), CHECKPOINTS);
+    assert_eq!(checkpoints_of(&second), CHECKPOINTS);
+}
+
+async fn refusal(app: &App, path: &str, origin: Option<&str>) -> (Value, u16) {
+    let watched = app.socket_at(path, origin).await.to_the_end().await;
+    assert_eq!(watched.frames.len(), 1, "{:?}", watched.frames);
+    (watched.last().clone(), watched.close_code)
+}
+
+#[tokio::test]
+async fn a_socket_without_a_token_is_told_so() {
+    let app = App::start().await;
+    let user = app.user("you").await;
+    let job_id = user.upload_and_submit(no_eye()).await;
+    let (frame, code) = refusal(&app, &format!("/ws/jobs/{job_id}"), None).await;
+    assert_eq!(frame["error"], "Authentication required");
+    assert_eq!(frame["detail"], "Token missing from query parameters");
+    assert_eq!(code, 1008);
+    assert!(
+        frame.get("status").is_none(),
+        "nothing of the job is told: {frame}"
+    );
+}
+
+#[tokio::test]
+async fn forged_tokens_are_refused() {
+    let app = App::start().await;
+    let user = app.user("you").await;
+    let job_id = user.upload_and_submit(no_eye()).await;
+    let mut tampered = user.token.clone();
+    tampered.replace_range(tampered.len() - 8.., "AAAAAAAA");
+    // {"alg":"none"}, with the claims of a valid token and no signature.
+    let claims = user.token.split('.').nth(1).expect("claims");
+    let unsigned = format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{claims}.");
+    for token in [
+        tampered.as_str(),
+        unsigned.as_str(),
+        &user.refresh_token,
+        "x",
+    ] {
+        let (frame, code) = refusal(&app, &format!("/ws/jobs/{job_id}?token={token}"), None).await;
+        assert_eq!(frame["error"], "Could not validate credentials");
+        assert_eq!(code, 1008);
+    }
+}
+
+#[tokio::test]
+async fn expired_tokens_are_refused_and_end_open_sockets() {
+    let settings = [
+        ("IRISFLOW_ACCESS_TOKEN_MS", "3000"),
+        ("IRISFLOW_FAULTS", "segmenting:hang9000:1"),
+    ];
+    let app = App::start_with(&settings).await;
+    let user = app.user("you").await;
+    let job_id = user.upload_and_submit(good_eye()).await;
+    let watched = user.frames_of(&job_id).await;
+    assert_eq!(watched.last()["error"], "Token expired");
+    assert_eq!(watched.last()["status"], "processing", "the job goes on");
+    assert_eq!(watched.close_code, 1008);
+    let (frame, code) = refusal(
+        &app,
+        &format!("/ws/jobs/{job_id}?token={}", user.token),
+        None,
+    )
+    .await;
+    assert_eq!((&frame["error"], code), (&json!("Token expired"), 1008));
+}
+
+#[tokio::test]
+async fn foreign_and_unknown_jobs_get_the_same_answer() {
+    let app = App::start().await;
+    let (mine, other) = (app.user("mine").await, app.user("other").await);
+    let job_id = mine.upload_and_submit(no_eye()).await;
+    let unknown = "01890a5d-ac96-774b-bcce-b302099a8057";
+    let ask = async |id: &str| {
+        let (frame, code) =
+            refusal(&app, &format!("/ws/jobs/{id}?token={}", other.token), None).await;
+        (frame.to_string().replace(id, "ID"), code)
+    };
+    let (foreign, unknown) = (ask(&job_id).await, ask(unknown).await);
+    assert_eq!(foreign, unknown);
+    assert_eq!(foreign.1, 1008);
+    assert!(foreign.0.contains("Job not found"));
+    assert!(ask("not-a-uuid").await.0.contains("Job not found"));
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_may_not_open_a_socket() {
+    let app = App::start_with(&[("IRISFLOW_ALLOWED_ORIGINS", "https://app.example.com")]).await;
+    let user = app.user("you").await;
+    let job_id = user.upload_and_submit(no_eye()).await;
+    user.until_ended(&job_id).await;
+    let path = format!("/ws/jobs/{job_id}?token={}", user.token);
+    for origin in [
+        "https://evil.example",
+        "https://app.example.com.evil.example",
+        "null",
+    ] {
+        let (frame, code) = refusal(&app, &path, Some(origin)).await;
+        assert_eq!(
+            (&frame["code"], code),
+            (&json!("origin_not_allowed"), 1008),
+            "{origin}"
+        );
+    }
+    let own = app.url.clone();
+    for origin in ["https://app.example.com", &own] {
+        let (frame, _) = refusal(&app, &path, Some(origin)).await;
+        assert_eq!(frame["status"], "failed", "{origin}");
+    }
+}
+
+#[tokio::test]
+async fn a_socket_ends_at_its_limit_and_the_job_goes_on() {
+    let settings = [
+        ("IRISFLOW_SOCKET_LIMIT_MS", "300"),
+        ("IRISFLOW_FAULTS", "loading:hang1500:1"),
+    ];
+    let app = App::start_with(&settings).await;
+    let user = app.user("you").await;
+    let job_id = user.upload_and_submit(good_eye()).await;
+    let watched = user.frames_of(&job_id).await;
+    assert_eq!(watched.last()["error"], "Connection timeout");
+    assert_eq!(
+        watched.last()["detail"],
+        "Maximum connection time exceeded. Job continues in background."
+    );
+    assert_eq!(watched.close_code, 1000);
+    assert_eq!(user.until_ended(&job_id).await["status"], "completed");
+}
+
+#[tokio::test]
+async fn logging_out_ends_the_sockets_of_that_session() {
+    let app = App::start_with(&[("IRISFLOW_FAULTS", "loading:hang9000:1")]).await;
+    let user = app.user("you").await;
+    let job_id = user.upload_and_submit(good_eye()).await;
+    let mut socket = user.watch(&job_id).await;
+    socket.frame().await;
+    json_of(
+        user.send(Method::POST, "/auth/logout", None).await,
+        StatusCode::OK,
+    )
+    .await;
+    let ended = tokio::time::timeout(Duration::from_secs(1), socket.to_the_end()).await;
+    assert_eq!(ended.expect("within a second").close_code, 1008);
+}
+
+#[tokio::test]
+async fn deleting_the_photo_tells_whoever_watches_its_job() {
+    let app = App::start_with(&[("IRISFLOW_FAULTS", "loading:hang1500:1")]).await;
+    let user = app.user("you").await;
+    let photo_id = user.upload(good_eye()).await;
+    let job_id = user.submit(&photo_id).await;
+    let mut socket = user.watch(&job_id).await;
+    socket.frame().await;
+    user.send(Method::DELETE, &format!("/photos/{photo_id}"), None)
+        .await;
+    let watched = socket.to_the_end().await;
+    assert_eq!(watched.last()["detail"], "Job was deleted");
+    assert_eq!(watched.close_code, 1000);
+    app.until_no_objects("iris").await;
+    app.until_no_objects("processed").await;
+}
+
+#[tokio::test]
+async fn what_a_client_says_on_the_socket_does_no_harm() {
+    let app = App::start_with(&[("IRISFLOW_FAULTS", "loading:hang300:1")]).await;
+    let user = app.user("you").await;
+    let job_id = user.upload_and_submit(good_eye()).await;
+    let mut socket = user.watch(&job_id).await;
+    socket.say("{\"type\":\"cancel\"}").await;
+    socket.say("\u{0}").await;
+    assert_eq!(socket.to_the_end().await.last()["status"], "completed");
+}

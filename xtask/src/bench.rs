@@ -1,0 +1,241 @@
+//! `cargo xtask bench`: a 12-megapixel photo through the running service, beside the same pipeline
+//! called directly in the same run. What the service adds is the difference.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use futures_util::StreamExt as _;
+use irisflow_image::pipeline::{self, ProcessOptions, Stage, StageMark};
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::running_server::RunningServer;
+use crate::test::workspace_root;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BenchArgs {
+    /// How many jobs to run, one after another.
+    #[arg(long, default_value_t = 7)]
+    runs: usize,
+    /// Another photo than the enlarged test photo.
+    #[arg(long)]
+    photo: Option<PathBuf>,
+}
+
+pub(crate) fn run(arguments: BenchArgs) -> anyhow::Result<()> {
+    let root = workspace_root()?;
+    let built = Command::new("cargo")
+        .args(["build", "--release", "--locked", "--package", "irisflow"])
+        .current_dir(&root)
+        .status()
+        .context("building the release")?;
+    if !built.success() {
+        bail!("the release does not build");
+    }
+    let photo = match &arguments.photo {
+        Some(path) => std::fs::read(path).with_context(|| path.display().to_string())?,
+        None => phone_photo(&root)?,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("a runtime")?;
+    runtime.block_on(compare(&root, photo, arguments.runs))
+}
+
+async fn compare(root: &Path, photo: Vec<u8>, runs: usize) -> anyhow::Result<()> {
+    let server = RunningServer::start(&root.join("target/release/irisflow"), &[])?;
+    let session = Session::start(&server.url).await?;
+    let photo_id = session.upload(photo.clone()).await?;
+    let (mut alone, mut whole, mut worked) = (Vec::new(), Vec::new(), Vec::new());
+    for run in 0..=runs {
+        let direct = pipeline_alone(&photo)?;
+        let (total, processing) = session.submit_and_watch(&photo_id).await?;
+        // The first of each warms caches up.
+        if run > 0 {
+            alone.push(direct);
+            whole.push(total);
+            worked.push(processing);
+        }
+    }
+    let peak_mb = peak_memory_mb(server.process_id())?;
+    let (alone, whole, worked) = (median(alone), median(whole), median(worked));
+    println!(
+        "photo: {} bytes; medians of {runs} runs, one job at a time",
+        photo.len()
+    );
+    println!("| what | ms | against the pipeline alone |");
+    println!("|---|---|---|");
+    let row = |what: &str, time: Duration| {
+        let ratio = time.as_secs_f64() / alone.as_secs_f64();
+        println!(
+            "| {what} | {:.0} | {ratio:.2} |",
+            time.as_secs_f64() * 1000.0
+        );
+    };
+    row("baseline: the pipeline alone, called directly", alone);
+    row(
+        "the attempt in the worker (fetch, pipeline, three synced files)",
+        worked,
+    );
+    row("submit to final frame, over HTTP and WebSocket", whole);
+    let added = whole.saturating_sub(worked).as_secs_f64() * 1000.0;
+    println!("added by queue, events and delivery: {added:.0} ms");
+    println!("peak memory of the service: {peak_mb} MB");
+    Ok(())
+}
+
+fn pipeline_alone(photo: &[u8]) -> anyhow::Result<Duration> {
+    let begun = Instant::now();
+    let mut observer = |_: Stage, _: StageMark| ControlFlow::Continue(());
+    pipeline::process(photo, &ProcessOptions::default(), &mut observer)
+        .map_err(|error| anyhow::anyhow!("the photo is not processed: {error}"))?;
+    Ok(begun.elapsed())
+}
+
+struct Session {
+    url: String,
+    token: String,
+    client: reqwest::Client,
+}
+
+impl Session {
+    async fn start(url: &str) -> anyhow::Result<Self> {
+        let client = reqwest::Client::new();
+        let account = json!({ "email": "bench@example.com", "password": "Clear-Iris-7" });
+        let base = format!("{url}/api/v1/auth");
+        client
+            .post(format!("{base}/register"))
+            .json(&account)
+            .send()
+            .await?
+            .error_for_status()?;
+        let tokens: Value = client
+            .post(format!("{base}/login/json"))
+            .json(&account)
+            .send()
+            .await?
+            .json()
+            .await?;
+        let token = tokens["access_token"]
+            .as_str()
+            .context("a token")?
+            .to_owned();
+        Ok(Self {
+            url: url.to_owned(),
+            token,
+            client,
+        })
+    }
+
+    async fn upload(&self, photo: Vec<u8>) -> anyhow::Result<String> {
+        let request = self.client.post(format!("{}/api/v1/photos", self.url));
+        let request = request
+            .bearer_auth(&self.token)
+            .header("Content-Type", "image/jpeg");
+        let photo: Value = request
+            .body(photo)
+            .send()
+            .await?
+            .error_for_status()?
+            .json()
+            .await?;
+        Ok(photo["id"].as_str().context("an id")?.to_owned())
+    }
+
+    /// From the submit to the final frame, and the worker's own time.
+    async fn submit_and_watch(&self, photo_id: &str) -> anyhow::Result<(Duration, Duration)> {
+        let begun = Instant::now();
+        let request = self
+            .client
+            .post(format!("{}/api/v1/processing/submit", self.url));
+        let request = request
+            .bearer_auth(&self.token)
+            .json(&json!({ "photo_id": photo_id }));
+        let job: Value = request.send().await?.error_for_status()?.json().await?;
+        let job_id = job["job_id"].as_str().context("an id")?;
+        let socket = self.url.replace("http://", "ws://");
+        let socket = format!("{socket}/ws/jobs/{job_id}?token={}", self.token);
+        let (mut stream, _) = tokio_tungstenite::connect_async(socket).await?;
+        while let Some(message) = stream.next().await {
+            let Message::Text(text) = message? else {
+                continue;
+            };
+            let frame: Value = serde_json::from_str(&text)?;
+            if frame["status"] == "completed" {
+                let worked = frame["processing_time_ms"].as_u64().context("its time")?;
+                return Ok((begun.elapsed(), Duration::from_millis(worked)));
+            }
+            if frame["status"] == "failed" {
+                bail!("the job failed: {frame}");
+            }
+        }
+        bail!("the socket ended before the job")
+    }
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+fn peak_memory_mb(process_id: u32) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process_id}/status"))?;
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .context("VmHWM")?;
+    let kilobytes: u64 = line
+        .split_whitespace()
+        .nth(1)
+        .context("a number")?
+        .parse()?;
+    Ok(kilobytes / 1024)
+}
+
+/// The test photo enlarged to 4032 x 3024, the eye in the middle, with the noise of a sensor, so that
+/// it costs what a phone's photo costs to decode.
+fn phone_photo(root: &Path) -> anyhow::Result<Vec<u8>> {
+    use irisflow_image::geometry::PixelRect;
+    use irisflow_image::load::{Limits, load_photo};
+    use irisflow_image::segment::PhotoPixels as _;
+
+    const WIDTH: u16 = 4032;
+    const HEIGHT: u16 = 3024;
+    let path = root.join("crates/irisflow-image/tests/photos/pixabay_eye_2154384.jpg");
+    let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+    let eye = load_photo(&bytes, &Limits::default())
+        .map_err(|rejection| anyhow::anyhow!("{rejection}"))?;
+    let (width, height) = eye.size();
+    let planes = eye.crop(PixelRect {
+        x: 0,
+        y: 0,
+        width,
+        height,
+    });
+    let scale = f32::from(HEIGHT) / height as f32;
+    let left = (f32::from(WIDTH) - width as f32 * scale) / 2.0;
+    let mut noise = 0x2545_F491_u32;
+    let mut pixels = Vec::with_capacity(usize::from(WIDTH) * usize::from(HEIGHT) * 3);
+    for y in 0..HEIGHT {
+        for x in 0..WIDTH {
+            let (sx, sy) = ((f32::from(x) - left) / scale, f32::from(y) / scale);
+            noise ^= noise << 13;
+            noise ^= noise >> 17;
+            noise ^= noise << 5;
+            let grain = (noise % 7) as f32 - 3.0;
+            let value = planes.y.sample_bilinear(sx, sy) + grain;
+            pixels.push(value.clamp(0.0, 255.0) as u8);
+            pixels.push(planes.cb.sample_bilinear(sx, sy) as u8);
+            pixels.push(planes.cr.sample_bilinear(sx, sy) as u8);
+        }
+    }
+    let mut jpeg = Vec::new();
+    let mut encoder = jpeg_encoder::Encoder::new(&mut jpeg, 92);
+    encoder.set_sampling_factor(jpeg_encoder::SamplingFactor::R_4_2_0);
+    encoder.encode(&pixels, WIDTH, HEIGHT, jpeg_encoder::ColorType::Ycbcr)?;
+    Ok(jpeg)
+}

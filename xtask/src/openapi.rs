@@ -1,0 +1,15 @@
+//! `cargo xtask openapi`: writes the committed description of the API anew. Look at the difference.
+
+use anyhow::Context as _;
+
+use crate::test::workspace_root;
+
+pub(crate) fn run() -> anyhow::Result<()> {
+    let path = workspace_root()?.join("docs/openapi.json");
+    let description = irisflow_server::openapi()
+        .to_pretty_json()
+        .context("as JSON")?;
+    std::fs::write(&path, description + "\n").with_context(|| path.display().to_string())?;
+    println!("wrote {}", path.display());
+    Ok(())
+}
