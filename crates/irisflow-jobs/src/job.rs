@@ -229,6 +229,12 @@ impl Job {
         }
     }
 
+    /// Whether the attempt named by `fence` owns the job at the moment.
+    pub fn is_held_by(&self, fence: Fence) -> bool {
+        let current = fence.job_id == self.id && fence.epoch == self.epoch;
+        current && matches!(self.state, JobState::Processing(_))
+    }
+
     /// The one place where a state changes.
     ///
     /// # Errors

@@ -105,7 +105,7 @@ impl AccountStore for SqliteStore {
                 .map_err(unavailable)?,
         );
         let spent_at: Option<i64> = token.try_get("spent_at").map_err(unavailable)?;
-        let Some(live) = live_session(&mut writing.tx, session_id, writing.now).await? else {
+        let Some(mut live) = live_session(&mut writing.tx, session_id, writing.now).await? else {
             return Ok(RefreshOutcome::Unknown);
         };
         match spent_at.map(Timestamp::from_millis) {
@@ -115,6 +115,7 @@ impl AccountStore for SqliteStore {
                     .add_refresh_token(session_id, successor_hash)
                     .await?;
                 writing.prolong(session_id, expires_at).await?;
+                live.session.expires_at = expires_at;
                 writing.commit().await?;
                 Ok(RefreshOutcome::Rotated(live))
             }
@@ -180,7 +181,9 @@ impl Writing<'_> {
         .await
         .map_err(unavailable)?
         .rows_affected();
-        self.session_ended(user_id, session_id);
+        if ended > 0 {
+            self.session_ended(user_id, session_id);
+        }
         Ok(ended > 0)
     }
 }

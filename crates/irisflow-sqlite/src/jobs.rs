@@ -208,6 +208,10 @@ impl SqliteStore {
         let Some(mut row) = writing.job_row(fence.job_id).await? else {
             return Ok(Written::Fenced);
         };
+        // A report without events has none that would be refused.
+        if !row.job.is_held_by(fence) {
+            return Ok(Written::Fenced);
+        }
         for event in events {
             let Ok(transition) = row.job.clone().apply(event, writing.now, &self.policy) else {
                 return Ok(Written::Fenced);

@@ -1,1 +1,216 @@
-//! x
+//! The suites that every store must pass, one file a topic. Each case is a function over a fresh
+//! [`StoreUnderTest`] that makes one claim; [`every_store_must_pass!`](crate::every_store_must_pass)
+//! turns them into the tests of a store's crate. What only one database promises is tested there.
+#![expect(
+    clippy::expect_used,
+    reason = "these are tests, though they live where every store crate can reach them"
+)]
+
+pub mod accounts;
+pub mod attempts;
+pub mod claiming;
+pub mod concurrency;
+pub mod enqueueing;
+pub mod fencing;
+pub mod hints;
+pub mod listing;
+pub mod photos;
+mod recording_announcer;
+mod store_under_test;
+pub mod sweeping;
+pub mod timeline;
+
+pub use recording_announcer::RecordingAnnouncer;
+pub use store_under_test::{Setup, StoreUnderTest, Stores};
+
+/// One `#[tokio::test]` per case, for a store crate that names its opening function:
+/// `async fn open(setup: Setup) -> Stores`.
+#[macro_export]
+macro_rules! every_store_must_pass {
+    ($open:ident) => {
+        $crate::store_tests! { $open, enqueueing:
+            a_new_job_is_pending_and_due_at_once,
+            jobs_come_back_in_the_order_given,
+            each_queued_job_logs_that_it_is_queued,
+            one_unknown_photo_queues_none_of_the_jobs,
+            one_job_of_an_unknown_user_queues_none_of_the_jobs,
+        }
+        $crate::store_tests! { $open, claiming:
+            an_empty_queue_gives_nothing,
+            a_claim_leases_the_job_to_its_worker,
+            a_claimed_job_is_not_claimed_again,
+            the_epoch_grows_with_each_claim,
+            jobs_of_one_user_are_claimed_in_order,
+            the_user_with_the_fewest_running_jobs_goes_first,
+            among_equal_users_the_longest_wait_goes_first,
+            an_ended_job_gives_its_user_a_turn_back,
+            a_deleted_running_job_gives_its_user_a_turn_back,
+            high_goes_before_default,
+            the_priority_of_one_user_does_not_push_another_back,
+            a_default_job_that_waited_a_minute_counts_as_high,
+            a_default_job_that_waited_less_than_a_minute_does_not,
+            a_job_is_not_claimed_before_its_time,
+            the_next_due_moment_is_that_of_the_first_waiting_job,
+            nothing_is_due_when_all_jobs_are_running_or_done,
+        }
+        $crate::store_tests! { $open, attempts:
+            checkpoints_are_logged_in_order,
+            a_checkpoint_that_was_reached_before_is_not_logged_again,
+            progress_survives_a_lost_worker,
+            finishing_records_the_result_with_the_last_event,
+            a_transient_error_waits_for_its_stored_retry,
+            a_retry_says_why_and_counts_the_attempt,
+            a_job_fails_at_the_limit_of_its_retries,
+            a_quality_issue_fails_at_once,
+            a_hand_back_counts_nothing_and_says_nothing,
+            a_stopped_job_is_cancelled,
+            a_live_lease_is_not_reaped,
+            a_renewed_lease_is_not_reaped,
+            an_expired_lease_returns_the_job_to_the_queue,
+            reaping_takes_one_job_at_a_time,
+            a_job_that_loses_every_worker_fails_at_the_crash_limit,
+        }
+        $crate::store_tests! { $open, fencing:
+            nothing_is_written_after_the_lease_was_reaped,
+            nothing_is_written_after_a_hand_back,
+            nothing_is_written_by_an_earlier_epoch,
+            nothing_is_written_after_the_end,
+            nothing_is_written_after_the_photo_was_deleted,
+            nothing_is_written_to_an_unknown_job,
+            a_report_without_checkpoints_is_refused_as_well,
+        }
+        $crate::store_tests! { $open, timeline:
+            positions_have_no_holes,
+            each_event_names_the_one_before_it_of_its_job,
+            users_have_timelines_of_their_own,
+            events_after_a_position_leave_the_earlier_ones_out,
+            events_of_foreign_jobs_are_not_shown,
+            events_outlive_their_job,
+            the_last_position_of_many_users_is_read_at_once,
+            a_snapshot_parts_the_recent_events_from_the_newest_older_one,
+            a_snapshot_without_older_events_has_none,
+            a_snapshot_of_a_foreign_or_unknown_job_is_none,
+        }
+        $crate::store_tests! { $open, listing:
+            a_job_is_read_as_it_was_written,
+            a_foreign_or_unknown_job_is_none,
+            jobs_are_listed_newest_first,
+            pages_part_the_list_without_overlap,
+            a_page_past_the_end_is_empty_and_knows_the_total,
+            a_filter_shows_the_jobs_of_one_status,
+            a_job_between_two_attempts_is_listed_as_processing,
+            foreign_jobs_are_not_listed,
+        }
+        $crate::store_tests! { $open, photos:
+            a_new_photo_awaits_its_upload,
+            confirming_records_what_was_stored,
+            a_second_confirm_changes_nothing,
+            a_failed_upload_may_still_succeed,
+            an_uploaded_photo_does_not_fail_afterwards,
+            a_foreign_photo_is_neither_shown_nor_changed,
+            photos_are_listed_newest_first_and_in_pages,
+            a_deleted_photo_is_gone_with_its_jobs,
+            deleting_logs_the_end_of_each_job,
+            deleting_a_foreign_or_unknown_photo_changes_nothing,
+            confirming_a_deleted_photo_is_none,
+        }
+        $crate::store_tests! { $open, sweeping:
+            sweeps_come_in_the_order_of_their_time,
+            a_limit_gives_the_first_sweeps,
+            a_finished_sweep_does_not_come_again,
+            an_expected_upload_is_swept_when_its_url_has_run_out,
+            a_failed_attempt_is_swept_now_and_when_its_worker_must_be_gone,
+            a_lost_worker_is_swept_after,
+            a_finished_job_leaves_nothing_to_sweep,
+            a_deleted_photo_is_swept_now_and_when_uploads_must_have_ended,
+            the_jobs_of_a_deleted_photo_are_swept_now_and_later,
+            a_running_job_keeps_its_epoch,
+            a_completed_job_keeps_the_recorded_epoch,
+            a_failed_or_deleted_job_keeps_nothing,
+        }
+        $crate::store_tests! { $open, accounts:
+            an_account_is_found_by_its_address,
+            an_address_belongs_to_one_account,
+            a_session_is_found_with_its_account,
+            a_session_ends_when_its_time_is_up,
+            an_ended_session_is_gone,
+            ending_a_session_twice_is_said,
+            nobody_ends_a_foreign_session,
+            a_refresh_prolongs_its_session,
+            a_refresh_tells_how_long_the_session_lives,
+            a_successor_can_be_spent_in_turn,
+            a_lost_answer_is_given_again_within_the_grace,
+            a_token_spent_long_ago_ends_its_session,
+            reuse_ends_no_other_session_of_the_account,
+            an_unknown_token_is_unknown,
+            a_token_of_an_ended_session_is_unknown,
+        }
+        $crate::store_tests! { $open, hints:
+            every_event_is_announced_as_it_is_stored,
+            what_is_announced_can_be_read,
+            a_refused_write_announces_nothing,
+            work_is_announced_when_a_job_waits,
+            an_ended_session_is_announced,
+            a_session_that_did_not_end_is_not_announced,
+            a_betrayed_session_is_announced,
+        }
+        $crate::store_tests! { $open, concurrency:
+            many_workers_claim_each_job_once,
+            the_order_of_positions_is_the_order_of_commits,
+            of_two_writers_with_one_fence_only_one_ends_the_job,
+            of_many_reapers_one_takes_the_job,
+            one_address_registered_at_once_makes_one_account,
+            one_token_refreshed_at_once_keeps_its_session,
+        }
+    };
+}
+
+/// The tests of one topic; see [`every_store_must_pass!`](crate::every_store_must_pass).
+#[doc(hidden)]
+#[macro_export]
+macro_rules! store_tests {
+    ($open:ident, $topic:ident: $($case:ident,)+) => {
+        mod $topic {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    use $crate::conformance::{StoreUnderTest, $topic};
+                    let store = StoreUnderTest::fresh(super::$open).await;
+                    $topic::$case(store).await;
+                }
+            )+
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    const CASES: [&str; 11] = [
+        include_str!("accounts.rs"),
+        include_str!("attempts.rs"),
+        include_str!("claiming.rs"),
+        include_str!("concurrency.rs"),
+        include_str!("enqueueing.rs"),
+        include_str!("fencing.rs"),
+        include_str!("hints.rs"),
+        include_str!("listing.rs"),
+        include_str!("photos.rs"),
+        include_str!("sweeping.rs"),
+        include_str!("timeline.rs"),
+    ];
+
+    #[test]
+    fn every_case_that_is_written_is_run() {
+        let list = include_str!("mod.rs");
+        let written = CASES
+            .iter()
+            .flat_map(|file| file.lines())
+            .filter_map(|line| line.strip_prefix("pub async fn "))
+            .filter_map(|rest| rest.split_once('('));
+        let forgotten: Vec<&str> = written
+            .map(|(name, _)| name)
+            .filter(|name| !list.contains(&format!("            {name},\n")))
+            .collect();
+        assert_eq!(forgotten, Vec::<&str>::new());
+    }
+}

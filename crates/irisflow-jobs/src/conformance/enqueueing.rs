@@ -1,0 +1,81 @@
+//! Queueing: all jobs or none, each with its first event.
+
+use super::StoreUnderTest;
+use crate::{EventKind, JobState, PhotoId, Priority, UserId};
+
+pub async fn a_new_job_is_pending_and_due_at_once(store: StoreUnderTest) {
+    let job = store.queue(store.user().await).await;
+
+    assert_eq!(job.state, JobState::Pending);
+    assert_eq!((job.epoch, job.attempt_count, job.progress), (0, 0, 0));
+    assert_eq!((job.run_at, job.created_at), (store.now(), store.now()));
+}
+
+pub async fn jobs_come_back_in_the_order_given(store: StoreUnderTest) {
+    let user_id = store.user().await;
+    let mut new = Vec::new();
+    for _ in 0..5 {
+        new.push(store.new_job(user_id, Priority::Default).await);
+    }
+    new.reverse();
+
+    let queued = store.jobs.enqueue(new.clone()).await.expect("queued");
+
+    let given: Vec<_> = new.iter().map(|new| new.id).collect();
+    let returned: Vec<_> = queued.iter().map(|job| job.id).collect();
+    assert_eq!(returned, given);
+}
+
+pub async fn each_queued_job_logs_that_it_is_queued(store: StoreUnderTest) {
+    let user_id = store.user().await;
+    let new = vec![
+        store.new_job(user_id, Priority::High).await,
+        store.new_job(user_id, Priority::High).await,
+    ];
+
+    let queued = store.jobs.enqueue(new).await.expect("queued");
+
+    for (job, seq) in queued.iter().zip(1..) {
+        let events = store.events(job).await;
+        let seen: Vec<_> = events
+            .iter()
+            .map(|event| (event.seq, event.kind, event.body.status.as_str()))
+            .collect();
+        assert_eq!(seen, [(seq, EventKind::Queued, "pending")]);
+    }
+}
+
+pub async fn one_unknown_photo_queues_none_of_the_jobs(store: StoreUnderTest) {
+    let user_id = store.user().await;
+    let good = store.new_job(user_id, Priority::High).await;
+    let mut bad = store.new_job(user_id, Priority::High).await;
+    bad.photo_id = PhotoId::generate();
+
+    let refused = store.jobs.enqueue(vec![good, bad]).await;
+
+    assert!(refused.is_err(), "a job needs its photo");
+    nothing_was_queued(&store, user_id).await;
+}
+
+pub async fn one_job_of_an_unknown_user_queues_none_of_the_jobs(store: StoreUnderTest) {
+    let user_id = store.user().await;
+    let good = store.new_job(user_id, Priority::High).await;
+    let mut bad = store.new_job(user_id, Priority::High).await;
+    bad.user_id = UserId::generate();
+
+    let refused = store.jobs.enqueue(vec![good, bad]).await;
+
+    assert!(refused.is_err(), "a job needs its owner");
+    nothing_was_queued(&store, user_id).await;
+}
+
+async fn nothing_was_queued(store: &StoreUnderTest, user_id: UserId) {
+    assert_eq!(store.try_claim().await, None, "no job waits");
+    assert_eq!(
+        store.last_seq(user_id).await,
+        Some(0),
+        "no event was logged"
+    );
+    assert_eq!(store.announced.events(), [], "no event was announced");
+    assert_eq!(store.jobs.next_due().await.expect("read"), None);
+}

@@ -1,0 +1,100 @@
+//! What a store announces: each committed change, after its commit, and nothing else.
+
+use std::time::Duration;
+
+use super::StoreUnderTest;
+use super::accounts::{end, refresh, sign_in};
+use super::store_under_test::fence;
+use crate::{Checkpoint, Event, Failure, Job};
+
+pub async fn every_event_is_announced_as_it_is_stored(store: StoreUnderTest) {
+    let job = a_whole_life(&store).await;
+    assert_eq!(store.announced.events(), store.events(&job).await);
+}
+
+pub async fn what_is_announced_can_be_read(store: StoreUnderTest) {
+    store.announced.check_against(&store.timeline);
+
+    a_whole_life(&store).await;
+
+    assert_eq!(store.announced.unreadable(), Vec::<Event>::new());
+    assert_ne!(store.announced.events(), [], "there was something to read");
+}
+
+pub async fn a_refused_write_announces_nothing(store: StoreUnderTest) {
+    let job = store.running_job().await;
+    store.hand_back(&job).await;
+    let before = (store.announced.events(), store.announced.work_hints());
+
+    let checkpoint = [Checkpoint::LoadingBegun];
+    let written = store.jobs.reach(fence(&job), &checkpoint).await;
+    written.expect("the store works");
+    let written = store.jobs.hand_back(fence(&job)).await;
+    written.expect("the store works");
+
+    let after = (store.announced.events(), store.announced.work_hints());
+    assert_eq!(after, before);
+}
+
+pub async fn work_is_announced_when_a_job_waits(store: StoreUnderTest) {
+    let hints = || store.announced.work_hints();
+
+    let job = store.running_job().await;
+    let queued = hints();
+    store.hand_back(&job).await;
+    let handed_back = hints();
+    store.claim().await;
+    store.let_leases_expire();
+    store.reap().await.expect("the lease has run out");
+    let reaped = hints();
+    let job = store.claim().await;
+    store.fail(&job, Failure::storage_unavailable()).await;
+    let retried = hints();
+
+    assert!(0 < queued, "when a job is queued");
+    assert!(queued < handed_back, "when a job is handed back");
+    assert!(handed_back < reaped, "when a worker is lost");
+    assert!(reaped < retried, "when an attempt is to be repeated");
+}
+
+pub async fn an_ended_session_is_announced(store: StoreUnderTest) {
+    let session = sign_in(&store, store.user().await, [1; 32]).await;
+
+    end(&store, session.user_id, session.id).await;
+
+    let announced = store.announced.ended_sessions();
+    assert_eq!(announced, [(session.user_id, session.id)]);
+}
+
+pub async fn a_session_that_did_not_end_is_not_announced(store: StoreUnderTest) {
+    let session = sign_in(&store, store.user().await, [1; 32]).await;
+    let stranger = store.user().await;
+
+    end(&store, stranger, session.id).await;
+
+    assert_eq!(store.announced.ended_sessions(), []);
+}
+
+pub async fn a_betrayed_session_is_announced(store: StoreUnderTest) {
+    let session = sign_in(&store, store.user().await, [1; 32]).await;
+    refresh(&store, [1; 32], [2; 32]).await;
+    store.advance(Duration::from_secs(60));
+
+    refresh(&store, [1; 32], [2; 32]).await;
+
+    let announced = store.announced.ended_sessions();
+    assert_eq!(announced, [(session.user_id, session.id)]);
+}
+
+/// Through a retry to its end, and deleted.
+async fn a_whole_life(store: &StoreUnderTest) -> Job {
+    let job = store.running_job().await;
+    store.reach(&job, &Checkpoint::ALL[..3]).await;
+    store.fail(&job, Failure::storage_unavailable()).await;
+    store.advance(store.policy.backoff_cap);
+    let job = store.claim().await;
+    store.reach(&job, &Checkpoint::ALL[..9]).await;
+    store.finish(&job).await;
+    store.delete_photo_of(&job).await;
+    job
+}

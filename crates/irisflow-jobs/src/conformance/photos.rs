@@ -1,0 +1,185 @@
+//! A photo from its announcement to its deletion.
+
+use std::time::Duration;
+
+use super::StoreUnderTest;
+use super::store_under_test::stored_photo;
+use crate::{EventKind, PageRequest, Photo, PhotoId, StoredPhoto, UploadStatus, UserId};
+
+pub async fn a_new_photo_awaits_its_upload(store: StoreUnderTest) {
+    let user_id = store.user().await;
+    let photo_id = store.photo(user_id).await;
+
+    let photo = read(&store, user_id, photo_id).await.expect("it is known");
+
+    assert_eq!((photo.status, photo.stored), (UploadStatus::Pending, None));
+    assert_eq!(photo.announced_type, "image/jpeg");
+    assert_eq!(photo.created_at, store.now());
+}
+
+pub async fn confirming_records_what_was_stored(store: StoreUnderTest) {
+    let user_id = store.user().await;
+    let photo_id = store.photo(user_id).await;
+
+    let confirmed = confirm(&store, user_id, photo_id, stored_photo()).await;
+
+    let photo = read(&store, user_id, photo_id).await;
+    assert_eq!(photo, confirmed);
+    let photo = photo.expect("it is known");
+    assert_eq!(photo.status, UploadStatus::Uploaded);
+    assert_eq!(photo.stored, Some(stored_photo()));
+}
+
+pub async fn a_second_confirm_changes_nothing(store: StoreUnderTest) {
+    let user_id = store.user().await;
+    let photo_id = store.photo(user_id).await;
+    let first = confirm(&store, user_id, photo_id, stored_photo()).await;
+
+    let other = StoredPhoto {
+        width_px: 1,
+        ..stored_photo()
+    };
+    let second = confirm(&store, user_id, photo_id, other).await;
+
+    assert_eq!(second, first);
+    assert_eq!(read(&store, user_id, photo_id).await, first);
+}
+
+pub async fn a_failed_upload_may_still_succeed(store: StoreUnderTest) {
+    let user_id = store.user().await;
+    let photo_id = store.photo(user_id).await;
+    fail(&store, user_id, photo_id).await;
+    let failed = read(&store, user_id, photo_id).await;
+
+    let confirmed = confirm(&store, user_id, photo_id, stored_photo()).await;
+
+    let status = |photo: Option<Photo>| photo.map(|photo| photo.status);
+    assert_eq!(status(failed), Some(UploadStatus::Failed));
+    assert_eq!(status(confirmed), Some(UploadStatus::Uploaded));
+}
+
+pub async fn an_uploaded_photo_does_not_fail_afterwards(store: StoreUnderTest) {
+    let user_id = store.user().await;
+    let photo_id = store.photo(user_id).await;
+    let confirmed = confirm(&store, user_id, photo_id, stored_photo()).await;
+
+    fail(&store, user_id, photo_id).await;
+
+    assert_eq!(read(&store, user_id, photo_id).await, confirmed);
+}
+
+pub async fn a_foreign_photo_is_neither_shown_nor_changed(store: StoreUnderTest) {
+    let (owner, stranger) = (store.user().await, store.user().await);
+    let photo_id = store.photo(owner).await;
+    let before = read(&store, owner, photo_id).await;
+
+    let shown = read(&store, stranger, photo_id).await;
+    let confirmed = confirm(&store, stranger, photo_id, stored_photo()).await;
+    fail(&store, stranger, photo_id).await;
+
+    assert_eq!((shown, confirmed), (None, None));
+    assert_eq!(read(&store, owner, photo_id).await, before);
+}
+
+pub async fn photos_are_listed_newest_first_and_in_pages(store: StoreUnderTest) {
+    let (user_id, other) = (store.user().await, store.user().await);
+    let mut added = Vec::new();
+    for _ in 0..3 {
+        added.push(store.photo(user_id).await);
+        store.photo(other).await;
+        store.advance(Duration::from_millis(1));
+    }
+
+    let mut paged: Vec<Vec<PhotoId>> = Vec::new();
+    for page in 1..=2 {
+        let page = PageRequest { page, page_size: 2 };
+        let listed = store.photos.photos(user_id, page).await;
+        let listed = listed.expect("the store works");
+        assert_eq!(listed.total, 3);
+        paged.push(listed.items.iter().map(|photo| photo.id).collect());
+    }
+
+    let pages = [vec![added[2], added[1]], vec![added[0]]];
+    assert_eq!(paged, pages);
+}
+
+pub async fn a_deleted_photo_is_gone_with_its_jobs(store: StoreUnderTest) {
+    let running = store.running_job().await;
+    let kept = store.queue(running.user_id).await;
+
+    store.delete_photo_of(&running).await;
+
+    let photo = read(&store, running.user_id, running.photo_id).await;
+    assert_eq!((photo, store.read(&running).await), (None, None));
+    assert_eq!(store.read(&kept).await, Some(kept.clone()));
+    assert_eq!(store.claim().await.id, kept.id, "only the other one waits");
+    store.let_leases_expire();
+    assert_eq!(store.reap().await.map(|job| job.id), Some(kept.id));
+    assert_eq!(store.reap().await, None);
+}
+
+pub async fn deleting_logs_the_end_of_each_job(store: StoreUnderTest) {
+    let done = store.running_job().await;
+    store.finish(&done).await;
+    let again = crate::NewJob {
+        id: crate::JobId::generate(),
+        photo_id: done.photo_id,
+        ..store.new_job(done.user_id, done.priority).await
+    };
+    let waiting = store.jobs.enqueue(vec![again]).await.expect("queued");
+
+    store.delete_photo_of(&done).await;
+
+    for job in [&done, &waiting[0]] {
+        let events = store.events(job).await;
+        let [.., before, last] = events.as_slice() else {
+            panic!("the job was queued and deleted");
+        };
+        assert_eq!(last.kind, EventKind::Deleted);
+        assert_eq!(last.body.status, "deleted");
+        assert_eq!(last.previous_of_job, Some(before.seq));
+    }
+}
+
+pub async fn deleting_a_foreign_or_unknown_photo_changes_nothing(store: StoreUnderTest) {
+    let job = store.running_job().await;
+    let stranger = store.user().await;
+
+    for (user_id, photo_id) in [(stranger, job.photo_id), (job.user_id, PhotoId::generate())] {
+        let deleted = store.photos.delete_photo(user_id, photo_id).await;
+        assert!(!deleted.expect("the store works"), "there is none");
+    }
+
+    assert_eq!(store.read(&job).await, Some(job));
+    assert_eq!(store.due_targets().await, [], "nothing is swept");
+}
+
+pub async fn confirming_a_deleted_photo_is_none(store: StoreUnderTest) {
+    let job = store.running_job().await;
+    store.delete_photo_of(&job).await;
+
+    let confirmed = confirm(&store, job.user_id, job.photo_id, stored_photo()).await;
+
+    assert_eq!(confirmed, None);
+    assert_eq!(read(&store, job.user_id, job.photo_id).await, None);
+}
+
+async fn read(store: &StoreUnderTest, user_id: UserId, photo_id: PhotoId) -> Option<Photo> {
+    let photo = store.photos.photo(user_id, photo_id).await;
+    photo.expect("the store works")
+}
+
+async fn confirm(
+    store: &StoreUnderTest,
+    user_id: UserId,
+    photo_id: PhotoId,
+    stored: StoredPhoto,
+) -> Option<Photo> {
+    let confirmed = store.photos.confirm_photo(user_id, photo_id, stored).await;
+    confirmed.expect("the store works")
+}
+
+async fn fail(store: &StoreUnderTest, user_id: UserId, photo_id: PhotoId) {
+    let failed = store.photos.photo_failed(user_id, photo_id).await;
+    failed.expect("the store works");
+}

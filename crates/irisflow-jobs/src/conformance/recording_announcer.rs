@@ -1,0 +1,82 @@
+//! An announcer that keeps what it is told and, when asked to, looks at once whether it is true.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+
+use crate::{Announcer, Event, Hint, SessionId, Timeline, UserId};
+
+#[derive(Debug, Default)]
+pub struct RecordingAnnouncer {
+    heard: Mutex<Vec<(UserId, Hint)>>,
+    unreadable: Mutex<Vec<Event>>,
+    work_hints: AtomicUsize,
+    timeline: OnceLock<Weak<dyn Timeline>>,
+}
+
+impl RecordingAnnouncer {
+    /// From now on each announced event is looked up while the store is still announcing it.
+    pub fn check_against(&self, timeline: &Arc<dyn Timeline>) {
+        self.timeline
+            .set(Arc::downgrade(timeline))
+            .expect("asked once");
+    }
+
+    /// Announced events that could not be read at that moment.
+    pub fn unreadable(&self) -> Vec<Event> {
+        self.unreadable.lock().expect("nobody panicked").clone()
+    }
+
+    /// The announced events, in the order in which they were heard.
+    pub fn events(&self) -> Vec<Event> {
+        self.collect(|_, hint| match hint {
+            Hint::Event(event) => Some(event.as_ref().clone()),
+            Hint::Behind | Hint::SessionEnded(_) => None,
+        })
+    }
+
+    pub fn ended_sessions(&self) -> Vec<(UserId, SessionId)> {
+        self.collect(|user_id, hint| match hint {
+            Hint::SessionEnded(session_id) => Some((user_id, *session_id)),
+            Hint::Behind | Hint::Event(_) => None,
+        })
+    }
+
+    /// How often it was said that work may wait.
+    pub fn work_hints(&self) -> usize {
+        self.work_hints.load(Ordering::SeqCst)
+    }
+
+    fn collect<T>(&self, pick: impl Fn(UserId, &Hint) -> Option<T>) -> Vec<T> {
+        let heard = self.heard.lock().expect("nobody panicked");
+        heard
+            .iter()
+            .filter_map(|(user_id, hint)| pick(*user_id, hint))
+            .collect()
+    }
+
+    /// Reads on another connection than the one that announces, so a change that is not committed
+    /// yet is not seen.
+    fn look_up(timeline: &dyn Timeline, event: &Event) -> bool {
+        let read = timeline.job_events_after(event.user_id, event.job_id, event.seq - 1);
+        let read = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(read));
+        read.is_ok_and(|events| events.first() == Some(event))
+    }
+}
+
+impl Announcer for RecordingAnnouncer {
+    fn announce(&self, user_id: UserId, hint: Hint) {
+        let timeline = self.timeline.get().and_then(Weak::upgrade);
+        if let (Some(timeline), Hint::Event(event)) = (timeline, &hint)
+            && !Self::look_up(timeline.as_ref(), event)
+        {
+            let mut unreadable = self.unreadable.lock().expect("nobody panicked");
+            unreadable.push(event.as_ref().clone());
+        }
+        let mut heard = self.heard.lock().expect("nobody panicked");
+        heard.push((user_id, hint));
+    }
+
+    fn work_may_wait(&self) {
+        self.work_hints.fetch_add(1, Ordering::SeqCst);
+    }
+}

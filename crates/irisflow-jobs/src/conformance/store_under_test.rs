@@ -1,0 +1,293 @@
+//! A fresh store with a clock that stands still, and the words in which the cases are written.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::RecordingAnnouncer;
+use crate::{
+    AccountStore, Checkpoint, Clock, ErrorType, Event, EventKind, Failure, Fence, Job, JobId,
+    JobPolicy, JobResult, JobStore, ManualClock, NewAccount, NewJob, NewPhoto, PhotoFormat,
+    PhotoId, PhotoStore, Priority, StoredPhoto, Sweep, SweepTarget, Timeline, Timestamp, UserId,
+    WorkerId, Written,
+};
+
+/// What a store is to be opened with.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    pub clock: Arc<ManualClock>,
+    pub policy: JobPolicy,
+    pub announcer: Arc<RecordingAnnouncer>,
+}
+
+impl Setup {
+    pub fn fresh() -> Self {
+        Self {
+            clock: Arc::new(ManualClock::at(Timestamp::from_millis(1_770_653_765_123))),
+            policy: JobPolicy {
+                // Long enough that a random wait is not zero.
+                backoff_base: Duration::from_secs(60 * 60),
+                backoff_cap: Duration::from_secs(24 * 60 * 60),
+                ..JobPolicy::default()
+            },
+            announcer: Arc::default(),
+        }
+    }
+}
+
+/// The ports of one empty store.
+pub struct Stores {
+    pub jobs: Arc<dyn JobStore>,
+    pub timeline: Arc<dyn Timeline>,
+    pub photos: Arc<dyn PhotoStore>,
+    pub accounts: Arc<dyn AccountStore>,
+    /// What must live as long as the store, such as its temporary folder.
+    pub kept: Box<dyn Any + Send + Sync>,
+}
+
+impl Stores {
+    /// For a type that implements all ports.
+    pub fn of<S>(store: S, kept: impl Any + Send + Sync) -> Self
+    where
+        S: JobStore + Timeline + PhotoStore + AccountStore + 'static,
+    {
+        let store = Arc::new(store);
+        Self {
+            jobs: store.clone(),
+            timeline: store.clone(),
+            photos: store.clone(),
+            accounts: store,
+            kept: Box::new(kept),
+        }
+    }
+}
+
+impl fmt::Debug for Stores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Stores").field(&self.jobs).finish()
+    }
+}
+
+#[derive(Debug)]
+pub struct StoreUnderTest {
+    pub jobs: Arc<dyn JobStore>,
+    pub timeline: Arc<dyn Timeline>,
+    pub photos: Arc<dyn PhotoStore>,
+    pub accounts: Arc<dyn AccountStore>,
+    pub clock: Arc<ManualClock>,
+    pub policy: JobPolicy,
+    pub announced: Arc<RecordingAnnouncer>,
+    _kept: Box<dyn Any + Send + Sync>,
+}
+
+impl StoreUnderTest {
+    pub async fn fresh<F>(open: impl FnOnce(Setup) -> F) -> Self
+    where
+        F: Future<Output = Stores>,
+    {
+        let setup = Setup::fresh();
+        let stores = open(setup.clone()).await;
+        Self {
+            jobs: stores.jobs,
+            timeline: stores.timeline,
+            photos: stores.photos,
+            accounts: stores.accounts,
+            clock: setup.clock,
+            policy: setup.policy,
+            announced: setup.announcer,
+            _kept: stores.kept,
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    /// Moves past the end of every lease that was given or renewed until now.
+    pub fn let_leases_expire(&self) {
+        self.advance(self.policy.lease + Duration::from_millis(1));
+    }
+
+    pub async fn user(&self) -> UserId {
+        let id = UserId::generate();
+        let new = NewAccount {
+            id,
+            email: format!("{id}@example.org"),
+            password_hash: "not a hash".to_owned(),
+        };
+        let added = self.accounts.add_account(new).await;
+        added.expect("the store works").expect("the address is new");
+        id
+    }
+
+    pub async fn photo(&self, user_id: UserId) -> PhotoId {
+        let new = NewPhoto {
+            id: PhotoId::generate(),
+            user_id,
+            announced_type: "image/jpeg".to_owned(),
+        };
+        let added = self.photos.add_photo(new).await;
+        added.expect("the store works").id
+    }
+
+    /// A job with a photo of its own, not queued yet.
+    pub async fn new_job(&self, user_id: UserId, priority: Priority) -> NewJob {
+        NewJob {
+            id: JobId::generate(),
+            user_id,
+            photo_id: self.photo(user_id).await,
+            batch_id: None,
+            priority,
+        }
+    }
+
+    /// Queues a job of high priority.
+    pub async fn queue(&self, user_id: UserId) -> Job {
+        self.queue_as(user_id, Priority::High).await
+    }
+
+    pub async fn queue_as(&self, user_id: UserId, priority: Priority) -> Job {
+        let new = self.new_job(user_id, priority).await;
+        let queued = self.jobs.enqueue(vec![new]).await;
+        queued
+            .expect("the store works")
+            .pop()
+            .expect("one job was queued")
+    }
+
+    /// What a worker gets that asks for work.
+    pub async fn try_claim(&self) -> Option<Job> {
+        let claimed = self.jobs.claim_next(WorkerId::generate()).await;
+        claimed.expect("the store works")
+    }
+
+    pub async fn claim(&self) -> Job {
+        self.try_claim().await.expect("a job is due")
+    }
+
+    /// A job of a new user that a worker has claimed.
+    pub async fn running_job(&self) -> Job {
+        let queued = self.queue(self.user().await).await;
+        let claimed = self.claim().await;
+        assert_eq!(claimed.id, queued.id, "no other job was waiting");
+        claimed
+    }
+
+    pub async fn reach(&self, job: &Job, checkpoints: &[Checkpoint]) -> Job {
+        recorded(self.jobs.reach(fence(job), checkpoints).await)
+    }
+
+    pub async fn finish(&self, job: &Job) -> Job {
+        recorded(self.jobs.finish(fence(job), result_of(job)).await)
+    }
+
+    pub async fn fail(&self, job: &Job, failure: Failure) -> Job {
+        recorded(self.jobs.fail_attempt(fence(job), failure).await)
+    }
+
+    pub async fn hand_back(&self, job: &Job) -> Job {
+        recorded(self.jobs.hand_back(fence(job)).await)
+    }
+
+    pub async fn reap(&self) -> Option<Job> {
+        self.jobs.reap_one().await.expect("the store works")
+    }
+
+    pub async fn delete_photo_of(&self, job: &Job) {
+        let deleted = self.photos.delete_photo(job.user_id, job.photo_id).await;
+        assert!(deleted.expect("the store works"), "there was a photo");
+    }
+
+    /// The job as its owner reads it.
+    pub async fn read(&self, job: &Job) -> Option<Job> {
+        let read = self.jobs.job(job.user_id, job.id).await;
+        read.expect("the store works")
+    }
+
+    pub async fn events(&self, job: &Job) -> Vec<Event> {
+        self.events_after(job, 0).await
+    }
+
+    pub async fn events_after(&self, job: &Job, after: i64) -> Vec<Event> {
+        let read = self.timeline.job_events_after(job.user_id, job.id, after);
+        read.await.expect("the store works")
+    }
+
+    pub async fn kinds(&self, job: &Job) -> Vec<EventKind> {
+        let events = self.events(job).await;
+        events.into_iter().map(|event| event.kind).collect()
+    }
+
+    /// `None` for a user without a timeline.
+    pub async fn last_seq(&self, user_id: UserId) -> Option<i64> {
+        let read = self.timeline.last_seqs(&[user_id]).await;
+        read.expect("the store works").pop().map(|(_, seq)| seq)
+    }
+
+    pub async fn due_sweeps(&self) -> Vec<Sweep> {
+        self.jobs.due_sweeps(1000).await.expect("the store works")
+    }
+
+    pub async fn due_targets(&self) -> Vec<SweepTarget> {
+        let due = self.due_sweeps().await;
+        due.into_iter().map(|sweep| sweep.target).collect()
+    }
+
+    /// Ticks every due sweep off, as a sweeper does that has deleted the objects.
+    pub async fn sweep_all(&self) {
+        for sweep in self.due_sweeps().await {
+            let done = self.jobs.sweep_done(sweep.id).await;
+            done.expect("the store works");
+        }
+    }
+}
+
+/// The right of the worker that claimed this job.
+pub(crate) fn fence(job: &Job) -> Fence {
+    Fence {
+        job_id: job.id,
+        epoch: job.epoch,
+    }
+}
+
+pub(crate) fn result_of(job: &Job) -> JobResult {
+    JobResult {
+        epoch: job.epoch,
+        width_px: 2048,
+        height_px: 2048,
+        processing_time_ms: 312,
+        quality: serde_json::json!({ "sharpness": 0.75 }),
+    }
+}
+
+pub(crate) fn recorded(written: Result<Written, crate::StoreError>) -> Job {
+    match written.expect("the store works") {
+        Written::Recorded(job) => Some(*job),
+        Written::Fenced => None,
+    }
+    .expect("the worker owns the job")
+}
+
+pub(crate) fn quality_issue() -> Failure {
+    Failure::new(
+        ErrorType::QualityIssue,
+        "too_blurry",
+        "The photo is blurry.",
+        "Hold the phone still.",
+    )
+}
+
+pub(crate) fn stored_photo() -> StoredPhoto {
+    StoredPhoto {
+        format: PhotoFormat::Jpeg,
+        width_px: 4032,
+        height_px: 3024,
+        size_bytes: 3_141_592,
+        sha256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned(),
+    }
+}

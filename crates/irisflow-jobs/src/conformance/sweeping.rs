@@ -1,0 +1,171 @@
+//! Which objects are to be deleted, when, and which are to be kept.
+
+use std::time::Duration;
+
+use super::StoreUnderTest;
+use super::store_under_test::quality_issue;
+use crate::{Failure, Job, SweepTarget};
+
+pub async fn sweeps_come_in_the_order_of_their_time(store: StoreUnderTest) {
+    let (earlier, later) = two_failed_jobs(&store).await;
+    store.advance(store.policy.lease * 4);
+
+    let due = store.due_sweeps().await;
+
+    let times: Vec<_> = due.iter().map(|sweep| sweep.due_at).collect();
+    let targets: Vec<_> = due.iter().map(|sweep| sweep.target).collect();
+    assert!(times.is_sorted(), "{times:?}");
+    let (earlier, later) = (leftovers(&earlier), leftovers(&later));
+    assert_eq!(targets, [earlier, later, earlier, later]);
+}
+
+pub async fn a_limit_gives_the_first_sweeps(store: StoreUnderTest) {
+    two_failed_jobs(&store).await;
+    store.advance(store.policy.lease * 4);
+
+    let some = store.jobs.due_sweeps(3).await.expect("the store works");
+
+    assert_eq!(some, store.due_sweeps().await[..3]);
+}
+
+pub async fn a_finished_sweep_does_not_come_again(store: StoreUnderTest) {
+    two_failed_jobs(&store).await;
+    let due = store.due_sweeps().await;
+
+    for _ in 0..2 {
+        let done = store.jobs.sweep_done(due[0].id).await;
+        done.expect("two sweepers may have done the same");
+    }
+
+    assert_eq!(store.due_sweeps().await, due[1..]);
+}
+
+pub async fn an_expected_upload_is_swept_when_its_url_has_run_out(store: StoreUnderTest) {
+    let user_id = store.user().await;
+    let photo_id = store.photo(user_id).await;
+    let life = store.policy.upload_url_life;
+
+    store.advance(life);
+    let too_early = store.due_targets().await;
+    store.advance(life);
+
+    assert_eq!(too_early, [], "an upload may still be running");
+    let incoming = SweepTarget::Incoming { user_id, photo_id };
+    assert_eq!(store.due_targets().await, [incoming]);
+}
+
+pub async fn a_failed_attempt_is_swept_now_and_when_its_worker_must_be_gone(store: StoreUnderTest) {
+    let job = store.running_job().await;
+    store.fail(&job, Failure::storage_unavailable()).await;
+
+    swept_now_and_after_the_lease(&store, &job).await;
+}
+
+pub async fn a_lost_worker_is_swept_after(store: StoreUnderTest) {
+    let job = store.running_job().await;
+    store.let_leases_expire();
+    store.reap().await;
+
+    swept_now_and_after_the_lease(&store, &job).await;
+}
+
+pub async fn a_finished_job_leaves_nothing_to_sweep(store: StoreUnderTest) {
+    let job = store.running_job().await;
+    store.finish(&job).await;
+    store.advance(store.policy.lease * 4);
+    assert_eq!(store.due_targets().await, []);
+}
+
+pub async fn a_deleted_photo_is_swept_now_and_when_uploads_must_have_ended(store: StoreUnderTest) {
+    let job = store.running_job().await;
+    let target = SweepTarget::Photo {
+        user_id: job.user_id,
+        photo_id: job.photo_id,
+    };
+    let life = store.policy.upload_url_life;
+
+    store.delete_photo_of(&job).await;
+    let now = store.due_targets().await;
+    store.sweep_all().await;
+    store.advance(life);
+    let too_early = store.due_targets().await;
+    store.advance(life);
+    let later = store.due_targets().await;
+
+    assert!(now.contains(&target), "{now:?}");
+    assert!(!too_early.contains(&target), "{too_early:?}");
+    assert!(later.contains(&target), "{later:?}");
+}
+
+pub async fn the_jobs_of_a_deleted_photo_are_swept_now_and_later(store: StoreUnderTest) {
+    let job = store.running_job().await;
+    store.delete_photo_of(&job).await;
+
+    swept_now_and_after_the_lease(&store, &job).await;
+}
+
+pub async fn a_running_job_keeps_its_epoch(store: StoreUnderTest) {
+    let job = store.running_job().await;
+    assert_eq!(kept(&store, &job).await, Some(1));
+
+    store.hand_back(&job).await;
+    assert_eq!(kept(&store, &job).await, None);
+
+    store.claim().await;
+    assert_eq!(kept(&store, &job).await, Some(2));
+}
+
+pub async fn a_completed_job_keeps_the_recorded_epoch(store: StoreUnderTest) {
+    let job = store.running_job().await;
+    store.hand_back(&job).await;
+    let job = store.claim().await;
+    store.finish(&job).await;
+
+    assert_eq!(kept(&store, &job).await, Some(2));
+}
+
+pub async fn a_failed_or_deleted_job_keeps_nothing(store: StoreUnderTest) {
+    let failed = store.running_job().await;
+    store.fail(&failed, quality_issue()).await;
+    assert_eq!(kept(&store, &failed).await, None);
+
+    let deleted = store.running_job().await;
+    store.delete_photo_of(&deleted).await;
+    assert_eq!(kept(&store, &deleted).await, None);
+}
+
+/// One of them failed a moment after the other.
+async fn two_failed_jobs(store: &StoreUnderTest) -> (Job, Job) {
+    let earlier = store.running_job().await;
+    let later = store.running_job().await;
+    store.fail(&earlier, quality_issue()).await;
+    store.advance(Duration::from_millis(1));
+    store.fail(&later, quality_issue()).await;
+    (earlier, later)
+}
+
+async fn swept_now_and_after_the_lease(store: &StoreUnderTest, job: &Job) {
+    let target = leftovers(job);
+    let now = store.due_targets().await;
+    store.sweep_all().await;
+    store.advance(store.policy.lease);
+    let too_early = store.due_targets().await;
+    store.advance(store.policy.lease);
+    let later = store.due_targets().await;
+
+    assert!(now.contains(&target), "{now:?}");
+    assert!(!too_early.contains(&target), "{too_early:?}");
+    assert!(later.contains(&target), "{later:?}");
+}
+
+fn leftovers(job: &Job) -> SweepTarget {
+    SweepTarget::JobLeftovers {
+        user_id: job.user_id,
+        job_id: job.id,
+    }
+}
+
+async fn kept(store: &StoreUnderTest, job: &Job) -> Option<i64> {
+    let kept = store.jobs.epoch_to_keep(job.id).await;
+    kept.expect("the store works")
+}

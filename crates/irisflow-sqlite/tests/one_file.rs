@@ -1,0 +1,143 @@
+//! What SQLite alone promises: the file outlives the process, and a process that holds it may take
+//! every job from the workers of the one before.
+#![expect(
+    clippy::expect_used,
+    reason = "the functions beside the tests are tests as well"
+)]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use irisflow_jobs::conformance::{Setup, StoreUnderTest, Stores};
+use irisflow_jobs::{Failure, Fence, JobId, JobState, JobStore, Renewal, WorkerId};
+use irisflow_sqlite::SqliteStore;
+use tokio::task::JoinSet;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reopened_file_holds_everything() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let before = process(folder.path()).await;
+    let job = before.running_job().await;
+    let job = before
+        .reach(&job, &[irisflow_jobs::Checkpoint::EnhancingBegun])
+        .await;
+    let (events, sweeps) = (before.events(&job).await, before.due_sweeps().await);
+    let photo = before.photos.photo(job.user_id, job.photo_id).await;
+    drop(before);
+
+    let after = process(folder.path()).await;
+
+    assert_eq!(after.read(&job).await, Some(job.clone()));
+    assert_eq!(after.events(&job).await, events);
+    assert_eq!(after.due_sweeps().await, sweeps);
+    let read = after.photos.photo(job.user_id, job.photo_id).await;
+    assert_eq!(read.expect("read"), photo.expect("read"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn voiding_returns_running_jobs_at_once_and_counts_a_crash() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let before = process(folder.path()).await;
+    let running = [before.running_job().await, before.running_job().await];
+    let done = before.running_job().await;
+    let done = before.finish(&done).await;
+    drop(before);
+
+    let after = process(folder.path()).await;
+    let voided = connection(folder.path()).await.void_leases().await;
+
+    assert_eq!(voided.expect("voided"), 2);
+    for job in running {
+        let job = after.read(&job).await.expect("the job is kept");
+        assert_eq!((&job.state, job.crashes), (&JobState::Waiting, 1));
+        assert_eq!(job.run_at, after.now(), "it is due at once");
+    }
+    assert_eq!(after.read(&done).await, Some(done));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_photo_that_stops_every_process_fails_at_the_crash_limit() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = process(folder.path()).await;
+    let job = store.queue(store.user().await).await;
+
+    for _ in 0..store.policy.max_crashes {
+        store.claim().await;
+        let next_process = connection(folder.path()).await;
+        next_process.void_leases().await.expect("voided");
+    }
+
+    let job = store.read(&job).await.expect("the job is kept");
+    assert_eq!(job.state, JobState::Failed(Failure::worker_lost()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_voided_worker_is_fenced_off() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = process(folder.path()).await;
+    let job = store.running_job().await;
+
+    let next_process = connection(folder.path()).await;
+    next_process.void_leases().await.expect("voided");
+
+    let fence = Fence {
+        job_id: job.id,
+        epoch: job.epoch,
+    };
+    assert_eq!(store.jobs.renew(fence).await.expect("read"), Renewal::Lost);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_connections_claim_each_job_once() {
+    const JOBS: usize = 200;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = process(folder.path()).await;
+    let user_id = store.user().await;
+    let mut new = Vec::new();
+    for _ in 0..JOBS {
+        new.push(store.new_job(user_id, irisflow_jobs::Priority::High).await);
+    }
+    store.jobs.enqueue(new).await.expect("queued");
+    let connections = [
+        connection(folder.path()).await,
+        connection(folder.path()).await,
+    ];
+
+    let mut workers = JoinSet::new();
+    for index in 0..8 {
+        let connection = connections[index % connections.len()].clone();
+        workers.spawn(async move {
+            let mut claimed = Vec::new();
+            while let Some(job) = connection
+                .claim_next(WorkerId::generate())
+                .await
+                .expect("a waiting writer gets its turn")
+            {
+                claimed.push(job.id);
+            }
+            claimed
+        });
+    }
+
+    let claimed: Vec<JobId> = workers.join_all().await.concat();
+    let distinct: BTreeSet<JobId> = claimed.iter().copied().collect();
+    assert_eq!((claimed.len(), distinct.len()), (JOBS, JOBS));
+}
+
+/// A process with the database in this folder, as the suites know it.
+async fn process(folder: &Path) -> StoreUnderTest {
+    let path = folder.to_owned();
+    StoreUnderTest::fresh(|setup| async move { Stores::of(open(&path, setup).await, ()) }).await
+}
+
+/// The database itself, for what no port offers.
+async fn connection(folder: &Path) -> SqliteStore {
+    open(folder, Setup::fresh()).await
+}
+
+async fn open(folder: &Path, setup: Setup) -> SqliteStore {
+    let path = folder.join("irisflow.db");
+    SqliteStore::open(&path, setup.clock, setup.policy, setup.announcer)
+        .await
+        .expect("the database opens")
+}
