@@ -218,7 +218,7 @@ mod tests {
     fn a_guided_filter_flattens_noise_and_keeps_a_step() {
         let noisy_step = |x: usize, y: usize| {
             let level = if x < 8 { 50.0 } else { 200.0 };
-            level + if (x + y) % 2 == 0 { 2.0 } else { -2.0 }
+            level + if (x + y).is_multiple_of(2) { 2.0 } else { -2.0 }
         };
         let samples: Vec<f32> = (0..256).map(|i| noisy_step(i % 16, i / 16)).collect();
         let input = field(16, &samples);
