@@ -222,7 +222,7 @@ fn a_photo_in_the_results_folder_is_not_replaced() {
     let desk = Desk::new("in_place");
     let bytes = fs::read(photo(EYE)).expect("the photo");
     let inside = desk.put("out/eye.jpg", &bytes);
-    let ended = desk.process(&[inside.clone()], &[]);
+    let ended = desk.process(std::slice::from_ref(&inside), &[]);
     assert_eq!(ended.status.code(), Some(0));
     assert_eq!(fs::read(inside).expect("the photo"), bytes);
     assert_eq!(desk.report("eye-2")["status"], "completed");
