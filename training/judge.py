@@ -10,7 +10,7 @@ from PIL import Image
 from network import OUT, SIDE
 
 LETTERBOX = 128
-CROP_RADII = 3.6
+CROP_RADII = 4.0
 
 
 def letterboxed(photo, box):

@@ -30,15 +30,18 @@ pub(crate) struct Camera {
     sharpen: Option<(f32, f32)>,
     jpeg_quality: Option<f32>,
     vignette: f32,
-    /// Where the darkness is complete: 1 in the corners.
+    /// Where the light falls; the middle of the picture if nowhere else.
+    vignette_centre: Option<(f32, f32)>,
+    /// Where the darkness is complete, in half diagonals.
     vignette_reach: f32,
     bloom: f32,
     noise_seed: u64,
 }
 
 impl Camera {
-    /// `iris_px` is the radius of the iris, which bounds what blur leaves recognisable.
-    pub(crate) fn sample(rng: &mut Rng, iris_px: f32) -> Self {
+    /// `iris_px` is the radius of the iris, which bounds what blur leaves recognisable; `eye` its
+    /// place, on which a spot of light may fall.
+    pub(crate) fn sample(rng: &mut Rng, iris_px: f32, eye: (f32, f32)) -> Self {
         let blur_cap = (0.13 * iris_px).max(0.35);
         let warmth = if rng.chance(0.15) {
             rng.range(-0.5, 0.5)
@@ -47,6 +50,13 @@ impl Camera {
         };
         let green = 0.05 * rng.normal();
         let grey = rng.chance(0.19);
+        let spot = rng.chance(if grey { 0.3 } else { 0.07 });
+        let vignette = match rng.weighted(&[0.72, 0.2, 0.08]) {
+            _ if spot => rng.range(0.8, 1.0),
+            0 => 0.0,
+            1 => rng.range(0.1, 0.7),
+            _ => rng.range(0.7, 0.99),
+        };
         Self {
             target: match rng.weighted(&[0.68, 0.2, 0.12]) {
                 0 => rng.log_range(0.12, 0.36),
@@ -99,12 +109,18 @@ impl Camera {
                 .chance(0.35)
                 .then(|| (rng.range(0.6, 1.8), rng.range(0.3, 1.8))),
             jpeg_quality: rng.chance(0.4).then(|| rng.range(22.0, 95.0)),
-            vignette: match rng.weighted(&[0.72, 0.2, 0.08]) {
-                0 => 0.0,
-                1 => rng.range(0.1, 0.7),
-                _ => rng.range(0.7, 0.99),
+            vignette,
+            vignette_centre: spot.then(|| {
+                (
+                    eye.0 + 0.6 * iris_px * rng.normal(),
+                    eye.1 + 0.6 * iris_px * rng.normal(),
+                )
+            }),
+            vignette_reach: if spot {
+                iris_px * rng.range(2.2, 6.0) / 181.0
+            } else {
+                rng.range(0.59, 1.0)
             },
-            vignette_reach: rng.range(0.35, 1.0),
             bloom: if rng.chance(0.3) {
                 rng.range(0.02, 0.15)
             } else {
@@ -161,15 +177,14 @@ impl Camera {
         let side = canvas.side;
         let mut planes = Planes::new(side);
         let share = if with_glow { 1.0 } else { 0.0 };
-        let centre = side as f32 * 0.5;
+        let half = side as f32 * 0.5;
+        let centre = self.vignette_centre.unwrap_or((half, half));
+        let reach = self.vignette_reach * half * std::f32::consts::SQRT_2;
         for index in 0..side * side {
             let fall = if self.vignette > 0.0 {
-                let (dx, dy) = (
-                    (index % side) as f32 - centre,
-                    (index / side) as f32 - centre,
-                );
-                1.0 - self.vignette
-                    * ((dx * dx + dy * dy) / (self.vignette_reach * 2.0 * centre * centre)).min(1.0)
+                let dx = (index % side) as f32 - centre.0;
+                let dy = (index / side) as f32 - centre.1;
+                1.0 - self.vignette * ((dx * dx + dy * dy) / (reach * reach)).min(1.0)
             } else {
                 1.0
             };

@@ -113,7 +113,11 @@ fn person(
         &lighting,
         &mirrored,
     );
-    let camera = Camera::sample(rng, view.px_per_mm * crate::view::IRIS_RADIUS_MM);
+    let camera = Camera::sample(
+        rng,
+        view.px_per_mm * crate::view::IRIS_RADIUS_MM,
+        view.origin,
+    );
     let gain = camera.meter(&mut canvas, &view.window);
     let photo = camera.develop(&canvas, &view.window, gain, tiles, true);
     let without_reflections =
@@ -168,7 +172,7 @@ fn round_thing(tiles: &Tiles, rng: &mut Rng, side: usize, keep_clean: bool) -> P
     let mut canvas = Canvas::new(side);
     let view = View::sample(rng, side, Framing::Close);
     lookalike::paint(&mut canvas, tiles, rng);
-    let camera = Camera::sample(rng, 40.0);
+    let camera = Camera::sample(rng, 40.0, view.origin);
     let gain = camera.meter(&mut canvas, &view.window);
     let photo = camera.develop(&canvas, &view.window, gain, tiles, true);
     let without_reflections =
