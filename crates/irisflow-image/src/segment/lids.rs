@@ -6,7 +6,7 @@
 
 use super::closeup::Closeup;
 use super::float_image::FloatImage;
-use super::limbus::{Colour, Limbus, is_lateral, point_on_ray};
+use super::limbus::{Colour, Limbus, LimbusSpoke, is_lateral, point_on_ray};
 use crate::geometry::{Ellipse, Polyline};
 
 /// A lid's margin: `y = cy + radius * (height + tilt * u + bend * u * u)`, `u = (x - cx) / radius`.
@@ -60,15 +60,15 @@ pub(super) struct Lids {
     pub(super) lower: Option<LidCurve>,
 }
 
-/// Per pixel, 0 where it has a colour of this eye, 1 where it has one of the skin around it.
+/// Per pixel, 0 where the eye would have that colour, 1 where the skin around it has.
 struct NotEye {
     skin: FloatImage,
     luma: FloatImage,
 }
 
 impl NotEye {
-    fn of(closeup: &Closeup, limbus: &Limbus, eye: &[Colour], skin: &[Colour]) -> Self {
-        let radius = limbus.ellipse.mean_radius();
+    fn of(closeup: &Closeup, eye: &ExpectedEye, skin: &[Colour]) -> Self {
+        let radius = eye.limbus.mean_radius();
         let [luma, cb, cr] =
             [&closeup.luma, &closeup.cb, &closeup.cr].map(|plane| plane.blurred(0.025 * radius));
         let mut likeness = luma.clone();
@@ -78,7 +78,9 @@ impl NotEye {
                 cb: cb.samples[index] - 128.0,
                 cr: cr.samples[index] - 128.0,
             };
-            let lead = nearest(colour, eye) - nearest(colour, skin);
+            let x = (index % luma.width) as f32 + 0.5;
+            let y = (index / luma.width) as f32 + 0.5;
+            let lead = nearest(colour, eye.colours_at(x, y)) - nearest(colour, skin);
             *value = (0.5 + lead / SURE_LEAD).clamp(0.0, 1.0);
         }
         Self {
@@ -107,64 +109,88 @@ pub(super) fn find_lids(closeup: &Closeup, limbus: &Limbus, pupil: &Ellipse) -> 
 }
 
 fn find_lid(closeup: &Closeup, limbus: &Limbus, pupil: &Ellipse, side: Side) -> Option<LidCurve> {
-    let eye = colours_of_eye(closeup, limbus, pupil, side);
+    let eye = ExpectedEye::of(closeup, limbus, pupil, side);
     let skin = colours_of_skin(closeup, limbus, &eye, side);
     if skin.is_empty() {
         return None;
     }
-    let not_eye = NotEye::of(closeup, limbus, &eye, &skin);
+    let not_eye = NotEye::of(closeup, &eye, &skin);
     best_curve(&not_eye, &limbus.ellipse, side)
 }
 
-/// Sclera on either side, rings of the iris from rim to pupil, and the pupil. The far side of the
-/// iris counts too: no lid of this side reaches it.
-fn colours_of_eye(closeup: &Closeup, limbus: &Limbus, pupil: &Ellipse, side: Side) -> Vec<Colour> {
-    let beyond = [false, true].map(|to_right| {
-        let beyond: Vec<Colour> = limbus
-            .spokes
-            .iter()
-            .filter(|spoke| is_lateral(spoke.theta) && (spoke.theta.cos() > 0.0) == to_right)
-            .filter_map(|spoke| spoke.outside)
-            .collect();
-        Colour::median_of(&beyond)
-    });
-    let inner = (pupil.mean_radius() / limbus.ellipse.mean_radius() + 0.08).min(0.8);
-    let ring = |share: f32, on_far_side: bool| {
-        let at = inner + (0.94 - inner) * share;
-        let ring: Vec<Colour> = limbus
-            .spokes
-            .iter()
-            .filter(|spoke| {
-                let far = -side.outward() * spoke.theta.sin();
-                if on_far_side {
-                    far > 0.75
-                } else {
-                    is_lateral(spoke.theta)
-                }
-            })
-            .filter_map(|spoke| {
-                let (x, y) = point_on_ray(&limbus.ellipse, spoke.theta, at);
-                closeup.colour_at(x, y)
-            })
-            .collect();
-        Colour::median_of(&ring)
-    };
-    const SHARES: [f32; 5] = [0.0, 0.3, 0.6, 0.85, 1.0];
-    let lateral = SHARES.map(|share| ring(share, false));
-    // Only the upper lid regularly covers iris; the top of the iris says nothing of the lower one.
-    let far = SHARES.map(|share| (side == Side::Upper).then(|| ring(share, true)).flatten());
-    let middle = closeup.colour_at(pupil.cx, pupil.cy);
-    beyond
-        .into_iter()
-        .chain(lateral)
-        .chain(far)
-        .chain([middle])
-        .flatten()
-        .collect()
+/// The colours this eye would have without lids: an iris is much the same all around at the same
+/// distance from its centre, and beyond it there is sclera.
+struct ExpectedEye {
+    limbus: Ellipse,
+    /// Colours of [`RINGS`] rings from the centre to the limbus.
+    rings: Vec<Vec<Colour>>,
+    sclera: Vec<Colour>,
+}
+
+const RINGS: usize = 10;
+
+impl ExpectedEye {
+    fn of(closeup: &Closeup, limbus: &Limbus, pupil: &Ellipse, side: Side) -> Self {
+        let ellipse = limbus.ellipse;
+        let is_to = |spoke: &LimbusSpoke, right: bool| {
+            is_lateral(spoke.theta) && (spoke.theta.cos() > 0.0) == right
+        };
+        let pupil_colour = closeup.colour_at(pupil.cx, pupil.cy);
+        let ring = |index: usize| {
+            let share = (index as f32 + 0.5) / RINGS as f32;
+            let median_where = |wanted: &dyn Fn(&LimbusSpoke) -> bool| {
+                let colours: Vec<Colour> = limbus
+                    .spokes
+                    .iter()
+                    .filter(|spoke| wanted(spoke))
+                    .map(|spoke| point_on_ray(&ellipse, spoke.theta, share))
+                    .filter(|&(x, y)| !pupil.contains(x, y))
+                    .filter_map(|(x, y)| closeup.colour_at(x, y))
+                    .collect();
+                Colour::median_of(&colours)
+            };
+            // The lower lid hardly covers iris, so the far side may speak for the upper one only.
+            let far = |spoke: &LimbusSpoke| side == Side::Upper && spoke.theta.sin() > 0.75;
+            let parts = [
+                median_where(&|spoke| is_to(spoke, false)),
+                median_where(&|spoke| is_to(spoke, true)),
+                median_where(&far),
+            ];
+            parts
+                .into_iter()
+                .flatten()
+                .chain(pupil_colour.filter(|_| share < 0.7))
+                .collect()
+        };
+        let sclera = [false, true].into_iter().filter_map(|right| {
+            let beyond: Vec<Colour> = limbus
+                .spokes
+                .iter()
+                .filter(|spoke| is_to(spoke, right))
+                .filter_map(|spoke| spoke.outside)
+                .collect();
+            Colour::median_of(&beyond)
+        });
+        Self {
+            limbus: ellipse,
+            rings: (0..RINGS).map(ring).collect(),
+            sclera: sclera.collect(),
+        }
+    }
+
+    fn colours_at(&self, x: f32, y: f32) -> &[Colour] {
+        let ring = (self.limbus.normalised_distance(x, y) * RINGS as f32) as usize;
+        self.rings.get(ring).unwrap_or(&self.sclera)
+    }
 }
 
 /// Colours above (below) the eye that it has not itself; empty when the frame ends before.
-fn colours_of_skin(closeup: &Closeup, limbus: &Limbus, eye: &[Colour], side: Side) -> Vec<Colour> {
+fn colours_of_skin(
+    closeup: &Closeup,
+    limbus: &Limbus,
+    eye: &ExpectedEye,
+    side: Side,
+) -> Vec<Colour> {
     let mut skin = Vec::new();
     for share in [1.25, 1.4, 1.55, 1.7, 1.85] {
         for group in [-1.0_f32, 0.0, 1.0] {
@@ -180,7 +206,9 @@ fn colours_of_skin(closeup: &Closeup, limbus: &Limbus, eye: &[Colour], side: Sid
                     closeup.colour_at(x, y)
                 })
                 .collect();
-            skin.extend(Colour::median_of(&colours).filter(|&colour| nearest(colour, eye) > 12.0));
+            skin.extend(
+                Colour::median_of(&colours).filter(|&colour| nearest(colour, &eye.sclera) > 12.0),
+            );
         }
     }
     skin
@@ -205,7 +233,7 @@ fn best_curve(not_eye: &NotEye, limbus: &Ellipse, side: Side) -> Option<LidCurve
                 let Some(change) = change_across(not_eye, &curve, outward) else {
                     continue;
                 };
-                let score = change - 0.1 * (height.abs() - usual_height(side)).abs();
+                let score = change - 0.2 * (height.abs() - usual_height(side)).abs();
                 if best.is_none_or(|(_, most)| score > most) {
                     best = Some((curve, score));
                 }

@@ -10,6 +10,8 @@ mod lids;
 mod limbus;
 mod pupil;
 mod quality;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 use crate::geometry::{Ellipse, PixelRect, Polyline};
@@ -81,7 +83,7 @@ pub struct Quality {
     pub visible_share: f32,
     /// Share of the iris ring under specular highlights, 0 to 1.
     pub reflection_share: f32,
-    /// Edge sharpness on the iris; see the function that measures it for its unit.
+    /// How crisp the iris is, 0 (blurred) to about 0.5: the share of its edges that a slight blur takes.
     pub sharpness: f32,
     /// Mean luma of the visible iris ring, 0 to 255.
     pub mean_luma: f32,
@@ -96,15 +98,15 @@ pub struct Quality {
 pub fn segment_iris(photo: &dyn PhotoPixels) -> Result<IrisSegmentation, Rejection> {
     let reduced = photo.reduced(search_side(photo.size()));
     let examined = examine_candidates(photo, &reduced);
-    let Some(best) = examined.first() else {
-        return Err(verdict::no_iris_found(0.0));
-    };
+    let nothing_found = |confidence| verdict::nothing_found(&reduced.planes.y, confidence);
+    let best = examined.first().ok_or_else(|| nothing_found(0.0))?;
     if best.confidence < verdict::LEAST_CONFIDENCE {
-        return Err(verdict::no_iris_found(best.confidence));
+        return Err(nothing_found(best.confidence));
     }
     let segmentation =
-        segment_closely(photo, best).ok_or(verdict::no_iris_found(best.confidence))?;
-    verdict::judge(&segmentation.quality)?;
+        segment_closely(photo, best).ok_or_else(|| nothing_found(best.confidence))?;
+    let share_in_frame = quality::share_in_frame(&segmentation.labels, &segmentation.iris);
+    verdict::judge(&segmentation.quality, share_in_frame)?;
     Ok(segmentation)
 }
 

@@ -4,6 +4,8 @@
 
 use super::Quality;
 use super::evidence::Evidence;
+use super::float_image::percentile;
+use crate::plane::Plane;
 use crate::rejection::{Rejection, RejectionCode};
 
 /// Below this confidence there is no iris for us: one kind of evidence silent, or several in doubt.
@@ -70,63 +72,142 @@ pub(super) fn confidence(evidence: &Evidence) -> f32 {
 }
 
 /// A usable iris, or the first reason why not.
-pub(super) fn judge(quality: &Quality) -> Result<(), Rejection> {
+pub(super) fn judge(quality: &Quality, share_in_frame: f32) -> Result<(), Rejection> {
     if quality.iris_radius_px < LEAST_RADIUS_PX {
         return Err(iris_too_small(quality.iris_radius_px));
     }
+    if share_in_frame < LEAST_SHARE_IN_FRAME {
+        return Err(iris_cut_off(share_in_frame));
+    }
     if quality.mean_luma < LEAST_IRIS_LUMA {
-        return Err(too_dark(quality.mean_luma));
+        return Err(too_dark(quality.mean_luma, LEAST_IRIS_LUMA));
+    }
+    if quality.mean_luma > MOST_IRIS_LUMA {
+        return Err(overexposed(quality.mean_luma, MOST_IRIS_LUMA));
     }
     if quality.visible_share < LEAST_VISIBLE_SHARE {
         return Err(iris_covered(quality.visible_share));
     }
+    if quality.sharpness < LEAST_SHARPNESS {
+        return Err(too_blurry(quality.sharpness));
+    }
     Ok(())
 }
 
+/// Why no iris was found: the light, where it leaves nothing to see, else simply none.
+pub(super) fn nothing_found(luma: &Plane, confidence: f32) -> Rejection {
+    let mut lumas: Vec<f32> = luma.samples.iter().map(|&v| f32::from(v)).collect();
+    let bright = percentile(&mut lumas, 0.95).unwrap_or(0.0);
+    let dim = percentile(&mut lumas, 0.15).unwrap_or(255.0);
+    if bright < LEAST_BRIGHT_LUMA {
+        too_dark(bright, LEAST_BRIGHT_LUMA)
+    } else if dim > MOST_DIM_LUMA {
+        overexposed(dim, MOST_DIM_LUMA)
+    } else {
+        no_iris_found(confidence)
+    }
+}
+
 /// Below this mean luma of the ring even a dark brown iris is only noise.
-const LEAST_IRIS_LUMA: f32 = 12.0;
+const LEAST_IRIS_LUMA: f32 = 10.0;
+/// Above this the fibres of the lightest iris are burnt out.
+const MOST_IRIS_LUMA: f32 = 225.0;
 /// Less of the iris than this cannot be completed honestly.
 const LEAST_VISIBLE_SHARE: f32 = 0.4;
+/// A strip through the middle with both sides of the iris is about this share of its disc.
+const LEAST_SHARE_IN_FRAME: f32 = 0.45;
+/// What a blur by 5 % of the radius leaves of crisp fibres, which measure 0.3 to 0.5.
+const LEAST_SHARPNESS: f32 = 0.12;
+/// A photo of which 95 % is darker than this shows no eye; one of which 85 % is brighter, none either.
+const LEAST_BRIGHT_LUMA: f32 = 36.0;
+const MOST_DIM_LUMA: f32 = 246.0;
 
+/// The advice of the product for photos of poor quality; used where nothing fits better.
 const DEFAULT_SUGGESTION: &str =
     "Try capturing a new photo in better lighting with your eye centered.";
 
-pub(super) fn no_iris_found(confidence: f32) -> Rejection {
+fn rejection(
+    code: RejectionCode,
+    message: &str,
+    suggestion: &str,
+    value: f32,
+    threshold: f32,
+) -> Rejection {
     Rejection {
-        code: RejectionCode::NoIrisFound,
-        message: "We could not find an iris in this photo.".into(),
-        suggestion: DEFAULT_SUGGESTION.into(),
-        value: Some(f64::from(confidence)),
-        threshold: Some(f64::from(LEAST_CONFIDENCE)),
+        code,
+        message: message.to_owned(),
+        suggestion: suggestion.to_owned(),
+        value: Some(f64::from(value)),
+        threshold: Some(f64::from(threshold)),
     }
+}
+
+pub(super) fn no_iris_found(confidence: f32) -> Rejection {
+    rejection(
+        RejectionCode::NoIrisFound,
+        "We could not find an iris in this photo.",
+        DEFAULT_SUGGESTION,
+        confidence,
+        LEAST_CONFIDENCE,
+    )
 }
 
 fn iris_too_small(radius_px: f32) -> Rejection {
-    Rejection {
-        code: RejectionCode::IrisTooSmall,
-        message: "The eye is too small in this photo.".into(),
-        suggestion: "Come closer, so that your eye fills most of the picture.".into(),
-        value: Some(f64::from(radius_px)),
-        threshold: Some(f64::from(LEAST_RADIUS_PX)),
-    }
+    rejection(
+        RejectionCode::IrisTooSmall,
+        "The eye is too small in this photo.",
+        "Come closer, so that your eye fills most of the picture.",
+        radius_px,
+        LEAST_RADIUS_PX,
+    )
 }
 
-fn too_dark(luma: f32) -> Rejection {
-    Rejection {
-        code: RejectionCode::TooDark,
-        message: "The photo is too dark to see the iris.".into(),
-        suggestion: "Try again facing a window or a lamp.".into(),
-        value: Some(f64::from(luma)),
-        threshold: Some(f64::from(LEAST_IRIS_LUMA)),
-    }
+fn iris_cut_off(share_in_frame: f32) -> Rejection {
+    rejection(
+        RejectionCode::IrisCutOff,
+        "Part of the iris is outside the picture.",
+        "Move back a little and keep your eye in the middle of the picture.",
+        share_in_frame,
+        LEAST_SHARE_IN_FRAME,
+    )
 }
 
-fn iris_covered(share: f32) -> Rejection {
-    Rejection {
-        code: RejectionCode::IrisCovered,
-        message: "Too much of the iris is behind the eyelids.".into(),
-        suggestion: "Open your eye a little wider and try again.".into(),
-        value: Some(f64::from(share)),
-        threshold: Some(f64::from(LEAST_VISIBLE_SHARE)),
-    }
+fn too_dark(luma: f32, least: f32) -> Rejection {
+    rejection(
+        RejectionCode::TooDark,
+        "The photo is too dark to see the iris.",
+        "Try again facing a window or a lamp.",
+        luma,
+        least,
+    )
+}
+
+fn overexposed(luma: f32, most: f32) -> Rejection {
+    rejection(
+        RejectionCode::Overexposed,
+        "The photo is too bright to see the iris.",
+        "Try again without flash and out of direct sunlight.",
+        luma,
+        most,
+    )
+}
+
+fn iris_covered(visible_share: f32) -> Rejection {
+    rejection(
+        RejectionCode::IrisCovered,
+        "Too much of the iris is behind the eyelids.",
+        "Open your eye a little wider and try again.",
+        visible_share,
+        LEAST_VISIBLE_SHARE,
+    )
+}
+
+fn too_blurry(sharpness: f32) -> Rejection {
+    rejection(
+        RejectionCode::TooBlurry,
+        "The iris is out of focus.",
+        "Hold the camera still, tap your eye on the screen to focus, and try again.",
+        sharpness,
+        LEAST_SHARPNESS,
+    )
 }
