@@ -139,7 +139,11 @@ impl Person {
                 colour,
                 depth,
                 blotches: rng.range(0.02, 0.14),
-                pores: rng.range(0.0, 0.16),
+                pores: if rng.chance(0.25) {
+                    rng.range(0.16, 0.6)
+                } else {
+                    rng.range(0.0, 0.16)
+                },
                 freckles: if rng.chance(0.2) {
                     rng.range(0.2, 1.0)
                 } else {

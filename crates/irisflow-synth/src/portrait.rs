@@ -539,10 +539,8 @@ impl Surface<'_> {
         if detail > 0.0 {
             let pore = tiles.grain.at(face_x * 22.0 + ox, y * 22.0);
             let leather = tiles.spots.at(face_x * 24.0, y * 20.0 + ox);
-            colour = scale(
-                colour,
-                1.0 + detail * skin.pores * (0.6 * pore + 0.5 * leather),
-            );
+            let rough = 1.0 + detail * skin.pores * (0.6 * pore + 0.5 * leather);
+            colour = scale(colour, rough.max(0.15));
         }
         if skin.freckles > 0.0 {
             let dot = tiles.spots.at(face_x * 6.0 + ox, y * 6.0 + oy) + 0.5 * blotch;
