@@ -57,9 +57,12 @@ def blobs(mask):
 
 
 def best_blob(iris):
-    """Centre and radius (cells) of the strongest region of the iris map, its peak; or None."""
+    """Centre and radius (cells) of the strongest region of the iris map, its peak; or None.
+
+    An unsure first pass still knows the place: the threshold follows the peak, and the second pass decides.
+    """
     best = None
-    for region in blobs(iris > 0.5):
+    for region in blobs(iris > np.clip(0.5 * iris.max(), 0.15, 0.5)):
         weight = float(iris.flat[region].sum())
         if len(region) >= 6 and (best is None or weight > best[0]):
             ys, xs = np.divmod(np.array(region), iris.shape[1])
@@ -156,7 +159,7 @@ def summary(network, eyes, negatives):
     # A photo is accepted when both passes believe in an eye.
     joint = [(min(r["p1"], r["p2"]), r["name"]) for r in bad]
     lines.append(f"  negatives of {len(bad)}: first pass > 0.5 {sum(r['p1'] > 0.5 for r in bad)}, "
-                 f"second {sum(r['p2'] > 0.5 for r in bad)}, both > 0.5 {sum(j > 0.5 for j, _ in joint)}, "
+                 f"second > 0.5 {sum(r['p2'] > 0.5 for r in bad)}, > 0.9 {sum(r['p2'] > 0.9 for r in bad)}, both > 0.5 {sum(j > 0.5 for j, _ in joint)}, "
                  f"both > 0.9 {sum(j > 0.9 for j, _ in joint)}: "
                  + ", ".join(f"{n[:18]} {j:.2f}" for j, n in sorted(joint, reverse=True)[:5]))
     return "\n".join(lines), {"discs": discs, "visible": [r["visible"] for r in rows],
