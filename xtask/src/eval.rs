@@ -45,10 +45,6 @@ pub(crate) fn run(args: EvalArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "the report is what this command is for"
-)]
 fn print_out(text: &str) {
     println!("{text}");
 }
@@ -165,10 +161,6 @@ fn measure_negatives(args: &EvalArgs) -> anyhow::Result<Vec<NegativeOutcome>> {
     Ok(outcomes)
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a developer command that measures durations"
-)]
 fn now() -> Instant {
     Instant::now()
 }

@@ -1,5 +1,10 @@
 //! Developer commands: `cargo xtask <command>`.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "what these commands find out is said on stdout"
+)]
+
 mod bench;
 mod eval;
 mod openapi;

@@ -8,6 +8,7 @@ use irisflow_photos::{FileStore, UrlSigner};
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Passwords, Throttle, Tokens};
+use crate::live::Resumptions;
 use crate::public_url::PublicUrl;
 use crate::settings::ServerSettings;
 
@@ -50,6 +51,7 @@ pub(crate) struct AppState {
     pub(crate) throttle: Throttle,
     pub(crate) signer: UrlSigner,
     pub(crate) public_url: PublicUrl,
+    pub(crate) resumptions: Resumptions,
     /// Cancelled when the server is to stop: sockets say goodbye.
     pub(crate) draining: CancellationToken,
 }
@@ -66,6 +68,7 @@ impl AppState {
             throttle: Throttle::new(&settings, Arc::clone(&parts.clock)),
             signer: UrlSigner::new(parts.secrets.urls),
             public_url: PublicUrl::new(&settings),
+            resumptions: Resumptions::new(settings.replay),
             parts,
             settings,
             draining,

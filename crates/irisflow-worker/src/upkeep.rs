@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use irisflow_jobs::{Sweep, SweepTarget};
-use irisflow_photos::sweep_objects;
+use irisflow_photos::{delete_swept, swept_objects};
 
 use crate::Shared;
 
@@ -58,12 +58,14 @@ async fn carry_out(
     shared: &Shared,
     sweep: &Sweep,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let (files, target) = (shared.parts.files.clone(), sweep.target);
+    let listed = tokio::task::spawn_blocking(move || swept_objects(&files, target)).await??;
     let keep_epoch = match sweep.target {
         SweepTarget::JobLeftovers { job_id, .. } => shared.parts.jobs.epoch_to_keep(job_id).await?,
         SweepTarget::Incoming { .. } | SweepTarget::Photo { .. } => None,
     };
-    let (files, target) = (shared.parts.files.clone(), sweep.target);
-    tokio::task::spawn_blocking(move || sweep_objects(&files, target, keep_epoch)).await??;
+    let files = shared.parts.files.clone();
+    tokio::task::spawn_blocking(move || delete_swept(&files, &listed, keep_epoch)).await??;
     shared.parts.jobs.sweep_done(sweep.id).await?;
     Ok(())
 }

@@ -25,15 +25,18 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the web app and the API, and work on jobs.
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     /// Process photos here and now, without a server.
     Process(process::ProcessArgs),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let ended = match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
-        Command::Serve(arguments) => serve::run(arguments).map(|()| ExitCode::SUCCESS),
+    let ended = match arguments
+        .command
+        .unwrap_or(Command::Serve(Box::new(arguments.serve)))
+    {
+        Command::Serve(arguments) => serve::run(*arguments).map(|()| ExitCode::SUCCESS),
         Command::Process(arguments) => process::run(arguments),
     };
     ended.unwrap_or_else(|error| {

@@ -26,6 +26,55 @@ impl LidCurve {
         self.cy + self.radius * (self.height + self.tilt * u + self.bend * u * u)
     }
 
+    /// The parabola nearest to `points` (`u` and height, in radii from the centre of `iris`), by least
+    /// squares; points far off the first fit are left out of a second.
+    pub(super) fn fitted(iris: &Ellipse, points: &[(f32, f32)]) -> Option<Self> {
+        let mut kept = points.to_vec();
+        let mut curve = Self::least_squares(iris, &kept)?;
+        kept.retain(|&(u, height)| (curve.height_at(u) - height).abs() < 0.12);
+        if kept.len() * 2 > points.len() {
+            curve = Self::least_squares(iris, &kept)?;
+        }
+        Some(curve)
+    }
+
+    fn height_at(&self, u: f32) -> f32 {
+        self.height + self.tilt * u + self.bend * u * u
+    }
+
+    /// Normal equations of `h = a + b u + c u^2`, by Cramer's rule.
+    fn least_squares(iris: &Ellipse, points: &[(f32, f32)]) -> Option<Self> {
+        let mut powers = [0.0_f32; 5];
+        let mut sums = [0.0_f32; 3];
+        for &(u, height) in points {
+            let mut power = 1.0;
+            for (order, total) in powers.iter_mut().enumerate() {
+                *total += power;
+                if let Some(sum) = sums.get_mut(order) {
+                    *sum += power * height;
+                }
+                power *= u;
+            }
+        }
+        let [s0, s1, s2, s3, s4] = powers;
+        let column = |k: usize| {
+            let mut m = [[s0, s1, s2], [s1, s2, s3], [s2, s3, s4]];
+            for (row, sum) in m.iter_mut().zip(sums) {
+                row[k] = sum;
+            }
+            determinant(m)
+        };
+        let whole = determinant([[s0, s1, s2], [s1, s2, s3], [s2, s3, s4]]);
+        (whole.abs() > 1e-6).then(|| Self {
+            cx: iris.cx,
+            cy: iris.cy,
+            radius: iris.mean_radius(),
+            height: column(0) / whole,
+            tilt: column(1) / whole,
+            bend: column(2) / whole,
+        })
+    }
+
     /// Points from left to right over the width of the iris and a little more.
     pub(super) fn to_polyline(self, closeup: &Closeup) -> Polyline {
         (-12..=12)
@@ -35,6 +84,10 @@ impl LidCurve {
             })
             .collect()
     }
+}
+
+fn determinant([[a, b, c], [d, e, f], [g, h, i]]: [[f32; 3]; 3]) -> f32 {
+    a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -6,6 +6,7 @@ mod ellipse_fit;
 mod evidence;
 mod float_image;
 mod labels;
+mod learned_lids;
 mod lids;
 mod limbus;
 mod pupil;
@@ -22,6 +23,7 @@ use candidates::find_candidates;
 use closeup::Closeup;
 use float_image::FloatImage;
 use labels::{draw_labels, label_rect};
+use learned_lids::learned_lids;
 use lids::{LidCurve, find_lids};
 use limbus::{Limbus, find_limbus, search_channel};
 use pupil::find_pupil;
@@ -220,7 +222,8 @@ fn segment_closely(photo: &dyn PhotoPixels, found: &Examined) -> Option<IrisSegm
     let closeup = Closeup::of_photo(photo, &found.iris, MEASURING_RADIUS)?;
     let limbus = find_limbus(&closeup, &closeup.to_local(&found.iris))?;
     let pupil = find_pupil(&closeup, &limbus.ellipse)?.ellipse;
-    let lids = find_lids(&closeup, &limbus, &pupil);
+    let lids = learned_lids(&closeup, &limbus.ellipse)
+        .unwrap_or_else(|| find_lids(&closeup, &limbus, &pupil));
     let (iris, pupil) = (closeup.to_photo(&limbus.ellipse), closeup.to_photo(&pupil));
     let rect = label_rect(&iris, width, height)?;
     let labels = draw_labels(rect, &iris, &pupil, &lids, &closeup);

@@ -1,6 +1,6 @@
 //! Judgement: how sure it is that a candidate is a human iris, and what to tell a person whose photo
 //! cannot be used. Each measurement of `evidence.rs` gets a say between 0 and 1; the confidence is
-//! their weighted geometric mean, so that one clear No outweighs many a Yes.
+//! their weighted geometric mean, and no core evidence may clearly say No.
 
 use super::Quality;
 use super::evidence::Evidence;
@@ -25,7 +25,7 @@ pub(super) fn says(evidence: &Evidence) -> Vec<(&'static str, f32, f32)> {
     let weaker_step = e.left_step.min(e.right_step);
     // Where the frame cuts the iris below, all that is left of the limbus has to be there.
     let limbus_below = match e.lower_edge {
-        Some(share) => ramp(share, 0.2, 0.45),
+        Some(share) => ramp(share, 0.25, 0.45),
         None => ramp(e.all_edge, 0.5, 0.85),
     };
     vec![
@@ -46,8 +46,8 @@ pub(super) fn says(evidence: &Evidence) -> Vec<(&'static str, f32, f32)> {
         ("pupil centred", ramp(e.pupil_offset, 0.25, 0.12), 1.0),
         (
             "lids",
-            e.lid_share.map_or(0.6, |share| ramp(share, 0.45, 0.9)),
-            1.0,
+            e.lid_share.map_or(0.6, |share| ramp(share, 0.55, 0.95)),
+            1.5,
         ),
         (
             "skin",
@@ -64,12 +64,21 @@ pub(super) fn says(evidence: &Evidence) -> Vec<(&'static str, f32, f32)> {
 pub(super) fn confidence(evidence: &Evidence) -> f32 {
     let mut log_sum = 0.0;
     let mut weights = 0.0;
+    let mut weakest: f32 = 1.0;
     for (_, say, weight) in says(evidence) {
         log_sum += weight * say.max(1e-4).ln();
         weights += weight;
+        if weight >= CORE_WEIGHT {
+            weakest = weakest.min(say);
+        }
     }
-    (log_sum / weights).exp()
+    (log_sum / weights).exp().min(VETO_SLOPE * weakest)
 }
+
+/// Evidence of this weight is about what every eye has: sides, sclera, pupil, lids.
+const CORE_WEIGHT: f32 = 1.5;
+/// Core evidence that says less than 0.3 is a veto, however much the rest agrees.
+const VETO_SLOPE: f32 = LEAST_CONFIDENCE / 0.3;
 
 /// A usable iris, or the first reason why not.
 pub(super) fn judge(quality: &Quality, share_in_frame: f32) -> Result<(), Rejection> {

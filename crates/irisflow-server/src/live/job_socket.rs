@@ -190,7 +190,11 @@ impl Connection<'_> {
             return Ending::unknown_job(job_id);
         };
         match JobWatch::begin(self.app, user.id(), user.session_id, parsed).await {
-            Ok(Some(watch)) => self.follow(watch, &user, &claims).await,
+            Ok(Some(mut watch)) => {
+                let ending = self.follow(&mut watch, &user, &claims).await;
+                watch.leave(self.app);
+                ending
+            }
             Ok(None) => Ending::unknown_job(job_id),
             Err(error) => error.into(),
         }
@@ -199,7 +203,7 @@ impl Connection<'_> {
     /// Tells the job's events until its end, or until the socket has to end first.
     async fn follow(
         &mut self,
-        mut watch: JobWatch,
+        watch: &mut JobWatch,
         user: &CurrentUser,
         claims: &AccessClaims,
     ) -> Ending {

@@ -2,8 +2,10 @@
 
 mod frames;
 mod job_socket;
+mod resumption;
 mod resync;
 mod watch_job;
 
 pub(crate) use job_socket::job_socket;
+pub(crate) use resumption::Resumptions;
 pub(crate) use resync::resync_watchers;

@@ -22,7 +22,7 @@ pub(crate) struct JobWatch {
 
 /// What a watcher is to do next.
 pub(crate) enum Next {
-    Tell(Event),
+    Tell(Box<Event>),
     SessionEnded,
 }
 
@@ -47,10 +47,16 @@ impl JobWatch {
         };
         let mut waiting: VecDeque<Event> = snapshot.newest_older.into_iter().collect();
         waiting.extend(snapshot.recent);
-        if snapshot.job.state.is_final() {
-            // Whoever comes after the end is told the end, and nothing else.
-            let last = waiting.pop_back();
-            waiting = last.into_iter().collect();
+        // Whoever comes after the end is told the end and nothing else. Whoever may have watched
+        // before (another attempt has begun, perhaps of another process) is told the present.
+        let only_newest = snapshot.job.state.is_final() || snapshot.job.attempt_count > 0;
+        let seen = app.resumptions.take(session_id, job_id);
+        while waiting.len() > 1 {
+            let old = waiting.front().is_some_and(|event| Some(event.seq) <= seen);
+            if !only_newest && !old {
+                break;
+            }
+            waiting.pop_front();
         }
         Ok(Some(Self {
             user_id,
@@ -70,7 +76,7 @@ impl JobWatch {
                     continue;
                 }
                 self.cursor = event.seq;
-                return Ok(Next::Tell(event));
+                return Ok(Next::Tell(Box::new(event)));
             }
             match self.hints.recv().await {
                 Ok(Hint::Event(event)) if event.job_id == self.job_id => {
@@ -94,6 +100,12 @@ impl JobWatch {
                 }
             }
         }
+    }
+
+    /// Remembers how far this watcher has come, should it return in a moment.
+    pub(crate) fn leave(&self, app: &AppState) {
+        app.resumptions
+            .leave(self.session_id, self.job_id, self.cursor);
     }
 
     async fn read_newer(&mut self, app: &AppState) -> Result<(), StoreError> {

@@ -298,7 +298,7 @@ impl User<'_> {
 
     /// Watches a job to its end.
     pub(crate) async fn frames_of(&self, job_id: &str) -> Watched {
-        self.watch(job_id).await.to_the_end().await
+        self.watch(job_id).await.until_the_end().await
     }
 
     /// Waits until the job has ended, without a socket.
@@ -362,7 +362,7 @@ impl Socket {
         }
     }
 
-    pub(crate) async fn to_the_end(mut self) -> Watched {
+    pub(crate) async fn until_the_end(mut self) -> Watched {
         let mut frames = Vec::new();
         loop {
             match self.next().await {

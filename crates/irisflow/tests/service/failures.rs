@@ -119,7 +119,7 @@ async fn a_killed_service_finishes_the_job_after_its_restart() {
         );
         assert_eq!(watched.last()["attempt_count"], 1);
         assert!(
-            watched.progress().first().copied() >= before,
+            watched.progress().first() >= before.last(),
             "progress never goes back"
         );
         app.until("only one attempt's objects are left", async || {

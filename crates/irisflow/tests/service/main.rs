@@ -1,5 +1,7 @@
 //! The running program, from outside: real HTTP, real WebSockets, real files, planned failures.
 
+#![expect(clippy::expect_used, reason = "a test says what it expected")]
+
 mod accounts;
 mod app;
 mod bad_photos;
