@@ -20,6 +20,9 @@ pub(crate) struct BenchArgs {
     /// How many jobs to run, one after another.
     #[arg(long, default_value_t = 7)]
     runs: usize,
+    /// Another build than the release, which is built first.
+    #[arg(long)]
+    program: Option<PathBuf>,
     /// Another photo than the enlarged test photo.
     #[arg(long)]
     photo: Option<PathBuf>,
@@ -27,14 +30,10 @@ pub(crate) struct BenchArgs {
 
 pub(crate) fn run(arguments: BenchArgs) -> anyhow::Result<()> {
     let root = workspace_root()?;
-    let built = Command::new("cargo")
-        .args(["build", "--release", "--locked", "--package", "irisflow"])
-        .current_dir(&root)
-        .status()
-        .context("building the release")?;
-    if !built.success() {
-        bail!("the release does not build");
-    }
+    let program = match &arguments.program {
+        Some(program) => program.clone(),
+        None => build_release(&root)?,
+    };
     let photo = match &arguments.photo {
         Some(path) => std::fs::read(path).with_context(|| path.display().to_string())?,
         None => phone_photo(&root)?,
@@ -43,11 +42,23 @@ pub(crate) fn run(arguments: BenchArgs) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("a runtime")?;
-    runtime.block_on(compare(&root, photo, arguments.runs))
+    runtime.block_on(compare(&program, photo, arguments.runs))
 }
 
-async fn compare(root: &Path, photo: Vec<u8>, runs: usize) -> anyhow::Result<()> {
-    let server = RunningServer::start(&root.join("target/release/irisflow"), &[])?;
+fn build_release(root: &Path) -> anyhow::Result<PathBuf> {
+    let built = Command::new("cargo")
+        .args(["build", "--release", "--locked", "--package", "irisflow"])
+        .current_dir(root)
+        .status()
+        .context("building the release")?;
+    if !built.success() {
+        bail!("the release does not build");
+    }
+    Ok(root.join("target/release/irisflow"))
+}
+
+async fn compare(program: &Path, photo: Vec<u8>, runs: usize) -> anyhow::Result<()> {
+    let server = RunningServer::start(program, &[])?;
     let session = Session::start(&server.url).await?;
     let photo_id = session.upload(photo.clone()).await?;
     let (mut alone, mut whole, mut worked) = (Vec::new(), Vec::new(), Vec::new());

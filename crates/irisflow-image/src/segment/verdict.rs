@@ -36,7 +36,7 @@ pub(super) fn says(evidence: &Evidence) -> Vec<(&'static str, f32, f32)> {
         ("sclera smooth", ramp(e.sclera_texture, 0.25, 0.09), 1.5),
         ("sclera neutral", ramp(e.sclera_tint, 0.38, 0.2), 1.0),
         ("round", ramp(e.roundness, 0.8, 0.92), 1.0),
-        ("pupil outline", ramp(e.pupil_edge, 0.3, 0.7), 2.0),
+        ("pupil outline", ramp(e.pupil_edge, 0.35, 0.7), 2.0),
         ("pupil dark", ramp(e.pupil_contrast, 0.1, 0.42), 2.0),
         (
             "pupil of usual size",
