@@ -24,7 +24,7 @@ pub(crate) struct ServeArgs {
     /// Folder for the database, the photos and the results.
     #[arg(long, env = "IRISFLOW_DATA_DIR", default_value = "irisflow-data")]
     data_dir: PathBuf,
-    /// How clients reach the server, as in https://iris.example.com. Links are made from it; needed
+    /// How clients reach the server, as in `https://iris.example.com`. Links are made from it; needed
     /// when it listens on other addresses than loopback.
     #[arg(long, env = "IRISFLOW_PUBLIC_URL")]
     public_url: Option<String>,

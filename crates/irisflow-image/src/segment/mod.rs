@@ -24,7 +24,7 @@ use closeup::Closeup;
 use float_image::FloatImage;
 use labels::{draw_labels, label_rect};
 use learned_lids::learned_lids;
-use lids::{LidCurve, find_lids};
+use lids::{LidCurve, Lids, find_lids};
 use limbus::{Limbus, find_limbus, search_channel};
 use pupil::find_pupil;
 use quality::measure_quality;
@@ -217,13 +217,25 @@ fn examine(closeup: &Closeup, limbus: &Limbus) -> Option<Examined> {
     })
 }
 
+/// The lids as the network sees them, where it sees this iris; else, and where it sees a side quite
+/// open, as colours say: a dim lid over a dark iris is easily overlooked by either.
+fn agreed_lids(closeup: &Closeup, limbus: &Limbus, pupil: &Ellipse) -> Lids {
+    let by_colour = find_lids(closeup, limbus, pupil);
+    match learned_lids(closeup, &limbus.ellipse) {
+        Some(learned) => Lids {
+            upper: learned.upper.or(by_colour.upper),
+            lower: learned.lower.or(by_colour.lower),
+        },
+        None => by_colour,
+    }
+}
+
 fn segment_closely(photo: &dyn PhotoPixels, found: &Examined) -> Option<IrisSegmentation> {
     let (width, height) = photo.size();
     let closeup = Closeup::of_photo(photo, &found.iris, MEASURING_RADIUS)?;
     let limbus = find_limbus(&closeup, &closeup.to_local(&found.iris))?;
     let pupil = find_pupil(&closeup, &limbus.ellipse)?.ellipse;
-    let lids = learned_lids(&closeup, &limbus.ellipse)
-        .unwrap_or_else(|| find_lids(&closeup, &limbus, &pupil));
+    let lids = agreed_lids(&closeup, &limbus, &pupil);
     let (iris, pupil) = (closeup.to_photo(&limbus.ellipse), closeup.to_photo(&pupil));
     let rect = label_rect(&iris, width, height)?;
     let labels = draw_labels(rect, &iris, &pupil, &lids, &closeup);
