@@ -217,16 +217,21 @@ fn examine(closeup: &Closeup, limbus: &Limbus) -> Option<Examined> {
     })
 }
 
-/// The lids as the network sees them, where it sees this iris; else, and where it sees a side quite
-/// open, as colours say: a dim lid over a dark iris is easily overlooked by either.
+/// The lids as colours and, where it sees this iris, the network tell them. Each overlooks an upper
+/// lid at times (a dim one over a dark iris; lashes over a dark rim) and neither makes one up, so the
+/// one that hides more is believed. The lower lid hardly hides any iris.
 fn agreed_lids(closeup: &Closeup, limbus: &Limbus, pupil: &Ellipse) -> Lids {
     let by_colour = find_lids(closeup, limbus, pupil);
-    match learned_lids(closeup, &limbus.ellipse) {
-        Some(learned) => Lids {
-            upper: learned.upper.or(by_colour.upper),
-            lower: learned.lower.or(by_colour.lower),
-        },
-        None => by_colour,
+    let Some(learned) = learned_lids(closeup, &limbus.ellipse) else {
+        return by_colour;
+    };
+    let height = |lid: &LidCurve| lid.y_at(limbus.ellipse.cx);
+    Lids {
+        upper: [learned.upper, by_colour.upper]
+            .into_iter()
+            .flatten()
+            .max_by(|a, b| height(a).total_cmp(&height(b))),
+        lower: learned.lower,
     }
 }
 
