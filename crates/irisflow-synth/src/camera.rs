@@ -40,9 +40,11 @@ pub(crate) struct Camera {
 
 impl Camera {
     /// `iris_px` is the radius of the iris, which bounds what blur leaves recognisable; `eye` its
-    /// place, on which a spot of light may fall.
-    pub(crate) fn sample(rng: &mut Rng, iris_px: f32, eye: (f32, f32)) -> Self {
+    /// place, on which a spot of light may fall; `unit` the picture's side in units of 256 pixels.
+    pub(crate) fn sample(rng: &mut Rng, iris_px: f32, eye: (f32, f32), unit: f32) -> Self {
         let blur_cap = (0.13 * iris_px).max(0.35);
+        // More pixels of the same photo blur more of them; a better photo does not.
+        let more = rng.log_range(1.0, unit.max(1.0));
         let warmth = if rng.chance(0.15) {
             rng.range(-0.5, 0.5)
         } else {
@@ -70,11 +72,11 @@ impl Camera {
             ],
             blur_px: match rng.weighted(&[0.5, 0.32, 0.18]) {
                 0 => 0.0,
-                1 => rng.range(0.4, 1.6).min(blur_cap),
-                _ => rng.log_range(1.2, 7.0).min(blur_cap),
+                1 => (more * rng.range(0.4, 1.6)).min(blur_cap),
+                _ => (more * rng.log_range(1.2, 7.0)).min(blur_cap),
             },
             motion: rng.chance(0.08).then(|| {
-                let length = rng.range(1.0, 8.0).min(2.0 * blur_cap);
+                let length = (more * rng.range(1.0, 8.0)).min(2.0 * blur_cap);
                 let bearing = rng.range(0.0, PI);
                 (length * bearing.cos(), length * bearing.sin())
             }),
@@ -130,8 +132,29 @@ impl Camera {
         }
     }
 
-    pub(crate) fn blur_px(&self) -> f32 {
-        self.blur_px
+    /// Deviation of everything that softens the photo: lens, motion and enlargement.
+    pub(crate) fn softness_px(&self) -> f32 {
+        let enlarged = 0.5 * (self.enlarged() - 1.0);
+        self.blur_px.hypot(0.29 * self.motion_px()).hypot(enlarged)
+    }
+
+    /// Length of the smear, 0 if the camera was still.
+    pub(crate) fn motion_px(&self) -> f32 {
+        self.motion.map_or(0.0, |(x, y)| x.hypot(y))
+    }
+
+    /// How much larger the photo is than what the camera saw.
+    pub(crate) fn enlarged(&self) -> f32 {
+        self.shrink.unwrap_or(1.0)
+    }
+
+    pub(crate) fn is_grey(&self) -> bool {
+        self.grey
+    }
+
+    /// Deviation of the noise, full scale is 1.
+    pub(crate) fn noise(&self) -> f32 {
+        self.noise
     }
 
     /// Marks reflections, and finds the gain that exposes the photo as intended.

@@ -3,7 +3,7 @@
 //! `picture.rs` is the entry: a seed and an index give a [`Picture`], always the same one. A person
 //! (`person.rs`) is lit (`lighting.rs`), seen by a view (`view.rs`), painted (`portrait.rs`,
 //! `growth.rs`) and developed by a camera (`camera.rs`). Things that look like eyes and are none are in
-//! `lookalike.rs`. No product code uses this crate.
+//! `lookalike.rs`; what a picture shows, for measuring by group, is in `traits.rs`. No product code uses this crate.
 
 mod camera;
 mod canvas;
@@ -20,6 +20,7 @@ mod picture;
 mod portrait;
 mod reflections;
 mod rng;
+mod traits;
 mod view;
 
 pub use canvas::label;
@@ -27,4 +28,5 @@ pub use iris::IrisColour;
 pub use noise::Tiles;
 pub use picture::{Picture, Presence, Wish, render};
 pub use portrait::{TrueEllipse, TrueEye};
-pub use view::Framing;
+pub use traits::{Traits, Usability};
+pub use view::{Framing, Window};

@@ -42,7 +42,7 @@ enum Command {
         rows: usize,
         #[arg(long, default_value_t = 256)]
         size: usize,
-        /// Only one framing: macro, crop, close, region, face; or none, for look-alikes.
+        /// Only one framing: macro, crop, close, region, face; or none, closed, elsewhere.
         #[arg(long)]
         framing: Option<String>,
         #[arg(long)]
@@ -70,7 +70,9 @@ fn main() -> Result<()> {
         } => {
             let wish = match framing.as_deref() {
                 None => Wish::Any,
-                Some("none") => Wish::NoEye,
+                Some("none") => Wish::LookAlike,
+                Some("closed") => Wish::ClosedEye(Framing::Close),
+                Some("elsewhere") => Wish::OtherFace(Framing::Close),
                 Some(name) => Wish::Eye(
                     Framing::ALL
                         .into_iter()

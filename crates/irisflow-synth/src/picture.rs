@@ -2,7 +2,6 @@
 
 use crate::camera::Camera;
 use crate::canvas::{Canvas, label};
-use crate::iris::IrisColour;
 use crate::lighting::Lighting;
 use crate::lookalike;
 use crate::noise::Tiles;
@@ -10,7 +9,8 @@ use crate::person::Person;
 use crate::portrait::{self, TrueEye};
 use crate::reflections::Mirrored;
 use crate::rng::Rng;
-use crate::view::{Framing, View};
+use crate::traits::{self, Traits};
+use crate::view::{Framing, View, Window};
 
 /// Whether the picture shows a usable human eye.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,11 @@ pub enum Wish {
     /// The training mixture.
     Any,
     Eye(Framing),
-    NoEye,
+    /// Things that look a little like an eye.
+    LookAlike,
+    ClosedEye(Framing),
+    /// A face, but no eye of it.
+    OtherFace(Framing),
 }
 
 #[derive(Debug)]
@@ -41,17 +45,32 @@ pub struct Picture {
     pub labels: Vec<u8>,
     pub presence: Presence,
     pub framing: Framing,
-    pub iris_colour: Option<IrisColour>,
-    /// 0 the lightest skin, 1 the darkest.
-    pub skin_depth: f32,
-    /// Sine of the angle between gaze and camera.
-    pub gaze: f32,
-    /// Deviation of the lens blur.
-    pub blur_px: f32,
-    /// Share of the visible iris under mirrored light.
-    pub reflected: f32,
+    /// What is photo and not letterbox.
+    pub window: Window,
     /// Eyes whose centre lies in the picture.
     pub eyes: Vec<TrueEye>,
+    /// What is to be seen, when there is an eye.
+    pub traits: Option<Traits>,
+}
+
+impl Picture {
+    /// The photo without its letterbox: width, height, RGB.
+    pub fn photo_alone(&self) -> (usize, usize, Vec<u8>) {
+        let inside = |v: f32| (v - 0.5).ceil().clamp(0.0, self.side as f32) as usize;
+        let (x0, x1) = (inside(self.window.x0), inside(self.window.x1));
+        let (y0, y1) = (inside(self.window.y0), inside(self.window.y1));
+        let rows = (y0..y1).flat_map(|y| {
+            let row = y * self.side;
+            &self.photo[(row + x0) * 3..(row + x1) * 3]
+        });
+        (x1 - x0, y1 - y0, rows.copied().collect())
+    }
+
+    /// Where the photo's top left pixel is in the picture.
+    pub fn photo_corner(&self) -> (usize, usize) {
+        let inside = |v: f32| (v - 0.5).ceil().max(0.0) as usize;
+        (inside(self.window.x0), inside(self.window.y0))
+    }
 }
 
 /// Renders picture `index` of the sequence `seed`. `side` is a multiple of 16.
@@ -68,7 +87,15 @@ pub fn render(
     let kind = rng.weighted(&[0.83, 0.1, 0.035, 0.035]);
     match wish {
         Wish::Eye(framing) => person(tiles, &mut rng, side, framing, Subject::Eye, keep_clean),
-        Wish::NoEye => round_thing(tiles, &mut rng, side, keep_clean),
+        Wish::LookAlike => round_thing(tiles, &mut rng, side, keep_clean),
+        Wish::ClosedEye(framing) => {
+            let subject = Subject::ClosedEye;
+            person(tiles, &mut rng, side, framing, subject, keep_clean)
+        }
+        Wish::OtherFace(framing) => {
+            let subject = Subject::OtherFace;
+            person(tiles, &mut rng, side, framing, subject, keep_clean)
+        }
         Wish::Any => match kind {
             0 => person(tiles, &mut rng, side, drawn, Subject::Eye, keep_clean),
             1 => round_thing(tiles, &mut rng, side, keep_clean),
@@ -117,13 +144,14 @@ fn person(
         rng,
         view.px_per_mm * crate::view::IRIS_RADIUS_MM,
         view.origin,
+        side as f32 / 256.0,
     );
     let gain = camera.meter(&mut canvas, &view.window);
     let photo = camera.develop(&canvas, &view.window, gain, tiles, true);
     let without_reflections =
         keep_clean.then(|| camera.develop(&canvas, &view.window, gain, tiles, false));
     let mut labels = canvas.labels;
-    let (mut disc, mut visible, mut opening, mut mirrored_area) = (0u32, 0u32, 0u32, 0u32);
+    let (mut disc, mut visible, mut opening) = (0u32, 0u32, 0u32);
     for (index, bits) in labels.iter_mut().enumerate() {
         if closed {
             *bits &= label::BACKGROUND;
@@ -140,11 +168,23 @@ fn person(
         disc += has(label::IRIS);
         visible += has(label::VISIBLE);
         opening += has(label::OPENING);
-        mirrored_area += has(label::VISIBLE | label::REFLECTION);
     }
-    if closed {
+    let traits = if closed {
         eyes.clear();
-    }
+        None
+    } else {
+        let shot = traits::Shot {
+            side,
+            photo: &photo,
+            labels: &labels,
+            person: &person,
+            camera: &camera,
+            view: &view,
+            mirrored: &mirrored,
+        };
+        eyes = shot.judge_eyes(&eyes);
+        (!eyes.is_empty()).then(|| shot.traits())
+    };
     let presence = if closed || opening == 0 {
         Presence::No
     } else if visible < 12 || visible * 6 < disc {
@@ -159,12 +199,9 @@ fn person(
         labels,
         presence,
         framing,
-        iris_colour: Some(person.iris.colour),
-        skin_depth: person.skin.depth,
-        gaze: person.gaze.0.hypot(person.gaze.1),
-        blur_px: camera.blur_px(),
-        reflected: mirrored_area as f32 / visible.max(1) as f32,
+        window: view.window,
         eyes,
+        traits,
     }
 }
 
@@ -172,7 +209,7 @@ fn round_thing(tiles: &Tiles, rng: &mut Rng, side: usize, keep_clean: bool) -> P
     let mut canvas = Canvas::new(side);
     let view = View::sample(rng, side, Framing::Close);
     lookalike::paint(&mut canvas, tiles, rng);
-    let camera = Camera::sample(rng, 40.0, view.origin);
+    let camera = Camera::sample(rng, 40.0, view.origin, side as f32 / 256.0);
     let gain = camera.meter(&mut canvas, &view.window);
     let photo = camera.develop(&canvas, &view.window, gain, tiles, true);
     let without_reflections =
@@ -184,11 +221,8 @@ fn round_thing(tiles: &Tiles, rng: &mut Rng, side: usize, keep_clean: bool) -> P
         labels: vec![0; side * side],
         presence: Presence::No,
         framing: Framing::Close,
-        iris_colour: None,
-        skin_depth: 0.0,
-        gaze: 0.0,
-        blur_px: camera.blur_px(),
-        reflected: 0.0,
+        window: view.window,
         eyes: Vec::new(),
+        traits: None,
     }
 }

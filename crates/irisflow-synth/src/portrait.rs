@@ -8,6 +8,7 @@ use crate::noise::Tiles;
 use crate::person::Person;
 use crate::reflections::Mirrored;
 use crate::rng::Rng;
+use crate::traits::Usability;
 use crate::view::{Framing, IRIS_RADIUS_MM, Linear, View};
 
 const EYEBALL_MM: f32 = 12.0;
@@ -23,11 +24,28 @@ pub struct TrueEllipse {
     pub angle_rad: f32,
 }
 
-/// Both ellipses of one eye.
-#[derive(Debug, Clone, Copy, Default)]
+impl TrueEllipse {
+    /// The radius of the circle of the same area.
+    pub fn mean_radius(&self) -> f32 {
+        (self.rx * self.ry).sqrt()
+    }
+
+    /// 0 at the centre, 1 on the outline.
+    pub fn distance(&self, x: f32, y: f32) -> f32 {
+        let (sin, cos) = self.angle_rad.sin_cos();
+        let (dx, dy) = (x - self.cx, y - self.cy);
+        ((dx * cos + dy * sin) / self.rx).hypot((dy * cos - dx * sin) / self.ry)
+    }
+}
+
+/// One eye as it is in the picture.
+#[derive(Debug, Clone, Copy)]
 pub struct TrueEye {
     pub iris: TrueEllipse,
     pub pupil: TrueEllipse,
+    /// Share of the whole disc that nothing hides and the frame does not cut off.
+    pub visible_share: f32,
+    pub usability: Usability,
 }
 
 /// The iris of one eye in the picture plane.
@@ -379,6 +397,8 @@ fn true_eye(view: &View, person: &Person, disc: &Disc, eye_offset: f32) -> TrueE
             ry: ry * pupil,
             angle_rad,
         },
+        visible_share: 0.0,
+        usability: Usability::Unusable("not judged"),
     }
 }
 

@@ -66,6 +66,23 @@ impl Mirrored {
         Self { lights }
     }
 
+    /// What the largest light is.
+    pub(crate) fn main_kind(&self) -> Option<&'static str> {
+        let area = |light: &Light| light.half.0 * light.half.1;
+        let largest = self
+            .lights
+            .iter()
+            .max_by(|a, b| area(a).total_cmp(&area(b)))?;
+        Some(match largest.shape {
+            Shape::Window { .. } => "window",
+            Shape::Panel { .. } => "panel",
+            Shape::Ring { .. } => "ring",
+            Shape::Disc => "lamp",
+            Shape::Sky { .. } => "sky",
+            Shape::Veil => "veil",
+        })
+    }
+
     /// Light mirrored towards the camera where the normal is `(x, y)`.
     pub(crate) fn at(&self, tiles: &Tiles, x: f32, y: f32) -> Rgb {
         let mut sum = [0.0; 3];

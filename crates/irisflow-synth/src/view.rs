@@ -38,7 +38,7 @@ impl Framing {
 
 /// The part of the square that holds picture; the rest is letterbox. Half-open, in pixels.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Window {
+pub struct Window {
     pub x0: f32,
     pub y0: f32,
     pub x1: f32,

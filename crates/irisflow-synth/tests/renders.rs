@@ -57,7 +57,7 @@ fn visible_iris_lies_within_iris_and_opening() {
 
 #[test]
 fn a_look_alike_has_no_labels_and_no_eye() {
-    for picture in pictures(Wish::NoEye, 10) {
+    for picture in pictures(Wish::LookAlike, 10) {
         assert_eq!(picture.presence, Presence::No);
         assert!(picture.labels.iter().all(|&bits| bits == 0));
         assert!(picture.eyes.is_empty());

@@ -1,0 +1,259 @@
+//! What a picture shows, to measure by group, and whether a person would call its iris usable. Judged
+//! on the finished photo with the truth at hand.
+
+use crate::camera::Camera;
+use crate::canvas::label;
+use crate::iris::IrisColour;
+use crate::person::Person;
+use crate::portrait::TrueEye;
+use crate::reflections::Mirrored;
+use crate::view::{Framing, View};
+
+/// Whether a person would call an iris usable. Between clear cases neither answer is wrong.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Usability {
+    Usable,
+    Borderline,
+    /// With what is wrong most.
+    Unusable(&'static str),
+}
+
+/// The properties of a photo that figures are grouped by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Traits {
+    pub framing: Framing,
+    pub iris_colour: IrisColour,
+    /// Sine of the angle between gaze and camera.
+    pub gaze: f32,
+    /// Share of the visible iris under mirrored light.
+    pub reflected: f32,
+    pub reflection_kind: Option<&'static str>,
+    /// Deviation of everything that softens the photo, in iris radii.
+    pub softness: f32,
+    pub moved: bool,
+    /// 0 the lightest skin, 1 the darkest.
+    pub skin_depth: f32,
+    /// Mean luma of the photo, 0 to 255.
+    pub luma: f32,
+    pub grey: bool,
+    pub glasses: bool,
+}
+
+impl Traits {
+    /// Kind of group and the group's name.
+    pub fn groups(&self) -> [(&'static str, &'static str); 8] {
+        [
+            ("framing", self.framing.name()),
+            (
+                "gaze",
+                match self.gaze {
+                    g if g < 0.17 => "frontal, under 10 degrees",
+                    g if g < 0.42 => "mild, 10 to 25 degrees",
+                    _ => "strong, over 25 degrees",
+                },
+            ),
+            ("iris", self.iris_colour.name()),
+            (
+                "reflection area",
+                match self.reflected {
+                    share if share < 0.01 => "none",
+                    share if share < 0.06 => "small, under 6 %",
+                    share if share < 0.2 => "large, 6 to 20 %",
+                    _ => "huge, over 20 %",
+                },
+            ),
+            ("largest reflection", self.reflection_kind.unwrap_or("none")),
+            (
+                "blur",
+                match self.softness {
+                    _ if self.moved => "moved",
+                    share if share < 0.015 => "sharp",
+                    share if share < 0.04 => "soft",
+                    _ => "blurred",
+                },
+            ),
+            (
+                "skin",
+                match self.skin_depth {
+                    depth if depth < 0.33 => "light",
+                    depth if depth < 0.66 => "medium",
+                    _ => "dark",
+                },
+            ),
+            (
+                "light",
+                match self.luma {
+                    _ if self.grey => "black-and-white",
+                    luma if luma < 45.0 => "dark",
+                    luma if luma < 85.0 => "dim",
+                    luma if luma < 165.0 => "normal",
+                    _ => "bright",
+                },
+            ),
+        ]
+    }
+}
+
+/// A finished photo with all that is known of it.
+#[derive(Debug)]
+pub(crate) struct Shot<'a> {
+    pub side: usize,
+    pub photo: &'a [u8],
+    pub labels: &'a [u8],
+    pub person: &'a Person,
+    pub camera: &'a Camera,
+    pub view: &'a View,
+    pub mirrored: &'a Mirrored,
+}
+
+/// What is measured on the pixels in and around one iris.
+#[derive(Debug, Default)]
+struct Look {
+    visible: f32,
+    reflected: f32,
+    iris_luma: f32,
+    iris_count: f32,
+    white_luma: f32,
+    white_count: f32,
+}
+
+impl Shot<'_> {
+    /// The eyes of which something shows, with what only the photo tells.
+    pub(crate) fn judge_eyes(&self, eyes: &[TrueEye]) -> Vec<TrueEye> {
+        eyes.iter()
+            .filter_map(|eye| {
+                let look = self.look_at(eye);
+                let disc = std::f32::consts::PI * eye.iris.rx * eye.iris.ry;
+                let visible_share = (look.visible / disc.max(1.0)).min(1.0);
+                (look.visible > 0.0).then(|| TrueEye {
+                    visible_share,
+                    usability: self.usability(eye, visible_share, &look),
+                    ..*eye
+                })
+            })
+            .collect()
+    }
+
+    pub(crate) fn traits(&self) -> Traits {
+        let (mut visible, mut reflected, mut luma, mut pixels) = (0.0f32, 0.0f32, 0.0, 0.0f32);
+        for (index, &bits) in self.labels.iter().enumerate() {
+            if bits & label::VISIBLE != 0 {
+                visible += 1.0;
+                reflected += if bits & label::REFLECTION != 0 {
+                    1.0
+                } else {
+                    0.0
+                };
+            }
+            let (x, y) = self.place(index);
+            if self.view.window.contains(x, y) {
+                luma += self.luma_at(index);
+                pixels += 1.0;
+            }
+        }
+        let radius = self.view.px_per_mm * crate::view::IRIS_RADIUS_MM;
+        Traits {
+            framing: self.view.framing,
+            iris_colour: self.person.iris.colour,
+            gaze: self.person.gaze.0.hypot(self.person.gaze.1),
+            reflected: reflected / visible.max(1.0),
+            reflection_kind: self.mirrored.main_kind(),
+            softness: self.camera.softness_px() / radius,
+            moved: self.camera.motion_px() > 0.04 * radius,
+            skin_depth: self.person.skin.depth,
+            luma: luma / pixels.max(1.0),
+            grey: self.camera.is_grey(),
+            glasses: self.person.glasses.is_some(),
+        }
+    }
+
+    fn place(&self, index: usize) -> (f32, f32) {
+        (
+            (index % self.side) as f32 + 0.5,
+            (index / self.side) as f32 + 0.5,
+        )
+    }
+
+    fn luma_at(&self, index: usize) -> f32 {
+        let at = |channel: usize| f32::from(self.photo[index * 3 + channel]);
+        0.299 * at(0) + 0.587 * at(1) + 0.114 * at(2)
+    }
+
+    fn look_at(&self, eye: &TrueEye) -> Look {
+        let mut look = Look::default();
+        let reach = 1.5 * eye.iris.rx.max(eye.iris.ry);
+        let bound = |v: f32| v.clamp(0.0, self.side as f32) as usize;
+        for y in bound(eye.iris.cy - reach)..bound(eye.iris.cy + reach) {
+            for x in bound(eye.iris.cx - reach)..bound(eye.iris.cx + reach) {
+                let index = y * self.side + x;
+                let bits = self.labels[index];
+                let far = eye.iris.distance(x as f32 + 0.5, y as f32 + 0.5);
+                if far > 1.05
+                    && far < 1.4
+                    && bits & (label::OPENING | label::IRIS) == label::OPENING
+                {
+                    look.white_luma += self.luma_at(index);
+                    look.white_count += 1.0;
+                }
+                if far > 1.02 || bits & label::VISIBLE == 0 {
+                    continue;
+                }
+                look.visible += 1.0;
+                if bits & label::REFLECTION != 0 {
+                    look.reflected += 1.0;
+                } else if bits & label::PUPIL == 0 {
+                    look.iris_luma += self.luma_at(index);
+                    look.iris_count += 1.0;
+                }
+            }
+        }
+        look
+    }
+
+    fn usability(&self, eye: &TrueEye, visible_share: f32, look: &Look) -> Usability {
+        let radius = eye.iris.mean_radius();
+        let luma = look.iris_luma / look.iris_count.max(1.0);
+        let contrast = if look.white_count > 0.03 * radius * radius {
+            look.white_luma / look.white_count - luma
+        } else {
+            100.0
+        };
+        let round = eye.iris.rx.min(eye.iris.ry) / eye.iris.rx.max(eye.iris.ry);
+        // What is measured, from where on it is no longer usable, from where on it clearly is.
+        let demands = [
+            ("too small", radius, 40.0, 48.0),
+            (
+                "too few pixels",
+                radius / self.camera.enlarged(),
+                18.0,
+                30.0,
+            ),
+            ("hidden", visible_share, 0.38, 0.55),
+            (
+                "blurred",
+                -self.camera.softness_px() / radius,
+                -0.09,
+                -0.045,
+            ),
+            ("dark", luma, 8.0, 16.0),
+            ("bright", -luma, -235.0, -215.0),
+            ("no contrast to the white", contrast, 3.0, 12.0),
+            ("noise", -self.camera.noise(), -0.08, -0.04),
+            (
+                "reflections",
+                -look.reflected / look.visible.max(1.0),
+                -0.55,
+                -0.35,
+            ),
+            ("looks aside", round, 0.6, 0.8),
+        ];
+        if let Some((name, ..)) = demands.iter().find(|(_, value, least, _)| value < least) {
+            return Usability::Unusable(name);
+        }
+        if demands.iter().all(|(_, value, _, clear)| value >= clear) {
+            Usability::Usable
+        } else {
+            Usability::Borderline
+        }
+    }
+}

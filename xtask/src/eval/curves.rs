@@ -1,0 +1,141 @@
+//! Every picture with its figures as CSV: to choose thresholds from, not by feel.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use irisflow_synth::Usability;
+
+use super::photos::{EyeOutcome, NegativeOutcome};
+use super::renders::{RenderOutcome, Shown};
+use super::score::{Figures, QUALITY_NAMES, Refusal, quality_values};
+
+/// Columns of a row besides those of the figures.
+#[derive(Default)]
+struct Row<'a> {
+    kind: &'a str,
+    name: String,
+    groups: Vec<&'a str>,
+    overlap: Option<f64>,
+    refusal: Option<&'a Refusal>,
+    figures: Option<&'a Figures>,
+}
+
+const GROUPS: [&str; 8] = [
+    "framing",
+    "gaze",
+    "iris",
+    "reflection_area",
+    "reflection_kind",
+    "blur",
+    "skin",
+    "light",
+];
+
+pub(super) fn write(
+    path: &Path,
+    eyes: &[EyeOutcome],
+    negatives: &[NegativeOutcome],
+    renders: &[RenderOutcome],
+) -> anyhow::Result<()> {
+    let mut csv = format!(
+        "kind,name,why_unusable,{},overlap,code,value,threshold,confidence,{}\n",
+        GROUPS.join(","),
+        QUALITY_NAMES.join(",")
+    );
+    for eye in eyes {
+        push(
+            &mut csv,
+            "",
+            &Row {
+                kind: "photo",
+                name: eye.name.clone(),
+                overlap: eye.found.as_ref().ok().map(|a| a.overlap),
+                refusal: eye.found.as_ref().err(),
+                figures: eye.figures.as_ref(),
+                ..Row::default()
+            },
+        )?;
+    }
+    for negative in negatives {
+        push(
+            &mut csv,
+            "",
+            &Row {
+                kind: "negative photo",
+                name: negative.name.clone(),
+                refusal: negative.accepted.as_ref().err(),
+                figures: negative.figures.as_ref(),
+                ..Row::default()
+            },
+        )?;
+    }
+    for render in renders {
+        push_render(&mut csv, render)?;
+    }
+    std::fs::write(path, csv).with_context(|| format!("writing {}", path.display()))
+}
+
+fn push_render(csv: &mut String, render: &RenderOutcome) -> anyhow::Result<()> {
+    let mut row = Row {
+        name: render.index.to_string(),
+        overlap: render
+            .found
+            .as_ref()
+            .ok()
+            .copied()
+            .flatten()
+            .map(|a| a.overlap),
+        refusal: render.found.as_ref().err(),
+        figures: render.figures.as_ref(),
+        ..Row::default()
+    };
+    let mut why = "";
+    match &render.shown {
+        Shown::Eye(traits, eye) => {
+            row.groups = traits.groups().iter().map(|(_, name)| *name).collect();
+            row.kind = match eye.usability {
+                Usability::Usable => "usable render",
+                Usability::Borderline => "borderline render",
+                Usability::Unusable(reason) => {
+                    why = reason;
+                    "unusable render"
+                }
+            };
+        }
+        Shown::Unclear => row.kind = "unclear render",
+        Shown::NoEye(kind) => row.kind = kind,
+    }
+    push(csv, why, &row)
+}
+
+fn push(csv: &mut String, why: &str, row: &Row<'_>) -> anyhow::Result<()> {
+    write!(csv, "{},{},{why}", row.kind, row.name)?;
+    for column in 0..GROUPS.len() {
+        // Names of groups hold commas.
+        let name = row.groups.get(column).unwrap_or(&"");
+        write!(csv, ",{}", name.split(',').next().unwrap_or(""))?;
+    }
+    let cell = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.4}"));
+    let refusal = row.refusal;
+    write!(
+        csv,
+        ",{},{},{},{}",
+        cell(row.overlap),
+        refusal.map_or("accepted", |refusal| refusal.code),
+        cell(refusal.and_then(|refusal| refusal.value)),
+        cell(refusal.and_then(|refusal| refusal.threshold)),
+    )?;
+    let figures = row.figures;
+    write!(csv, ",{}", cell(figures.map(|f| f64::from(f.confidence))))?;
+    let quality = figures.and_then(|f| f.quality.as_ref()).map(quality_values);
+    for column in 0..QUALITY_NAMES.len() {
+        write!(
+            csv,
+            ",{}",
+            cell(quality.map(|values| f64::from(values[column])))
+        )?;
+    }
+    csv.push('\n');
+    Ok(())
+}

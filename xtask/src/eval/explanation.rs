@@ -1,0 +1,33 @@
+//! What spoke for and against the best candidates of a photo.
+
+use std::fmt::Write as _;
+
+use irisflow_image::load::EyePhoto;
+use irisflow_image::segment::{PhotoPixels as _, explain};
+
+pub(super) fn explain_photo(name: &str, photo: &EyePhoto) -> anyhow::Result<String> {
+    let mut text = format!("{name} {:?}\n", photo.size());
+    for look in explain(photo).iter().take(4) {
+        let (iris, pupil) = (look.iris, look.pupil);
+        writeln!(
+            text,
+            "  {:.3} iris ({:.0}, {:.0}) {:.0}x{:.0} pupil ({:.0}, {:.0}) {:.0}",
+            look.confidence,
+            iris.cx,
+            iris.cy,
+            iris.rx,
+            iris.ry,
+            pupil.cx,
+            pupil.cy,
+            pupil.mean_radius()
+        )?;
+        let says: Vec<String> = look
+            .says()
+            .iter()
+            .map(|(name, say, _)| format!("{name} {say:.2}"))
+            .collect();
+        writeln!(text, "     {}", says.join(", "))?;
+        writeln!(text, "     {:?}", look.evidence)?;
+    }
+    Ok(text)
+}
