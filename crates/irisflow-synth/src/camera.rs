@@ -15,6 +15,8 @@ pub(crate) const LETTERBOX: [u8; 3] = [128, 128, 128];
 #[derive(Debug, Clone)]
 pub(crate) struct Camera {
     target: f32,
+    /// Brightest that the white of the eye may become; cameras spare highlights.
+    white_cap: f32,
     white: Rgb,
     blur_px: f32,
     motion: Option<(f32, f32)>,
@@ -59,11 +61,18 @@ impl Camera {
             1 => rng.range(0.1, 0.7),
             _ => rng.range(0.7, 0.99),
         };
+        let target = match rng.weighted(&[0.66, 0.24, 0.1]) {
+            0 => rng.log_range(0.1, 0.34),
+            1 => rng.log_range(0.03, 0.1),
+            _ => rng.log_range(0.34, 0.7),
+        };
+        let dim = target < 0.1;
         Self {
-            target: match rng.weighted(&[0.68, 0.2, 0.12]) {
-                0 => rng.log_range(0.12, 0.36),
-                1 => rng.log_range(0.035, 0.12),
-                _ => rng.log_range(0.36, 0.75),
+            target,
+            white_cap: if rng.chance(0.88) {
+                rng.log_range(0.18, 0.75)
+            } else {
+                4.0
             },
             white: [
                 (warmth + 0.5 * green).exp(),
@@ -100,7 +109,7 @@ impl Camera {
             shrink: rng
                 .chance(0.22)
                 .then(|| rng.log_range(1.3, 8.0).min((iris_px / 5.0).max(1.0))),
-            noise: if rng.chance(0.3) {
+            noise: if rng.chance(if dim { 0.6 } else { 0.25 }) {
                 rng.log_range(0.01, 0.07)
             } else {
                 rng.log_range(0.001, 0.015)
@@ -172,7 +181,8 @@ impl Camera {
             }
         }
         let mean = (sum / count.max(1.0)).powf(1.0 / 0.6);
-        let gain = self.target / mean.max(0.004);
+        let white = white_of_the_eye(canvas).unwrap_or(0.0);
+        let gain = (self.target / mean.max(0.004)).min(self.white_cap / white.max(1e-4));
         for index in 0..canvas.labels.len() {
             let glow = luminance(canvas.glow[index]) * gain;
             canvas.labels[index] &= !label::REFLECTION;
@@ -357,6 +367,19 @@ impl Camera {
             *b += strength * (common + chroma * spread());
         }
     }
+}
+
+/// Mean luminance between the lids beside the iris, where there is any.
+fn white_of_the_eye(canvas: &Canvas) -> Option<f32> {
+    let pixels = canvas.labels.iter().zip(&canvas.base).step_by(3);
+    let (mut sum, mut count) = (0.0, 0.0f32);
+    for (&bits, &colour) in pixels {
+        if bits & (label::OPENING | label::IRIS) == label::OPENING {
+            sum += luminance(colour);
+            count += 1.0;
+        }
+    }
+    (count > 4.0).then(|| sum / count)
 }
 
 struct Planes {

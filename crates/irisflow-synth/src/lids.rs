@@ -15,8 +15,43 @@ pub(crate) struct Lids {
     pub outer_x: f32,
     /// Distance from the upper margin up to the crease; none for a single lid.
     pub crease_mm: Option<f32>,
+    /// How the crease leaves the margin towards the outer corner; below 0 it comes down to it.
+    pub crease_slope: f32,
+    /// How much of the caruncle shows.
+    pub caruncle: f32,
     pub crease_depth: f32,
     pub margin_mm: f32,
+}
+
+/// How the upper lid folds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fold {
+    Usual,
+    /// No crease or a low one that begins at the inner corner, which is covered.
+    Single,
+    /// The skin above hangs over the crease, most at the outer corner.
+    Hooded,
+}
+
+impl Fold {
+    pub(crate) fn sample(rng: &mut Rng) -> Self {
+        [Self::Usual, Self::Single, Self::Hooded][rng.weighted(&[0.66, 0.2, 0.14])]
+    }
+
+    /// Distance and slope of the crease.
+    fn crease(self, rng: &mut Rng) -> (Option<f32>, f32) {
+        match self {
+            Self::Usual => (
+                rng.chance(0.9).then(|| rng.range(1.2, 5.5)),
+                rng.normal() * 0.15,
+            ),
+            Self::Single => (
+                rng.chance(0.45).then(|| rng.range(0.6, 2.2)),
+                rng.range(0.2, 0.8),
+            ),
+            Self::Hooded => (Some(rng.range(0.5, 2.0)), -rng.range(0.2, 1.0)),
+        }
+    }
 }
 
 /// Margins at one x.
@@ -31,16 +66,24 @@ pub(crate) struct Margin {
 
 impl Lids {
     /// `gaze_y` is the vertical part of the gaze's direction: the lids follow it.
-    pub(crate) fn sample(rng: &mut Rng, gaze_y: f32, closed: bool) -> Self {
+    pub(crate) fn sample(rng: &mut Rng, gaze_y: f32, fold: Fold, closed: bool) -> Self {
         let inner_x = -rng.range(13.2, 16.2);
         let outer_x = rng.range(12.5, 16.0);
         let line = rng.range(0.2, 2.2);
-        let tilt = rng.range(-1.2, 2.6);
+        let tilt = match fold {
+            Fold::Usual => rng.range(-1.2, 2.6),
+            Fold::Single => rng.range(0.2, 3.4),
+            Fold::Hooded => rng.range(-2.0, 1.5),
+        };
         let (mut height_up, mut height_low) = match rng.weighted(&[0.63, 0.15, 0.22]) {
             0 => (rng.range(5.0, 7.8), rng.range(3.2, 5.2)),
             1 => (rng.range(2.6, 5.0), rng.range(1.8, 4.0)),
             _ => (rng.range(7.6, 11.0), rng.range(4.8, 7.5)),
         };
+        if fold != Fold::Usual {
+            height_up = height_up.min(7.0) * rng.range(0.68, 0.95);
+            height_low *= rng.range(0.75, 1.0);
+        }
         height_up = (height_up - 7.0 * gaze_y).clamp(2.2, 13.0);
         height_low = (height_low + 4.0 * gaze_y).clamp(1.2, 9.0);
         if closed {
@@ -72,6 +115,7 @@ impl Lids {
             base + height * bulge + wobble * (1.0 - t * t) * (x * 0.7 + phase).sin()
         };
         let at = |cell: usize| (cell as f32 / CELLS as f32 * 2.0 - 1.0) * SPAN_MM;
+        let (crease_mm, crease_slope) = fold.crease(rng);
         Self {
             upper: (0..=CELLS)
                 .map(|c| curve(at(c), -height_up, p_up, q_up, skew_up))
@@ -81,10 +125,14 @@ impl Lids {
                 .collect(),
             inner_x,
             outer_x,
-            crease_mm: rng
-                .chance(0.8)
-                .then(|| rng.range(1.2, 5.5) * if closed { 2.0 } else { 1.0 }),
-            crease_depth: rng.range(0.2, 0.8),
+            crease_mm: crease_mm.map(|mm| if closed { mm * 2.0 } else { mm }),
+            crease_slope,
+            caruncle: if fold == Fold::Single {
+                rng.range(0.0, 0.5)
+            } else {
+                rng.range(0.6, 1.4)
+            },
+            crease_depth: rng.range(0.25, 0.85),
             margin_mm: rng.range(0.8, 2.0),
         }
     }

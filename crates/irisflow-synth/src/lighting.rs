@@ -86,6 +86,19 @@ impl Lighting {
     }
 }
 
+/// How deep in the socket a place is, 0 to about 0.6: less light of the surroundings comes there.
+pub(crate) fn socket_depth(x: f32, y: f32) -> f32 {
+    let dent = |cx: f32, cy: f32, width: f32, height: f32| {
+        let (u, v) = ((x.abs() - cx) / width, (y - cy) / height);
+        bell((u * u + v * v).sqrt())
+    };
+    let sum = 0.5 * dent(17.0, -3.0, 7.0, 9.0)
+        + 0.4 * dent(29.0, -11.5, 15.0, 5.5)
+        + 0.22 * dent(31.0, 3.0, 21.0, 13.0)
+        + 0.25 * dent(13.0, 30.0, 5.0, 18.0);
+    sum.min(0.75)
+}
+
 /// Bumps of the face: x (mirrored for both sides), y, width, height, how high; millimetres.
 const RELIEF: [(f32, f32, f32, f32, f32); 10] = [
     (0.0, 22.0, 10.0, 34.0, 15.0),

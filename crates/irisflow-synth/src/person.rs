@@ -2,7 +2,7 @@
 
 use crate::colour::{Rgb, luminance, mix, scale, srgb};
 use crate::iris::Iris;
-use crate::lids::Lids;
+use crate::lids::{Fold, Lids};
 use crate::rng::Rng;
 
 #[derive(Debug, Clone)]
@@ -13,12 +13,16 @@ pub(crate) struct Skin {
     pub blotches: f32,
     pub pores: f32,
     pub freckles: f32,
+    /// Freckles per millimetre, about.
+    pub freckle_scale: f32,
     pub wrinkles: f32,
     pub shine: f32,
     /// Brightness of the lid between margin and crease against the rest.
     pub lid_gain: f32,
     /// How far the lid there has the paleness of the white of the eye.
     pub lid_pallor: f32,
+    /// Depth of the shade in the socket, between lid and brow, and beside the nose.
+    pub socket: f32,
     pub offset: (f32, f32),
 }
 
@@ -35,7 +39,11 @@ pub(crate) struct Sclera {
     pub colour: Rgb,
     pub vessels: f32,
     pub redness: f32,
+    /// Darkness of the shadow of the lids, and how far it reaches (mm).
     pub shade: f32,
+    pub shade_mm: f32,
+    /// Darkening towards the corners.
+    pub corner_shade: f32,
     pub gloss: f32,
 }
 
@@ -101,17 +109,23 @@ const SKIN_TONES: [(f32, f32, f32); 9] = [
 
 impl Person {
     pub(crate) fn sample(rng: &mut Rng, closed: bool) -> Self {
-        let depth = rng.unit();
+        let fold = Fold::sample(rng);
+        let single = fold == Fold::Single;
+        let depth = if single {
+            rng.range(0.08, 0.55)
+        } else {
+            rng.unit()
+        };
         let position = depth * (SKIN_TONES.len() - 1) as f32;
         let low = (position as usize).min(SKIN_TONES.len() - 2);
         let tone = |i: usize| srgb(SKIN_TONES[i].0, SKIN_TONES[i].1, SKIN_TONES[i].2);
         let mut colour = mix(tone(low), tone(low + 1), position - low as f32);
         colour[0] *= rng.log_range(0.9, 1.05);
         colour[2] *= rng.log_range(0.85, 1.2);
-        colour = mix(colour, [luminance(colour); 3], rng.range(0.0, 0.35));
+        colour = mix(colour, [luminance(colour); 3], rng.range(0.0, 0.5));
         let gaze = sample_gaze(rng);
         let mut iris = Iris::sample(rng);
-        if depth > 0.55 && rng.chance(0.7) {
+        if single || depth > 0.55 && rng.chance(0.7) {
             for _ in 0..6 {
                 if matches!(
                     iris.colour,
@@ -122,7 +136,7 @@ impl Person {
                 iris = Iris::sample(rng);
             }
         }
-        let hair = if depth > 0.5 || rng.chance(0.55) {
+        let hair = if single || depth > 0.5 || rng.chance(0.55) {
             scale(srgb(45.0, 34.0, 28.0), rng.log_range(0.2, 1.6))
         } else {
             rng.pick(&[
@@ -139,17 +153,18 @@ impl Person {
                 colour,
                 depth,
                 blotches: rng.range(0.02, 0.14),
-                pores: if rng.chance(0.25) {
-                    rng.range(0.16, 0.6)
+                pores: if rng.chance(0.12) {
+                    rng.range(0.14, 0.5)
                 } else {
-                    rng.range(0.0, 0.16)
+                    rng.range(0.0, 0.14)
                 },
                 freckles: if rng.chance(0.2) {
                     rng.range(0.2, 1.0)
                 } else {
                     0.0
                 },
-                wrinkles: rng.range(0.0, 0.5) * rng.unit(),
+                freckle_scale: rng.log_range(2.0, 7.0),
+                wrinkles: rng.range(0.0, 0.7) * rng.unit(),
                 shine: rng.range(0.0, 0.5) * rng.unit(),
                 lid_gain: rng.log_range(0.7, 1.5),
                 lid_pallor: if rng.chance(0.18) {
@@ -157,6 +172,7 @@ impl Person {
                 } else {
                     0.0
                 },
+                socket: rng.range(0.0, 1.0),
                 offset: (rng.range(0.0, 512.0), rng.range(0.0, 512.0)),
             },
             makeup: Makeup {
@@ -190,17 +206,20 @@ impl Person {
                     mix(
                         srgb(226.0, 220.0, 216.0),
                         rng.pick(&[
-                            srgb(222.0, 200.0, 186.0),
-                            srgb(214.0, 208.0, 180.0),
-                            srgb(204.0, 214.0, 226.0),
+                            srgb(222.0, 198.0, 188.0),
+                            srgb(216.0, 190.0, 184.0),
+                            srgb(206.0, 196.0, 168.0),
+                            srgb(196.0, 206.0, 220.0),
                         ]),
                         rng.unit(),
                     ),
-                    rng.range(0.5, 1.05),
+                    rng.range(0.38, 0.92),
                 ),
-                vessels: rng.range(0.0, 1.0) * rng.unit(),
+                vessels: rng.range(0.15, 1.0) * rng.unit(),
                 redness: rng.range(0.0, 0.35) * rng.unit(),
-                shade: rng.range(0.25, 0.95),
+                shade: rng.range(0.3, 0.95),
+                shade_mm: rng.log_range(0.9, 4.2),
+                corner_shade: rng.range(0.05, 0.7),
                 gloss: rng.range(0.0, 1.0),
             },
             lashes: Lashes {
@@ -215,14 +234,18 @@ impl Person {
                 } else {
                     20 + rng.below(60)
                 },
-                upper_mm: rng.range(5.5, 12.5),
-                lower_mm: rng.range(2.5, 6.5),
-                curl: rng.range(-0.6, 1.1),
+                upper_mm: rng.range(5.5, 12.5) * if single { 0.7 } else { 1.0 },
+                lower_mm: rng.range(2.5, 6.5) * if single { 0.7 } else { 1.0 },
+                curl: if single {
+                    rng.range(-0.7, 0.4)
+                } else {
+                    rng.range(-0.6, 1.1)
+                },
                 width_mm: rng.range(0.08, 0.2) * if made_up { 1.5 } else { 1.0 },
                 clumping: rng.unit(),
                 opacity: rng.range(0.45, 1.0),
             },
-            lids: Lids::sample(rng, gaze.1, closed),
+            lids: Lids::sample(rng, gaze.1, fold, closed),
             iris,
             gaze,
             brow: scale(hair, rng.range(0.4, 1.0)),
@@ -257,6 +280,7 @@ fn sample_gaze(rng: &mut Rng) -> (f32, f32) {
     match rng.weighted(&[0.5, 0.3, 0.2]) {
         0 => (rng.normal() * 0.06, rng.normal() * 0.05),
         1 => (rng.normal() * 0.2, rng.normal() * 0.12),
+        _ if rng.chance(0.35) => (rng.sign() * rng.range(0.45, 0.8), rng.normal() * 0.12),
         _ => (rng.range(-0.66, 0.66), rng.range(-0.4, 0.45)),
     }
 }

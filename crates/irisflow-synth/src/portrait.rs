@@ -3,7 +3,7 @@
 use crate::canvas::{Canvas, label};
 use crate::colour::{Rgb, bell, length, luminance, mix, scale, smoothstep, srgb, times};
 use crate::growth;
-use crate::lighting::{Lighting, face_normal};
+use crate::lighting::{Lighting, face_normal, socket_depth};
 use crate::noise::Tiles;
 use crate::person::Person;
 use crate::reflections::Mirrored;
@@ -141,11 +141,14 @@ impl Eyeball<'_> {
             let lit = self.lighting.on([sx / length, sy / length, sz / length]);
             base = mix(base, times(self.sclera_at(x, y, lid_x), lit), white_share);
         }
+        let sclera = &person.sclera;
         let occlusion = 1.0
-            - person.sclera.shade
-                * (0.75 * (-under_upper / 1.6).exp() + 0.35 * (-over_lower / 0.8).exp());
-        base = scale(base, occlusion.max(0.05));
-        let glow = self.glow_at(x, y, sx, sy, sz, r, under_upper, over_lower);
+            - sclera.shade
+                * (0.75 * (-under_upper / sclera.shade_mm).exp()
+                    + 0.35 * (-over_lower / 0.8).exp());
+        let corner = 1.0 - sclera.corner_shade * smoothstep(6.0, 14.5, lid_x.abs());
+        base = scale(base, occlusion.max(0.05) * corner);
+        let glow = self.glow_at(x, y, lid_x, sx, sy, sz, r, under_upper, over_lower);
         Seen { base, glow, r, p }
     }
 
@@ -186,9 +189,9 @@ impl Eyeball<'_> {
         }
         // Caruncle and the fold beside it.
         let meat = smoothstep(
-            lids.inner_x + 3.6,
-            lids.inner_x + 2.0,
-            lid_x + 0.25 * mottled,
+            lids.inner_x + 4.2 * lids.caruncle,
+            lids.inner_x + 2.2 * lids.caruncle,
+            lid_x + 0.3 * mottled,
         );
         colour = mix(
             colour,
@@ -206,6 +209,7 @@ impl Eyeball<'_> {
         &self,
         x: f32,
         y: f32,
+        lid_x: f32,
         sx: f32,
         sy: f32,
         sz: f32,
@@ -228,7 +232,7 @@ impl Eyeball<'_> {
             nx += ripple * self.tiles.drift.at(x * 16.0, y * 16.0);
             ny += ripple * self.tiles.cloud.at(x * 16.0 + 91.0, y * 16.0);
             let seen = self.mirrored.at(self.tiles, nx, ny);
-            let share = (1.0 - beyond) + beyond * sclera.gloss * 0.5;
+            let share = (1.0 - beyond) + beyond * sclera.gloss * 0.3;
             let rising = smoothstep(0.0, 0.6, under_upper);
             glow = scale(seen, share * rising);
         }
@@ -236,7 +240,7 @@ impl Eyeball<'_> {
         let tears = bell((over_lower - 0.25) / 0.22) * sclera.gloss;
         if tears > 0.03 {
             let broken = smoothstep(0.1, 1.6, self.tiles.cloud.at(x * 14.0, y * 6.0 + 31.0));
-            let shine = tears * broken * 0.9;
+            let shine = tears * broken * 0.4 * smoothstep(14.0, 9.0, lid_x.abs());
             glow = [glow[0] + shine, glow[1] + shine, glow[2] + shine];
         }
         glow
@@ -427,7 +431,9 @@ impl LightMap {
                     row as f32 * step - view.origin.1,
                 );
                 let face_x = x / view.yaw_cos + half_distance;
-                light.push(lighting.on(face_normal(face_x, y, person.face_half, bag)));
+                let normal = face_normal(face_x, y, person.face_half, bag);
+                let hollow = 1.0 - person.skin.socket * socket_depth(face_x, y);
+                light.push(scale(lighting.on(normal), hollow));
             }
         }
         Self { cells, step, light }
@@ -563,8 +569,9 @@ impl Surface<'_> {
             colour = scale(colour, rough.max(0.15));
         }
         if skin.freckles > 0.0 {
-            let dot = tiles.spots.at(face_x * 6.0 + ox, y * 6.0 + oy) + 0.5 * blotch;
-            let amount = smoothstep(-1.3, -1.9, dot) * skin.freckles * 0.75;
+            let fine = skin.freckle_scale;
+            let dot = tiles.spots.at(face_x * fine + ox, y * fine + oy) + 0.7 * blotch;
+            let amount = smoothstep(-1.2, -1.9, dot) * skin.freckles * 0.75;
             colour = mix(colour, times(colour, [0.55, 0.38, 0.28]), amount);
         }
         let lids = &person.lids;
@@ -576,15 +583,27 @@ impl Surface<'_> {
         let upper_side = above > below;
         if within > 0.0 {
             if upper_side {
-                let plate = lids.crease_mm.unwrap_or(4.0);
-                let on_plate = within * smoothstep(plate + 0.6, plate - 0.6, above);
+                let along = 1.0 + lids.crease_slope * lid_x / 14.0;
+                let plate = lids.crease_mm.unwrap_or(4.0) * along.max(0.12);
+                let at_corners = smoothstep(lids.inner_x, lids.inner_x + 5.0, lid_x)
+                    * smoothstep(lids.outer_x + 1.0, lids.outer_x - 4.0, lid_x);
+                let on_plate = within * at_corners * smoothstep(plate + 0.6, plate - 0.6, above);
                 colour = scale(colour, 1.0 + (skin.lid_gain - 1.0) * on_plate);
                 colour = mix(
                     colour,
                     scale(person.sclera.colour, 0.8),
                     skin.lid_pallor * on_plate,
                 );
-                if let Some(crease) = lids.crease_mm {
+                // The lid is round: it darkens towards the fold above it.
+                colour = scale(
+                    colour,
+                    1.0 - 0.35
+                        * lids.crease_depth
+                        * on_plate
+                        * smoothstep(0.2 * plate, plate, above),
+                );
+                if lids.crease_mm.is_some() {
+                    let crease = plate;
                     let place = above - crease * (0.55 + 0.45 * within) - 0.2 * blotch;
                     colour = scale(
                         colour,
@@ -594,14 +613,16 @@ impl Surface<'_> {
                     );
                     colour = scale(
                         colour,
-                        1.0 + 0.12 * within * bell((place + crease * 0.5) / 1.2),
+                        1.0 + within
+                            * (0.12 * bell((place + crease * 0.5) / 1.2)
+                                + 0.14 * bell((place - 3.0) / 1.6)),
                     );
                 }
                 if let Some((tint, strength, reach)) = person.makeup.shadow {
                     colour = mix(
                         colour,
                         tint,
-                        strength * within * smoothstep(reach, 0.0, above),
+                        strength * within * at_corners * smoothstep(reach, 0.0, above),
                     );
                 }
                 let (dark, width) = person.makeup.liner_upper;
@@ -640,11 +661,10 @@ impl Surface<'_> {
         }
         if skin.wrinkles > 0.05 && detail > 0.0 {
             let across = if upper_side { above } else { below };
-            let line = tiles.rough.at(lid_x * 1.8 + ox, across * 13.0);
-            colour = scale(
-                colour,
-                1.0 - detail * skin.wrinkles * 0.5 * smoothstep(0.7, 1.8, line),
-            );
+            let line = tiles.cloud.at(lid_x * 2.2 + ox, across * 9.0);
+            let fine = tiles.drift.at(lid_x * 7.0, across * 16.0 + oy);
+            let furrow = 0.3 * bell(line / 0.12) + 0.15 * bell(fine / 0.15);
+            colour = scale(colour, 1.0 - detail * skin.wrinkles * furrow);
         }
         if person.beard > 0.0 && y > 38.0 {
             let stubble = tiles.grain.at(face_x * 14.0, y * 14.0);

@@ -99,7 +99,7 @@ impl Mirrored {
 
 impl Light {
     fn sample(rng: &mut Rng) -> Self {
-        let kind = rng.weighted(&[0.26, 0.14, 0.09, 0.22, 0.13, 0.16]);
+        let kind = rng.weighted(&[0.3, 0.14, 0.08, 0.24, 0.1, 0.14]);
         let warm = rng.pick(&[
             srgb(255.0, 255.0, 255.0),
             srgb(225.0, 238.0, 255.0),
@@ -118,8 +118,12 @@ impl Light {
                     rows: rng.pick(&[1.0, 1.0, 2.0, 2.0, 3.0, 4.0]),
                     bar: rng.range(0.04, 0.2),
                 },
-                (rng.log_range(0.04, 0.42), rng.log_range(0.05, 0.5)),
-                rng.log_range(0.12, 4.0),
+                if rng.chance(0.25) {
+                    (rng.range(0.25, 0.8), rng.range(0.3, 0.9))
+                } else {
+                    (rng.log_range(0.04, 0.42), rng.log_range(0.05, 0.5))
+                },
+                rng.log_range(0.08, 2.5),
                 rng.log_range(0.01, 0.08),
             ),
             1 => (
@@ -127,7 +131,7 @@ impl Light {
                     roundness: rng.range(2.0, 8.0),
                 },
                 (rng.log_range(0.05, 0.45), rng.log_range(0.05, 0.35)),
-                rng.log_range(0.12, 5.0),
+                rng.log_range(0.08, 3.0),
                 rng.log_range(0.01, 0.1),
             ),
             2 => {
@@ -163,13 +167,13 @@ impl Light {
                     },
                 },
                 (rng.range(0.5, 1.6), rng.range(0.4, 1.2)),
-                rng.log_range(0.06, 0.9),
+                rng.log_range(0.03, 0.35),
                 rng.range(0.02, 0.15),
             ),
             _ => (
                 Shape::Veil,
                 (rng.range(0.2, 0.9), rng.range(0.2, 0.9)),
-                rng.log_range(0.03, 0.5),
+                rng.log_range(0.02, 0.3),
                 1.0,
             ),
         };
