@@ -29,6 +29,8 @@ pub(crate) struct Camera {
     noise: f32,
     noise_chroma: f32,
     noise_blur: bool,
+    /// Deviation of the smoothing that is to hide the noise, in pixels of the sensor.
+    smoothing: f32,
     sharpen: Option<(f32, f32)>,
     jpeg_quality: Option<f32>,
     vignette: f32,
@@ -67,7 +69,7 @@ impl Camera {
             _ => rng.log_range(0.34, 0.7),
         };
         let dim = target < 0.1;
-        Self {
+        let mut camera = Self {
             target,
             white_cap: if rng.chance(0.88) {
                 rng.log_range(0.18, 0.75)
@@ -116,6 +118,11 @@ impl Camera {
             },
             noise_chroma: rng.unit(),
             noise_blur: rng.chance(0.35),
+            smoothing: if rng.chance(0.15) {
+                rng.range(0.4, 1.2)
+            } else {
+                0.0
+            },
             sharpen: rng
                 .chance(0.35)
                 .then(|| (rng.range(0.6, 1.8), rng.range(0.3, 1.8))),
@@ -138,13 +145,35 @@ impl Camera {
                 0.0
             },
             noise_seed: u64::from(rng.next_u32()),
+        };
+        if rng.chance(0.1) {
+            camera.become_webcam(rng, iris_px);
         }
+        camera
+    }
+
+    /// Few pixels, flat contrast, noise that was smoothed and sharpened, strong compression.
+    fn become_webcam(&mut self, rng: &mut Rng, iris_px: f32) {
+        let seen_px = rng.log_range(4.5, 22.0);
+        self.shrink = (iris_px > 1.2 * seen_px).then(|| (iris_px / seen_px).min(9.0));
+        self.blur_px = self.blur_px.min(0.1 * iris_px);
+        self.noise = rng.log_range(0.006, 0.04);
+        self.noise_blur = rng.chance(0.6);
+        self.smoothing = rng.range(0.4, 1.1);
+        self.sharpen = Some((rng.range(0.7, 1.4), rng.range(0.5, 2.2)));
+        self.jpeg_quality = Some(rng.range(18.0, 75.0));
+        self.contrast = rng.range(-0.3, 0.4);
+        self.lift = rng.range(0.0, 0.1);
     }
 
     /// Deviation of everything that softens the photo: lens, motion and enlargement.
     pub(crate) fn softness_px(&self) -> f32 {
         let enlarged = 0.5 * (self.enlarged() - 1.0);
-        self.blur_px.hypot(0.29 * self.motion_px()).hypot(enlarged)
+        let smoothed = self.smoothing * self.enlarged();
+        self.blur_px
+            .hypot(0.29 * self.motion_px())
+            .hypot(enlarged)
+            .hypot(smoothed)
     }
 
     /// Length of the smear, 0 if the camera was still.
@@ -285,6 +314,11 @@ impl Camera {
     /// What the sensor and the phone's software add, at the resolution of the photo.
     fn process(&self, planes: &mut Planes, tiles: &Tiles) {
         self.add_noise(planes, tiles);
+        if self.smoothing > 0.0 {
+            for plane in &mut planes.of {
+                blur(plane, planes.side, self.smoothing);
+            }
+        }
         if let Some((radius, amount)) = self.sharpen {
             for plane in &mut planes.of {
                 let mut smooth = plane.clone();

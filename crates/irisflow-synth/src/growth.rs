@@ -159,12 +159,12 @@ pub(crate) fn brow(
         return;
     }
     let thin_out = (view.px_per_mm / 3.5).clamp(0.15, 1.0);
-    let count = (420.0 * person.brow_density * thin_out) as usize;
+    let count = (100.0 * person.brow_thick_mm * person.brow_density * thin_out) as usize;
     for _ in 0..count {
         let t = rng.unit();
         let x = -19.0 + 46.0 * t;
         let arch = person.brow_shape * (1.0 - ((t - 0.62) / 0.6).powi(2)).max(-0.6);
-        let thick = 5.5 * (1.0 - t * 0.75);
+        let thick = person.brow_thick_mm * (1.0 - t * 0.75);
         let y = -lift - arch + thick * (rng.unit() - 0.5);
         let length = rng.range(3.0, 7.0);
         let rise = 0.9 - 1.4 * t + 0.25 * rng.normal();

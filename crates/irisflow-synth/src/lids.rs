@@ -75,7 +75,7 @@ impl Lids {
             Fold::Single => rng.range(0.2, 3.4),
             Fold::Hooded => rng.range(-2.0, 1.5),
         };
-        let (mut height_up, mut height_low) = match rng.weighted(&[0.63, 0.15, 0.22]) {
+        let (mut height_up, mut height_low) = match rng.weighted(&[0.72, 0.17, 0.11]) {
             0 => (rng.range(5.0, 7.8), rng.range(3.2, 5.2)),
             1 => (rng.range(2.6, 5.0), rng.range(1.8, 4.0)),
             _ => (rng.range(7.6, 11.0), rng.range(4.8, 7.5)),

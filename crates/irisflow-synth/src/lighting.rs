@@ -45,11 +45,11 @@ impl Lighting {
             key: [x / length, y / length, z / length],
             key_colour: scale(rng.pick(&tints), ratio),
             ambient: scale(rng.pick(&tints), 1.05 - ratio),
-            shadow: rng.chance(0.14).then(|| {
+            shadow: rng.chance(0.11).then(|| {
                 (
                     (bearing.cos(), bearing.sin()),
                     rng.range(-10.0, 16.0),
-                    rng.log_range(0.3, 12.0),
+                    rng.log_range(0.6, 18.0),
                     rng.range(0.15, 0.7),
                 )
             }),

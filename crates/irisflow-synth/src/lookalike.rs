@@ -4,7 +4,7 @@
 use std::f32::consts::TAU;
 
 use crate::canvas::Canvas;
-use crate::colour::{Rgb, bell, length, mix, scale, smoothstep};
+use crate::colour::{Rgb, bell, length, luminance, mix, scale, smoothstep};
 use crate::noise::Tiles;
 use crate::reflections::Mirrored;
 use crate::rng::Rng;
@@ -24,9 +24,25 @@ enum Kind {
     DrawnEye,
     Coin,
     Jewel,
+    FingerRing,
+    Snout,
+    Spectacles,
+    Mouth,
+    Plate,
 }
 
-const KINDS: [Kind; 18] = [
+const KINDS: [Kind; 29] = [
+    Kind::DrawnEye,
+    Kind::DrawnEye,
+    Kind::FingerRing,
+    Kind::FingerRing,
+    Kind::Snout,
+    Kind::Snout,
+    Kind::Spectacles,
+    Kind::Spectacles,
+    Kind::Mouth,
+    Kind::Mouth,
+    Kind::Plate,
     Kind::Rings,
     Kind::Ball,
     Kind::Flower,
@@ -46,6 +62,22 @@ const KINDS: [Kind; 18] = [
     Kind::Coin,
     Kind::Jewel,
 ];
+
+impl Kind {
+    /// How far it goes beyond its disc, in radii.
+    fn reach(self) -> f32 {
+        match self {
+            Self::DrawnEye
+            | Self::SlitEye
+            | Self::AnimalEye
+            | Self::Snout
+            | Self::Spectacles
+            | Self::Mouth => 2.2,
+            Self::FingerRing => 1.5,
+            _ => 1.05,
+        }
+    }
+}
 
 #[derive(Debug)]
 struct Thing {
@@ -130,11 +162,7 @@ impl Thing {
         let u = dx * self.turn.0 + dy * self.turn.1;
         let v = (dy * self.turn.0 - dx * self.turn.1) / self.flat;
         let r = length(u, v);
-        let reach = if matches!(self.kind, Kind::DrawnEye | Kind::SlitEye | Kind::AnimalEye) {
-            2.2
-        } else {
-            1.05
-        };
+        let reach = self.kind.reach();
         if r > reach {
             return None;
         }
@@ -251,14 +279,114 @@ impl Thing {
             }
             Kind::Hole => mix(scale(a, shade), [0.003, 0.003, 0.003], disc(self.radii[2])),
             Kind::DrawnEye => {
-                let almond = 1.0 - (u / 2.0).powi(2);
-                let line = v.abs() - almond * 1.05;
-                let ink = bell(line / 0.05);
-                cover = if line < 0.05 { 1.0 } else { ink };
+                let corner = (1.0 - (u / 2.0).powi(2)).max(0.0);
+                let high = 0.8 + 0.5 * self.radii[3];
+                // An almond or an ellipse; the line above is often the thicker one.
+                let line = v.abs()
+                    - high
+                        * if self.count > 14.0 {
+                            corner
+                        } else {
+                            corner.sqrt()
+                        };
+                let pen = 0.03 + 0.12 * self.radii[0] * if v < 0.0 { 1.0 } else { 0.5 };
+                let ink = bell(line / pen);
+                cover = if line < pen { 1.0 } else { ink };
                 let white = mix([0.85; 3], d, if self.count > 12.0 { 0.6 } else { 0.0 });
-                let mut colour = mix(white, a, disc(0.85));
-                colour = mix(colour, [0.004; 3], disc(0.5 * self.radii[2]));
+                let crayon =
+                    1.0 + 0.5 * self.radii[1] * tiles.rough.at(u * 90.0 + self.offset, v * 90.0);
+                let size = 0.55 + 0.4 * self.radii[4];
+                let mut colour = mix(white, scale(a, crayon.max(0.1)), disc(size));
+                colour = mix(
+                    colour,
+                    scale(a, 0.2),
+                    bell((r - size) / 0.04) * self.radii[2],
+                );
+                colour = mix(
+                    colour,
+                    [0.004; 3],
+                    disc(size * (0.35 + 0.4 * self.radii[2])),
+                );
+                let gleam =
+                    (u - 0.3 * self.light.0).hypot(v - 0.35) / (0.08 + 0.15 * self.radii[1]);
+                colour = mix(colour, [0.9; 3], smoothstep(1.1, 0.9, gleam));
                 mix(colour, [0.004; 3], ink)
+            }
+            Kind::FingerRing => {
+                let inner = 0.62 + 0.28 * self.radii[3];
+                cover *= 1.0 - disc(inner);
+                let across = ((r - inner) / (1.0 - inner) * 2.0 - 1.0).clamp(-1.0, 1.0);
+                let facing = (angle * 2.0 + 3.0 * across + self.offset).sin();
+                let metal = 0.25 + 0.35 * (1.0 - across * across) + 0.5 * facing.max(0.0).powi(3);
+                let stone = (u - 0.85).hypot(v) / (0.15 + 0.4 * self.radii[1]);
+                cover = cover.max(smoothstep(1.05, 0.95, stone));
+                let gem = scale(b, 0.3 + 0.8 * (1.0 - stone).max(0.0) + 0.3 * facing.abs());
+                mix(scale(a, metal), gem, smoothstep(1.05, 0.95, stone))
+            }
+            Kind::Snout => {
+                let hair = tiles.rough.at(around * 3.0, r * 6.0);
+                let fur = scale(c, (1.0 + 0.5 * hair).max(0.1));
+                let leather = tiles.spots.at(u * 60.0 + self.offset, v * 60.0);
+                let nose = scale(mix(a, c, 0.4), (0.6 - 0.3 * v + 0.12 * leather).max(0.05));
+                cover = smoothstep(2.2, 1.3, r);
+                let bare = (u / 0.95).hypot(v / 0.7);
+                let hole =
+                    ((u.abs() - 0.45) / 0.26).hypot((v - 0.1 + 0.3 * (u.abs() - 0.45)) / 0.17);
+                let groove = bell(u / 0.04) * smoothstep(0.1, 0.4, v);
+                let colour = mix(fur, nose, smoothstep(1.1, 0.85, bare));
+                scale(
+                    colour,
+                    1.0 - 0.95 * smoothstep(1.15, 0.8, hole) - 0.5 * groove.min(0.8),
+                )
+                .map(|v| v.max(0.002))
+            }
+            Kind::Spectacles => {
+                let half = 0.85;
+                let power = 2.0 + 3.0 * self.radii[2];
+                let lens = (((u.abs() - 1.1) / half).abs().powf(power)
+                    + (v / (0.5 + 0.4 * self.radii[3])).abs().powf(power))
+                .powf(1.0 / power);
+                let rim = 0.04 + 0.1 * self.radii[1];
+                let on_rim = smoothstep(rim + aa, rim - aa, (lens - 1.0).abs() * half);
+                let bridge = smoothstep(0.07, 0.05, (v + 0.25 - 0.3 * u * u).abs())
+                    * smoothstep(0.36, 0.33, u.abs());
+                cover = on_rim.max(bridge);
+                if lens < 1.0 {
+                    cover = cover.max(0.25 * self.radii[0]);
+                    if let Some(mirrored) = &self.mirrored {
+                        glow = scale(mirrored.at(tiles, u - u.signum() * 1.1, v), 0.4);
+                    }
+                }
+                scale(mix(b, a, cover), shade)
+            }
+            Kind::Mouth => {
+                let corner = (1.0 - (u / 1.9).powi(2)).max(0.0);
+                let dip = 1.0 - 0.3 * bell(u / 0.3);
+                let open = 0.5 * self.radii[0] * corner;
+                let (top, bottom) = (-0.62 * corner.sqrt() * dip, 0.8 * corner.sqrt());
+                cover = smoothstep(top - 0.05, top + 0.02, v)
+                    * smoothstep(bottom + 0.05, bottom - 0.02, v);
+                let value = luminance(a).max(0.02);
+                let crinkle = 1.0 + 0.2 * tiles.rough.at(u * 70.0 + self.offset, v * 12.0);
+                let lips = scale(
+                    [1.7 * value, 0.62 * value, 0.6 * value],
+                    crinkle * (1.1 - 0.5 * v.abs()),
+                );
+                let teeth = if self.count > 12.0 && v < open * 0.2 {
+                    scale([0.6, 0.57, 0.5], 1.0 - 0.5 * bell((u * 3.5).sin() / 0.2))
+                } else {
+                    [0.02, 0.008, 0.008]
+                };
+                mix(lips, teeth, smoothstep(open + 0.02, open - 0.02, v.abs()))
+            }
+            Kind::Plate => {
+                let well = 0.5 + 0.25 * self.radii[2];
+                let slope = bell((r - well) / 0.06) - bell((r - 0.97) / 0.03);
+                let lit = shade + 0.6 * slope * (u * self.light.0 + v * self.light.1);
+                let border =
+                    smoothstep(0.2, 0.6, (angle * self.count).sin()) * bell((r - 0.8) / 0.08);
+                let glaze = mix(a, b, disc(well * self.radii[4]) * self.radii[1]);
+                scale(mix(glaze, c, border * self.radii[0]), lit.max(0.1))
             }
             Kind::Jewel => {
                 // A smooth stone in a setting of dots or claws.

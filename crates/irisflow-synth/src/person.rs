@@ -86,6 +86,7 @@ pub(crate) struct Person {
     pub brow_density: f32,
     pub brow_lift: f32,
     pub brow_shape: f32,
+    pub brow_thick_mm: f32,
     pub glasses: Option<Glasses>,
     pub strands: usize,
     pub eye_distance: f32,
@@ -257,6 +258,7 @@ impl Person {
             },
             brow_lift: rng.range(14.0, 24.0),
             brow_shape: rng.range(0.0, 6.0),
+            brow_thick_mm: rng.range(4.0, 10.0),
             glasses: rng.chance(0.12).then(|| sample_glasses(rng)),
             strands: if rng.chance(0.15) {
                 1 + rng.below(16)

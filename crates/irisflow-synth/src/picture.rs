@@ -84,7 +84,7 @@ pub fn render(
 ) -> Picture {
     let mut rng = Rng::new(seed, index);
     let drawn = Framing::ALL[rng.weighted(&[0.08, 0.36, 0.28, 0.15, 0.13])];
-    let kind = rng.weighted(&[0.83, 0.1, 0.035, 0.035]);
+    let kind = rng.weighted(&[0.8, 0.11, 0.045, 0.045]);
     match wish {
         Wish::Eye(framing) => person(tiles, &mut rng, side, framing, Subject::Eye, keep_clean),
         Wish::LookAlike => round_thing(tiles, &mut rng, side, keep_clean),

@@ -152,6 +152,17 @@ impl Eyeball<'_> {
         Seen { base, glow, r, p }
     }
 
+    /// The label where nothing of the eye shows.
+    fn label_disc(&self, labels: &mut u8, x: f32, y: f32) {
+        let (u, v) = self
+            .disc
+            .to_disc
+            .apply(x - self.disc.centre.0, y - self.disc.centre.1);
+        let iris = &self.person.iris;
+        let p = length(u - iris.pupil_shift.0, v - iris.pupil_shift.1);
+        label_eye(labels, length(u, v), p, iris.pupil, false);
+    }
+
     fn iris_at(&self, u: f32, v: f32, r: f32, pu: f32, pv: f32, p: f32) -> Rgb {
         let iris = &self.person.iris;
         let aa = 0.012 + 0.5 / (IRIS_RADIUS_MM * self.px_per_mm);
@@ -283,6 +294,8 @@ pub(crate) fn paint(
         backdrop: Backdrop::sample(rng),
     };
     let soft_mm = 0.7 / view.px_per_mm;
+    // Beyond the frame only what blur brings in.
+    let drawn = view.window.grown(0.06 * side as f32);
     for py in 0..side {
         for px in 0..side {
             let index = py * side + px;
@@ -298,6 +311,13 @@ pub(crate) fn paint(
             let margin = person.lids.margin(lid_x);
             let under_upper = (y - margin.upper) * margin.upper_across;
             let over_lower = (margin.lower - y) * margin.lower_across;
+            let near = eye_x.abs() < 20.0 && y.abs() < 18.0;
+            if !drawn.contains(centre_x, centre_y) {
+                if near {
+                    eyeball.label_disc(&mut canvas.labels[index], eye_x, y);
+                }
+                continue;
+            }
             let inside = under_upper.min(over_lower);
             let open = smoothstep(-soft_mm, soft_mm, inside);
             let shadowed = lighting.unshadowed(face_x - half_distance, y);
@@ -310,7 +330,6 @@ pub(crate) fn paint(
                     canvas.labels[index] |= label::BACKGROUND;
                 }
             }
-            let near = eye_x.abs() < 20.0 && y.abs() < 18.0;
             if open > 0.0 && near {
                 let seen = eyeball.at(eye_x, y, lid_x, under_upper.max(0.0), over_lower.max(0.0));
                 canvas.base[index] = mix(canvas.base[index], scale(seen.base, shadowed), open);
@@ -323,18 +342,7 @@ pub(crate) fn paint(
                     open > 0.5,
                 );
             } else if near {
-                let (u, v) = eyeball
-                    .disc
-                    .to_disc
-                    .apply(eye_x - eyeball.disc.centre.0, y - eyeball.disc.centre.1);
-                let shift = person.iris.pupil_shift;
-                label_eye(
-                    &mut canvas.labels[index],
-                    length(u, v),
-                    (u - shift.0).hypot(v - shift.1),
-                    person.iris.pupil,
-                    false,
-                );
+                eyeball.label_disc(&mut canvas.labels[index], eye_x, y);
             }
         }
     }
@@ -570,7 +578,10 @@ impl Surface<'_> {
         }
         if skin.freckles > 0.0 {
             let fine = skin.freckle_scale;
-            let dot = tiles.spots.at(face_x * fine + ox, y * fine + oy) + 0.7 * blotch;
+            let large = tiles.spots.at(face_x * fine + ox, y * fine + oy);
+            let small = tiles.spots.at(face_x * fine * 1.9, y * fine * 1.9 + ox) + 0.25;
+            let edge = 0.25 * tiles.rough.at(face_x * 12.0, y * 12.0);
+            let dot = large.min(small) + 0.7 * blotch + edge;
             let amount = smoothstep(-1.2, -1.9, dot) * skin.freckles * 0.75;
             colour = mix(colour, times(colour, [0.55, 0.38, 0.28]), amount);
         }

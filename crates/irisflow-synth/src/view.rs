@@ -46,6 +46,16 @@ pub struct Window {
 }
 
 impl Window {
+    /// Larger by this on each side.
+    pub(crate) fn grown(&self, by: f32) -> Self {
+        Self {
+            x0: self.x0 - by,
+            y0: self.y0 - by,
+            x1: self.x1 + by,
+            y1: self.y1 + by,
+        }
+    }
+
     pub(crate) fn contains(&self, x: f32, y: f32) -> bool {
         x >= self.x0 && x < self.x1 && y >= self.y0 && y < self.y1
     }
