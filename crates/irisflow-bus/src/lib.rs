@@ -6,17 +6,28 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use irisflow_jobs::{Announcer, Hint, UserId};
+use irisflow_jobs::{Announcer, Fence, Hint, UserId};
 use tokio::sync::{Notify, broadcast};
 
 /// How many hints a slow watcher may be behind before it is told to read the database.
 const BACKLOG: usize = 64;
 
 /// The bus of one process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct LocalBus {
     watched: Mutex<HashMap<UserId, broadcast::Sender<Hint>>>,
     work: Notify,
+    unwanted: broadcast::Sender<Fence>,
+}
+
+impl Default for LocalBus {
+    fn default() -> Self {
+        Self {
+            watched: Mutex::default(),
+            work: Notify::new(),
+            unwanted: broadcast::channel(BACKLOG).0,
+        }
+    }
 }
 
 impl LocalBus {
@@ -50,6 +61,11 @@ impl LocalBus {
         &self.work
     }
 
+    /// The attempts that nobody wants any more, from now on: for the workers.
+    pub fn unwanted_attempts(&self) -> broadcast::Receiver<Fence> {
+        self.unwanted.subscribe()
+    }
+
     fn watched(&self) -> std::sync::MutexGuard<'_, HashMap<UserId, broadcast::Sender<Hint>>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -66,6 +82,11 @@ impl Announcer for LocalBus {
     fn work_may_wait(&self) {
         self.work.notify_waiters();
         self.work.notify_one();
+    }
+
+    fn attempt_unwanted(&self, fence: Fence) {
+        // Without a worker in this process there is nobody to tell.
+        let _ = self.unwanted.send(fence);
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::event::Event;
 use crate::id::{SessionId, UserId};
+use crate::job::Fence;
 
 /// Told by a store after each commit. Must not block.
 pub trait Announcer: Send + Sync + std::fmt::Debug {
@@ -12,6 +13,10 @@ pub trait Announcer: Send + Sync + std::fmt::Debug {
 
     /// There may be a job to claim.
     fn work_may_wait(&self);
+
+    /// Nobody wants this attempt any more: its job is to be cancelled, or was deleted. Its worker
+    /// should ask the store at once instead of at its next heartbeat.
+    fn attempt_unwanted(&self, fence: Fence);
 }
 
 /// What happened to a user's jobs or sessions.

@@ -217,10 +217,11 @@ impl Job {
         job.logged(EventKind::Queued)
     }
 
-    /// What its timeline says when the job is deleted.
+    /// What its timeline says when the job is deleted: that it is, and nothing of its photo.
     pub fn deleted(&self) -> LogEntry {
         let body = EventBody {
             status: "deleted".to_owned(),
+            result: None,
             ..self.body()
         };
         LogEntry {

@@ -14,6 +14,7 @@ mod photo;
 mod policy;
 mod ports;
 mod step;
+mod submission;
 mod sweep;
 
 pub use account::{Account, NewAccount, RefreshOutcome, Session, SessionWithAccount};
@@ -33,4 +34,5 @@ pub use ports::{
     StoreError, Timeline, Written,
 };
 pub use step::{Checkpoint, Step, shown_step};
+pub use submission::{Enqueued, Submission, SubmissionKey};
 pub use sweep::{Sweep, SweepTarget};

@@ -9,9 +9,10 @@ use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::failure::Failure;
 use crate::id::{JobId, PhotoId, SessionId, UserId, WorkerId};
-use crate::job::{Fence, Job, JobResult, NewJob};
+use crate::job::{Fence, Job, JobResult};
 use crate::photo::{NewPhoto, Photo, StoredPhoto};
 use crate::step::Checkpoint;
+use crate::submission::{Enqueued, Submission};
 use crate::sweep::Sweep;
 
 /// A store that cannot do its work at the moment. "Not found" is not an error but `None`.
@@ -80,8 +81,8 @@ pub enum Renewal {
 
 #[async_trait]
 pub trait JobStore: Send + Sync + std::fmt::Debug {
-    /// Queues jobs, all or none. Returns them in the order given.
-    async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Job>>;
+    /// Queues jobs, all or none: each photo must be its user's. The key is recorded with the jobs.
+    async fn enqueue(&self, submission: Submission) -> Result<Enqueued>;
 
     /// Gives the fairest due job to a worker: of the user with the fewest running jobs, then the
     /// longest wait; of that user, high before default, where a default job that waited long counts
@@ -112,6 +113,15 @@ pub trait JobStore: Send + Sync + std::fmt::Debug {
     /// Takes one job whose lease ran out from its worker. `None` when there is none.
     async fn reap_one(&self) -> Result<Option<Job>>;
 
+    /// Ends a job that waits, and asks the worker of a running one to stop. A job that has ended
+    /// stays as it is. Returns the job as it stands now; `None` for unknown and foreign ones.
+    async fn cancel(&self, user_id: UserId, job_id: JobId) -> Result<Option<Job>>;
+
+    /// Deletes the job and all it left, fences its worker off, and leaves sweeps for its objects: at
+    /// once, and again when leases have run out. Its timeline keeps one event that says so until the
+    /// last of them is done. `false` when there is no such job.
+    async fn delete_job(&self, user_id: UserId, job_id: JobId) -> Result<bool>;
+
     /// A job of this user. `None` for unknown and foreign ones alike.
     async fn job(&self, user_id: UserId, job_id: JobId) -> Result<Option<Job>>;
 
@@ -130,8 +140,12 @@ pub trait JobStore: Send + Sync + std::fmt::Debug {
     /// Sweeps that are due, oldest first.
     async fn due_sweeps(&self, limit: u32) -> Result<Vec<Sweep>>;
 
-    /// The objects are gone.
+    /// The objects are gone. The last sweep of a deleted job takes with it what still named the job.
     async fn sweep_done(&self, sweep_id: i64) -> Result<()>;
+
+    /// The objects could not be deleted. The sweep comes again later, each time after a longer wait,
+    /// so that it holds no other one up.
+    async fn sweep_failed(&self, sweep_id: i64) -> Result<()>;
 }
 
 #[async_trait]

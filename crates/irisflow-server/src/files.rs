@@ -119,6 +119,7 @@ pub(crate) async fn read(
         (status = 200, description = "Received; confirm the photo now"),
         (status = 403, description = "`link_expired`, `link_invalid` or `content_type_differs`",
             body = ErrorBody),
+        (status = 404, description = "The photo was deleted", body = ErrorBody),
         (status = 413, description = "`image_too_large`", body = ErrorBody),
     ))]
 pub(crate) async fn write(
@@ -143,6 +144,7 @@ pub(crate) async fn write(
         Err(ApiError::LinkForged) => return Err(app.explain_refused_write(&name, &query).await),
         checked => checked?,
     };
+    app.check_awaited(&key).await?;
     app.receive(key, request.into_body().into_data_stream())
         .await?;
     Ok(StatusCode::OK)
@@ -186,6 +188,21 @@ impl AppState {
         match self.check_signature(name, &access, query) {
             Ok(_) => ApiError::TypeDiffers { expected },
             Err(error) => error,
+        }
+    }
+
+    /// A link outlives a photo that was deleted: what it would bring is not wanted any more.
+    async fn check_awaited(&self, key: &ObjectKey) -> Result<(), ApiError> {
+        let awaited = match *key {
+            ObjectKey::Incoming { user_id, photo_id } => {
+                self.announced_type(user_id, photo_id).await?.is_some()
+            }
+            _ => false,
+        };
+        if awaited {
+            Ok(())
+        } else {
+            Err(ApiError::NotFound(UNKNOWN_FILE))
         }
     }
 

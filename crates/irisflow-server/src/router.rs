@@ -39,7 +39,8 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(processing::submit::submit))
         .routes(routes!(processing::batch::batch))
         .routes(routes!(processing::list::list))
-        .routes(routes!(processing::show::show))
+        .routes(routes!(processing::show::show, processing::delete::delete))
+        .routes(routes!(processing::cancel::cancel))
         .routes(routes!(processing::reprocess::reprocess))
 }
 

@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use irisflow_jobs::{
-    Checkpoint, Failure, Fence, Job, JobEvent, JobFilter, JobId, JobResult, JobState, JobStore,
-    NewJob, Page, PageRequest, Refusal, Renewal, StoreError, Sweep, SweepTarget, Timestamp, UserId,
-    WorkerId, Written,
+    Checkpoint, Enqueued, Failure, Fence, Job, JobEvent, JobFilter, JobId, JobResult, JobState,
+    JobStore, Page, PageRequest, PhotoId, Refusal, Renewal, StoreError, Submission, Sweep,
+    SweepTarget, Timestamp, UserId, WorkerId, Written,
 };
 use uuid::Uuid;
 
@@ -16,16 +16,19 @@ type Result<T> = std::result::Result<T, StoreError>;
 
 #[async_trait]
 impl JobStore for SqliteStore {
-    async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Job>> {
+    async fn enqueue(&self, submission: Submission) -> Result<Enqueued> {
         let mut writing = self.begin().await?;
-        let mut queued = Vec::with_capacity(jobs.len());
-        for new in jobs {
+        let mut queued = Vec::with_capacity(submission.jobs.len());
+        for new in submission.jobs {
+            if !writing.has_photo(new.user_id, new.photo_id).await? {
+                return Ok(Enqueued::PhotoMissing(new.photo_id));
+            }
             let transition = Job::queued(new, writing.now);
             writing.insert_job(&transition).await?;
             queued.push(transition.job);
         }
         writing.commit().await?;
-        Ok(queued)
+        Ok(Enqueued::Now(queued))
     }
 
     async fn claim_next(&self, worker: WorkerId) -> Result<Option<Job>> {
@@ -127,6 +130,26 @@ impl JobStore for SqliteStore {
         Ok(Some(transition.job))
     }
 
+    async fn cancel(&self, user_id: UserId, job_id: JobId) -> Result<Option<Job>> {
+        let mut writing = self.begin().await?;
+        let Some(row) = writing.job_row_of(user_id, job_id).await? else {
+            return Ok(None);
+        };
+        let job = writing.cancel(row, &self.policy).await?;
+        writing.commit().await?;
+        Ok(Some(job))
+    }
+
+    async fn delete_job(&self, user_id: UserId, job_id: JobId) -> Result<bool> {
+        let mut writing = self.begin().await?;
+        let Some(row) = writing.job_row_of(user_id, job_id).await? else {
+            return Ok(false);
+        };
+        writing.delete_job(&row, &self.policy).await?;
+        writing.commit().await?;
+        Ok(true)
+    }
+
     async fn job(&self, user_id: UserId, job_id: JobId) -> Result<Option<Job>> {
         let row: Option<JobRow> = sqlx::query_as("SELECT * FROM jobs WHERE id = ? AND user_id = ?")
             .bind(job_id.as_uuid())
@@ -195,6 +218,10 @@ impl JobStore for SqliteStore {
     async fn sweep_done(&self, sweep_id: i64) -> Result<()> {
         self.delete_sweep(sweep_id).await
     }
+
+    async fn sweep_failed(&self, sweep_id: i64) -> Result<()> {
+        self.postpone_sweep(sweep_id).await
+    }
 }
 
 impl SqliteStore {
@@ -240,6 +267,42 @@ impl Writing<'_> {
             .fetch_optional(&mut *self.tx)
             .await
             .map_err(unavailable)
+    }
+
+    /// The job, if it is this user's.
+    pub(crate) async fn job_row_of(
+        &mut self,
+        user_id: UserId,
+        job_id: JobId,
+    ) -> Result<Option<JobRow>> {
+        let row = self.job_row(job_id).await?;
+        Ok(row.filter(|row| row.job.user_id == user_id))
+    }
+
+    async fn has_photo(&mut self, user_id: UserId, photo_id: PhotoId) -> Result<bool> {
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM photos WHERE id = ? AND user_id = ?)")
+            .bind(photo_id.as_uuid())
+            .bind(user_id.as_uuid())
+            .fetch_one(&mut *self.tx)
+            .await
+            .map_err(unavailable)
+    }
+
+    /// The job after its owner wished it cancelled; unchanged when it has ended.
+    pub(crate) async fn cancel(
+        &mut self,
+        row: JobRow,
+        policy: &irisflow_jobs::JobPolicy,
+    ) -> Result<Job> {
+        let event = JobEvent::CancelRequested;
+        match row.job.clone().apply(event, self.now, policy) {
+            Ok(transition) => {
+                self.update_job(&row, &transition).await?;
+                self.attempt_unwanted(&transition.job);
+                Ok(transition.job)
+            }
+            Err(Refusal::Fenced | Refusal::InvalidTransition) => Ok(row.job),
+        }
     }
 
     /// Looks at users, not at the backlog: the user with the fewest running jobs, then the one whose

@@ -10,7 +10,6 @@ use sqlx::{FromRow, Row};
 use uuid::Uuid;
 
 use crate::job_row::JobRow;
-use crate::writing::{Standing, Writing};
 use crate::{SqliteStore, corrupt, unavailable};
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -176,23 +175,6 @@ impl SqliteStore {
     /// When an upload that may begin now can no longer be running.
     fn uploads_ended(&self, now: Timestamp) -> Timestamp {
         now + self.policy.upload_url_life * 2
-    }
-}
-
-impl Writing<'_> {
-    /// Removes a job with its objects. Its worker finds no row and so is fenced off.
-    async fn delete_job(&mut self, row: &JobRow, policy: &irisflow_jobs::JobPolicy) -> Result<()> {
-        let job = &row.job;
-        self.log(job.user_id, job.id, Some(row.last_seq), &job.deleted())
-            .await?;
-        sqlx::query("DELETE FROM jobs WHERE id = ?")
-            .bind(job.id.as_uuid())
-            .execute(&mut *self.tx)
-            .await
-            .map_err(unavailable)?;
-        self.count(job.user_id, Standing::of(&job.state), Standing::default())
-            .await?;
-        self.sweep_leftovers(job, policy).await
     }
 }
 

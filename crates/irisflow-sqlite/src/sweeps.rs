@@ -24,6 +24,29 @@ impl Writing<'_> {
             .map_err(unavailable)?;
         Ok(())
     }
+
+    /// When nothing is left to sweep of a deleted job, the event that tells of its end goes too. Who
+    /// has not heard of it by now is told by `floor_seq` to begin anew.
+    async fn forget_if_swept(&mut self, job_id: Uuid) -> Result<(), StoreError> {
+        let forgotten: Option<(Uuid, i64)> = sqlx::query_as(
+            "DELETE FROM events WHERE job_id = ?1 AND kind = 'deleted'
+                 AND NOT EXISTS (SELECT 1 FROM sweeps WHERE subject_id = ?1)
+             RETURNING user_id, seq",
+        )
+        .bind(job_id)
+        .fetch_optional(&mut *self.tx)
+        .await
+        .map_err(unavailable)?;
+        if let Some((user_id, seq)) = forgotten {
+            sqlx::query("UPDATE timelines SET floor_seq = max(floor_seq, ?) WHERE user_id = ?")
+                .bind(seq)
+                .bind(user_id)
+                .execute(&mut *self.tx)
+                .await
+                .map_err(unavailable)?;
+        }
+        Ok(())
+    }
 }
 
 impl SqliteStore {
@@ -50,12 +73,39 @@ impl SqliteStore {
     }
 
     pub(crate) async fn delete_sweep(&self, sweep_id: i64) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM sweeps WHERE id = ?")
+        let mut writing = self.begin().await?;
+        let subject: Option<Uuid> =
+            sqlx::query_scalar("DELETE FROM sweeps WHERE id = ? RETURNING subject_id")
+                .bind(sweep_id)
+                .fetch_optional(&mut *writing.tx)
+                .await
+                .map_err(unavailable)?;
+        if let Some(subject) = subject {
+            writing.forget_if_swept(subject).await?;
+        }
+        writing.commit().await
+    }
+
+    pub(crate) async fn postpone_sweep(&self, sweep_id: i64) -> Result<(), StoreError> {
+        let mut writing = self.begin().await?;
+        let failures: Option<u32> = sqlx::query_scalar(
+            "UPDATE sweeps SET failures = failures + 1 WHERE id = ? RETURNING failures",
+        )
+        .bind(sweep_id)
+        .fetch_optional(&mut *writing.tx)
+        .await
+        .map_err(unavailable)?;
+        let Some(failures) = failures else {
+            return Ok(());
+        };
+        let wait = self.policy.backoff(failures.saturating_sub(1), 1.0);
+        sqlx::query("UPDATE sweeps SET due_at = ? WHERE id = ?")
+            .bind((writing.now + wait).as_millis())
             .bind(sweep_id)
-            .execute(&self.writer)
+            .execute(&mut *writing.tx)
             .await
             .map_err(unavailable)?;
-        Ok(())
+        writing.commit().await
     }
 }
 

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use irisflow_jobs::{
-    Event, Hint, JobId, JobState, LogEntry, SessionId, StoreError, Timestamp, Transition, UserId,
+    Event, Fence, Hint, Job, JobId, JobState, LogEntry, SessionId, StoreError, Timestamp,
+    Transition, UserId,
 };
 use sqlx::{Sqlite, Transaction};
 
@@ -17,6 +18,7 @@ pub(crate) struct Writing<'s> {
     pub(crate) now: Timestamp,
     hints: Vec<(UserId, Hint)>,
     work_may_wait: bool,
+    unwanted: Vec<Fence>,
 }
 
 impl SqliteStore {
@@ -32,6 +34,7 @@ impl SqliteStore {
             now: self.now(),
             hints: Vec::new(),
             work_may_wait: false,
+            unwanted: Vec::new(),
         })
     }
 }
@@ -46,11 +49,24 @@ impl Writing<'_> {
         if self.work_may_wait {
             self.store.announcer.work_may_wait();
         }
+        for fence in self.unwanted {
+            self.store.announcer.attempt_unwanted(fence);
+        }
         Ok(())
     }
 
     pub(crate) fn session_ended(&mut self, user_id: UserId, session_id: SessionId) {
         self.hints.push((user_id, Hint::SessionEnded(session_id)));
+    }
+
+    /// Tells the worker of a running job that nobody wants its work any more.
+    pub(crate) fn attempt_unwanted(&mut self, job: &Job) {
+        if matches!(job.state, JobState::Processing(_)) {
+            self.unwanted.push(Fence {
+                job_id: job.id,
+                epoch: job.epoch,
+            });
+        }
     }
 
     /// Writes the job as `transition` left it, its event, and the user's counters.

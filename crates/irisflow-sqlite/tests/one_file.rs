@@ -97,7 +97,7 @@ async fn two_connections_claim_each_job_once() {
     for _ in 0..JOBS {
         new.push(store.new_job(user_id, irisflow_jobs::Priority::High).await);
     }
-    store.jobs.enqueue(new).await.expect("queued");
+    store.queue_all(new).await;
     let connections = [
         connection(folder.path()).await,
         connection(folder.path()).await,

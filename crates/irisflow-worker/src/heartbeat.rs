@@ -8,7 +8,7 @@ use std::time::Duration;
 use irisflow_jobs::{Renewal, WorkerId};
 
 use crate::running::{RunningJob, StopReason};
-use crate::{Shared, slot};
+use crate::{Shared, slot, unwanted};
 
 pub(crate) fn spawn(shared: Arc<Shared>) -> std::io::Result<()> {
     thread::Builder::new()
@@ -41,16 +41,17 @@ fn check(shared: &Arc<Shared>, job: &Arc<RunningJob>, interval: Duration) {
         }
     }
     if job.since_renewal() >= interval {
-        renew(shared, job);
+        shared.runtime.block_on(renew(shared, job));
     }
 }
 
-fn renew(shared: &Shared, job: &RunningJob) {
-    match shared.runtime.block_on(shared.parts.jobs.renew(job.fence)) {
+/// Renews a lease, and does what the store says of the job meanwhile.
+pub(crate) async fn renew(shared: &Shared, job: &RunningJob) {
+    match shared.parts.jobs.renew(job.fence).await {
         Ok(Renewal::Held) => job.renewed(),
         Ok(Renewal::CancelRequested) => {
             job.renewed();
-            job.stop(StopReason::Cancelled);
+            unwanted::cancel(shared, job).await;
         }
         Ok(Renewal::Lost) => {
             job.stop(StopReason::LeaseLost);

@@ -10,6 +10,7 @@ mod heartbeat;
 mod recorder;
 mod running;
 mod slot;
+mod unwanted;
 mod upkeep;
 
 use std::sync::Arc;
@@ -101,6 +102,7 @@ impl Worker {
             slot::spawn(Arc::clone(&shared), WorkerId::generate())?;
         }
         heartbeat::spawn(Arc::clone(&shared))?;
+        unwanted::spawn(&shared);
         upkeep::spawn(&shared);
         Ok(Self { shared })
     }

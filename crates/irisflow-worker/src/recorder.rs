@@ -8,8 +8,8 @@ use irisflow_jobs::{Checkpoint, Written};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::Shared;
 use crate::running::{RunningJob, StopReason};
+use crate::{Shared, unwanted};
 
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
@@ -56,7 +56,7 @@ async fn record_all(
             match shared.parts.jobs.reach(job.fence, &waiting).await {
                 Ok(Written::Recorded(now)) => {
                     if now.cancel_requested {
-                        job.stop(StopReason::Cancelled);
+                        unwanted::cancel(&shared, &job).await;
                     }
                     break;
                 }

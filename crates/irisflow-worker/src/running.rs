@@ -110,6 +110,10 @@ impl RunningJobs {
         self.changed.notify_waiters();
     }
 
+    pub(crate) fn get(&self, fence: Fence) -> Option<Arc<RunningJob>> {
+        self.lock().get(&fence).cloned()
+    }
+
     pub(crate) fn all(&self) -> Vec<Arc<RunningJob>> {
         self.lock().values().cloned().collect()
     }

@@ -49,6 +49,9 @@ async fn sweep(shared: Arc<Shared>) {
         for sweep in due {
             if let Err(error) = carry_out(&shared, &sweep).await {
                 tracing::error!(%error, "a deletion failed and will be repeated");
+                if let Err(error) = shared.parts.jobs.sweep_failed(sweep.id).await {
+                    tracing::error!(%error, "could not postpone a deletion");
+                }
             }
         }
     }

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use super::StoreUnderTest;
 use super::accounts::{refresh, rotated, sign_in};
 use super::store_under_test::{fence, result_of};
-use crate::{Failure, Job, JobId, NewAccount, Priority, UserId, WorkerId, Written};
+use crate::{Failure, Job, JobId, NewAccount, Priority, Submission, UserId, WorkerId, Written};
 
 const WORKERS: usize = 8;
 
@@ -36,7 +36,7 @@ pub async fn the_order_of_positions_is_the_order_of_commits(store: StoreUnderTes
         let new = store.new_job(user_id, Priority::High).await;
         queued.push(new.id);
         let jobs = Arc::clone(&store.jobs);
-        writers.spawn(async move { jobs.enqueue(vec![new]).await });
+        writers.spawn(async move { jobs.enqueue(Submission::of(vec![new])).await });
     }
 
     let mut last_seq = 0;

@@ -1,7 +1,7 @@
 //! Queueing: all jobs or none, each with its first event.
 
 use super::StoreUnderTest;
-use crate::{EventKind, JobState, PhotoId, Priority, UserId};
+use crate::{Enqueued, EventKind, JobState, NewJob, PhotoId, Priority, Submission, UserId};
 
 pub async fn a_new_job_is_pending_and_due_at_once(store: StoreUnderTest) {
     let job = store.queue(store.user().await).await;
@@ -19,7 +19,7 @@ pub async fn jobs_come_back_in_the_order_given(store: StoreUnderTest) {
     }
     new.reverse();
 
-    let queued = store.jobs.enqueue(new.clone()).await.expect("queued");
+    let queued = store.queue_all(new.clone()).await;
 
     let given: Vec<_> = new.iter().map(|new| new.id).collect();
     let returned: Vec<_> = queued.iter().map(|job| job.id).collect();
@@ -33,7 +33,7 @@ pub async fn each_queued_job_logs_that_it_is_queued(store: StoreUnderTest) {
         store.new_job(user_id, Priority::High).await,
     ];
 
-    let queued = store.jobs.enqueue(new).await.expect("queued");
+    let queued = store.queue_all(new).await;
 
     for (job, seq) in queued.iter().zip(1..) {
         let events = store.events(job).await;
@@ -51,10 +51,29 @@ pub async fn one_unknown_photo_queues_none_of_the_jobs(store: StoreUnderTest) {
     let mut bad = store.new_job(user_id, Priority::High).await;
     bad.photo_id = PhotoId::generate();
 
-    let refused = store.jobs.enqueue(vec![good, bad]).await;
-
-    assert!(refused.is_err(), "a job needs its photo");
+    the_photo_is_missing(&store, bad.photo_id, vec![good, bad]).await;
     nothing_was_queued(&store, user_id).await;
+}
+
+pub async fn a_job_of_a_foreign_photo_is_not_queued(store: StoreUnderTest) {
+    let user_id = store.user().await;
+    let good = store.new_job(user_id, Priority::High).await;
+    let mut bad = store.new_job(user_id, Priority::High).await;
+    bad.photo_id = store.photo(store.user().await).await;
+
+    the_photo_is_missing(&store, bad.photo_id, vec![good, bad]).await;
+    nothing_was_queued(&store, user_id).await;
+}
+
+pub async fn a_job_of_a_photo_deleted_meanwhile_is_not_queued(store: StoreUnderTest) {
+    let job = store.running_job().await;
+    let again = NewJob {
+        photo_id: job.photo_id,
+        ..store.new_job(job.user_id, Priority::High).await
+    };
+    store.delete_photo_of(&job).await;
+
+    the_photo_is_missing(&store, job.photo_id, vec![again]).await;
 }
 
 pub async fn one_job_of_an_unknown_user_queues_none_of_the_jobs(store: StoreUnderTest) {
@@ -63,10 +82,14 @@ pub async fn one_job_of_an_unknown_user_queues_none_of_the_jobs(store: StoreUnde
     let mut bad = store.new_job(user_id, Priority::High).await;
     bad.user_id = UserId::generate();
 
-    let refused = store.jobs.enqueue(vec![good, bad]).await;
-
-    assert!(refused.is_err(), "a job needs its owner");
+    the_photo_is_missing(&store, bad.photo_id, vec![good, bad]).await;
     nothing_was_queued(&store, user_id).await;
+}
+
+async fn the_photo_is_missing(store: &StoreUnderTest, photo_id: PhotoId, jobs: Vec<NewJob>) {
+    let enqueued = store.jobs.enqueue(Submission::of(jobs)).await;
+    let enqueued = enqueued.expect("the store works");
+    assert_eq!(enqueued, Enqueued::PhotoMissing(photo_id));
 }
 
 async fn nothing_was_queued(store: &StoreUnderTest, user_id: UserId) {

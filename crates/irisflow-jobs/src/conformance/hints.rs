@@ -15,7 +15,8 @@ pub async fn every_event_is_announced_as_it_is_stored(store: StoreUnderTest) {
 pub async fn what_is_announced_can_be_read(store: StoreUnderTest) {
     store.announced.check_against(&store.timeline);
 
-    a_whole_life(&store).await;
+    let job = a_whole_life(&store).await;
+    store.delete(&job).await;
 
     assert_eq!(store.announced.unreadable(), Vec::<Event>::new());
     assert_ne!(store.announced.events(), [], "there was something to read");
@@ -86,7 +87,7 @@ pub async fn a_betrayed_session_is_announced(store: StoreUnderTest) {
     assert_eq!(announced, [(session.user_id, session.id)]);
 }
 
-/// Through a retry to its end, and deleted.
+/// Through a retry to its end.
 async fn a_whole_life(store: &StoreUnderTest) -> Job {
     let job = store.running_job().await;
     store.reach(&job, &Checkpoint::ALL[..3]).await;
@@ -95,6 +96,5 @@ async fn a_whole_life(store: &StoreUnderTest) -> Job {
     let job = store.claim().await;
     store.reach(&job, &Checkpoint::ALL[..9]).await;
     store.finish(&job).await;
-    store.delete_photo_of(&job).await;
     job
 }

@@ -10,7 +10,7 @@ pub async fn a_job_is_read_as_it_was_written(store: StoreUnderTest) {
     let user_id = store.user().await;
     let mut new = store.new_job(user_id, Priority::Default).await;
     new.batch_id = Some(BatchId::generate());
-    let queued = store.jobs.enqueue(vec![new]).await.expect("queued");
+    let queued = store.queue_all(vec![new]).await;
     assert_eq!(store.read(&queued[0]).await.as_ref(), queued.first());
 
     let claimed = store.claim().await;

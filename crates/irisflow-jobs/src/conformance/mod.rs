@@ -8,8 +8,10 @@
 
 pub mod accounts;
 pub mod attempts;
+pub mod cancelling;
 pub mod claiming;
 pub mod concurrency;
+pub mod deleting;
 pub mod enqueueing;
 pub mod fencing;
 pub mod hints;
@@ -33,6 +35,8 @@ macro_rules! every_store_must_pass {
             jobs_come_back_in_the_order_given,
             each_queued_job_logs_that_it_is_queued,
             one_unknown_photo_queues_none_of_the_jobs,
+            a_job_of_a_foreign_photo_is_not_queued,
+            a_job_of_a_photo_deleted_meanwhile_is_not_queued,
             one_job_of_an_unknown_user_queues_none_of_the_jobs,
         }
         $crate::store_tests! { $open, claiming:
@@ -70,6 +74,25 @@ macro_rules! every_store_must_pass {
             reaping_takes_one_job_at_a_time,
             a_job_that_loses_every_worker_fails_at_the_crash_limit,
         }
+        $crate::store_tests! { $open, cancelling:
+            a_waiting_job_is_cancelled_at_once,
+            a_job_between_two_attempts_is_cancelled_at_once,
+            a_running_job_keeps_its_worker_until_that_stops,
+            the_worker_of_a_job_to_cancel_learns_it_by_every_write,
+            a_job_to_cancel_ends_with_its_worker_however_that_ends,
+            the_worker_of_a_job_to_cancel_is_told_by_hint,
+            a_job_that_has_ended_stays_as_it_is,
+            cancelling_twice_is_as_cancelling_once,
+            a_foreign_or_unknown_job_is_not_cancelled,
+        }
+        $crate::store_tests! { $open, deleting:
+            a_deleted_job_is_gone_and_its_photo_stays,
+            a_deleted_waiting_job_is_not_claimed,
+            the_worker_of_a_deleted_job_is_fenced_off_and_told,
+            a_deleted_job_is_swept_now_and_when_its_worker_must_be_gone,
+            a_deleted_job_leaves_no_trace_after_its_last_sweep,
+            deleting_a_foreign_or_unknown_job_changes_nothing,
+        }
         $crate::store_tests! { $open, fencing:
             nothing_is_written_after_the_lease_was_reaped,
             nothing_is_written_after_a_hand_back,
@@ -85,7 +108,7 @@ macro_rules! every_store_must_pass {
             users_have_timelines_of_their_own,
             events_after_a_position_leave_the_earlier_ones_out,
             events_of_foreign_jobs_are_not_shown,
-            events_outlive_their_job,
+            the_end_of_a_deleted_job_is_all_that_is_told_of_it,
             the_last_position_of_many_users_is_read_at_once,
             a_snapshot_parts_the_recent_events_from_the_newest_older_one,
             a_snapshot_without_older_events_has_none,
@@ -118,6 +141,8 @@ macro_rules! every_store_must_pass {
             sweeps_come_in_the_order_of_their_time,
             a_limit_gives_the_first_sweeps,
             a_finished_sweep_does_not_come_again,
+            sweeps_that_fail_hold_no_other_up,
+            a_sweep_that_failed_comes_again_after_a_longer_wait_each_time,
             an_expected_upload_is_swept_when_its_url_has_run_out,
             a_failed_attempt_is_swept_now_and_when_its_worker_must_be_gone,
             a_lost_worker_is_swept_after,
@@ -185,11 +210,13 @@ macro_rules! store_tests {
 
 #[cfg(test)]
 mod tests {
-    const CASES: [&str; 11] = [
+    const CASES: [&str; 13] = [
         include_str!("accounts.rs"),
         include_str!("attempts.rs"),
+        include_str!("cancelling.rs"),
         include_str!("claiming.rs"),
         include_str!("concurrency.rs"),
+        include_str!("deleting.rs"),
         include_str!("enqueueing.rs"),
         include_str!("fencing.rs"),
         include_str!("hints.rs"),

@@ -3,13 +3,14 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
-use crate::{Announcer, Event, Hint, SessionId, Timeline, UserId};
+use crate::{Announcer, Event, Fence, Hint, SessionId, Timeline, UserId};
 
 #[derive(Debug, Default)]
 pub struct RecordingAnnouncer {
     heard: Mutex<Vec<(UserId, Hint)>>,
     unreadable: Mutex<Vec<Event>>,
     work_hints: AtomicUsize,
+    unwanted: Mutex<Vec<Fence>>,
     timeline: OnceLock<Weak<dyn Timeline>>,
 }
 
@@ -46,6 +47,11 @@ impl RecordingAnnouncer {
         self.work_hints.load(Ordering::SeqCst)
     }
 
+    /// The attempts that were said to be unwanted.
+    pub fn unwanted_attempts(&self) -> Vec<Fence> {
+        self.unwanted.lock().expect("nobody panicked").clone()
+    }
+
     fn collect<T>(&self, pick: impl Fn(UserId, &Hint) -> Option<T>) -> Vec<T> {
         let heard = self.heard.lock().expect("nobody panicked");
         heard
@@ -78,5 +84,10 @@ impl Announcer for RecordingAnnouncer {
 
     fn work_may_wait(&self) {
         self.work_hints.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn attempt_unwanted(&self, fence: Fence) {
+        let mut unwanted = self.unwanted.lock().expect("nobody panicked");
+        unwanted.push(fence);
     }
 }

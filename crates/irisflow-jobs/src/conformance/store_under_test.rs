@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::RecordingAnnouncer;
 use crate::{
-    AccountStore, Checkpoint, Clock, ErrorType, Event, EventKind, Failure, Fence, Job, JobId,
-    JobPolicy, JobResult, JobStore, ManualClock, NewAccount, NewJob, NewPhoto, PhotoFormat,
-    PhotoId, PhotoStore, Priority, StoredPhoto, Sweep, SweepTarget, Timeline, Timestamp, UserId,
-    WorkerId, Written,
+    AccountStore, Checkpoint, Clock, Enqueued, ErrorType, Event, EventKind, Failure, Fence, Job,
+    JobId, JobPolicy, JobResult, JobStore, ManualClock, NewAccount, NewJob, NewPhoto, PhotoFormat,
+    PhotoId, PhotoStore, Priority, StoredPhoto, Submission, Sweep, SweepTarget, Timeline,
+    Timestamp, UserId, WorkerId, Written,
 };
 
 /// What a store is to be opened with.
@@ -153,11 +153,24 @@ impl StoreUnderTest {
 
     pub async fn queue_as(&self, user_id: UserId, priority: Priority) -> Job {
         let new = self.new_job(user_id, priority).await;
-        let queued = self.jobs.enqueue(vec![new]).await;
-        queued
-            .expect("the store works")
-            .pop()
-            .expect("one job was queued")
+        let mut queued = self.queue_all(vec![new]).await;
+        queued.pop().expect("one job was queued")
+    }
+
+    pub async fn queue_all(&self, new: Vec<NewJob>) -> Vec<Job> {
+        let enqueued = self.jobs.enqueue(Submission::of(new)).await;
+        queued(enqueued.expect("the store works"))
+    }
+
+    /// What its owner sees of the job after wishing it cancelled.
+    pub async fn cancel(&self, job: &Job) -> Option<Job> {
+        let cancelled = self.jobs.cancel(job.user_id, job.id).await;
+        cancelled.expect("the store works")
+    }
+
+    pub async fn delete(&self, job: &Job) -> bool {
+        let deleted = self.jobs.delete_job(job.user_id, job.id).await;
+        deleted.expect("the store works")
     }
 
     /// What a worker gets that asks for work.
@@ -263,6 +276,14 @@ pub(crate) fn result_of(job: &Job) -> JobResult {
         processing_time_ms: 312,
         quality: serde_json::json!({ "sharpness": 0.75 }),
     }
+}
+
+pub(crate) fn queued(enqueued: Enqueued) -> Vec<Job> {
+    match enqueued {
+        Enqueued::Now(jobs) => Some(jobs),
+        Enqueued::Before { .. } | Enqueued::KeyTaken | Enqueued::PhotoMissing(_) => None,
+    }
+    .expect("the jobs are queued")
 }
 
 pub(crate) fn recorded(written: Result<Written, crate::StoreError>) -> Job {

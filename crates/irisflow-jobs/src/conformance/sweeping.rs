@@ -40,6 +40,38 @@ pub async fn a_finished_sweep_does_not_come_again(store: StoreUnderTest) {
     assert_eq!(store.due_sweeps().await, due[1..]);
 }
 
+pub async fn sweeps_that_fail_hold_no_other_up(store: StoreUnderTest) {
+    let (earlier, later) = two_failed_jobs(&store).await;
+    let first = store.jobs.due_sweeps(1).await.expect("the store works");
+
+    let failed = store.jobs.sweep_failed(first[0].id).await;
+    failed.expect("the store works");
+    let next = store.jobs.due_sweeps(1).await.expect("the store works");
+
+    assert_eq!(first[0].target, leftovers(&earlier));
+    assert_eq!(next[0].target, leftovers(&later));
+}
+
+pub async fn a_sweep_that_failed_comes_again_after_a_longer_wait_each_time(store: StoreUnderTest) {
+    let job = store.running_job().await;
+    store.fail(&job, quality_issue()).await;
+    let sweep = store.due_sweeps().await[0].id;
+
+    let mut waits = Vec::new();
+    for _ in 0..3 {
+        let failed = store.jobs.sweep_failed(sweep).await;
+        failed.expect("the store works");
+        let begun = store.now();
+        while store.due_sweeps().await.iter().all(|due| due.id != sweep) {
+            store.advance(Duration::from_secs(60));
+        }
+        waits.push(store.now().since(begun));
+    }
+
+    assert!(waits[0] > Duration::ZERO, "{waits:?}");
+    assert!(waits[0] < waits[1] && waits[1] < waits[2], "{waits:?}");
+}
+
 pub async fn an_expected_upload_is_swept_when_its_url_has_run_out(store: StoreUnderTest) {
     let user_id = store.user().await;
     let photo_id = store.photo(user_id).await;

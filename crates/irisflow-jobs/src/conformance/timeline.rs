@@ -74,13 +74,16 @@ pub async fn events_of_foreign_jobs_are_not_shown(store: StoreUnderTest) {
     assert_eq!(read.expect("the store works"), []);
 }
 
-pub async fn events_outlive_their_job(store: StoreUnderTest) {
+pub async fn the_end_of_a_deleted_job_is_all_that_is_told_of_it(store: StoreUnderTest) {
     let job = store.running_job().await;
+    store.finish(&job).await;
     store.delete_photo_of(&job).await;
 
-    let kinds = store.kinds(&job).await;
+    let events = store.events(&job).await;
 
-    assert_eq!(kinds, [EventKind::Queued, EventKind::Deleted]);
+    let kinds: Vec<_> = events.iter().map(|event| event.kind).collect();
+    assert_eq!(kinds, [EventKind::Deleted]);
+    assert_eq!(events[0].body.result, None, "nothing of the photo");
 }
 
 pub async fn the_last_position_of_many_users_is_read_at_once(store: StoreUnderTest) {

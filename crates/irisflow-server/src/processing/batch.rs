@@ -3,14 +3,14 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use irisflow_jobs::{BatchId, PhotoId, Priority, UploadStatus};
+use irisflow_jobs::{BatchId, Enqueued, Job, NewJob, PhotoId, Priority, Submission, UploadStatus};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::submit::new_job;
 use super::view::JobBody;
-use crate::app::App;
+use crate::app::{App, AppState};
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
 use crate::extract::ApiJson;
@@ -83,14 +83,36 @@ pub(crate) async fn batch(
             }
         }
     }
-    if new_jobs.is_empty() {
-        return Err(ApiError::NoValidPhotos);
-    }
-    let jobs = app.parts.jobs.enqueue(new_jobs).await?;
+    let jobs = app.enqueue_all(new_jobs, &mut skipped).await?;
     let body = BatchBody {
         batch_id: batch_id.to_string(),
         jobs: jobs.iter().map(JobBody::from).collect(),
         skipped,
     };
     Ok((StatusCode::CREATED, Json(body)))
+}
+
+impl AppState {
+    /// Queues the jobs of a batch. A photo that is deleted in this moment is skipped as well.
+    async fn enqueue_all(
+        &self,
+        mut new_jobs: Vec<NewJob>,
+        skipped: &mut Vec<SkippedPhoto>,
+    ) -> Result<Vec<Job>, ApiError> {
+        while !new_jobs.is_empty() {
+            let submission = Submission::of(new_jobs.clone());
+            match self.parts.jobs.enqueue(submission).await? {
+                Enqueued::Now(jobs) => return Ok(jobs),
+                Enqueued::PhotoMissing(photo_id) => {
+                    new_jobs.retain(|new| new.photo_id != photo_id);
+                    skipped.push(SkippedPhoto {
+                        photo_id: photo_id.to_string(),
+                        reason: "not_found",
+                    });
+                }
+                Enqueued::Before { .. } | Enqueued::KeyTaken => return Err(ApiError::Internal),
+            }
+        }
+        Err(ApiError::NoValidPhotos)
+    }
 }

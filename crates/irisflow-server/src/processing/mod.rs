@@ -1,8 +1,12 @@
 //! Submitting photos and looking at jobs.
 
 pub(crate) mod batch;
+pub(crate) mod cancel;
+pub(crate) mod delete;
 pub(crate) mod list;
 pub(crate) mod reprocess;
 pub(crate) mod show;
 pub(crate) mod submit;
 mod view;
+
+pub(crate) const UNKNOWN_JOB: &str = "Job not found";

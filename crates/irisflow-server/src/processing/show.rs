@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use irisflow_jobs::JobId;
 
+use super::UNKNOWN_JOB;
 use super::view::JobStatusBody;
 use crate::app::App;
 use crate::auth::CurrentUser;
@@ -27,7 +28,7 @@ pub(crate) async fn show(
     headers: HeaderMap,
 ) -> Result<Json<JobStatusBody>, ApiError> {
     let job = app.parts.jobs.job(user.id(), job_id).await?;
-    let job = job.ok_or(ApiError::NotFound("Job not found"))?;
+    let job = job.ok_or(ApiError::NotFound(UNKNOWN_JOB))?;
     let photo = app.parts.photos.photo(user.id(), job.photo_id).await?;
     Ok(Json(app.job_status_body(
         &job,

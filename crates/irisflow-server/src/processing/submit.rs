@@ -4,7 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use irisflow_jobs::{
-    BatchId, Job, JobId, NewJob, PhotoId, Priority, StoreError, UploadStatus, UserId,
+    BatchId, Enqueued, Job, JobId, NewJob, PhotoId, Priority, StoreError, Submission, UploadStatus,
+    UserId,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -58,9 +59,13 @@ impl AppState {
         photo_id: PhotoId,
     ) -> Result<Job, ApiError> {
         let new = new_job(user_id, photo_id, None, Priority::High);
-        let mut jobs = self.parts.jobs.enqueue(vec![new]).await?;
-        jobs.pop()
-            .ok_or_else(|| StoreError::Corrupt("a job vanished".to_owned()).into())
+        match self.parts.jobs.enqueue(Submission::of(vec![new])).await? {
+            Enqueued::Now(mut jobs) => jobs
+                .pop()
+                .ok_or_else(|| StoreError::Corrupt("a job vanished".to_owned()).into()),
+            Enqueued::PhotoMissing(_) => Err(ApiError::NotFound(UNKNOWN_PHOTO)),
+            Enqueued::Before { .. } | Enqueued::KeyTaken => Err(ApiError::Internal),
+        }
     }
 }
 

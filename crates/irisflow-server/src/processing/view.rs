@@ -41,6 +41,8 @@ pub(crate) struct JobStatusBody {
     #[serde(flatten)]
     job: JobBody,
     updated_at: String,
+    /// Its owner wants it cancelled; its worker has yet to stop.
+    cancel_requested: bool,
     /// `quality_issue`, `transient_error` or `server_error`.
     error_type: Option<&'static str>,
     error_code: Option<String>,
@@ -121,6 +123,7 @@ impl AppState {
         JobStatusBody {
             job: JobBody::from(job),
             updated_at: job.updated_at.to_rfc3339(),
+            cancel_requested: job.cancel_requested && !job.state.is_final(),
             error_type: failure.map(|failure| failure.error_type.name()),
             error_code: failure.map(|failure| failure.code.clone()),
             error_message: failure.map(|failure| failure.message.clone()),

@@ -173,6 +173,49 @@ impl App {
         }
     }
 
+    /// Where the database names this id: `table.column`, as bytes or in a text.
+    pub(crate) async fn rows_naming(&self, id: &str) -> Vec<String> {
+        use sqlx::Row as _;
+        use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+        let options = SqliteConnectOptions::new()
+            .filename(self.data_dir().join("irisflow.sqlite"))
+            .read_only(true);
+        let database = SqlitePool::connect_with(options).await.expect("it opens");
+        let columns = sqlx::query(
+            "SELECT tables.name, columns.name FROM sqlite_master AS tables
+             JOIN pragma_table_info(tables.name) AS columns WHERE tables.type = 'table'",
+        );
+        let columns = columns.fetch_all(&database).await.expect("the schema");
+        assert!(columns.len() > 20, "there are tables to look at");
+        let bytes = uuid::Uuid::parse_str(id).expect("an id");
+        let mut found = Vec::new();
+        for column in columns {
+            let (table, column): (String, String) = (column.get(0), column.get(1));
+            let count = format!(
+                "SELECT count(*) FROM \"{table}\" WHERE \"{column}\" = ? OR instr(\"{column}\", ?) > 0"
+            );
+            let naming: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(count))
+                .bind(bytes)
+                .bind(id)
+                .fetch_one(&database)
+                .await
+                .expect("counted");
+            if naming > 0 {
+                found.push(format!("{table}.{column}"));
+            }
+        }
+        found
+    }
+
+    /// Waits until neither the database nor a stored object names this id.
+    pub(crate) async fn until_nothing_names(&self, id: &str) {
+        self.until(&format!("nothing names {id}"), async || {
+            let named = |path: &PathBuf| path.to_string_lossy().contains(id);
+            self.rows_naming(id).await.is_empty() && !self.objects("").iter().any(named)
+        })
+        .await;
+    }
+
     pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.client
             .request(method, format!("{}/api/v1{path}", self.url))
@@ -254,6 +297,25 @@ impl User<'_> {
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Response {
         self.send(Method::POST, path, Some(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> StatusCode {
+        self.send(Method::DELETE, path, None).await.status()
+    }
+
+    /// Wishes a job cancelled; the job as the answer says it stands.
+    pub(crate) async fn cancel(&self, job_id: &str) -> Value {
+        let path = format!("/processing/jobs/{job_id}/cancel");
+        json_of(self.send(Method::POST, &path, None).await, StatusCode::OK).await
+    }
+
+    /// Waits until the job has come this far.
+    pub(crate) async fn until_progress(&self, job_id: &str, progress: u64) {
+        self.app
+            .until(&format!("progress is {progress}"), async || {
+                self.job(job_id).await["progress"].as_u64() >= Some(progress)
+            })
+            .await;
     }
 
     /// Uploads in one call; the answer.

@@ -5,6 +5,8 @@
 mod accounts;
 mod app;
 mod bad_photos;
+mod cancelling;
+mod deleting;
 mod failures;
 mod jobs;
 mod photos;

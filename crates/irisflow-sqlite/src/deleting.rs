@@ -1,0 +1,35 @@
+//! Removing a job with all that names it. What is left at the end is one event that says so, and the
+//! sweeps of its objects; the last of these takes the event along.
+
+use irisflow_jobs::{JobPolicy, StoreError};
+
+use crate::job_row::JobRow;
+use crate::unavailable;
+use crate::writing::{Standing, Writing};
+
+impl Writing<'_> {
+    /// The worker of a running job finds no row and so is fenced off.
+    pub(crate) async fn delete_job(
+        &mut self,
+        row: &JobRow,
+        policy: &JobPolicy,
+    ) -> Result<(), StoreError> {
+        let job = &row.job;
+        self.attempt_unwanted(job);
+        sqlx::query("DELETE FROM events WHERE job_id = ?")
+            .bind(job.id.as_uuid())
+            .execute(&mut *self.tx)
+            .await
+            .map_err(unavailable)?;
+        self.log(job.user_id, job.id, Some(row.last_seq), &job.deleted())
+            .await?;
+        sqlx::query("DELETE FROM jobs WHERE id = ?")
+            .bind(job.id.as_uuid())
+            .execute(&mut *self.tx)
+            .await
+            .map_err(unavailable)?;
+        self.count(job.user_id, Standing::of(&job.state), Standing::default())
+            .await?;
+        self.sweep_leftovers(job, policy).await
+    }
+}
