@@ -1,7 +1,6 @@
 //! The folder of the embedded default: its lock, its secrets, its paths.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -9,6 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use irisflow_server::Secrets;
 use serde::{Deserialize, Serialize};
+
+use crate::whole_file::{make_private_folder, write_private};
 
 #[derive(Debug)]
 pub(crate) struct DataFolder {
@@ -31,9 +32,8 @@ struct StoredSecrets {
 impl DataFolder {
     /// Makes the folder when it is not there, readable by its owner only, and locks it.
     pub(crate) fn open(path: &Path) -> anyhow::Result<(Self, FolderLock)> {
-        fs::create_dir_all(path)
+        make_private_folder(path)
             .with_context(|| format!("making the data folder {}", path.display()))?;
-        keep_private(path, 0o700)?;
         let lock_path = path.join("lock");
         let file = OpenOptions::new()
             .create(true)
@@ -88,13 +88,7 @@ fn write_new_secrets(path: &Path) -> anyhow::Result<()> {
         refresh_tokens: fresh(),
         urls: fresh(),
     };
-    // Written aside and renamed: a crash leaves a whole file or none.
-    let staged = path.with_extension("new");
-    let mut file = File::create(&staged)?;
-    keep_private(&staged, 0o600)?;
-    file.write_all(serde_json::to_string_pretty(&secrets)?.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&staged, path)?;
+    write_private(path, &serde_json::to_vec_pretty(&secrets)?)?;
     Ok(())
 }
 
@@ -105,16 +99,4 @@ fn decode(text: &str) -> anyhow::Result<[u8; 32]> {
     bytes
         .try_into()
         .map_err(|_| anyhow::anyhow!("secrets.json is damaged: a key is too short"))
-}
-
-#[cfg(unix)]
-fn keep_private(path: &Path, mode: u32) -> anyhow::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))
-        .with_context(|| format!("protecting {}", path.display()))
-}
-
-#[cfg(not(unix))]
-fn keep_private(_path: &Path, _mode: u32) -> anyhow::Result<()> {
-    Ok(())
 }

@@ -1,14 +1,26 @@
 //! The one program. Parses, runs, and decides the exit code; each command is a file of its own.
 
+mod account;
+mod bars;
 mod compose;
 mod data_folder;
+mod exit;
+mod follow;
+mod kept_session;
 mod logging;
+mod names;
 mod process;
 mod serve;
+mod submit;
+mod watch;
+mod whole_file;
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+
+use exit::Outcome;
 
 /// Turns photos of eyes into pictures of their irises.
 ///
@@ -28,6 +40,10 @@ enum Command {
     Serve(Box<serve::ServeArgs>),
     /// Process photos here and now, without a server.
     Process(process::ProcessArgs),
+    /// Process photos on a server, and watch it work.
+    Submit(Box<submit::SubmitArgs>),
+    /// Come back to jobs on a server.
+    Watch(Box<watch::WatchArgs>),
 }
 
 fn main() -> ExitCode {
@@ -38,16 +54,23 @@ fn main() -> ExitCode {
     {
         Command::Serve(arguments) => serve::run(*arguments).map(|()| ExitCode::SUCCESS),
         Command::Process(arguments) => process::run(arguments),
+        Command::Submit(arguments) => submit::run(*arguments),
+        Command::Watch(arguments) => watch::run(*arguments),
     };
     ended.unwrap_or_else(|error| {
         complain(&error);
-        ExitCode::from(EXIT_INTERNAL)
+        Outcome::Failed.into()
     })
 }
 
-/// 0 done, 1 some photos were rejected, 2 wrong usage (clap's own), 3 anything that is not the
-/// photo's fault.
-const EXIT_INTERNAL: u8 = 3;
+/// Runs what waits for a network.
+fn in_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")?
+        .block_on(work)
+}
 
 #[expect(clippy::print_stderr, reason = "the last word of a program that fails")]
 fn complain(error: &anyhow::Error) {

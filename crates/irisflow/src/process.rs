@@ -3,7 +3,6 @@
 //! A thin user of the imaging library: it reads files, shows progress, and writes what comes back.
 //! Each photo stands alone, so one that fails does not stop the others.
 
-mod names;
 mod progress;
 mod report;
 
@@ -20,7 +19,9 @@ use irisflow_image::load::{Limits, load_photo, probe};
 use irisflow_image::pipeline::{self, ProcessError, ProcessOptions, ProcessedIris};
 use irisflow_image::rejection::Rejection;
 
-use names::{OutputNames, OutputNaming};
+use crate::exit::Outcome;
+use crate::names::{OutputNames, OutputNaming};
+use crate::whole_file;
 use progress::Progress;
 
 /// Turn photos of eyes into pictures of their irises, offline.
@@ -46,24 +47,6 @@ pub(crate) struct ProcessArgs {
     /// Also write NAME_labels.png and NAME_overlay.jpg, which show what was found where.
     #[arg(long)]
     diagnostics: bool,
-}
-
-/// What became of one photo; the worst of all decides the exit status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Outcome {
-    Completed,
-    Rejected,
-    Failed,
-}
-
-impl From<Outcome> for ExitCode {
-    fn from(outcome: Outcome) -> Self {
-        Self::from(match outcome {
-            Outcome::Completed => 0,
-            Outcome::Rejected => 1,
-            Outcome::Failed => 3,
-        })
-    }
 }
 
 /// Processes all photos, one after the other.
@@ -167,19 +150,9 @@ fn write_json(names: &OutputNames, report: &serde_json::Value) -> anyhow::Result
     write_whole(&names.report(), text.as_bytes())
 }
 
-/// Writes beside the target and renames, so that nobody ever sees half a file.
 fn write_whole(target: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let mut partial = target.as_os_str().to_owned();
-    partial.push(format!(".{}.part", std::process::id()));
-    let partial = PathBuf::from(partial);
-    let written = File::create(&partial)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&partial, target));
-    if written.is_err() {
-        // Best effort: the error that is told is the one that made the file useless.
-        let _ = fs::remove_file(&partial);
-    }
-    written.with_context(|| format!("cannot write {}", target.display()))
+    whole_file::write_whole(target, bytes)
+        .with_context(|| format!("cannot write {}", target.display()))
 }
 
 /// Results go to standard output, one path per line; a closed pipe is not our failure.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 /// Who may depend on whom. Everything else of ours is forbidden.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("irisflow-image", &[]),
     ("irisflow-jobs", &[]),
     ("irisflow-sqlite", &["irisflow-jobs"]),
@@ -30,10 +30,12 @@ const ARROWS: [(&str, &[&str]); 8] = [
             "irisflow-photos",
         ],
     ),
+    ("irisflow-client", &[]),
     (
         "irisflow",
         &[
             "irisflow-bus",
+            "irisflow-client",
             "irisflow-image",
             "irisflow-jobs",
             "irisflow-photos",

@@ -53,15 +53,16 @@ impl App {
         let settings = settings
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Self::start_in(data, settings.collect()).await
+        Self::start_in(data, settings.collect(), "127.0.0.1:0").await
     }
 
     async fn start_in(
         data: std::sync::Arc<tempfile::TempDir>,
         settings: Vec<(String, String)>,
+        listen: &str,
     ) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_irisflow"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .args(["serve", "--listen", listen, "--data-dir"])
             .arg(data.path())
             .env("IRISFLOW_LOG", "warn")
             .envs(settings.iter().map(|(name, value)| (name, value)))
@@ -94,28 +95,37 @@ impl App {
     pub(crate) async fn kill_and_restart(mut self) -> Self {
         // Killed or gone already: dead either way.
         let _ = self.child.kill().await;
-        self.restart().await
+        self.restart("127.0.0.1:0").await
+    }
+
+    /// The same, where its clients will look for it.
+    pub(crate) async fn kill_and_restart_at_the_same_address(mut self) -> Self {
+        // Killed or gone already: dead either way.
+        let _ = self.child.kill().await;
+        let listen = self.url.replace("http://", "");
+        self.restart(&listen).await
     }
 
     /// The same, with the planned failures of the first start.
     pub(crate) async fn kill_and_restart_keeping_faults(mut self) -> Self {
         // Killed or gone already: dead either way.
         let _ = self.child.kill().await;
-        Self::start_in(self.data.clone(), std::mem::take(&mut self.settings)).await
+        let settings = std::mem::take(&mut self.settings);
+        Self::start_in(self.data.clone(), settings, "127.0.0.1:0").await
     }
 
     /// Waits until the program has died of itself, and starts it again.
     pub(crate) async fn restart_after_death(mut self) -> Self {
         let died = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         died.expect("it dies").expect("its status");
-        self.restart().await
+        self.restart("127.0.0.1:0").await
     }
 
-    async fn restart(mut self) -> Self {
+    async fn restart(mut self, listen: &str) -> Self {
         let data = self.data.clone();
         let mut settings = std::mem::take(&mut self.settings);
         settings.retain(|(name, _)| name != "IRISFLOW_FAULTS");
-        Self::start_in(data, settings).await
+        Self::start_in(data, settings, listen).await
     }
 
     /// Asks the program to stop, and waits until it has.

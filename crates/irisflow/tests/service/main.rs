@@ -11,3 +11,4 @@ mod failures;
 mod jobs;
 mod photos;
 mod sockets;
+mod submit;

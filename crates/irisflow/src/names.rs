@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The files that belong to one photo.
 #[derive(Debug)]
-pub(super) struct OutputNames {
+pub(crate) struct OutputNames {
     folder: PathBuf,
     name: String,
 }
@@ -21,27 +21,27 @@ const ENDINGS: [&str; 6] = [
 ];
 
 impl OutputNames {
-    pub(super) fn result(&self) -> PathBuf {
+    pub(crate) fn result(&self) -> PathBuf {
         self.path(".jpg")
     }
 
-    pub(super) fn mask(&self) -> PathBuf {
+    pub(crate) fn mask(&self) -> PathBuf {
         self.path("_mask.png")
     }
 
-    pub(super) fn before(&self) -> PathBuf {
+    pub(crate) fn before(&self) -> PathBuf {
         self.path("_before.jpg")
     }
 
-    pub(super) fn report(&self) -> PathBuf {
+    pub(crate) fn report(&self) -> PathBuf {
         self.path(".json")
     }
 
-    pub(super) fn labels(&self) -> PathBuf {
+    pub(crate) fn labels(&self) -> PathBuf {
         self.path("_labels.png")
     }
 
-    pub(super) fn overlay(&self) -> PathBuf {
+    pub(crate) fn overlay(&self) -> PathBuf {
         self.path("_overlay.jpg")
     }
 
@@ -52,7 +52,7 @@ impl OutputNames {
 
 /// Hands out names in the order of the command line.
 #[derive(Debug)]
-pub(super) struct OutputNaming {
+pub(crate) struct OutputNaming {
     folder: PathBuf,
     /// File names in the folder that are spoken for, in lower case: some disks do not tell cases apart.
     taken: HashSet<String>,
@@ -60,7 +60,7 @@ pub(super) struct OutputNaming {
 
 impl OutputNaming {
     /// Photos that lie in the folder themselves are spoken for.
-    pub(super) fn new(folder: &Path, photos: &[PathBuf]) -> Self {
+    pub(crate) fn new(folder: &Path, photos: &[PathBuf]) -> Self {
         let real_folder = folder.canonicalize().ok();
         let lies_in_folder = |photo: &&PathBuf| {
             let real = photo.canonicalize().ok();
@@ -76,7 +76,7 @@ impl OutputNaming {
         }
     }
 
-    pub(super) fn names_for(&mut self, photo: &Path) -> OutputNames {
+    pub(crate) fn names_for(&mut self, photo: &Path) -> OutputNames {
         let stem = if photo == Path::new("-") {
             "stdin".into()
         } else {

@@ -1,0 +1,47 @@
+//! The API from the outside: sign in, upload, submit, watch, download. What a program needs to get a
+//! picture of an iris from a server, with the patience that networks and restarts ask for.
+//!
+//! ```no_run
+//! use irisflow_client::{Client, Update};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::new("https://iris.example.com")?;
+//! client.sign_in("you@example.com", "Clear-Iris-7").await?;
+//! let photo = client.upload(std::fs::read("eye.jpg")?.into(), |_sent| {}).await?;
+//! let job = client.submit(&photo.id).await?;
+//! let mut watch = client.watch(&job.job_id);
+//! while let Some(update) = watch.next().await {
+//!     if let Update::Frame(frame) = update? {
+//!         println!("{:3} % {}", frame.progress, frame.step);
+//!     }
+//! }
+//! if let Some(url) = client.job(&job.job_id).await?.result_url {
+//!     client.download(&url, "iris.jpg".as_ref()).await?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Calls that fail for lack of a connection, or because the server asks to wait, are repeated with
+//! exponential backoff and full jitter until [`Patience`] ends. A submit carries an idempotency key, so
+//! that repeating it does no harm. Access tokens are renewed before they end.
+
+mod backoff;
+mod client;
+mod download;
+mod error;
+mod ids;
+mod jobs;
+mod photos;
+mod session;
+mod socket;
+mod watch;
+
+pub use backoff::Patience;
+pub use client::Client;
+pub use error::{ClientError, Refusal};
+pub use ids::{BatchId, JobId, PhotoId};
+pub use jobs::{BATCH_LIMIT, Batch, Job, JobStatus, Skipped, Status};
+pub use photos::Photo;
+pub use session::TokenKeeper;
+pub use watch::{Frame, Update, Watch};

@@ -1,0 +1,105 @@
+//! One WebSocket connection to a job: the upgrade, and what comes over it.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use reqwest::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use reqwest::header::{HeaderValue, SEC_WEBSOCKET_VERSION};
+use reqwest::{Method, StatusCode, Upgraded};
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
+
+use crate::client::{Client, refused_unless_ok};
+use crate::error::ClientError;
+use crate::ids::JobId;
+
+const UPGRADE_LIMIT: Duration = Duration::from_secs(15);
+/// The server pings every 25 s; one that is silent for longer is gone.
+const LONGEST_SILENCE: Duration = Duration::from_secs(60);
+/// Frames are a few hundred bytes.
+const LARGEST_FRAME: usize = 64 * 1024;
+
+#[derive(Debug)]
+pub(crate) struct Socket {
+    stream: WebSocketStream<Upgraded>,
+}
+
+impl Socket {
+    /// Opens the socket over the client's own HTTP stack, so that addresses, certificates and refusals
+    /// are treated as everywhere else.
+    pub(crate) async fn open(
+        client: &Client,
+        job_id: &JobId,
+        token: &str,
+    ) -> Result<Self, ClientError> {
+        let key = generate_key();
+        let request = client
+            .request(Method::GET, &format!("ws/jobs/{job_id}?token={token}"))
+            .header(CONNECTION, HeaderValue::from_static("Upgrade"))
+            .header(UPGRADE, HeaderValue::from_static("websocket"))
+            .header(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))
+            .header(SEC_WEBSOCKET_KEY, &key);
+        let opened = timeout(UPGRADE_LIMIT, async {
+            let response = request.send().await?;
+            if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                refused_unless_ok(response).await?;
+                return Err(not_a_socket());
+            }
+            let accepted = response.headers().get(SEC_WEBSOCKET_ACCEPT);
+            if accepted.map(HeaderValue::as_bytes)
+                != Some(derive_accept_key(key.as_bytes()).as_bytes())
+            {
+                return Err(not_a_socket());
+            }
+            let upgraded = response.upgrade().await?;
+            let config = WebSocketConfig::default()
+                .max_message_size(Some(LARGEST_FRAME))
+                .max_frame_size(Some(LARGEST_FRAME))
+                .read_buffer_size(4096);
+            Ok(WebSocketStream::from_raw_socket(upgraded, Role::Client, Some(config)).await)
+        });
+        let stream = opened
+            .await
+            .map_err(|_| ClientError::Unreachable("the upgrade took too long".to_owned()))??;
+        Ok(Self { stream })
+    }
+
+    /// The next text. `Err` with the reason when there will be none.
+    pub(crate) async fn next_text(&mut self) -> Result<String, ClientError> {
+        let ended = |why: &str| Err(ClientError::Unreachable(why.to_owned()));
+        loop {
+            match timeout(LONGEST_SILENCE, self.stream.next()).await {
+                Err(_) => return ended("the socket fell silent"),
+                Ok(None) => return ended("the socket was closed"),
+                Ok(Some(Err(error))) => return ended(&error.to_string()),
+                Ok(Some(Ok(Message::Text(text)))) => return Ok(text.as_str().to_owned()),
+                Ok(Some(Ok(Message::Close(close)))) => {
+                    let close = close.map_or_else(String::new, |close| {
+                        format!(" with {} {}", u16::from(close.code), close.reason)
+                    });
+                    return ended(&format!("the socket was closed{close}"));
+                }
+                // Pings are answered by the library.
+                Ok(Some(Ok(_))) => {}
+            }
+        }
+    }
+
+    /// Says goodbye; whether it is heard makes no difference.
+    pub(crate) async fn close(mut self) {
+        let _ = timeout(Duration::from_secs(1), async {
+            let _ = self.stream.close(None).await;
+            let _ = self.stream.flush().await;
+        })
+        .await;
+    }
+}
+
+fn not_a_socket() -> ClientError {
+    ClientError::NotUnderstood(
+        "it does not speak WebSocket here; is a proxy in between?".to_owned(),
+    )
+}

@@ -1,0 +1,230 @@
+//! Watching a job to its end, over as many connections as it takes.
+
+use std::time::Duration;
+
+use futures_util::{Stream, stream};
+use serde::Deserialize;
+use tokio::time::{Instant, sleep_until};
+
+use crate::backoff::Backoff;
+use crate::client::Client;
+use crate::error::{ClientError, Refusal};
+use crate::ids::JobId;
+use crate::jobs::Status;
+use crate::socket::Socket;
+
+/// How a job stands, or how it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Frame {
+    pub job_id: JobId,
+    pub status: Status,
+    /// Per cent. The server never takes it back.
+    pub progress: u8,
+    /// What a person reads, as in "Finding your iris...".
+    pub step: String,
+    /// RFC 3339, UTC.
+    pub timestamp: String,
+    /// Restarts after an error or a lost worker.
+    #[serde(default)]
+    pub attempt_count: u32,
+    /// Of a completed job. Links end after a while; [`Client::job`] gives fresh ones.
+    pub result_url: Option<String>,
+    pub mask_url: Option<String>,
+    pub before_url: Option<String>,
+    /// Of a failed job: `quality_issue`, `transient_error` or `server_error`.
+    pub error_type: Option<String>,
+    pub code: Option<String>,
+    pub message: Option<String>,
+    pub suggestion: Option<String>,
+}
+
+/// What a watcher is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Update {
+    Frame(Box<Frame>),
+    /// The connection was lost; the job goes on, and the next one is tried after `wait`.
+    Lost {
+        reason: String,
+        wait: Duration,
+    },
+}
+
+/// Instead of a frame: why there will be no more on this connection.
+#[derive(Deserialize)]
+struct ErrorFrame {
+    error: String,
+    #[serde(default)]
+    detail: String,
+    #[serde(default)]
+    code: String,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Heard {
+    Error(ErrorFrame),
+    Frame(Box<Frame>),
+}
+
+/// A job being watched. Ends after the final frame, and never connects again after it.
+#[derive(Debug)]
+pub struct Watch {
+    client: Client,
+    job_id: JobId,
+    connection: Connection,
+    backoff: Backoff,
+    /// The token of the newest connection.
+    token: String,
+    /// A token that was refused since the last frame; when its successor is refused too, that is final.
+    refused_token: Option<String>,
+    last: Option<Frame>,
+}
+
+#[derive(Debug)]
+enum Connection {
+    /// Not before this time.
+    Due(Instant),
+    Open(Box<Socket>),
+    Ended,
+}
+
+/// What follows from something heard.
+enum Next {
+    Tell(Result<Update, ClientError>),
+    Listen,
+}
+
+impl Watch {
+    pub(crate) fn begin(client: Client, job_id: JobId) -> Self {
+        let backoff = client.backoff();
+        Self {
+            client,
+            job_id,
+            connection: Connection::Due(Instant::now()),
+            backoff,
+            token: String::new(),
+            refused_token: None,
+            last: None,
+        }
+    }
+
+    /// What happens next; `None` after the final frame or an error that ends the watch. May be dropped
+    /// and called again at any time.
+    ///
+    /// An error ends the watch: the job is unknown, the session over, or the server away for longer
+    /// than the client's patience.
+    pub async fn next(&mut self) -> Option<Result<Update, ClientError>> {
+        loop {
+            let next = match &mut self.connection {
+                Connection::Ended => return None,
+                Connection::Due(when) => {
+                    sleep_until(*when).await;
+                    self.connect().await
+                }
+                Connection::Open(socket) => match socket.next_text().await {
+                    Ok(text) => self.hear(&text),
+                    Err(error) => self.lost(error),
+                },
+            };
+            if let Next::Tell(update) = next {
+                return Some(update);
+            }
+        }
+    }
+
+    /// The same as a stream.
+    pub fn into_stream(self) -> impl Stream<Item = Result<Update, ClientError>> {
+        stream::unfold(self, async |mut watch| {
+            let update = watch.next().await?;
+            Some((update, watch))
+        })
+    }
+
+    async fn connect(&mut self) -> Next {
+        let token = match &self.refused_token {
+            Some(refused) => self.client.renew(refused).await,
+            None => self.client.access_token().await,
+        };
+        self.token = match token {
+            Ok(token) => token,
+            Err(error) => return self.end(error),
+        };
+        match Socket::open(&self.client, &self.job_id, &self.token).await {
+            Ok(socket) => {
+                self.connection = Connection::Open(Box::new(socket));
+                Next::Listen
+            }
+            Err(error) => self.lost(error),
+        }
+    }
+
+    fn hear(&mut self, text: &str) -> Next {
+        match serde_json::from_str(text) {
+            Ok(Heard::Frame(frame)) => self.tell(*frame),
+            Ok(Heard::Error(refusal)) => self.refused(refusal),
+            // A later server may say more than we understand.
+            Err(_) => Next::Listen,
+        }
+    }
+
+    fn tell(&mut self, frame: Frame) -> Next {
+        self.backoff.reset();
+        self.refused_token = None;
+        if frame.status.is_final()
+            && let Connection::Open(socket) =
+                std::mem::replace(&mut self.connection, Connection::Ended)
+        {
+            tokio::spawn(socket.close());
+        }
+        // A new connection begins with how the job stands, which we may know already.
+        if self.last.as_ref() == Some(&frame) {
+            return Next::Listen;
+        }
+        self.last = Some(frame.clone());
+        Next::Tell(Ok(Update::Frame(Box::new(frame))))
+    }
+
+    fn refused(&mut self, refusal: ErrorFrame) -> Next {
+        let ErrorFrame {
+            error,
+            detail,
+            code,
+        } = refusal;
+        match code.as_str() {
+            // The server limits how long one socket lives.
+            "connection_timeout" => {
+                self.connection = Connection::Due(Instant::now());
+                Next::Listen
+            }
+            "internal" => self.lost(ClientError::Unreachable(detail)),
+            "token_expired" | "invalid_token" if self.refused_token.is_none() => {
+                self.refused_token = Some(self.token.clone());
+                self.connection = Connection::Due(Instant::now());
+                Next::Listen
+            }
+            _ => self.end(ClientError::Refused(Box::new(Refusal {
+                status: 0,
+                code,
+                message: format!("{error}: {detail}"),
+                suggestion: None,
+                retry_after: None,
+            }))),
+        }
+    }
+
+    fn lost(&mut self, error: ClientError) -> Next {
+        match self.backoff.after(&error) {
+            Some(wait) => {
+                self.connection = Connection::Due(Instant::now() + wait);
+                let reason = error.to_string();
+                Next::Tell(Ok(Update::Lost { reason, wait }))
+            }
+            None => self.end(error),
+        }
+    }
+
+    fn end(&mut self, error: ClientError) -> Next {
+        self.connection = Connection::Ended;
+        Next::Tell(Err(error))
+    }
+}

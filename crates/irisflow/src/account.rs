@@ -1,0 +1,115 @@
+//! Which server, and who: the settings that `submit` and `watch` share, and signing in.
+
+use std::io::{self, IsTerminal as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use console::Term;
+use irisflow_client::{Client, ClientError, Patience, TokenKeeper as _};
+
+use crate::kept_session::KeptSession;
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Server and account")]
+pub(crate) struct AccountArgs {
+    /// The server.
+    #[arg(
+        long,
+        env = "IRISFLOW_SERVER",
+        default_value = "http://127.0.0.1:8080",
+        value_name = "URL"
+    )]
+    pub(crate) server: String,
+    /// The account; asked for on a terminal when it is not known. The password comes from
+    /// IRISFLOW_PASSWORD or is asked for, once: then a session is kept.
+    #[arg(long, env = "IRISFLOW_EMAIL")]
+    email: Option<String>,
+    /// Make the account first.
+    #[arg(long)]
+    register: bool,
+    /// Only from the environment: a command line can be seen by others.
+    #[arg(long, env = "IRISFLOW_PASSWORD", hide = true, hide_env_values = true)]
+    password: Option<String>,
+    /// Folder in which the session is kept.
+    #[arg(long, env = "IRISFLOW_CONFIG_DIR", value_name = "DIR")]
+    config_dir: Option<PathBuf>,
+    #[arg(long, env = "XDG_CONFIG_HOME", hide = true)]
+    xdg_config_home: Option<PathBuf>,
+    /// Give up when the server is away for this long.
+    #[arg(long, env = "IRISFLOW_PATIENCE_MS", default_value_t = 300_000)]
+    patience_ms: u64,
+}
+
+impl AccountArgs {
+    /// A client that is signed in: by the kept session, else by a password.
+    pub(crate) async fn sign_in(&self) -> anyhow::Result<Client> {
+        let session = Arc::new(KeptSession::of(&self.server, &self.config_folder()?));
+        let patience = Patience {
+            give_up_after: Duration::from_millis(self.patience_ms),
+            ..Patience::default()
+        };
+        let client = Client::with(&self.server, session.clone(), patience)?;
+        if !self.register && self.may_use(&session) {
+            match client.resume().await {
+                Err(ClientError::SignedOut) => {}
+                resumed => return Ok(resumed.map(|()| client)?),
+            }
+        }
+        let (email, password) = self.credentials()?;
+        session.belongs_to(&email);
+        if self.register {
+            client.register(&email, &password).await?;
+        }
+        client.sign_in(&email, &password).await?;
+        Ok(client)
+    }
+
+    /// A kept session of another account than the one asked for is left alone.
+    fn may_use(&self, session: &KeptSession) -> bool {
+        let wanted = self.email.as_ref().map(|email| email.trim().to_lowercase());
+        session.kept().is_some() && (wanted.is_none() || wanted == session.email())
+    }
+
+    fn credentials(&self) -> anyhow::Result<(String, String)> {
+        let asking = io::stdin().is_terminal() && io::stderr().is_terminal();
+        if !asking && (self.email.is_none() || self.password.is_none()) {
+            bail!(
+                "not signed in at {}; set IRISFLOW_EMAIL and IRISFLOW_PASSWORD, or run this on a terminal",
+                self.server
+            );
+        }
+        let term = Term::stderr();
+        let email = match &self.email {
+            Some(email) => email.clone(),
+            None => {
+                term.write_str("Email: ")?;
+                term.read_line()?
+            }
+        };
+        let password = match &self.password {
+            Some(password) => password.clone(),
+            None => {
+                term.write_str(&format!("Password of {email}: "))?;
+                term.read_secure_line()?
+            }
+        };
+        Ok((email.trim().to_lowercase(), password))
+    }
+
+    fn config_folder(&self) -> anyhow::Result<PathBuf> {
+        if let Some(folder) = &self.config_dir {
+            return Ok(folder.clone());
+        }
+        // An empty or relative XDG path does not count (XDG base directory specification).
+        let base = match &self.xdg_config_home {
+            Some(folder) if folder.is_absolute() => folder.clone(),
+            _ => std::env::home_dir()
+                .context("there is no home folder; name a folder with --config-dir")?
+                .join(".config"),
+        };
+        Ok(base.join("irisflow"))
+    }
+}

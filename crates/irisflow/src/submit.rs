@@ -1,0 +1,279 @@
+//! `irisflow submit`: photos to iris pictures on a server. Uploads, submits in batches, follows every
+//! job, downloads. Ctrl-C leaves the jobs running and says how to come back.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use irisflow_client::{BATCH_LIMIT, Batch, Client, ClientError, JobId, PhotoId};
+
+use crate::account::AccountArgs;
+use crate::bars::{Bars, PhotoBar};
+use crate::exit::Outcome;
+use crate::follow::{follow, refusal_report, write_report};
+use crate::names::{OutputNames, OutputNaming};
+
+/// Turn photos of eyes into pictures of their irises, on a server.
+///
+/// Uploads the photos, submits them as batches, shows each job's progress, and downloads NAME.jpg (the
+/// iris), NAME_mask.png, NAME_before.jpg and NAME.json for each photo, as `irisflow process` writes
+/// them. Ctrl-C leaves the jobs running; `irisflow watch` comes back to them.
+///
+/// Exit status: 0 when every photo was completed, 1 when some were rejected, 2 for a wrong command
+/// line, 3 when something failed, 130 when interrupted.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SubmitArgs {
+    /// Photos to submit.
+    #[arg(required = true, value_name = "PHOTO")]
+    photos: Vec<PathBuf>,
+
+    /// Folder for the results; made when it does not exist.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    out: PathBuf,
+
+    #[command(flatten)]
+    account: AccountArgs,
+}
+
+const UPLOADS_AT_ONCE: usize = 3;
+const WATCHED_AT_ONCE: usize = 16;
+/// No server takes larger ones; reading them would only fill the memory.
+const LARGEST_PHOTO: u64 = 1 << 30;
+/// How long Ctrl-C waits for the answer to a batch that is just being submitted.
+const LAST_ANSWER: Duration = Duration::from_secs(5);
+
+pub(crate) fn run(args: SubmitArgs) -> anyhow::Result<ExitCode> {
+    crate::in_runtime(submit(args))
+}
+
+async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
+    fs::create_dir_all(&args.out)
+        .with_context(|| format!("cannot make the folder {}", args.out.display()))?;
+    let client = args.account.sign_in().await?;
+    let run = Arc::new(Run {
+        client,
+        bars: Bars::new(),
+        unfinished: Mutex::default(),
+        submitting: tokio::sync::Mutex::default(),
+    });
+    let mut naming = OutputNaming::new(&args.out, &args.photos);
+    let photos = args.photos.into_iter();
+    let photos = photos
+        .map(|path| (naming.names_for(&path), path))
+        .collect::<Vec<_>>();
+    tokio::select! {
+        outcome = run.all(photos) => Ok(outcome.into()),
+        pressed = tokio::signal::ctrl_c() => {
+            pressed.context("listening for Ctrl-C")?;
+            // A batch whose answer is on its way is real: wait for its jobs' names.
+            let _ = tokio::time::timeout(LAST_ANSWER, run.submitting.lock()).await;
+            run.say_how_to_come_back(&args.account.server, &args.out);
+            Ok(Outcome::Interrupted.into())
+        }
+    }
+}
+
+/// One run of the command.
+struct Run {
+    client: Client,
+    bars: Bars,
+    /// Submitted and not yet at their end.
+    unfinished: Mutex<Vec<JobId>>,
+    /// Held while a batch is being submitted.
+    submitting: tokio::sync::Mutex<()>,
+}
+
+/// A photo on its way.
+struct Entry {
+    names: OutputNames,
+    bar: Arc<PhotoBar>,
+    place: Place,
+}
+
+/// How far it has come.
+enum Place {
+    Uploaded(PhotoId),
+    Submitted(JobId),
+    Ended(Outcome),
+}
+
+impl Run {
+    /// Later photos are uploaded while earlier ones are worked on.
+    async fn all(self: &Arc<Self>, photos: Vec<(OutputNames, PathBuf)>) -> Outcome {
+        let mut batches = Vec::new();
+        let mut photos = photos.into_iter().peekable();
+        while photos.peek().is_some() {
+            batches.push(photos.by_ref().take(BATCH_LIMIT).collect::<Vec<_>>());
+        }
+        stream::iter(batches)
+            .then(async |batch| stream::iter(self.upload_and_submit(batch).await))
+            .flatten()
+            .map(async |entry| self.finish(entry).await)
+            .buffer_unordered(WATCHED_AT_ONCE)
+            .fold(Outcome::Completed, async |worst, outcome| {
+                worst.max(outcome)
+            })
+            .await
+    }
+
+    async fn upload_and_submit(
+        self: &Arc<Self>,
+        photos: Vec<(OutputNames, PathBuf)>,
+    ) -> Vec<Entry> {
+        let uploads =
+            stream::iter(photos).map(async |(names, path)| self.upload(names, &path).await);
+        let mut entries: Vec<Entry> = uploads.buffered(UPLOADS_AT_ONCE).collect().await;
+        let photo_ids: Vec<PhotoId> = entries
+            .iter()
+            .filter_map(|entry| match &entry.place {
+                Place::Uploaded(photo_id) => Some(photo_id.clone()),
+                Place::Submitted(_) | Place::Ended(_) => None,
+            })
+            .collect();
+        if photo_ids.is_empty() {
+            return entries;
+        }
+        // A task of its own: Ctrl-C must not lose the names of jobs that were just made.
+        let run = Arc::clone(self);
+        let submitted = tokio::spawn(async move { run.submit(&photo_ids).await }).await;
+        let submitted = submitted.context("submitting").flatten();
+        for entry in &mut entries {
+            entry.settle(submitted.as_ref());
+        }
+        entries
+    }
+
+    async fn upload(&self, names: OutputNames, path: &Path) -> Entry {
+        let bar = Arc::new(self.bars.photo(&path.display().to_string()));
+        let place = match self.try_upload(path, &names, &bar).await {
+            Ok(place) => place,
+            Err(error) => {
+                bar.end(&format!("error: {error:#}"));
+                Place::Ended(Outcome::Failed)
+            }
+        };
+        Entry { names, bar, place }
+    }
+
+    async fn try_upload(
+        &self,
+        path: &Path,
+        names: &OutputNames,
+        bar: &Arc<PhotoBar>,
+    ) -> anyhow::Result<Place> {
+        let photo = read_photo(path).await?;
+        let total = photo.len() as u64;
+        let shown = Arc::clone(bar);
+        let sent = move |sent| shown.uploading(sent, total);
+        match self.client.upload(photo, sent).await {
+            Ok(photo) => {
+                bar.uploaded();
+                Ok(Place::Uploaded(photo.id))
+            }
+            Err(error) if is_rejection(&error) => {
+                write_report(names, &refusal_report(&error))?;
+                bar.end(&advice(&error));
+                Ok(Place::Ended(Outcome::Rejected))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn submit(&self, photo_ids: &[PhotoId]) -> anyhow::Result<Vec<Batch>> {
+        let _held = self.submitting.lock().await;
+        let mut batches = Vec::new();
+        let mut answers = std::pin::pin!(self.client.submit_batches(photo_ids));
+        while let Some(batch) = answers.next().await {
+            let batch = batch?;
+            let job_ids = batch.jobs.iter().map(|job| job.job_id.clone());
+            self.unfinished().extend(job_ids);
+            batches.push(batch);
+        }
+        Ok(batches)
+    }
+
+    async fn finish(&self, entry: Entry) -> Outcome {
+        let Entry { names, bar, place } = entry;
+        match place {
+            Place::Ended(outcome) => outcome,
+            Place::Submitted(job_id) => {
+                let outcome = follow(&self.client, &job_id, Some(&names), &bar, &self.bars).await;
+                self.unfinished().retain(|unfinished| *unfinished != job_id);
+                outcome
+            }
+            Place::Uploaded(_) => {
+                bar.end("error: the server did not take it into its batch");
+                Outcome::Failed
+            }
+        }
+    }
+
+    fn say_how_to_come_back(&self, server: &str, out: &Path) {
+        let unfinished = self.unfinished();
+        if unfinished.is_empty() {
+            self.bars.say("Interrupted; no job is unfinished.");
+            return;
+        }
+        let ids: Vec<&str> = unfinished.iter().map(JobId::as_str).collect();
+        let (count, ids) = (ids.len(), ids.join(" "));
+        let out = out.display();
+        self.bars.say(&format!(
+            "Interrupted. {count} unfinished on the server, which works on; come back with:\n  \
+             irisflow watch --server {server} --out {out} {ids}"
+        ));
+    }
+
+    fn unfinished(&self) -> std::sync::MutexGuard<'_, Vec<JobId>> {
+        self.unfinished
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    /// Finds the job of an uploaded photo among those that were submitted.
+    fn settle(&mut self, submitted: Result<&Vec<Batch>, &anyhow::Error>) {
+        let Place::Uploaded(photo_id) = &self.place else {
+            return;
+        };
+        match submitted {
+            Ok(batches) => {
+                let jobs = batches.iter().flat_map(|batch| &batch.jobs);
+                let job = jobs.into_iter().find(|job| job.photo_id == *photo_id);
+                if let Some(job) = job {
+                    self.place = Place::Submitted(job.job_id.clone());
+                }
+            }
+            Err(error) => {
+                self.bar.end(&format!("error: {error:#}"));
+                self.place = Place::Ended(Outcome::Failed);
+            }
+        }
+    }
+}
+
+async fn read_photo(path: &Path) -> anyhow::Result<Bytes> {
+    let cannot = || format!("cannot read {}", path.display());
+    let size = tokio::fs::metadata(path).await.with_context(cannot)?.len();
+    if size > LARGEST_PHOTO {
+        bail!("{} is too large for a photo", path.display());
+    }
+    Ok(tokio::fs::read(path).await.with_context(cannot)?.into())
+}
+
+/// Whether the server turned the photo itself down.
+fn is_rejection(error: &ClientError) -> bool {
+    matches!(error.status(), Some(400 | 413 | 415))
+}
+
+fn advice(error: &ClientError) -> String {
+    match error.suggestion() {
+        Some(suggestion) => format!("{error} {suggestion}"),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,80 @@
+//! `irisflow watch`: comes back to jobs on a server.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use futures_util::{StreamExt as _, stream};
+use irisflow_client::{Client, JobId};
+
+use crate::account::AccountArgs;
+use crate::bars::Bars;
+use crate::exit::Outcome;
+use crate::follow::follow;
+use crate::names::{OutputNames, OutputNaming};
+
+/// Watch jobs on a server to their end and, with --out, download what they made.
+///
+/// Files are named after the job: JOB.jpg, JOB_mask.png, JOB_before.jpg, JOB.json. Ctrl-C leaves the
+/// jobs running. Exit status as of `irisflow submit`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct WatchArgs {
+    /// The jobs.
+    #[arg(required = true, value_name = "JOB")]
+    jobs: Vec<String>,
+
+    /// Folder for the results; made when it does not exist. Without it nothing is downloaded.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    #[command(flatten)]
+    account: AccountArgs,
+}
+
+const WATCHED_AT_ONCE: usize = 16;
+
+pub(crate) fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
+    crate::in_runtime(watch(args))
+}
+
+async fn watch(args: WatchArgs) -> anyhow::Result<ExitCode> {
+    if let Some(out) = &args.out {
+        fs::create_dir_all(out)
+            .with_context(|| format!("cannot make the folder {}", out.display()))?;
+    }
+    let client = args.account.sign_in().await?;
+    let bars = Bars::new();
+    let mut naming = args.out.as_deref().map(|out| OutputNaming::new(out, &[]));
+    let jobs = args.jobs.into_iter().map(|job| {
+        let names = naming
+            .as_mut()
+            .map(|naming| naming.names_for(Path::new(&job)));
+        (JobId::from(job), names)
+    });
+    tokio::select! {
+        outcome = follow_all(&client, jobs.collect(), &bars) => Ok(outcome.into()),
+        pressed = tokio::signal::ctrl_c() => {
+            pressed.context("listening for Ctrl-C")?;
+            bars.say("Interrupted; the server works on.");
+            Ok(Outcome::Interrupted.into())
+        }
+    }
+}
+
+async fn follow_all(
+    client: &Client,
+    jobs: Vec<(JobId, Option<OutputNames>)>,
+    bars: &Bars,
+) -> Outcome {
+    stream::iter(jobs)
+        .map(async |(job_id, names)| {
+            let bar = bars.photo(job_id.as_str());
+            follow(client, &job_id, names.as_ref(), &bar, bars).await
+        })
+        .buffer_unordered(WATCHED_AT_ONCE)
+        .fold(Outcome::Completed, async |worst, outcome| {
+            worst.max(outcome)
+        })
+        .await
+}
