@@ -93,7 +93,7 @@ impl Canvas {
                 s * s * hair.from.1 + 2.0 * s * t * hair.bend.1 + t * t * hair.to.1,
             );
             let middle = t - 0.5 / steps as f32;
-            let width = hair.root_width * (1.0 - middle * middle * 0.85);
+            let width = hair.root_width * (1.0 - 0.95 * middle * middle.sqrt());
             self.segment(previous, point, width, &mut paint);
             previous = point;
         }

@@ -158,7 +158,7 @@ impl Iris {
             outer: vary(outer),
             inner: vary(inner),
             fibre: vary(fibre),
-            pupil_colour: match rng.weighted(&[0.9, 0.03, 0.07]) {
+            pupil_colour: match rng.weighted(&[0.93, 0.02, 0.05]) {
                 0 => scale([0.004, 0.004, 0.005], rng.log_range(0.3, 2.5)),
                 1 => scale([0.35, 0.04, 0.03], rng.range(0.3, 1.2)),
                 _ => scale([0.03, 0.032, 0.036], rng.range(0.3, 1.2)),

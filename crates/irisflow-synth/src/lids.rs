@@ -11,12 +11,13 @@ const CELLS: usize = 192;
 pub(crate) struct Lids {
     upper: Vec<f32>,
     lower: Vec<f32>,
+    /// Where the upper lid folds; below the margin where it does not.
+    fold: Vec<f32>,
     pub inner_x: f32,
     pub outer_x: f32,
-    /// Distance from the upper margin up to the crease; none for a single lid.
-    pub crease_mm: Option<f32>,
-    /// How the crease leaves the margin towards the outer corner; below 0 it comes down to it.
-    pub crease_slope: f32,
+    /// Height of the lid between margin and fold.
+    pub plate_mm: f32,
+    pub has_crease: bool,
     /// How much of the caruncle shows.
     pub caruncle: f32,
     pub crease_depth: f32,
@@ -59,6 +60,7 @@ impl Fold {
 pub(crate) struct Margin {
     pub upper: f32,
     pub lower: f32,
+    pub fold: f32,
     /// Turn vertical distances into distances across the margin.
     pub upper_across: f32,
     pub lower_across: f32,
@@ -116,7 +118,17 @@ impl Lids {
         };
         let at = |cell: usize| (cell as f32 / CELLS as f32 * 2.0 - 1.0) * SPAN_MM;
         let (crease_mm, crease_slope) = fold.crease(rng);
+        let plate_mm = crease_mm.unwrap_or(4.0) * if closed { 2.0 } else { 1.0 };
+        // The fold runs past the corners, where the margins meet.
+        let wide = rng.range(2.0, 5.0);
+        let fold_at = |x: f32| {
+            let t = (x - middle) / half;
+            let arch = (1.0 - (t * half / (half + wide)).powi(2)).max(-0.3);
+            let along = (1.0 + crease_slope * t).max(0.1);
+            line - tilt * t * 0.5 - (height_up.max(0.0) + plate_mm * along) * arch
+        };
         Self {
+            fold: (0..=CELLS).map(|c| fold_at(at(c))).collect(),
             upper: (0..=CELLS)
                 .map(|c| curve(at(c), -height_up, p_up, q_up, skew_up))
                 .collect(),
@@ -125,8 +137,8 @@ impl Lids {
                 .collect(),
             inner_x,
             outer_x,
-            crease_mm: crease_mm.map(|mm| if closed { mm * 2.0 } else { mm }),
-            crease_slope,
+            plate_mm,
+            has_crease: crease_mm.is_some(),
             caruncle: if fold == Fold::Single {
                 rng.range(0.0, 0.5)
             } else {
@@ -145,10 +157,12 @@ impl Lids {
         let step = 2.0 * SPAN_MM / CELLS as f32;
         let (u0, u1) = (self.upper[cell], self.upper[cell + 1]);
         let (l0, l1) = (self.lower[cell], self.lower[cell + 1]);
+        let (f0, f1) = (self.fold[cell], self.fold[cell + 1]);
         let across = |rise: f32| 1.0 / (1.0 + (rise / step) * (rise / step)).sqrt();
         Margin {
             upper: u0 + (u1 - u0) * t,
             lower: l0 + (l1 - l0) * t,
+            fold: f0 + (f1 - f0) * t,
             upper_across: across(u1 - u0),
             lower_across: across(l1 - l0),
         }

@@ -242,7 +242,7 @@ impl Person {
                 } else {
                     rng.range(-0.6, 1.1)
                 },
-                width_mm: rng.range(0.08, 0.2) * if made_up { 1.5 } else { 1.0 },
+                width_mm: rng.range(0.06, 0.16) * if made_up { 1.4 } else { 1.0 },
                 clumping: rng.unit(),
                 opacity: rng.range(0.45, 1.0),
             },
@@ -283,6 +283,7 @@ fn sample_gaze(rng: &mut Rng) -> (f32, f32) {
         0 => (rng.normal() * 0.06, rng.normal() * 0.05),
         1 => (rng.normal() * 0.2, rng.normal() * 0.12),
         _ if rng.chance(0.35) => (rng.sign() * rng.range(0.45, 0.8), rng.normal() * 0.12),
+        _ if rng.chance(0.15) => (rng.normal() * 0.12, -rng.range(0.3, 0.6)),
         _ => (rng.range(-0.66, 0.66), rng.range(-0.4, 0.45)),
     }
 }

@@ -192,10 +192,12 @@ impl Eyeball<'_> {
         let red = (sclera.redness + 0.25 * corner * (0.5 + sclera.redness)).clamp(0.0, 0.8);
         colour = times(colour, mix([1.0; 3], [0.95, 0.68, 0.64], red));
         if sclera.vessels > 0.02 && self.detail > 0.15 {
-            let line = tiles.rough.at(x * 7.0 + offset.1, y * 13.0 + offset.0);
-            let fine = tiles.drift.at(x * 12.0, y * 24.0 + offset.0);
-            let vein = bell(line / 0.16) * 0.7 + bell(fine / 0.14) * 0.4;
-            let amount = vein * sclera.vessels * (0.25 + 0.75 * corner) * self.detail;
+            // Lines of equal value wind and branch like vessels; they fade in and out.
+            let line = tiles.cloud.at(x * 8.0 + offset.1, y * 15.0 + offset.0);
+            let fine = tiles.drift.at(x * 17.0, y * 30.0 + offset.0);
+            let strong = smoothstep(-0.8, 1.0, tiles.drift.at(x * 5.0, y * 5.0 + offset.1));
+            let vein = bell(line / 0.09) * strong + bell(fine / 0.12) * 0.5;
+            let amount = vein * sclera.vessels * (0.3 + 0.7 * corner) * self.detail;
             colour = mix(colour, times(colour, [0.85, 0.35, 0.32]), amount.min(0.85));
         }
         // Caruncle and the fold beside it.
@@ -323,8 +325,15 @@ pub(crate) fn paint(
             let shadowed = lighting.unshadowed(face_x - half_distance, y);
             let light = scale(light_map.at(px, py), shadowed);
             if open < 1.0 {
-                let (colour, background) =
-                    surface.at(face_x, y, lid_x, under_upper, over_lower, light);
+                let spot = Spot {
+                    face_x,
+                    y,
+                    lid_x,
+                    under_upper,
+                    over_lower,
+                    above_fold: margin.fold - y,
+                };
+                let (colour, background) = surface.at(&spot, light);
                 canvas.base[index] = colour;
                 if background {
                     canvas.labels[index] |= label::BACKGROUND;
@@ -492,6 +501,16 @@ impl Backdrop {
     }
 }
 
+/// A place on the face, in millimetres: towards the outer corner, and across margins and fold.
+struct Spot {
+    face_x: f32,
+    y: f32,
+    lid_x: f32,
+    under_upper: f32,
+    over_lower: f32,
+    above_fold: f32,
+}
+
 struct Surface<'a> {
     tiles: &'a Tiles,
     person: &'a Person,
@@ -501,15 +520,8 @@ struct Surface<'a> {
 
 impl Surface<'_> {
     /// Everything that is not eyeball; true for what is behind the person.
-    fn at(
-        &self,
-        face_x: f32,
-        y: f32,
-        lid_x: f32,
-        under_upper: f32,
-        over_lower: f32,
-        light: Rgb,
-    ) -> (Rgb, bool) {
+    fn at(&self, spot: &Spot, light: Rgb) -> (Rgb, bool) {
+        let (face_x, y) = (spot.face_x, spot.y);
         let person = self.person;
         let tiles = self.tiles;
         let wide = self.view.framing == Framing::Face
@@ -544,7 +556,7 @@ impl Surface<'_> {
                 }
             }
         }
-        let mut colour = self.skin_at(face_x, y, lid_x, under_upper, over_lower);
+        let mut colour = self.skin_at(spot);
         if wide && y > 20.0 {
             colour = self.features(colour, face_x, y);
         }
@@ -557,7 +569,15 @@ impl Surface<'_> {
         ([lit[0] + gleam, lit[1] + gleam, lit[2] + gleam], false)
     }
 
-    fn skin_at(&self, face_x: f32, y: f32, lid_x: f32, under_upper: f32, over_lower: f32) -> Rgb {
+    fn skin_at(&self, spot: &Spot) -> Rgb {
+        let &Spot {
+            face_x,
+            y,
+            lid_x,
+            under_upper,
+            over_lower,
+            above_fold,
+        } = spot;
         let person = self.person;
         let skin = &person.skin;
         let tiles = self.tiles;
@@ -594,11 +614,10 @@ impl Surface<'_> {
         let upper_side = above > below;
         if within > 0.0 {
             if upper_side {
-                let along = 1.0 + lids.crease_slope * lid_x / 14.0;
-                let plate = lids.crease_mm.unwrap_or(4.0) * along.max(0.12);
+                let plate = lids.plate_mm;
                 let at_corners = smoothstep(lids.inner_x, lids.inner_x + 5.0, lid_x)
                     * smoothstep(lids.outer_x + 1.0, lids.outer_x - 4.0, lid_x);
-                let on_plate = within * at_corners * smoothstep(plate + 0.6, plate - 0.6, above);
+                let on_plate = within * at_corners * smoothstep(0.6, -0.6, above_fold);
                 colour = scale(colour, 1.0 + (skin.lid_gain - 1.0) * on_plate);
                 colour = mix(
                     colour,
@@ -613,9 +632,8 @@ impl Surface<'_> {
                         * on_plate
                         * smoothstep(0.2 * plate, plate, above),
                 );
-                if lids.crease_mm.is_some() {
-                    let crease = plate;
-                    let place = above - crease * (0.55 + 0.45 * within) - 0.2 * blotch;
+                if lids.has_crease {
+                    let place = above_fold - 0.2 * blotch;
                     colour = scale(
                         colour,
                         1.0 - lids.crease_depth
@@ -625,7 +643,7 @@ impl Surface<'_> {
                     colour = scale(
                         colour,
                         1.0 + within
-                            * (0.12 * bell((place + crease * 0.5) / 1.2)
+                            * (0.12 * bell((place + plate * 0.5) / 1.2)
                                 + 0.14 * bell((place - 3.0) / 1.6)),
                     );
                 }

@@ -1,6 +1,6 @@
 //! What training and measurement rely on: pictures repeat, and labels agree with the true ellipses.
 
-use irisflow_synth::{Framing, Picture, Presence, Tiles, Wish, label, render};
+use irisflow_synth::{Framing, Picture, Presence, Tiles, Usability, Wish, label, render};
 
 const SIDE: usize = 128;
 
@@ -74,5 +74,37 @@ fn without_reflections_only_mirrored_light_is_gone() {
         let brightness = |rgb: &[u8]| rgb.iter().map(|&v| u64::from(v)).sum::<u64>();
         // Equal up to rounding of sharpening and compression where nothing is mirrored.
         assert!(brightness(clean) <= brightness(&picture.photo) + (SIDE * SIDE / 20) as u64);
+    }
+}
+
+#[test]
+fn the_photo_alone_has_no_letterbox() {
+    for picture in pictures(Wish::Any, 30) {
+        let (width, height, rgb) = picture.photo_alone();
+        let (left, top) = picture.photo_corner();
+        assert_eq!(rgb.len(), width * height * 3);
+        assert!(left + width <= SIDE && top + height <= SIDE);
+        let corner = (top * SIDE + left) * 3;
+        assert_eq!(rgb[..3], picture.photo[corner..corner + 3]);
+    }
+}
+
+#[test]
+fn an_iris_of_few_pixels_is_unusable() {
+    for picture in pictures(Wish::Eye(Framing::Region), 10) {
+        for eye in &picture.eyes {
+            assert!(eye.iris.mean_radius() < 40.0);
+            assert_eq!(eye.usability, Usability::Unusable("too small"));
+        }
+    }
+}
+
+#[test]
+fn what_shows_of_an_iris_is_never_more_than_all() {
+    for picture in pictures(Wish::Eye(Framing::Close), 30) {
+        assert_eq!(picture.traits.is_some(), !picture.eyes.is_empty());
+        for eye in &picture.eyes {
+            assert!(eye.visible_share > 0.0 && eye.visible_share <= 1.0);
+        }
     }
 }
