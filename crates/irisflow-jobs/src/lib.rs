@@ -3,6 +3,7 @@
 
 mod account;
 mod announce;
+mod census;
 mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -19,6 +20,7 @@ mod sweep;
 
 pub use account::{Account, NewAccount, RefreshOutcome, Session, SessionWithAccount};
 pub use announce::{Announcer, Hint};
+pub use census::{QueueStanding, Usage};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use event::{Event, EventBody, EventKind};
 pub use failure::{ErrorType, Failure};
@@ -30,7 +32,7 @@ pub use job::{
 pub use photo::{NewPhoto, Photo, PhotoFormat, StoredPhoto, UploadStatus};
 pub use policy::JobPolicy;
 pub use ports::{
-    AccountStore, JobFilter, JobSnapshot, JobStore, Page, PageRequest, PhotoStore, Renewal,
+    AccountStore, Census, JobFilter, JobSnapshot, JobStore, Page, PageRequest, PhotoStore, Renewal,
     StoreError, Timeline, Written,
 };
 pub use step::{Checkpoint, Step, shown_step};

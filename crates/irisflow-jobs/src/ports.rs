@@ -5,6 +5,7 @@
 use async_trait::async_trait;
 
 use crate::account::{Account, NewAccount, RefreshOutcome, Session, SessionWithAccount};
+use crate::census::{QueueStanding, Usage};
 use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::failure::Failure;
@@ -234,4 +235,12 @@ pub trait AccountStore: Send + Sync + std::fmt::Debug {
 
     /// Ends a session. `false` when it had ended before.
     async fn end_session(&self, user_id: UserId, session_id: SessionId) -> Result<bool>;
+}
+
+#[async_trait]
+pub trait Census: Send + Sync + std::fmt::Debug {
+    async fn queue(&self) -> Result<QueueStanding>;
+
+    /// Nothing at all for an unknown user.
+    async fn usage(&self, user_id: UserId) -> Result<Usage>;
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use irisflow_bus::LocalBus;
-use irisflow_jobs::{AccountStore, Clock, JobStore, PhotoStore, Timeline};
+use irisflow_jobs::{AccountStore, Census, Clock, JobStore, PhotoStore, Timeline};
 use irisflow_photos::{FileStore, UrlSigner};
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Passwords, Throttle, Tokens};
@@ -19,10 +20,12 @@ pub struct ServerParts {
     pub photos: Arc<dyn PhotoStore>,
     pub jobs: Arc<dyn JobStore>,
     pub timeline: Arc<dyn Timeline>,
+    pub census: Arc<dyn Census>,
     pub files: FileStore,
     pub bus: Arc<LocalBus>,
     pub clock: Arc<dyn Clock>,
     pub secrets: Secrets,
+    pub metrics: PrometheusHandle,
 }
 
 /// What signs tokens and URLs. Never printed.

@@ -61,6 +61,10 @@ pub(crate) enum ApiError {
     BodyTooLarge {
         limit_bytes: u64,
     },
+    JsonTooLarge,
+    BodyTooSlow,
+    TookTooLong,
+    MetricsForbidden,
     RangeNotSatisfiable {
         size_bytes: u64,
     },
@@ -148,6 +152,27 @@ impl ApiError {
                     "The photo is larger than {} MB. Send a smaller one.",
                     limit_bytes / (1024 * 1024)
                 ),
+            ),
+            Self::JsonTooLarge => (
+                S::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                "The body is larger than 64 KiB. Send less at once.".to_owned(),
+            ),
+            Self::BodyTooSlow => (
+                S::REQUEST_TIMEOUT,
+                "request_timeout",
+                "The request came too slowly and was given up. Send it again.".to_owned(),
+            ),
+            Self::TookTooLong => (
+                S::GATEWAY_TIMEOUT,
+                "timed_out",
+                "This took too long on our side. Try again shortly.".to_owned(),
+            ),
+            Self::MetricsForbidden => (
+                S::FORBIDDEN,
+                "metrics_forbidden",
+                "Metrics are for the machine itself, or for who sends the operator's token as bearer."
+                    .to_owned(),
             ),
             Self::RangeNotSatisfiable { .. } => (
                 S::RANGE_NOT_SATISFIABLE,
@@ -269,12 +294,7 @@ impl From<Rejection> for ApiError {
 impl From<JsonRejection> for ApiError {
     fn from(rejection: JsonRejection) -> Self {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            let msg = "the body is larger than 64 KiB".to_owned();
-            return Self::Invalid {
-                loc: vec!["body".to_owned()],
-                msg,
-                kind: "too_large",
-            };
+            return Self::JsonTooLarge;
         }
         let kind = match &rejection {
             JsonRejection::JsonSyntaxError(_) => "json_invalid",

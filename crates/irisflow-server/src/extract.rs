@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use irisflow_jobs::PageRequest;
 use serde::Deserialize;
@@ -30,12 +31,14 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for OptionalJson<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let bytes = bytes::Bytes::from_request(request, state)
             .await
-            .map_err(|_| {
-                let msg = "the body is larger than 64 KiB".to_owned();
+            .map_err(|rejection| {
+                if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                    return ApiError::JsonTooLarge;
+                }
                 ApiError::Invalid {
                     loc: vec!["body".to_owned()],
-                    msg,
-                    kind: "too_large",
+                    msg: rejection.body_text(),
+                    kind: "body_incomplete",
                 }
             })?;
         if bytes.iter().all(u8::is_ascii_whitespace) {

@@ -6,28 +6,37 @@
 
 mod app;
 mod auth;
+mod client_address;
 mod error;
 mod extract;
 mod files;
 mod health;
 mod live;
+mod metrics;
+mod observe;
 mod openapi;
 mod photos;
 mod processing;
 mod public_url;
+mod request_id;
 mod router;
 mod settings;
+mod time_limits;
 mod web;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use app::{Secrets, ServerParts};
 pub use router::openapi;
-pub use settings::{Registration, ServerSettings};
+pub use settings::{Registration, ServerSettings, TimeLimits};
+
+/// How long requests under way may go on when the server is to stop.
+const LAST_REQUESTS: Duration = Duration::from_secs(8);
 
 /// Serves until `shutdown` is cancelled, then lets requests under way finish.
 ///
@@ -39,12 +48,30 @@ pub async fn serve(
     settings: ServerSettings,
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
+    let limits = settings.time_limits;
     let app = Arc::new(app::AppState::new(parts, settings, shutdown.clone()));
     let resync = tokio::spawn(live::resync_watchers(Arc::clone(&app)));
+    let keep_up = tokio::spawn(metrics::keep_up(Arc::clone(&app)));
     let service = router::router(&app).into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, service)
-        .with_graceful_shutdown(shutdown.cancelled_owned())
-        .await;
-    resync.abort();
+
+    let handle = axum_server::Handle::new();
+    let stop = tokio::spawn({
+        let handle = handle.clone();
+        async move {
+            shutdown.cancelled().await;
+            handle.graceful_shutdown(Some(LAST_REQUESTS));
+        }
+    });
+    let mut server = axum_server::from_tcp(listener.into_std()?)?
+        .handle(handle)
+        .first_request_timeout(limits.headers);
+    server
+        .http_builder()
+        .http1()
+        .header_read_timeout(limits.headers);
+    let served = server.serve(service).await;
+    for task in [resync, keep_up, stop] {
+        task.abort();
+    }
     served
 }

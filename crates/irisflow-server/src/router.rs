@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse as _;
 use axum::routing::get;
 use axum::{Json, Router};
 use tower_http::cors::{AllowOrigin, CorsLayer};
-use tower_http::trace::TraceLayer;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -18,8 +18,11 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::live::job_socket;
+use crate::observe::observe;
 use crate::openapi::ApiDescription;
-use crate::{auth, files, health, photos, processing, web};
+use crate::request_id::REQUEST_ID;
+use crate::time_limits::limit_time;
+use crate::{auth, files, health, metrics, photos, processing, web};
 
 /// JSON bodies are small. Photos are streamed and have a limit of their own.
 const JSON_LIMIT: usize = 64 * 1024;
@@ -48,6 +51,7 @@ fn health_routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(health::health))
         .routes(routes!(health::ready))
+        .routes(routes!(metrics::metrics))
 }
 
 /// The description of the API, generated from the handlers.
@@ -80,24 +84,10 @@ pub(crate) fn router(app: &App) -> Router {
         .merge(web::web_app())
         .fallback(|| async { ApiError::NotFound("Not found") })
         .method_not_allowed_fallback(method_not_allowed);
-    web::with_safe_headers(api).layer(
-        TraceLayer::new_for_http()
-            .make_span_with(|request: &Request| {
-                // The route, never the query: that is where tokens and signatures travel.
-                let route = request
-                    .extensions()
-                    .get::<MatchedPath>()
-                    .map(MatchedPath::as_str);
-                let route = route.unwrap_or("-");
-                tracing::info_span!("request", method = %request.method(), route)
-            })
-            .on_response(
-                |response: &axum::response::Response, latency: Duration, _: &_| {
-                    let ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
-                    tracing::debug!(status = response.status().as_u16(), ms, "answered");
-                },
-            ),
-    )
+    // From the outermost inwards: every answer has an id and is counted, also one that came too late.
+    web::with_safe_headers(api)
+        .layer(from_fn_with_state(app.clone(), limit_time))
+        .layer(from_fn(observe))
 }
 
 async fn method_not_allowed() -> axum::response::Response {
@@ -122,6 +112,8 @@ fn cors(app: &App) -> CorsLayer {
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
             HeaderName::from_static("idempotency-key"),
+            REQUEST_ID,
         ])
+        .expose_headers([REQUEST_ID, header::RETRY_AFTER])
         .max_age(Duration::from_secs(600))
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use irisflow_image::load::Limits;
 
+pub use crate::time_limits::TimeLimits;
+
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
     /// Where the server listens; URLs are made from it when `public_url` is not set.
@@ -30,6 +32,11 @@ pub struct ServerSettings {
     pub resync_interval: Duration,
     pub batch_limit: usize,
     pub photo_limits: Limits,
+    pub time_limits: TimeLimits,
+    /// Who knows it may read `/metrics` from anywhere; without one, only this machine may.
+    pub metrics_token: Option<String>,
+    /// How many proxies before us append to `X-Forwarded-For`; with 0 that header says nothing.
+    pub trusted_proxies: usize,
     /// Failed sign-ins an account or address may have at once; one more every `login_refill`.
     pub login_burst_account: u32,
     pub login_burst_address: u32,
@@ -59,6 +66,9 @@ impl Default for ServerSettings {
             resync_interval: Duration::from_secs(3),
             batch_limit: 10,
             photo_limits: Limits::default(),
+            time_limits: TimeLimits::default(),
+            metrics_token: None,
+            trusted_proxies: 0,
             login_burst_account: 10,
             login_burst_address: 50,
             login_refill: Duration::from_secs(30),

@@ -5,6 +5,7 @@
 //! port; what state a job is in is decided by `irisflow_jobs::Job` alone.
 
 mod accounts;
+mod census;
 mod deleting;
 mod job_row;
 mod jobs;

@@ -14,6 +14,7 @@ use irisflow_photos::ObjectKey;
 
 use crate::Shared;
 use crate::fault::point;
+use crate::meter::{self, StepMeter};
 use crate::recorder::Recorder;
 use crate::running::{RunningJob, StopReason};
 
@@ -45,6 +46,7 @@ pub(crate) fn run(shared: &Arc<Shared>, job: &Job) -> bool {
         job,
         running: &running,
         recorder: &recorder,
+        meter: StepMeter::default(),
     };
     let outcome = catch_unwind(AssertUnwindSafe(|| attempt.work())).unwrap_or_else(|_| {
         tracing::error!(job_id = %job.id, "a step panicked");
@@ -60,6 +62,9 @@ pub(crate) fn run(shared: &Arc<Shared>, job: &Job) -> bool {
 
 /// Records how the attempt ended, and deletes what it wrote unless the result is recorded.
 async fn end(shared: &Shared, job: &Job, running: &RunningJob, outcome: Outcome) {
+    if let Outcome::Failed(failure) = &outcome {
+        meter::attempt_failed(failure);
+    }
     let written = match (running.stop_reason(), outcome) {
         // A finished job stays finished, whatever was wished meanwhile; the fence decides.
         (_, Outcome::Finished(result)) => offer(shared, running, End::Finish(result)).await,
@@ -124,6 +129,7 @@ async fn write_end(shared: &Shared, fence: Fence, end: &End) -> Result<Written, 
 fn log_end(before: &Job, now: &Job) {
     use irisflow_jobs::JobState;
     let job_id = before.id;
+    meter::job_ended(now.state.status());
     match &now.state {
         JobState::Completed(result) => {
             tracing::info!(%job_id, ms = result.processing_time_ms, "job completed");
@@ -157,6 +163,7 @@ struct Attempt<'a> {
     job: &'a Job,
     running: &'a RunningJob,
     recorder: &'a Recorder,
+    meter: StepMeter,
 }
 
 impl Attempt<'_> {
@@ -170,12 +177,13 @@ impl Attempt<'_> {
 
     /// `Err(Break)` when asked to stop, `Err(Continue(failure))` when the attempt failed.
     fn try_work(&self) -> Result<JobResult, ControlFlow<(), Failure>> {
-        self.recorder.reached(Checkpoint::LoadingBegun);
+        self.reached(Checkpoint::LoadingBegun);
         self.strike(point::LOADING)?;
         let photo = self.fetch().map_err(ControlFlow::Continue)?;
         let processed = self.process(&photo)?;
         drop(photo);
         self.write_results(&processed)?;
+        self.meter.saved();
         Ok(JobResult {
             epoch: self.job.epoch,
             width_px: processed.width,
@@ -183,6 +191,11 @@ impl Attempt<'_> {
             processing_time_ms: elapsed_ms(self.running),
             quality: quality_of(&processed),
         })
+    }
+
+    fn reached(&self, checkpoint: Checkpoint) {
+        self.meter.reached(checkpoint);
+        self.recorder.reached(checkpoint);
     }
 
     /// The bytes of the photo.
@@ -219,7 +232,7 @@ impl Attempt<'_> {
         };
         let mut observer = |stage: Stage, mark: StageMark| {
             if let Some(checkpoint) = checkpoint_of(stage, mark) {
-                self.recorder.reached(checkpoint);
+                self.reached(checkpoint);
             }
             if mark == StageMark::Begin
                 && let Some(point) = point_of(stage)

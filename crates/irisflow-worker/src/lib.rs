@@ -7,6 +7,7 @@
 mod attempt;
 mod fault;
 mod heartbeat;
+mod meter;
 mod recorder;
 mod running;
 mod slot;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use irisflow_jobs::{Job, WorkerId};
 
-use crate::{Shared, attempt};
+use crate::{Shared, attempt, meter};
 
 /// The pause after the queue could not be asked.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
@@ -37,8 +37,13 @@ async fn next_job(shared: &Shared, worker: WorkerId) -> Option<Job> {
         if shared.draining.is_cancelled() {
             return None;
         }
+        let asked = Instant::now();
         let wait = match shared.parts.jobs.claim_next(worker).await {
-            Ok(Some(job)) => return Some(job),
+            Ok(Some(job)) => {
+                let waited = shared.parts.clock.now().since(job.run_at);
+                meter::claimed(asked.elapsed(), waited);
+                return Some(job);
+            }
             Ok(None) => until_next_due(shared).await,
             Err(error) => {
                 tracing::error!(%error, "could not ask the queue for work");

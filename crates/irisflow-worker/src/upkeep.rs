@@ -6,7 +6,7 @@ use std::time::Duration;
 use irisflow_jobs::{Sweep, SweepTarget};
 use irisflow_photos::{delete_swept, swept_objects};
 
-use crate::Shared;
+use crate::{Shared, meter};
 
 const SWEEPS_AT_ONCE: u32 = 100;
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -21,12 +21,15 @@ async fn reap(shared: Arc<Shared>) {
     while pause(&shared, interval).await {
         loop {
             match shared.parts.jobs.reap_one().await {
-                Ok(Some(job)) => tracing::warn!(
-                    job_id = %job.id,
-                    crashes = job.crashes,
-                    status = job.state.status(),
-                    "took a job from a lost worker"
-                ),
+                Ok(Some(job)) => {
+                    meter::worker_lost();
+                    tracing::warn!(
+                        job_id = %job.id,
+                        crashes = job.crashes,
+                        status = job.state.status(),
+                        "took a job from a lost worker"
+                    );
+                }
                 Ok(None) => break,
                 Err(error) => {
                     tracing::error!(%error, "could not look for lost workers");

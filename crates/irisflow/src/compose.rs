@@ -10,6 +10,7 @@ use irisflow_photos::FileStore;
 use irisflow_server::ServerParts;
 use irisflow_sqlite::SqliteStore;
 use irisflow_worker::{FaultPlan, Worker, WorkerParts, WorkerSettings};
+use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::data_folder::{DataFolder, FolderLock};
 
@@ -27,6 +28,7 @@ pub(crate) async fn embedded(
     policy: JobPolicy,
     worker_settings: WorkerSettings,
     faults: FaultPlan,
+    metrics: PrometheusHandle,
 ) -> anyhow::Result<Service> {
     let (folder, lock) = DataFolder::open(data_dir)?;
     let secrets = folder.secrets()?;
@@ -67,11 +69,13 @@ pub(crate) async fn embedded(
         accounts: stores.clone(),
         photos: stores.clone(),
         jobs: stores.clone(),
-        timeline: stores,
+        timeline: stores.clone(),
+        census: stores,
         files,
         bus,
         clock,
         secrets,
+        metrics,
     };
     Ok(Service {
         parts,

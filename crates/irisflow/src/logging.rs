@@ -1,6 +1,8 @@
 //! Where log lines go and how they look. What they may say is decided where they are written: no
 //! tokens, no links, no pixels.
 
+use std::io::IsTerminal as _;
+
 use anyhow::Context as _;
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
@@ -19,10 +21,15 @@ pub(crate) fn start(filter: &str, format: LogFormat) -> anyhow::Result<()> {
         .with_context(|| format!("{filter:?} is not a log filter; try info or debug"))?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     match format {
         LogFormat::Text => lines.try_init(),
-        LogFormat::Json => lines.json().try_init(),
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .try_init(),
     }
     .map_err(|error| anyhow::anyhow!("starting the log: {error}"))
 }

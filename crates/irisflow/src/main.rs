@@ -8,6 +8,7 @@ mod exit;
 mod follow;
 mod kept_session;
 mod logging;
+mod meters;
 mod names;
 mod process;
 mod serve;

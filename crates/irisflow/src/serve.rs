@@ -8,13 +8,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use irisflow_jobs::JobPolicy;
-use irisflow_server::{Registration, ServerSettings};
+use irisflow_server::{Registration, ServerSettings, TimeLimits};
 use irisflow_worker::{FaultPlan, WorkerSettings};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::compose::{self, Service};
 use crate::logging::{self, LogFormat};
+use crate::meters;
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ServeArgs {
@@ -47,6 +48,13 @@ pub(crate) struct ServeArgs {
     log: String,
     #[arg(long, env = "IRISFLOW_LOG_FORMAT", value_enum, default_value = "text")]
     log_format: LogFormat,
+    /// Whoever sends it as bearer may read /metrics from anywhere. Without one, only this machine may.
+    #[arg(long, env = "IRISFLOW_METRICS_TOKEN", hide_env_values = true)]
+    metrics_token: Option<String>,
+    /// How many proxies in front of this server append to X-Forwarded-For. Without any, that header is
+    /// not believed.
+    #[arg(long, env = "IRISFLOW_TRUSTED_PROXIES", default_value_t = 0)]
+    trusted_proxies: usize,
     #[command(flatten)]
     limits: LimitArgs,
 }
@@ -91,6 +99,18 @@ struct LimitArgs {
     /// How long a download URL works.
     #[arg(long, env = "IRISFLOW_DOWNLOAD_URL_MS", default_value_t = 3_600_000)]
     download_url_ms: u64,
+    /// How long the headers of a request may take; idle connections are closed after this, too.
+    #[arg(long, env = "IRISFLOW_HEADER_LIMIT_MS", default_value_t = 30_000)]
+    header_limit_ms: u64,
+    /// How long the body of a request may pause.
+    #[arg(long, env = "IRISFLOW_BODY_PAUSE_MS", default_value_t = 30_000)]
+    body_pause_ms: u64,
+    /// How long the upload of a photo may take.
+    #[arg(long, env = "IRISFLOW_UPLOAD_LIMIT_MS", default_value_t = 900_000)]
+    upload_limit_ms: u64,
+    /// How long any other request may take.
+    #[arg(long, env = "IRISFLOW_REQUEST_LIMIT_MS", default_value_t = 60_000)]
+    request_limit_ms: u64,
     /// Failures to plan, as in segmenting:transient:1; needs a build with the feature `faults`.
     #[arg(long, env = "IRISFLOW_FAULTS", default_value = "", hide = true)]
     faults: String,
@@ -140,6 +160,14 @@ impl ServeArgs {
             upload_url_life: Duration::from_millis(self.limits.upload_url_ms),
             download_url_life: Duration::from_millis(self.limits.download_url_ms),
             batch_limit: self.limits.batch_limit,
+            time_limits: TimeLimits {
+                headers: Duration::from_millis(self.limits.header_limit_ms),
+                pause: Duration::from_millis(self.limits.body_pause_ms),
+                upload: Duration::from_millis(self.limits.upload_limit_ms),
+                request: Duration::from_millis(self.limits.request_limit_ms),
+            },
+            metrics_token: self.metrics_token.clone(),
+            trusted_proxies: self.trusted_proxies,
             ..ServerSettings::default()
         };
         settings.photo_limits.max_bytes = self.limits.max_photo_bytes;
@@ -180,6 +208,7 @@ async fn serve(arguments: ServeArgs, faults: FaultPlan) -> anyhow::Result<()> {
         arguments.job_policy(),
         worker_settings,
         faults,
+        meters::start()?,
     )
     .await?;
     if !listen.ip().is_loopback() && settings.public_url.is_none() {

@@ -9,6 +9,7 @@
 pub mod accounts;
 pub mod attempts;
 pub mod cancelling;
+pub mod census;
 pub mod claiming;
 pub mod concurrency;
 pub mod deleting;
@@ -170,6 +171,14 @@ macro_rules! every_store_must_pass {
             an_unknown_token_is_unknown,
             a_token_of_an_ended_session_is_unknown,
         }
+        $crate::store_tests! { $open, census:
+            an_empty_queue_counts_nothing,
+            waiting_and_running_jobs_of_all_users_are_counted,
+            the_oldest_due_job_says_since_when,
+            a_job_that_waits_for_its_retry_is_not_due,
+            the_bytes_of_photos_that_were_taken_in_are_a_users,
+            unfinished_jobs_are_a_users_until_they_end,
+        }
         $crate::store_tests! { $open, hints:
             every_event_is_announced_as_it_is_stored,
             what_is_announced_can_be_read,
@@ -210,10 +219,11 @@ macro_rules! store_tests {
 
 #[cfg(test)]
 mod tests {
-    const CASES: [&str; 13] = [
+    const CASES: &[&str] = &[
         include_str!("accounts.rs"),
         include_str!("attempts.rs"),
         include_str!("cancelling.rs"),
+        include_str!("census.rs"),
         include_str!("claiming.rs"),
         include_str!("concurrency.rs"),
         include_str!("deleting.rs"),

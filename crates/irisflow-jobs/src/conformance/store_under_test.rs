@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::RecordingAnnouncer;
 use crate::{
-    AccountStore, Checkpoint, Clock, Enqueued, ErrorType, Event, EventKind, Failure, Fence, Job,
-    JobId, JobPolicy, JobResult, JobStore, ManualClock, NewAccount, NewJob, NewPhoto, PhotoFormat,
-    PhotoId, PhotoStore, Priority, StoredPhoto, Submission, Sweep, SweepTarget, Timeline,
-    Timestamp, UserId, WorkerId, Written,
+    AccountStore, Census, Checkpoint, Clock, Enqueued, ErrorType, Event, EventKind, Failure, Fence,
+    Job, JobId, JobPolicy, JobResult, JobStore, ManualClock, NewAccount, NewJob, NewPhoto,
+    PhotoFormat, PhotoId, PhotoStore, Priority, StoredPhoto, Submission, Sweep, SweepTarget,
+    Timeline, Timestamp, UserId, WorkerId, Written,
 };
 
 /// What a store is to be opened with.
@@ -42,6 +42,7 @@ pub struct Stores {
     pub timeline: Arc<dyn Timeline>,
     pub photos: Arc<dyn PhotoStore>,
     pub accounts: Arc<dyn AccountStore>,
+    pub census: Arc<dyn Census>,
     /// What must live as long as the store, such as its temporary folder.
     pub kept: Box<dyn Any + Send + Sync>,
 }
@@ -50,14 +51,15 @@ impl Stores {
     /// For a type that implements all ports.
     pub fn of<S>(store: S, kept: impl Any + Send + Sync) -> Self
     where
-        S: JobStore + Timeline + PhotoStore + AccountStore + 'static,
+        S: JobStore + Timeline + PhotoStore + AccountStore + Census + 'static,
     {
         let store = Arc::new(store);
         Self {
             jobs: store.clone(),
             timeline: store.clone(),
             photos: store.clone(),
-            accounts: store,
+            accounts: store.clone(),
+            census: store,
             kept: Box::new(kept),
         }
     }
@@ -75,6 +77,7 @@ pub struct StoreUnderTest {
     pub timeline: Arc<dyn Timeline>,
     pub photos: Arc<dyn PhotoStore>,
     pub accounts: Arc<dyn AccountStore>,
+    pub census: Arc<dyn Census>,
     pub clock: Arc<ManualClock>,
     pub policy: JobPolicy,
     pub announced: Arc<RecordingAnnouncer>,
@@ -93,6 +96,7 @@ impl StoreUnderTest {
             timeline: stores.timeline,
             photos: stores.photos,
             accounts: stores.accounts,
+            census: stores.census,
             clock: setup.clock,
             policy: setup.policy,
             announced: setup.announcer,

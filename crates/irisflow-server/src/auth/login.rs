@@ -1,15 +1,16 @@
 //! `POST /auth/login/json` and `POST /auth/login` (form): the same sign-in, two kinds of body.
 
-use std::net::SocketAddr;
-
-use axum::extract::{ConnectInfo, Form, State};
-use axum::{Json, extract::rejection::FormRejection};
+use axum::Json;
+use axum::extract::rejection::FormRejection;
+use axum::extract::{Form, State};
+use axum::http::StatusCode;
 use irisflow_jobs::{Session, SessionId};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::tokens::{TokenPair, Tokens};
 use crate::app::{App, AppState};
+use crate::client_address::ClientAddress;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
 use crate::extract::ApiJson;
 
@@ -37,10 +38,10 @@ pub(crate) struct LoginForm {
     ))]
 pub(crate) async fn login_json(
     State(app): State<App>,
-    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    client: ClientAddress,
     ApiJson(request): ApiJson<LoginRequest>,
 ) -> Result<Json<TokenPair>, ApiError> {
-    sign_in(&app, address, &request.email, request.password).await
+    sign_in(&app, client, &request.email, request.password).await
 }
 
 /// Sign in with a form, as OAuth 2 password clients do.
@@ -55,25 +56,28 @@ pub(crate) async fn login_json(
     ))]
 pub(crate) async fn login_form(
     State(app): State<App>,
-    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    client: ClientAddress,
     form: Result<Form<LoginForm>, FormRejection>,
 ) -> Result<Json<TokenPair>, ApiError> {
-    let Form(form) = form.map_err(|rejection| ApiError::Invalid {
-        loc: vec!["body".to_owned()],
-        msg: rejection.body_text(),
-        kind: "value_error",
+    let Form(form) = form.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::JsonTooLarge,
+        _ => ApiError::Invalid {
+            loc: vec!["body".to_owned()],
+            msg: rejection.body_text(),
+            kind: "value_error",
+        },
     })?;
-    sign_in(&app, address, &form.username, form.password).await
+    sign_in(&app, client, &form.username, form.password).await
 }
 
 async fn sign_in(
     app: &AppState,
-    address: SocketAddr,
+    client: ClientAddress,
     email: &str,
     password: String,
 ) -> Result<Json<TokenPair>, ApiError> {
     let email = email.trim().to_lowercase();
-    let login = app.throttle.begin(&email, address.ip())?;
+    let login = app.throttle.begin(&email, client.ip)?;
     let account = app.parts.accounts.account_by_email(&email).await?;
     let hash = account
         .as_ref()

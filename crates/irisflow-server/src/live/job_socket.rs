@@ -12,12 +12,14 @@ use axum::response::Response;
 use irisflow_jobs::{EventKind, JobId, StoreError};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep_until, timeout};
+use tracing::Instrument as _;
 
 use super::frames::{ErrorFrame, Standing};
 use super::watch_job::{JobWatch, Next};
 use crate::app::{App, AppState};
 use crate::auth::{AccessClaims, CurrentUser};
 use crate::error::ApiError;
+use crate::metrics::OpenSocket;
 use crate::public_url::BaseUrl;
 
 /// Small buffers: a frame is a few hundred bytes, and there may be many sockets.
@@ -51,23 +53,28 @@ pub(crate) async fn job_socket(
         .read_buffer_size(SOCKET_BUFFER)
         .write_buffer_size(SOCKET_BUFFER)
         .max_message_size(MOST_FROM_CLIENT)
-        .on_upgrade(move |socket| async move {
-            let mut connection = Connection {
-                app: &app,
-                socket,
-                base,
-                standing: None,
+        .on_upgrade(move |socket| {
+            let watching = async move {
+                let _counted = OpenSocket::counted();
+                let mut connection = Connection {
+                    app: &app,
+                    socket,
+                    base,
+                    standing: None,
+                };
+                let ending = if origin_allowed {
+                    connection.run(&job_id, query.token.as_deref()).await
+                } else {
+                    Ending::refused(ErrorFrame::new(
+                        "Origin not allowed",
+                        "This page may not open this socket.",
+                        "origin_not_allowed",
+                    ))
+                };
+                connection.end(ending).await;
             };
-            let ending = if origin_allowed {
-                connection.run(&job_id, query.token.as_deref()).await
-            } else {
-                Ending::refused(ErrorFrame::new(
-                    "Origin not allowed",
-                    "This page may not open this socket.",
-                    "origin_not_allowed",
-                ))
-            };
-            connection.end(ending).await;
+            // Its log lines carry the id of the request that opened it.
+            watching.in_current_span()
         })
 }
 

@@ -42,6 +42,15 @@ pub(crate) fn no_eye() -> Vec<u8> {
     test_photo("mdn_teddy-bear.jpg")
 }
 
+/// Where the program's standard error goes: beside the folders it makes itself.
+fn log_file(data: &Path) -> std::fs::File {
+    let options = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(data.join("log.txt"));
+    options.expect("a file for the log")
+}
+
 impl App {
     pub(crate) async fn start() -> Self {
         Self::start_with(&[]).await
@@ -67,6 +76,7 @@ impl App {
             .env("IRISFLOW_LOG", "warn")
             .envs(settings.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::piped())
+            .stderr(log_file(data.path()))
             .kill_on_drop(true)
             .spawn()
             .expect("the program starts");
@@ -139,6 +149,15 @@ impl App {
             .await
             .expect("it ends")
             .expect("status")
+    }
+
+    /// What the program has logged so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.data_dir().join("log.txt")).expect("the log")
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
     }
 
     pub(crate) fn data_dir(&self) -> &Path {

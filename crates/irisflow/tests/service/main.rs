@@ -9,6 +9,7 @@ mod cancelling;
 mod deleting;
 mod failures;
 mod jobs;
+mod operation;
 mod photos;
 mod sockets;
 mod submit;

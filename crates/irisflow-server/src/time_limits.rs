@@ -1,0 +1,155 @@
+//! No request takes for ever: neither its body on the way to us (408) nor our own work (504).
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::Method;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::{Instant, Sleep};
+
+use crate::app::App;
+use crate::error::ApiError;
+
+/// How long requests may take. Sockets and downloads are not concerned: these are limits until the
+/// answer begins.
+#[derive(Debug, Clone, Copy)]
+pub struct TimeLimits {
+    /// Until a request's headers are complete; connections that say nothing are closed.
+    pub headers: Duration,
+    /// Between two pieces of a body.
+    pub pause: Duration,
+    /// A whole upload of a photo.
+    pub upload: Duration,
+    /// Every other request.
+    pub request: Duration,
+}
+
+impl Default for TimeLimits {
+    fn default() -> Self {
+        Self {
+            headers: Duration::from_secs(15),
+            pause: Duration::from_secs(30),
+            upload: Duration::from_secs(15 * 60),
+            request: Duration::from_secs(60),
+        }
+    }
+}
+
+impl TimeLimits {
+    fn of(&self, request: &Request) -> Duration {
+        let route = request.extensions().get::<MatchedPath>();
+        match (request.method(), route.map(MatchedPath::as_str)) {
+            (&Method::PUT, Some("/api/v1/files/{*key}"))
+            | (&Method::POST, Some("/api/v1/photos")) => self.upload,
+            _ => self.request,
+        }
+    }
+}
+
+/// Ends a request that takes too long, and says whose turn it was.
+pub(crate) async fn limit_time(State(app): State<App>, request: Request, next: Next) -> Response {
+    let limits = app.settings.time_limits;
+    let limit = limits.of(&request);
+    let arrival = Arc::new(Arrival::default());
+    let request = request.map(|body| Body::new(Arriving::new(body, limits.pause, &arrival)));
+    match tokio::time::timeout(limit, next.run(request)).await {
+        // Whatever the handler made of a body that broke off, this is why it did.
+        Ok(_) if arrival.is(Arrival::STALLED) => ApiError::BodyTooSlow.into_response(),
+        Ok(response) => response,
+        Err(_) if arrival.is(Arrival::UNDER_WAY) => ApiError::BodyTooSlow.into_response(),
+        Err(_) => {
+            tracing::error!(limit_ms = limit.as_millis(), "a request took too long");
+            ApiError::TookTooLong.into_response()
+        }
+    }
+}
+
+/// How far a body has come.
+#[derive(Debug, Default)]
+struct Arrival(AtomicU8);
+
+impl Arrival {
+    const UNDER_WAY: u8 = 1;
+    const COMPLETE: u8 = 2;
+    const STALLED: u8 = 3;
+
+    fn is(&self, state: u8) -> bool {
+        self.0.load(Ordering::Relaxed) == state
+    }
+
+    fn set(&self, state: u8) {
+        self.0.store(state, Ordering::Relaxed);
+    }
+}
+
+/// A body that must not pause for too long.
+struct Arriving {
+    body: Body,
+    pause: Duration,
+    deadline: Pin<Box<Sleep>>,
+    arrival: Arc<Arrival>,
+}
+
+impl Arriving {
+    fn new(body: Body, pause: Duration, arrival: &Arc<Arrival>) -> Self {
+        if !body.is_end_stream() {
+            arrival.set(Arrival::UNDER_WAY);
+        }
+        Self {
+            body,
+            pause,
+            deadline: Box::pin(tokio::time::sleep(pause)),
+            arrival: Arc::clone(arrival),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the body came too slowly")]
+struct Stalled;
+
+impl HttpBody for Arriving {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Ready(None) => {
+                self.arrival.set(Arrival::COMPLETE);
+                Poll::Ready(None)
+            }
+            Poll::Ready(frame) => {
+                if self.body.is_end_stream() {
+                    self.arrival.set(Arrival::COMPLETE);
+                }
+                let next = Instant::now() + self.pause;
+                self.deadline.as_mut().reset(next);
+                Poll::Ready(frame)
+            }
+            Poll::Pending => {
+                std::task::ready!(self.deadline.as_mut().poll(context));
+                self.arrival.set(Arrival::STALLED);
+                Poll::Ready(Some(Err(axum::Error::new(Stalled))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
