@@ -2,11 +2,13 @@
 //!
 //! `picture.rs` is the entry: a seed and an index give a [`Picture`], always the same one. A person
 //! (`person.rs`) is lit (`lighting.rs`), seen by a view (`view.rs`), painted (`portrait.rs`,
-//! `growth.rs`) and developed by a camera (`camera.rs`). Things that look like eyes and are none are in
-//! `lookalike.rs`; what a picture shows, for measuring by group, is in `traits.rs`. No product code uses this crate.
+//! `clothes.rs`, `growth.rs`) and developed by a camera (`camera.rs`). Things that look like eyes and
+//! are none are in `lookalike.rs`; what a picture shows, for measuring by group, in `traits.rs`. No
+//! product code uses this crate.
 
 mod camera;
 mod canvas;
+mod clothes;
 mod colour;
 mod growth;
 mod iris;

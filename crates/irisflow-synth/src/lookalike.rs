@@ -426,7 +426,14 @@ pub(crate) fn paint(canvas: &mut Canvas, tiles: &Tiles, rng: &mut Rng) {
     let turn = rng.range(0.0, TAU);
     let (cos, sin) = (turn.cos(), turn.sin());
     let (offset_x, offset_y) = (rng.range(0.0, 512.0), rng.range(0.0, 512.0));
-    let pick = rng.below(4);
+    let pick = rng.below(5);
+    // Cloth, smoke, walls: large, soft and often dark.
+    let drape = rng.log_range(0.08, 0.5);
+    let (one, two) = if pick == 4 && rng.chance(0.6) {
+        (scale(one, 0.15), scale(two, 0.15))
+    } else {
+        (one, two)
+    };
     let strength = rng.range(0.1, 1.0);
     for y in 0..canvas.side {
         for x in 0..canvas.side {
@@ -439,6 +446,13 @@ pub(crate) fn paint(canvas: &mut Canvas, tiles: &Tiles, rng: &mut Rng) {
                 0 => tiles.cloud.at(u, v),
                 1 => tiles.rough.at(u, v),
                 2 => tiles.spots.at(u, v),
+                4 => {
+                    let bent = 60.0
+                        * tiles
+                            .cloud
+                            .at(px * drape * 0.5, py * drape * 0.5 + offset_y);
+                    (((px * cos + py * sin) * drape * 2.0 + bent) * 0.05).sin() * 1.2
+                }
                 _ => tiles.grain.at(u, v) * 0.6,
             };
             canvas.base[y * canvas.side + x] =

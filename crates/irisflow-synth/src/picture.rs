@@ -10,7 +10,7 @@ use crate::portrait::{self, TrueEye};
 use crate::reflections::Mirrored;
 use crate::rng::Rng;
 use crate::traits::{self, Traits};
-use crate::view::{Framing, View, Window};
+use crate::view::{Framing, IRIS_RADIUS_MM, View, Window};
 
 /// Whether the picture shows a usable human eye.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +142,7 @@ fn person(
     );
     let camera = Camera::sample(
         rng,
-        view.px_per_mm * crate::view::IRIS_RADIUS_MM,
+        view.px_per_mm * IRIS_RADIUS_MM,
         view.origin,
         side as f32 / 256.0,
     );
@@ -186,6 +186,9 @@ fn person(
         (!eyes.is_empty()).then(|| shot.traits())
     };
     let presence = if closed || opening == 0 {
+        Presence::No
+    } else if view.px_per_mm * IRIS_RADIUS_MM < 1.3 * side as f32 / 256.0 {
+        // Nobody sees an iris there.
         Presence::No
     } else if visible < 12 || visible * 6 < disc {
         Presence::Unclear

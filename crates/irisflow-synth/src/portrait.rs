@@ -1,6 +1,7 @@
 //! Paints a person: one pass over the pixels for skin and eyeballs, then everything that grows.
 
 use crate::canvas::{Canvas, label};
+use crate::clothes::Clothes;
 use crate::colour::{Rgb, bell, length, luminance, mix, scale, smoothstep, srgb, times};
 use crate::growth;
 use crate::lighting::{Lighting, face_normal, socket_depth};
@@ -294,6 +295,7 @@ pub(crate) fn paint(
         person,
         view,
         backdrop: Backdrop::sample(rng),
+        clothes: Clothes::sample(rng),
     };
     let soft_mm = 0.7 / view.px_per_mm;
     // Beyond the frame only what blur brings in.
@@ -516,6 +518,7 @@ struct Surface<'a> {
     person: &'a Person,
     view: &'a View,
     backdrop: Backdrop,
+    clothes: Clothes,
 }
 
 impl Surface<'_> {
@@ -536,7 +539,10 @@ impl Surface<'_> {
             if across > 1.0 || y < hairline {
                 let hair_across =
                     (face_x / (half.0 * 1.18)).hypot((y - centre_y + 8.0) / (half.1 * 1.18));
-                let neck = y > 60.0 && face_x.abs() < 48.0 + 0.5 * (y - 100.0).max(0.0);
+                if let Some(cloth) = self.clothes.at(tiles, face_x, y) {
+                    return (times(cloth, light), false);
+                }
+                let neck = (60.0..140.0).contains(&y) && face_x.abs() < 48.0;
                 if hair_across < 1.0 + wave * 0.02 && (y < 20.0 || person.beard > 0.5)
                     || y < hairline && hair_across < 1.05
                 {

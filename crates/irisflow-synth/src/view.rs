@@ -135,7 +135,9 @@ impl View {
                 Framing::Crop => rng.log_range(40.0, 118.0),
                 Framing::Close => rng.log_range(22.0, 62.0),
                 Framing::Region => rng.log_range(9.5, 24.0),
-                Framing::Face => rng.log_range(3.6, 10.5),
+                // A head, or half a person from afar.
+                Framing::Face if rng.chance(0.78) => rng.log_range(3.6, 10.5),
+                Framing::Face => rng.log_range(0.5, 3.6),
             };
         if short < 0.45 * full && matches!(framing, Framing::Macro | Framing::Close | Framing::Crop)
         {

@@ -103,8 +103,8 @@ fn eye_wish(index: u64) -> (Wish, usize) {
     match index % 10 {
         0 => (Wish::Eye(Framing::Macro), 640),
         1 | 2 => (Wish::Eye(Framing::Crop), 512),
-        3..=5 => (Wish::Eye(Framing::Close), 640),
-        6 | 7 => (Wish::Eye(Framing::Region), 1024),
+        3..=6 => (Wish::Eye(Framing::Close), 768),
+        7 | 8 => (Wish::Eye(Framing::Region), 1024),
         _ => (Wish::Eye(Framing::Face), 1536),
     }
 }
