@@ -62,6 +62,18 @@ pub(crate) struct Lashes {
 }
 
 #[derive(Debug, Clone)]
+pub(crate) struct Mouth {
+    pub lips: Rgb,
+    pub half_mm: f32,
+    /// Half the height of the opening.
+    pub open_mm: f32,
+    /// How far the corners are lifted.
+    pub smile_mm: f32,
+    /// Brightness of the teeth; none at 0.
+    pub teeth: f32,
+}
+
+#[derive(Debug, Clone)]
 pub(crate) struct Glasses {
     pub frame: Rgb,
     pub half: (f32, f32),
@@ -91,7 +103,7 @@ pub(crate) struct Person {
     pub strands: usize,
     pub eye_distance: f32,
     pub face_half: (f32, f32),
-    pub lips: Rgb,
+    pub mouth: Mouth,
     pub beard: f32,
     pub hairline: f32,
 }
@@ -267,7 +279,17 @@ impl Person {
             },
             eye_distance: rng.range(58.0, 68.0),
             face_half: (rng.range(66.0, 78.0), rng.range(92.0, 112.0)),
-            lips: mix(colour, srgb(170.0, 70.0, 75.0), rng.range(0.2, 0.9)),
+            mouth: Mouth {
+                lips: mix(colour, srgb(170.0, 70.0, 75.0), rng.range(0.2, 0.9)),
+                half_mm: rng.range(21.0, 33.0),
+                open_mm: if rng.chance(0.45) {
+                    rng.log_range(1.0, 14.0)
+                } else {
+                    0.0
+                },
+                smile_mm: rng.range(-3.0, 10.0),
+                teeth: rng.range(0.0, 0.8),
+            },
             beard: if rng.chance(0.2) {
                 rng.range(0.2, 0.9)
             } else {

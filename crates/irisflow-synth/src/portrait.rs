@@ -723,14 +723,39 @@ impl Surface<'_> {
         );
         let wing = bell(((face_x.abs() - 15.0 + 0.1 * (y - 46.0)) / 1.5).hypot((y - 46.0) / 6.0));
         colour = scale(colour, 1.0 - 0.35 * wing);
-        let reach = (1.0 - (face_x / 26.0).powi(2)).max(0.0);
-        let lips_y = y - 76.0;
-        let upper = -6.5 * reach.sqrt() + 2.0 * bell(face_x / 4.0);
-        let lower = 8.5 * reach.sqrt();
+        let mouth = &person.mouth;
+        let t = face_x / mouth.half_mm;
+        let reach = (1.0 - t * t).max(0.0).sqrt();
+        let lips_y = y - 76.0 + mouth.smile_mm * (t * t - 0.4);
+        let open = mouth.open_mm * reach;
+        let upper = -6.5 * reach + 2.0 * bell(face_x / 4.0) - open;
+        let lower = 8.5 * reach + open;
         if reach > 0.0 && lips_y > upper && lips_y < lower {
-            colour = mix(colour, person.lips, 0.9);
-            colour = scale(colour, 1.0 - 0.75 * bell(lips_y / 0.9));
+            colour = mix(colour, mouth.lips, 0.9);
+            let seam = if open > 0.5 {
+                smoothstep(open + 0.5, open - 0.5, lips_y.abs())
+            } else {
+                0.75 * bell(lips_y / 0.9)
+            };
+            colour = mix(colour, self.within_mouth(t, face_x, lips_y, open), seam);
         }
         colour
+    }
+
+    /// Teeth above, and the dark, which the corners show beside the teeth.
+    fn within_mouth(&self, t: f32, face_x: f32, lips_y: f32, open: f32) -> Rgb {
+        let dark = [0.02, 0.008, 0.007];
+        let mouth = &self.person.mouth;
+        if open < 0.5 || mouth.teeth < 0.1 {
+            return dark;
+        }
+        let gap = bell((face_x * 0.42).sin() / 0.12);
+        let bite = 0.45 * open + 0.4 * (face_x * 0.84).cos().abs();
+        let there = smoothstep(bite + 0.4, bite - 0.4, lips_y) * smoothstep(0.86, 0.7, t.abs());
+        let tooth = scale(
+            [1.0, 0.95, 0.84],
+            mouth.teeth * (1.0 - 0.4 * gap - 0.5 * t * t),
+        );
+        mix(dark, tooth, there)
     }
 }
