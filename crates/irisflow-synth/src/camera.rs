@@ -110,7 +110,7 @@ impl Camera {
             grey,
             shrink: rng
                 .chance(0.22)
-                .then(|| rng.log_range(1.3, 8.0).min((iris_px / 5.0).max(1.0))),
+                .then(|| rng.log_range(1.3, 13.0).min((iris_px / 4.5).max(1.0))),
             noise: if rng.chance(if dim { 0.6 } else { 0.25 }) {
                 rng.log_range(0.01, 0.07)
             } else {
@@ -155,7 +155,7 @@ impl Camera {
     /// Few pixels, flat contrast, noise that was smoothed and sharpened, strong compression.
     fn become_webcam(&mut self, rng: &mut Rng, iris_px: f32) {
         let seen_px = rng.log_range(4.5, 22.0);
-        self.shrink = (iris_px > 1.2 * seen_px).then(|| (iris_px / seen_px).min(9.0));
+        self.shrink = (iris_px > 1.2 * seen_px).then(|| (iris_px / seen_px).min(13.0));
         self.blur_px = self.blur_px.min(0.1 * iris_px);
         self.noise = rng.log_range(0.006, 0.04);
         self.noise_blur = rng.chance(0.6);
@@ -282,7 +282,7 @@ impl Camera {
         self.tone(&mut planes);
         let reduced = self.shrink.map(|factor| {
             // A photo with few pixels: noise and compression happened at that size.
-            let small = (((side as f32 / factor) as usize).next_multiple_of(16)).clamp(32, side);
+            let small = (((side as f32 / factor) as usize).next_multiple_of(16)).clamp(16, side);
             for plane in &mut planes.of {
                 blur(plane, side, 0.35 * factor);
             }

@@ -216,13 +216,21 @@ pub(crate) fn glasses(
     eye_x: f32,
     mirror: f32,
 ) {
-    let streak: Option<(f32, f32, f32, Rgb)> = rng.chance(0.5).then(|| {
-        let cool = rng.pick(&[[1.0, 1.0, 1.0], [0.7, 0.85, 1.0], [0.6, 1.0, 0.75]]);
+    // A streak across the lens, or the patch of a screen or window.
+    let streak: Option<(f32, f32, f32, Rgb, f32, f32)> = rng.chance(0.6).then(|| {
+        let cool = rng.pick(&[[1.0, 1.0, 1.0], [0.6, 0.8, 1.0], [0.6, 1.0, 0.75]]);
+        let tall = if rng.chance(0.5) {
+            60.0
+        } else {
+            rng.range(2.5, 9.0)
+        };
         (
             rng.range(-18.0, 18.0),
             rng.range(-1.0, 1.0),
             rng.range(1.5, 9.0),
             scale(cool, rng.log_range(0.04, 0.9)),
+            rng.range(-9.0, 9.0),
+            tall,
         )
     });
     let soft = 0.7 / view.px_per_mm;
@@ -245,8 +253,9 @@ pub(crate) fn glasses(
             if out_mm < 0.0 {
                 let kept = 1.0 - glasses.tint;
                 canvas.base[index] = scale(canvas.base[index], kept);
-                if let Some((at, slope, width, colour)) = streak {
-                    let band = smoothstep(width, width * 0.7, (gx + slope * gy - at).abs());
+                if let Some((at, slope, width, colour, middle, tall)) = streak {
+                    let band = smoothstep(width, width * 0.7, (gx + slope * gy - at).abs())
+                        * smoothstep(tall, tall * 0.8, (gy - middle).abs());
                     let glow = &mut canvas.glow[index];
                     *glow = [
                         glow[0] + band * colour[0],

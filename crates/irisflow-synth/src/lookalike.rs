@@ -29,9 +29,12 @@ enum Kind {
     Spectacles,
     Mouth,
     Plate,
+    Googly,
 }
 
-const KINDS: [Kind; 29] = [
+const KINDS: [Kind; 31] = [
+    Kind::Googly,
+    Kind::Googly,
     Kind::DrawnEye,
     Kind::DrawnEye,
     Kind::FingerRing,
@@ -378,6 +381,23 @@ impl Thing {
                     [0.02, 0.008, 0.008]
                 };
                 mix(lips, teeth, smoothstep(open + 0.02, open - 0.02, v.abs()))
+            }
+            Kind::Googly => {
+                // A loose black disc in a white one, and how toys are sewn or painted.
+                let loose = 0.5 * (1.0 - self.radii[3]);
+                let (du, dv) = (u - loose * self.light.0, v - loose * self.light.1);
+                let black = length(du, dv) / (0.25 + 0.5 * self.radii[3]);
+                let white = mix([0.8; 3], d, if self.count > 16.0 { 0.7 } else { 0.05 });
+                let mut colour = scale(white, shade * (1.0 - 0.4 * r * r));
+                let ring = if self.count > 12.0 { a } else { [0.004; 3] };
+                colour = mix(colour, ring, smoothstep(1.0 + aa, 1.0 - aa, black));
+                colour = mix(colour, [0.004; 3], smoothstep(0.7, 0.62, black));
+                let rim = bell((r - 0.97) / 0.03) * self.radii[1];
+                if let Some(mirrored) = &self.mirrored {
+                    let z = (1.1 - r * r).max(0.2).sqrt();
+                    glow = scale(mirrored.at(tiles, u / z, v / z), 0.5 * disc(1.0));
+                }
+                mix(colour, [0.01; 3], rim)
             }
             Kind::Plate => {
                 let well = 0.5 + 0.25 * self.radii[2];

@@ -246,7 +246,7 @@ impl Eyeball<'_> {
             nx += ripple * self.tiles.drift.at(x * 16.0, y * 16.0);
             ny += ripple * self.tiles.cloud.at(x * 16.0 + 91.0, y * 16.0);
             let seen = self.mirrored.at(self.tiles, nx, ny);
-            let share = (1.0 - beyond) + beyond * sclera.gloss * 0.3;
+            let share = (1.0 - beyond) + beyond * sclera.gloss * 0.15;
             let rising = smoothstep(0.0, 0.6, under_upper);
             glow = scale(seen, share * rising);
         }

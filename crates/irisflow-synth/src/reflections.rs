@@ -27,6 +27,8 @@ enum Shape {
     /// Everything above a wavy line, with lashes hanging into it.
     Sky {
         lashes: f32,
+        /// Half width of whoever holds the camera, dark before the sky.
+        figure: f32,
     },
     /// A wide glow without an edge.
     Veil,
@@ -165,6 +167,11 @@ impl Light {
                     } else {
                         0.0
                     },
+                    figure: if rng.chance(0.4) {
+                        rng.range(0.12, 0.4)
+                    } else {
+                        0.0
+                    },
                 },
                 (rng.range(0.5, 1.6), rng.range(0.4, 1.2)),
                 rng.log_range(0.03, 0.35),
@@ -232,14 +239,17 @@ impl Light {
                 edge(d - 1.0) * (1.0 - edge(d - hole))
             }
             Shape::Disc => edge(length(u, v) - 1.0),
-            Shape::Sky { lashes } => {
+            Shape::Sky { lashes, figure } => {
                 let wave = 0.15 * tiles.cloud.at(x * 60.0 + self.offset, self.offset);
                 let inside = edge((v - 0.9 + wave).max(u.abs() - 1.6));
                 let strand = tiles
                     .rough
                     .at((x + 0.25 * x * y) * 55.0 + self.offset, y * 5.0);
                 let dark = smoothstep(0.3, 1.0, strand) * smoothstep(0.9, -0.6, v);
-                inside * (1.0 - lashes * dark)
+                // A head on shoulders, in the middle of what is mirrored.
+                let body = length(x, y * 0.8 + 0.05).min((x.abs() - 0.6 * y).max(0.2 - y));
+                let before = smoothstep(figure + 0.03, figure - 0.03, body);
+                inside * (1.0 - lashes * dark) * (1.0 - 0.9 * before)
             }
             Shape::Veil => bell(length(u, v) * 1.4),
         };
