@@ -12,6 +12,8 @@ pub struct Account {
     pub password_hash: String,
     pub is_active: bool,
     pub is_verified: bool,
+    /// May see how the service fares.
+    pub is_admin: bool,
     pub created_at: Timestamp,
 }
 
@@ -46,6 +48,10 @@ pub struct Session {
     pub user_id: UserId,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
+    /// When a token was last asked for.
+    pub last_used_at: Timestamp,
+    /// What the client called itself when it signed in.
+    pub device: Option<String>,
 }
 
 /// What a request's bearer is allowed to act as.

@@ -55,6 +55,14 @@ uuid_id!(
     SessionId
 );
 uuid_id!(
+    /// What somebody agreed to, once.
+    ConsentId
+);
+uuid_id!(
+    /// The proof that something was destroyed. Random, and no other id leads to it.
+    ReceiptId
+);
+uuid_id!(
     /// An uploaded photo.
     PhotoId
 );

@@ -14,6 +14,7 @@ mod job;
 mod photo;
 mod policy;
 mod ports;
+mod privacy;
 mod step;
 mod submission;
 mod sweep;
@@ -24,7 +25,7 @@ pub use census::{QueueStanding, Usage};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use event::{Event, EventBody, EventKind};
 pub use failure::{ErrorType, Failure};
-pub use id::{BatchId, JobId, PhotoId, SessionId, UserId, WorkerId};
+pub use id::{BatchId, ConsentId, JobId, PhotoId, ReceiptId, SessionId, UserId, WorkerId};
 pub use job::{
     Fence, Job, JobEvent, JobResult, JobState, Lease, LogEntry, NewJob, Priority, Refusal,
     Transition,
@@ -32,9 +33,10 @@ pub use job::{
 pub use photo::{NewPhoto, Photo, PhotoFormat, StoredPhoto, UploadStatus};
 pub use policy::JobPolicy;
 pub use ports::{
-    AccountStore, Census, JobFilter, JobSnapshot, JobStore, Page, PageRequest, PhotoStore, Renewal,
-    StoreError, Timeline, Written,
+    AccountStore, Census, JobFilter, JobSnapshot, JobStore, Page, PageRequest, PhotoStore, Privacy,
+    Renewal, StoreError, Timeline, Written,
 };
+pub use privacy::{Consent, ConsentType, DeletionReceipt, Destroyed, NewConsent};
 pub use step::{Checkpoint, Step, shown_step};
 pub use submission::{Enqueued, Submission, SubmissionKey};
 pub use sweep::{Sweep, SweepTarget};

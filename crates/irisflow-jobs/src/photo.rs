@@ -39,6 +39,8 @@ pub enum UploadStatus {
     Pending,
     Uploaded,
     Failed,
+    /// It was taken in once; its original is older than originals are kept.
+    Expired,
 }
 
 impl UploadStatus {
@@ -47,6 +49,7 @@ impl UploadStatus {
             Self::Pending => "pending",
             Self::Uploaded => "uploaded",
             Self::Failed => "failed",
+            Self::Expired => "expired",
         }
     }
 
@@ -55,6 +58,7 @@ impl UploadStatus {
             "pending" => Some(Self::Pending),
             "uploaded" => Some(Self::Uploaded),
             "failed" => Some(Self::Failed),
+            "expired" => Some(Self::Expired),
             _ => None,
         }
     }

@@ -9,9 +9,10 @@ use crate::census::{QueueStanding, Usage};
 use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::failure::Failure;
-use crate::id::{JobId, PhotoId, SessionId, UserId, WorkerId};
+use crate::id::{JobId, PhotoId, ReceiptId, SessionId, UserId, WorkerId};
 use crate::job::{Fence, Job, JobResult};
 use crate::photo::{NewPhoto, Photo, StoredPhoto};
+use crate::privacy::{Consent, DeletionReceipt, NewConsent};
 use crate::step::Checkpoint;
 use crate::submission::{Enqueued, Submission};
 use crate::sweep::Sweep;
@@ -235,6 +236,34 @@ pub trait AccountStore: Send + Sync + std::fmt::Debug {
 
     /// Ends a session. `false` when it had ended before.
     async fn end_session(&self, user_id: UserId, session_id: SessionId) -> Result<bool>;
+
+    /// Ends all sessions of the user but this one. Returns how many.
+    async fn end_other_sessions(&self, user_id: UserId, kept: SessionId) -> Result<u64>;
+
+    /// The user's live sessions, newest first.
+    async fn sessions(&self, user_id: UserId) -> Result<Vec<Session>>;
+
+    /// Replaces the password's hash and ends all sessions but this one.
+    async fn change_password(
+        &self,
+        user_id: UserId,
+        password_hash: String,
+        kept: SessionId,
+    ) -> Result<()>;
+
+    /// Replaces the password's hash and ends all sessions.
+    async fn reset_password(&self, user_id: UserId, password_hash: String) -> Result<()>;
+
+    /// Lets the account sign in again.
+    async fn enable(&self, user_id: UserId) -> Result<()>;
+
+    /// Keeps the account from signing in and ends its sessions.
+    async fn disable(&self, user_id: UserId) -> Result<()>;
+
+    async fn set_admin(&self, user_id: UserId, is_admin: bool) -> Result<()>;
+
+    /// All accounts, by address.
+    async fn accounts(&self) -> Result<Vec<Account>>;
 }
 
 #[async_trait]
@@ -243,4 +272,29 @@ pub trait Census: Send + Sync + std::fmt::Debug {
 
     /// Nothing at all for an unknown user.
     async fn usage(&self, user_id: UserId) -> Result<Usage>;
+}
+
+/// What people agreed to, and the deletion of what is theirs.
+#[async_trait]
+pub trait Privacy: Send + Sync + std::fmt::Debug {
+    async fn add_consent(&self, consent: NewConsent) -> Result<Consent>;
+
+    /// The user's, newest first.
+    async fn consents(&self, user_id: UserId) -> Result<Vec<Consent>>;
+
+    /// Deletes the account with everything that hangs on it, ends its sessions, fences its workers
+    /// off, and leaves sweeps for its objects: at once, and again when leases and upload URLs have run
+    /// out. `None` when there is none.
+    async fn delete_account(&self, user_id: UserId) -> Result<Option<DeletionReceipt>>;
+
+    /// Adds to the receipt how many objects went.
+    async fn note_destroyed_objects(&self, receipt_id: ReceiptId, objects: u64) -> Result<()>;
+
+    /// Expires originals that were announced before this moment and that no unfinished job needs;
+    /// photos to which no job refers are deleted altogether. Returns how many, up to `limit`.
+    async fn expire_originals(&self, announced_before: Timestamp, limit: u32) -> Result<u32>;
+
+    /// Deletes jobs with their results that ended before this moment, and photos that had expired and
+    /// to which no job refers any more. Returns how many jobs, up to `limit`.
+    async fn expire_jobs(&self, ended_before: Timestamp, limit: u32) -> Result<u32>;
 }

@@ -20,4 +20,6 @@ pub enum SweepTarget {
     Incoming { user_id: UserId, photo_id: PhotoId },
     /// All that was uploaded for a photo that is deleted.
     Photo { user_id: UserId, photo_id: PhotoId },
+    /// Everything of a user whose account is deleted.
+    Account { user_id: UserId },
 }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use irisflow_jobs::UserId;
+
 use crate::key::ObjectKey;
 
 /// The storage cannot do its work at the moment; trying again may help.
@@ -111,6 +113,23 @@ impl FileStore {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(failed("deleting a file")(error)),
         }
+    }
+
+    /// Removes a user's empty folders: their names are the last that tells of a deleted account.
+    ///
+    /// # Errors
+    /// When the storage fails. A folder that is not empty stays, and is no error.
+    pub fn remove_empty_folders_of(&self, user_id: UserId) -> Result<(), StorageError> {
+        use io::ErrorKind::{DirectoryNotEmpty, NotFound};
+        for prefix in ObjectKey::prefixes_of_user(user_id) {
+            match fs::remove_dir(self.objects.join(prefix)) {
+                Err(error) if !matches!(error.kind(), NotFound | DirectoryNotEmpty) => {
+                    return Err(failed("deleting a folder")(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// The keys that begin with `prefix`, which must name a folder of a user, as the prefixes of

@@ -11,4 +11,4 @@ mod sweep;
 pub use file_store::{FileStore, Incoming, StorageError, StoredFile};
 pub use key::ObjectKey;
 pub use signed_url::{Access, SignatureError, UrlSigner};
-pub use sweep::{delete_swept, swept_objects};
+pub use sweep::{delete_all_of_user, delete_swept, swept_objects};

@@ -1,6 +1,6 @@
 //! Carries out one due deletion.
 
-use irisflow_jobs::SweepTarget;
+use irisflow_jobs::{SweepTarget, UserId};
 
 use crate::file_store::{FileStore, StorageError};
 use crate::key::ObjectKey;
@@ -27,7 +27,25 @@ pub fn swept_objects(
             keys.push(ObjectKey::Incoming { user_id, photo_id });
             Ok(keys)
         }
+        SweepTarget::Account { user_id } => {
+            let mut keys = Vec::new();
+            for prefix in ObjectKey::prefixes_of_user(user_id) {
+                keys.extend(store.list(&prefix)?);
+            }
+            Ok(keys)
+        }
     }
+}
+
+/// Deletes everything that is stored of a user. Returns how many objects went.
+///
+/// # Errors
+/// As [`delete_swept`].
+pub fn delete_all_of_user(store: &FileStore, user_id: UserId) -> Result<usize, StorageError> {
+    let listed = swept_objects(store, SweepTarget::Account { user_id })?;
+    let deleted = delete_swept(store, &listed, None)?;
+    store.remove_empty_folders_of(user_id)?;
+    Ok(deleted)
 }
 
 /// Deletes the listed objects but those of `keep_epoch`. Returns how many went.
@@ -51,7 +69,7 @@ pub fn delete_swept(
 
 #[cfg(test)]
 mod tests {
-    use irisflow_jobs::{JobId, UserId};
+    use irisflow_jobs::JobId;
 
     use super::*;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use irisflow_bus::LocalBus;
-use irisflow_jobs::{AccountStore, Census, Clock, JobStore, PhotoStore, Timeline};
+use irisflow_jobs::{AccountStore, Census, Clock, JobStore, PhotoStore, Privacy, Timeline};
 use irisflow_photos::{FileStore, UrlSigner};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,7 @@ pub struct ServerParts {
     pub jobs: Arc<dyn JobStore>,
     pub timeline: Arc<dyn Timeline>,
     pub census: Arc<dyn Census>,
+    pub privacy: Arc<dyn Privacy>,
     pub files: FileStore,
     pub bus: Arc<LocalBus>,
     pub clock: Arc<dyn Clock>,

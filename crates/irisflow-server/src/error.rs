@@ -47,6 +47,10 @@ pub(crate) enum ApiError {
     AccountInactive,
     RegistrationClosed,
     EmailTaken,
+    WrongPassword,
+    ConfirmationMissing,
+    ConsentRequired,
+    PhotoExpired,
     TooManyAttempts {
         retry_after_s: u64,
     },
@@ -115,6 +119,28 @@ impl ApiError {
             Self::EmailTaken => {
                 (S::CONFLICT, "email_taken", "Email already registered".to_owned())
             }
+            Self::WrongPassword => (
+                S::FORBIDDEN,
+                "wrong_password",
+                "The current password is not right.".to_owned(),
+            ),
+            Self::ConfirmationMissing => (
+                S::BAD_REQUEST,
+                "confirmation_missing",
+                "Send {\"confirm\": true} to delete your account and everything in it.".to_owned(),
+            ),
+            Self::ConsentRequired => (
+                S::FORBIDDEN,
+                "consent_required",
+                "This server needs your consent first: POST /api/v1/privacy/consent with \
+                 consent_type biometric_capture."
+                    .to_owned(),
+            ),
+            Self::PhotoExpired => (
+                S::GONE,
+                "photo_expired",
+                "The original of this photo is no longer kept. Upload it again.".to_owned(),
+            ),
             Self::TooManyAttempts { retry_after_s } => (
                 S::TOO_MANY_REQUESTS,
                 "too_many_attempts",

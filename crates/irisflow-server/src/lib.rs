@@ -16,6 +16,7 @@ mod metrics;
 mod observe;
 mod openapi;
 mod photos;
+mod privacy;
 mod processing;
 mod public_url;
 mod request_id;
@@ -32,6 +33,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use app::{Secrets, ServerParts};
+/// What the operator's commands share with the API: the rules for addresses and passwords.
+pub mod accounts {
+    pub use crate::auth::passwords::{NewPasswordError, hash_new_password};
+    pub use crate::auth::register::parse_email;
+}
+
 pub use router::openapi;
 pub use settings::{Registration, ServerSettings, TimeLimits};
 

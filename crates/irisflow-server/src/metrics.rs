@@ -1,7 +1,7 @@
 //! `GET /metrics`: the numbers of this process and of the queue, in Prometheus' text format.
 //!
 //! They hold no ids, but tell how a service is used: they are for the machine itself, or for who has
-//! the token.
+//! the token, or for admins.
 
 use std::time::Duration;
 
@@ -20,7 +20,8 @@ const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// How often samples are folded into their buckets, so that they do not pile up between two scrapes.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Numbers for Prometheus. From this machine only, or with the operator's token as bearer.
+/// Numbers for Prometheus. From this machine only, or with the operator's token or an admin's access
+/// token as bearer.
 #[utoipa::path(get, path = "/metrics", tag = "health",
     responses(
         (status = 200, description = "Prometheus text format", content_type = "text/plain", body = String),
@@ -32,7 +33,7 @@ pub(crate) async fn metrics(
     client: ClientAddress,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, ApiError> {
-    if !app.may_read_metrics(&client, &headers) {
+    if !app.may_read_metrics(&client, &headers).await {
         return Err(ApiError::MetricsForbidden);
     }
     let queue = app.parts.census.queue().await?;
@@ -47,16 +48,23 @@ pub(crate) async fn metrics(
 }
 
 impl AppState {
-    fn may_read_metrics(&self, client: &ClientAddress, headers: &HeaderMap) -> bool {
-        let Some(token) = self.settings.metrics_token.as_deref() else {
-            return client.is_this_machine;
-        };
+    async fn may_read_metrics(&self, client: &ClientAddress, headers: &HeaderMap) -> bool {
         let given = headers
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
-            .unwrap_or_default();
-        // Digests have one length and say nothing of how much was right.
-        Sha256::digest(given.trim()) == Sha256::digest(token)
+            .unwrap_or_default()
+            .trim();
+        let allowed = match self.settings.metrics_token.as_deref() {
+            None => client.is_this_machine,
+            // Digests have one length and say nothing of how much was right.
+            Some(token) => Sha256::digest(given) == Sha256::digest(token),
+        };
+        allowed || self.is_admin(given).await
+    }
+
+    async fn is_admin(&self, token: &str) -> bool {
+        let authenticated = self.authenticate(token).await;
+        authenticated.is_ok_and(|(user, _)| user.account.is_admin)
     }
 }
 

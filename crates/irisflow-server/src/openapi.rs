@@ -18,7 +18,7 @@ use crate::files;
     paths(files::read, files::write),
     modifiers(&Bearer, &FilesUnderBase),
     tags(
-        (name = "accounts"), (name = "photos"), (name = "processing"), (name = "files"),
+        (name = "accounts"), (name = "privacy"), (name = "photos"), (name = "processing"), (name = "files"),
         (name = "health"),
     )
 )]

@@ -22,7 +22,7 @@ use crate::observe::observe;
 use crate::openapi::ApiDescription;
 use crate::request_id::REQUEST_ID;
 use crate::time_limits::limit_time;
-use crate::{auth, files, health, metrics, photos, processing, web};
+use crate::{auth, files, health, metrics, photos, privacy, processing, web};
 
 /// JSON bodies are small. Photos are streamed and have a limit of their own.
 const JSON_LIMIT: usize = 64 * 1024;
@@ -34,7 +34,14 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(auth::login::login_form))
         .routes(routes!(auth::refresh::refresh))
         .routes(routes!(auth::logout::logout))
-        .routes(routes!(auth::me::me))
+        .routes(routes!(auth::me::me, auth::delete_me::delete_me))
+        .routes(routes!(auth::change_password::change_password))
+        .routes(routes!(
+            auth::sessions::sessions,
+            auth::end_sessions::end_other_sessions
+        ))
+        .routes(routes!(auth::end_sessions::end_session))
+        .routes(routes!(privacy::list::list, privacy::give::give))
         .routes(routes!(photos::upload::upload))
         .routes(routes!(photos::confirm::confirm))
         .routes(routes!(photos::create::create, photos::list::list))

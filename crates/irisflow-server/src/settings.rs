@@ -15,6 +15,8 @@ pub struct ServerSettings {
     pub public_url: Option<String>,
     /// Whether new accounts may be made.
     pub registration: Registration,
+    /// Whether uploads and jobs need the consent `biometric_capture`.
+    pub consent_required: bool,
     /// Web origins other than our own that browsers may call from.
     pub allowed_origins: Vec<String>,
     pub access_token_life: Duration,
@@ -55,6 +57,7 @@ impl Default for ServerSettings {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             public_url: None,
             registration: Registration::Open,
+            consent_required: false,
             allowed_origins: Vec::new(),
             access_token_life: Duration::from_secs(30 * 60),
             refresh_token_life: Duration::from_secs(30 * 24 * 3600),

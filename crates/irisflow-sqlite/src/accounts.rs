@@ -11,6 +11,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row};
 use uuid::Uuid;
 
+use crate::sessions::live_session;
 use crate::writing::Writing;
 use crate::{SqliteStore, unavailable};
 
@@ -47,6 +48,7 @@ impl AccountStore for SqliteStore {
             password_hash: new.password_hash,
             is_active: true,
             is_verified: false,
+            is_admin: false,
             created_at: writing.now,
         };
         writing.commit().await?;
@@ -65,12 +67,15 @@ impl AccountStore for SqliteStore {
     async fn add_session(&self, session: Session, refresh_hash: [u8; 32]) -> Result<()> {
         let mut writing = self.begin().await?;
         sqlx::query(
-            "INSERT INTO sessions (id, user_id, created_at, expires_at) VALUES (?, ?, ?, ?)",
+            "INSERT INTO sessions (id, user_id, created_at, expires_at, last_used_at, device)
+             VALUES (?, ?, ?, ?, ?, ?)",
         )
         .bind(session.id.as_uuid())
         .bind(session.user_id.as_uuid())
         .bind(session.created_at.as_millis())
         .bind(session.expires_at.as_millis())
+        .bind(session.last_used_at.as_millis())
+        .bind(&session.device)
         .execute(&mut *writing.tx)
         .await
         .map_err(unavailable)?;
@@ -116,6 +121,7 @@ impl AccountStore for SqliteStore {
                     .await?;
                 writing.prolong(session_id, expires_at).await?;
                 live.session.expires_at = expires_at;
+                live.session.last_used_at = writing.now;
                 writing.commit().await?;
                 Ok(RefreshOutcome::Rotated(live))
             }
@@ -137,89 +143,89 @@ impl AccountStore for SqliteStore {
         writing.commit().await?;
         Ok(ended)
     }
+
+    async fn end_other_sessions(&self, user_id: UserId, kept: SessionId) -> Result<u64> {
+        let mut writing = self.begin().await?;
+        let ended = writing.end_all_but(user_id, Some(kept)).await?;
+        writing.commit().await?;
+        Ok(ended)
+    }
+
+    async fn sessions(&self, user_id: UserId) -> Result<Vec<Session>> {
+        self.live_sessions(user_id).await
+    }
+
+    async fn change_password(
+        &self,
+        user_id: UserId,
+        password_hash: String,
+        kept: SessionId,
+    ) -> Result<()> {
+        let mut writing = self.begin().await?;
+        writing.set_password(user_id, &password_hash).await?;
+        writing.end_all_but(user_id, Some(kept)).await?;
+        writing.commit().await
+    }
+
+    async fn reset_password(&self, user_id: UserId, password_hash: String) -> Result<()> {
+        let mut writing = self.begin().await?;
+        writing.set_password(user_id, &password_hash).await?;
+        writing.end_all_but(user_id, None).await?;
+        writing.commit().await
+    }
+
+    async fn enable(&self, user_id: UserId) -> Result<()> {
+        sqlx::query("UPDATE users SET is_active = 1 WHERE id = ?")
+            .bind(user_id.as_uuid())
+            .execute(&self.writer)
+            .await
+            .map_err(unavailable)?;
+        Ok(())
+    }
+
+    async fn disable(&self, user_id: UserId) -> Result<()> {
+        let mut writing = self.begin().await?;
+        sqlx::query("UPDATE users SET is_active = 0 WHERE id = ?")
+            .bind(user_id.as_uuid())
+            .execute(&mut *writing.tx)
+            .await
+            .map_err(unavailable)?;
+        writing.end_all_but(user_id, None).await?;
+        writing.commit().await
+    }
+
+    async fn set_admin(&self, user_id: UserId, is_admin: bool) -> Result<()> {
+        sqlx::query("UPDATE users SET is_admin = ? WHERE id = ?")
+            .bind(is_admin)
+            .bind(user_id.as_uuid())
+            .execute(&self.writer)
+            .await
+            .map_err(unavailable)?;
+        Ok(())
+    }
+
+    async fn accounts(&self) -> Result<Vec<Account>> {
+        let rows: Vec<AccountRow> = sqlx::query_as("SELECT * FROM users ORDER BY email")
+            .fetch_all(&self.readers)
+            .await
+            .map_err(unavailable)?;
+        Ok(rows.into_iter().map(|row| row.0).collect())
+    }
 }
 
 impl Writing<'_> {
-    async fn add_refresh_token(&mut self, session_id: SessionId, hash: [u8; 32]) -> Result<()> {
-        sqlx::query("INSERT INTO refresh_tokens (hash, session_id) VALUES (?, ?)")
-            .bind(hash.as_slice())
-            .bind(session_id.as_uuid())
+    async fn set_password(&mut self, user_id: UserId, password_hash: &str) -> Result<()> {
+        sqlx::query("UPDATE users SET password_hash = ? WHERE id = ?")
+            .bind(password_hash)
+            .bind(user_id.as_uuid())
             .execute(&mut *self.tx)
             .await
             .map_err(unavailable)?;
         Ok(())
-    }
-
-    async fn spend_refresh_token(&mut self, hash: [u8; 32]) -> Result<()> {
-        sqlx::query("UPDATE refresh_tokens SET spent_at = ? WHERE hash = ?")
-            .bind(self.now.as_millis())
-            .bind(hash.as_slice())
-            .execute(&mut *self.tx)
-            .await
-            .map_err(unavailable)?;
-        Ok(())
-    }
-
-    async fn prolong(&mut self, session_id: SessionId, expires_at: Timestamp) -> Result<()> {
-        sqlx::query("UPDATE sessions SET expires_at = ? WHERE id = ?")
-            .bind(expires_at.as_millis())
-            .bind(session_id.as_uuid())
-            .execute(&mut *self.tx)
-            .await
-            .map_err(unavailable)?;
-        Ok(())
-    }
-
-    async fn end(&mut self, user_id: UserId, session_id: SessionId) -> Result<bool> {
-        let ended = sqlx::query(
-            "UPDATE sessions SET ended_at = ? WHERE id = ? AND user_id = ? AND ended_at IS NULL",
-        )
-        .bind(self.now.as_millis())
-        .bind(session_id.as_uuid())
-        .bind(user_id.as_uuid())
-        .execute(&mut *self.tx)
-        .await
-        .map_err(unavailable)?
-        .rows_affected();
-        if ended > 0 {
-            self.session_ended(user_id, session_id);
-        }
-        Ok(ended > 0)
     }
 }
 
-async fn live_session(
-    tx: &mut sqlx::Transaction<'static, sqlx::Sqlite>,
-    session_id: SessionId,
-    now: Timestamp,
-) -> Result<Option<SessionWithAccount>> {
-    let row = sqlx::query(
-        "SELECT users.*, sessions.created_at AS session_created_at, sessions.expires_at
-         FROM sessions JOIN users ON users.id = sessions.user_id
-         WHERE sessions.id = ? AND sessions.ended_at IS NULL AND sessions.expires_at > ?",
-    )
-    .bind(session_id.as_uuid())
-    .bind(now.as_millis())
-    .fetch_optional(&mut **tx)
-    .await
-    .map_err(unavailable)?;
-    let Some(row) = row else { return Ok(None) };
-    let account = AccountRow::from_row(&row).map_err(unavailable)?.0;
-    let at = |column: &str| {
-        row.try_get(column)
-            .map(Timestamp::from_millis)
-            .map_err(unavailable)
-    };
-    let session = Session {
-        id: session_id,
-        user_id: account.id,
-        created_at: at("session_created_at")?,
-        expires_at: at("expires_at")?,
-    };
-    Ok(Some(SessionWithAccount { session, account }))
-}
-
-struct AccountRow(Account);
+pub(crate) struct AccountRow(pub(crate) Account);
 
 impl<'r> FromRow<'r, SqliteRow> for AccountRow {
     fn from_row(row: &'r SqliteRow) -> std::result::Result<Self, sqlx::Error> {
@@ -229,6 +235,7 @@ impl<'r> FromRow<'r, SqliteRow> for AccountRow {
             password_hash: row.try_get("password_hash")?,
             is_active: row.try_get("is_active")?,
             is_verified: row.try_get("is_verified")?,
+            is_admin: row.try_get("is_admin")?,
             created_at: Timestamp::from_millis(row.try_get("created_at")?),
         }))
     }

@@ -10,6 +10,8 @@ mod deleting;
 mod job_row;
 mod jobs;
 mod photos;
+mod privacy;
+mod sessions;
 mod sweeps;
 mod timeline;
 mod writing;
@@ -52,6 +54,8 @@ impl SqliteStore {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            // What is deleted is overwritten, too.
+            .pragma("secure_delete", "ON")
             .busy_timeout(BUSY_TIMEOUT);
         let writer = SqlitePoolOptions::new()
             .max_connections(1)

@@ -114,6 +114,7 @@ fn columns_of(target: SweepTarget) -> (&'static str, UserId, Uuid) {
         SweepTarget::JobLeftovers { user_id, job_id } => ("job", user_id, job_id.as_uuid()),
         SweepTarget::Incoming { user_id, photo_id } => ("incoming", user_id, photo_id.as_uuid()),
         SweepTarget::Photo { user_id, photo_id } => ("photo", user_id, photo_id.as_uuid()),
+        SweepTarget::Account { user_id } => ("account", user_id, user_id.as_uuid()),
     }
 }
 
@@ -131,6 +132,7 @@ fn target_of(name: &str, user_id: UserId, subject: Uuid) -> Result<SweepTarget, 
             user_id,
             photo_id: PhotoId::from(subject),
         }),
+        "account" => Ok(SweepTarget::Account { user_id }),
         other => Err(corrupt("sweep target", other)),
     }
 }

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use irisflow_bus::LocalBus;
 use irisflow_image::load::Limits;
-use irisflow_jobs::{Clock, JobStore, PhotoStore, WorkerId};
+use irisflow_jobs::{Clock, JobStore, PhotoStore, Privacy, WorkerId};
 use irisflow_photos::FileStore;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +33,7 @@ use running::{RunningJobs, StopReason};
 pub struct WorkerParts {
     pub jobs: Arc<dyn JobStore>,
     pub photos: Arc<dyn PhotoStore>,
+    pub privacy: Arc<dyn Privacy>,
     pub files: FileStore,
     pub bus: Arc<LocalBus>,
     pub clock: Arc<dyn Clock>,
@@ -52,6 +53,10 @@ pub struct WorkerSettings {
     /// How long running jobs may go on after a stop is asked for; then they are handed back.
     pub drain_grace: Duration,
     pub limits: Limits,
+    /// Originals are deleted this long after they were announced; `None` keeps them.
+    pub keep_originals: Option<Duration>,
+    /// Jobs are deleted with their results this long after their end; `None` keeps them.
+    pub keep_results: Option<Duration>,
 }
 
 impl Default for WorkerSettings {
@@ -64,6 +69,8 @@ impl Default for WorkerSettings {
             poll_interval: Duration::from_secs(2),
             drain_grace: Duration::from_secs(10),
             limits: Limits::default(),
+            keep_originals: None,
+            keep_results: None,
         }
     }
 }

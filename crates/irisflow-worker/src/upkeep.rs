@@ -3,17 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use irisflow_jobs::{Sweep, SweepTarget};
-use irisflow_photos::{delete_swept, swept_objects};
+use irisflow_jobs::{StoreError, Sweep, SweepTarget};
+use irisflow_photos::{delete_all_of_user, delete_swept, swept_objects};
 
 use crate::{Shared, meter};
 
 const SWEEPS_AT_ONCE: u32 = 100;
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// Each transaction is short, so that nobody waits for it.
+const EXPIRED_AT_ONCE: u32 = 50;
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
 
 pub(crate) fn spawn(shared: &Arc<Shared>) {
     shared.runtime.spawn(reap(Arc::clone(shared)));
     shared.runtime.spawn(sweep(Arc::clone(shared)));
+    shared.runtime.spawn(expire(Arc::clone(shared)));
 }
 
 async fn reap(shared: Arc<Shared>) {
@@ -65,14 +69,51 @@ async fn carry_out(
     sweep: &Sweep,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let (files, target) = (shared.parts.files.clone(), sweep.target);
-    let listed = tokio::task::spawn_blocking(move || swept_objects(&files, target)).await??;
-    let keep_epoch = match sweep.target {
-        SweepTarget::JobLeftovers { job_id, .. } => shared.parts.jobs.epoch_to_keep(job_id).await?,
-        SweepTarget::Incoming { .. } | SweepTarget::Photo { .. } => None,
-    };
-    let files = shared.parts.files.clone();
-    tokio::task::spawn_blocking(move || delete_swept(&files, &listed, keep_epoch)).await??;
+    if let SweepTarget::Account { user_id } = target {
+        tokio::task::spawn_blocking(move || delete_all_of_user(&files, user_id)).await??;
+    } else {
+        let listed = tokio::task::spawn_blocking(move || swept_objects(&files, target)).await??;
+        let keep_epoch = match target {
+            SweepTarget::JobLeftovers { job_id, .. } => {
+                shared.parts.jobs.epoch_to_keep(job_id).await?
+            }
+            SweepTarget::Incoming { .. }
+            | SweepTarget::Photo { .. }
+            | SweepTarget::Account { .. } => None,
+        };
+        let files = shared.parts.files.clone();
+        tokio::task::spawn_blocking(move || delete_swept(&files, &listed, keep_epoch)).await??;
+    }
     shared.parts.jobs.sweep_done(sweep.id).await?;
+    Ok(())
+}
+
+/// Lets go of what is older than it is to be kept.
+async fn expire(shared: Arc<Shared>) {
+    let settings = &shared.settings;
+    let kept = [settings.keep_originals, settings.keep_results];
+    let Some(shortest) = kept.into_iter().flatten().min() else {
+        return;
+    };
+    while pause(&shared, EXPIRY_INTERVAL.min(shortest)).await {
+        if let Err(error) = expire_once(&shared).await {
+            tracing::error!(%error, "could not look for what is kept too long");
+        }
+    }
+}
+
+async fn expire_once(shared: &Shared) -> Result<(), StoreError> {
+    let (privacy, now) = (&shared.parts.privacy, shared.parts.clock.now());
+    if let Some(kept) = shared.settings.keep_results {
+        while privacy.expire_jobs(now - kept, EXPIRED_AT_ONCE).await? == EXPIRED_AT_ONCE {}
+    }
+    if let Some(kept) = shared.settings.keep_originals {
+        while privacy
+            .expire_originals(now - kept, EXPIRED_AT_ONCE)
+            .await?
+            == EXPIRED_AT_ONCE
+        {}
+    }
     Ok(())
 }
 

@@ -57,6 +57,7 @@ pub(crate) async fn embedded(
         WorkerParts {
             jobs: stores.clone(),
             photos: stores.clone(),
+            privacy: stores.clone(),
             files: files.clone(),
             bus: Arc::clone(&bus),
             clock: Arc::clone(&clock),
@@ -70,7 +71,8 @@ pub(crate) async fn embedded(
         photos: stores.clone(),
         jobs: stores.clone(),
         timeline: stores.clone(),
-        census: stores,
+        census: stores.clone(),
+        privacy: stores,
         files,
         bus,
         clock,

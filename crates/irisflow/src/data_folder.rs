@@ -30,10 +30,19 @@ struct StoredSecrets {
 }
 
 impl DataFolder {
-    /// Makes the folder when it is not there, readable by its owner only, and locks it.
-    pub(crate) fn open(path: &Path) -> anyhow::Result<(Self, FolderLock)> {
+    /// Makes the folder when it is not there, readable by its owner only. For commands that are content
+    /// with what the database itself guards.
+    pub(crate) fn at(path: &Path) -> anyhow::Result<Self> {
         make_private_folder(path)
             .with_context(|| format!("making the data folder {}", path.display()))?;
+        Ok(Self {
+            path: path.to_owned(),
+        })
+    }
+
+    /// The same, and locks it: for whoever works on jobs.
+    pub(crate) fn open(path: &Path) -> anyhow::Result<(Self, FolderLock)> {
+        let folder = Self::at(path)?;
         let lock_path = path.join("lock");
         let file = OpenOptions::new()
             .create(true)
@@ -47,12 +56,7 @@ impl DataFolder {
                 path.display()
             );
         }
-        Ok((
-            Self {
-                path: path.to_owned(),
-            },
-            FolderLock { _file: file },
-        ))
+        Ok((folder, FolderLock { _file: file }))
     }
 
     pub(crate) fn database(&self) -> PathBuf {

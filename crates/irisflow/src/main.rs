@@ -13,6 +13,7 @@ mod names;
 mod process;
 mod serve;
 mod submit;
+mod user;
 mod watch;
 mod whole_file;
 
@@ -39,6 +40,8 @@ struct Arguments {
 enum Command {
     /// Serve the web app and the API, and work on jobs.
     Serve(Box<serve::ServeArgs>),
+    /// Manage accounts, on the server's machine.
+    User(user::UserArgs),
     /// Process photos here and now, without a server.
     Process(process::ProcessArgs),
     /// Process photos on a server, and watch it work.
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         .unwrap_or(Command::Serve(Box::new(arguments.serve)))
     {
         Command::Serve(arguments) => serve::run(*arguments).map(|()| ExitCode::SUCCESS),
+        Command::User(arguments) => user::run(arguments),
         Command::Process(arguments) => process::run(arguments),
         Command::Submit(arguments) => submit::run(*arguments),
         Command::Watch(arguments) => watch::run(*arguments),

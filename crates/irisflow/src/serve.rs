@@ -37,6 +37,9 @@ pub(crate) struct ServeArgs {
         default_value = "open"
     )]
     registration: RegistrationArg,
+    /// Take uploads and jobs only of people who have given the consent `biometric_capture`.
+    #[arg(long, env = "IRISFLOW_CONSENT_REQUIRED")]
+    consent_required: bool,
     /// Web origins other than our own that browsers may call from, separated by commas.
     #[arg(long, env = "IRISFLOW_ALLOWED_ORIGINS", value_delimiter = ',')]
     allowed_origins: Vec<String>,
@@ -99,6 +102,12 @@ struct LimitArgs {
     /// How long a download URL works.
     #[arg(long, env = "IRISFLOW_DOWNLOAD_URL_MS", default_value_t = 3_600_000)]
     download_url_ms: u64,
+    /// Delete originals this long after they were announced. Kept when left out.
+    #[arg(long, env = "IRISFLOW_KEEP_ORIGINALS_MS")]
+    keep_originals_ms: Option<u64>,
+    /// Delete jobs with their results this long after their end. Kept when left out.
+    #[arg(long, env = "IRISFLOW_KEEP_RESULTS_MS")]
+    keep_results_ms: Option<u64>,
     /// How long the headers of a request may take; idle connections are closed after this, too.
     #[arg(long, env = "IRISFLOW_HEADER_LIMIT_MS", default_value_t = 30_000)]
     header_limit_ms: u64,
@@ -141,6 +150,8 @@ impl ServeArgs {
             max_runtime: Duration::from_millis(self.limits.max_runtime_ms),
             drain_grace: Duration::from_millis(self.limits.drain_grace_ms),
             limits: server.photo_limits,
+            keep_originals: self.limits.keep_originals_ms.map(Duration::from_millis),
+            keep_results: self.limits.keep_results_ms.map(Duration::from_millis),
             ..defaults
         }
     }
@@ -154,6 +165,7 @@ impl ServeArgs {
                 RegistrationArg::Open => Registration::Open,
                 RegistrationArg::Closed => Registration::Closed,
             },
+            consent_required: self.consent_required,
             allowed_origins: self.allowed_origins.clone(),
             access_token_life: Duration::from_millis(self.limits.access_token_ms),
             socket_limit: Duration::from_millis(self.limits.socket_limit_ms),

@@ -81,6 +81,119 @@ pub async fn nobody_ends_a_foreign_session(store: StoreUnderTest) {
     assert!(live(&store, session.id).await.is_some(), "it lives on");
 }
 
+pub async fn live_sessions_are_listed_newest_first(store: StoreUnderTest) {
+    let user_id = store.user().await;
+    let older = sign_in(&store, user_id, FIRST).await;
+    store.advance(MOMENT);
+    let newer = sign_in(&store, user_id, SECOND).await;
+    let ended = sign_in(&store, user_id, THIRD).await;
+    end(&store, user_id, ended.id).await;
+    sign_in(&store, store.user().await, [4; 32]).await;
+
+    assert_eq!(sessions(&store, user_id).await, [newer, older]);
+}
+
+pub async fn a_refresh_is_seen_in_the_list(store: StoreUnderTest) {
+    let session = sign_in(&store, store.user().await, FIRST).await;
+    store.advance(GRACE);
+
+    refresh(&store, FIRST, SECOND).await;
+
+    let listed = sessions(&store, session.user_id).await;
+    assert_eq!(listed[0].last_used_at, store.now());
+}
+
+pub async fn ending_the_others_keeps_the_one(store: StoreUnderTest) {
+    let user_id = store.user().await;
+    let kept = sign_in(&store, user_id, FIRST).await;
+    sign_in(&store, user_id, SECOND).await;
+    let foreign = sign_in(&store, store.user().await, THIRD).await;
+
+    let ended = store.accounts.end_other_sessions(user_id, kept.id).await;
+
+    assert_eq!(ended.expect("the store works"), 1);
+    assert_eq!(sessions(&store, user_id).await, [kept]);
+    assert!(live(&store, foreign.id).await.is_some());
+}
+
+pub async fn a_changed_password_ends_the_other_sessions(store: StoreUnderTest) {
+    let account = add(&store, "eye@example.org").await.expect("it is new");
+    let kept = sign_in(&store, account.id, FIRST).await;
+    sign_in(&store, account.id, SECOND).await;
+
+    let changed = store
+        .accounts
+        .change_password(account.id, "another hash".to_owned(), kept.id);
+    changed.await.expect("the store works");
+
+    let now = by_email(&store, "eye@example.org")
+        .await
+        .expect("it is kept");
+    assert_eq!(now.password_hash, "another hash");
+    assert_eq!(sessions(&store, account.id).await, [kept]);
+}
+
+pub async fn a_reset_password_ends_every_session(store: StoreUnderTest) {
+    let account = add(&store, "eye@example.org").await.expect("it is new");
+    let session = sign_in(&store, account.id, FIRST).await;
+
+    let reset = store
+        .accounts
+        .reset_password(account.id, "another hash".to_owned());
+    reset.await.expect("the store works");
+
+    assert_eq!(sessions(&store, account.id).await, []);
+    let announced = store.announced.ended_sessions();
+    assert_eq!(announced, [(account.id, session.id)]);
+}
+
+pub async fn a_disabled_account_loses_its_sessions_until_it_is_enabled(store: StoreUnderTest) {
+    let account = add(&store, "eye@example.org").await.expect("it is new");
+    sign_in(&store, account.id, FIRST).await;
+
+    store
+        .accounts
+        .disable(account.id)
+        .await
+        .expect("the store works");
+    let disabled = by_email(&store, "eye@example.org").await;
+    let left = sessions(&store, account.id).await;
+    store
+        .accounts
+        .enable(account.id)
+        .await
+        .expect("the store works");
+
+    assert!(!disabled.expect("it is kept").is_active);
+    assert_eq!(left, []);
+    assert_eq!(by_email(&store, "eye@example.org").await, Some(account));
+}
+
+pub async fn an_account_becomes_and_ceases_to_be_an_admin(store: StoreUnderTest) {
+    let account = add(&store, "eye@example.org").await.expect("it is new");
+    let is_admin = async || {
+        let account = by_email(&store, "eye@example.org").await;
+        account.expect("it is kept").is_admin
+    };
+    let at_first = is_admin().await;
+    let set = store.accounts.set_admin(account.id, true).await;
+    set.expect("the store works");
+    let then = is_admin().await;
+    let set = store.accounts.set_admin(account.id, false).await;
+    set.expect("the store works");
+
+    assert_eq!([at_first, then, is_admin().await], [false, true, false]);
+}
+
+pub async fn accounts_are_listed_by_address(store: StoreUnderTest) {
+    let second = add(&store, "b@example.org").await.expect("it is new");
+    let first = add(&store, "a@example.org").await.expect("it is new");
+
+    let listed = store.accounts.accounts().await.expect("the store works");
+
+    assert_eq!(listed, [first, second]);
+}
+
 pub async fn a_refresh_prolongs_its_session(store: StoreUnderTest) {
     let session = sign_in(&store, store.user().await, FIRST).await;
     store.advance(LIFE - MOMENT);
@@ -191,6 +304,8 @@ pub(super) async fn sign_in(store: &StoreUnderTest, user_id: UserId, token: [u8;
         user_id,
         created_at: store.now(),
         expires_at: store.now() + LIFE,
+        last_used_at: store.now(),
+        device: Some("a phone".to_owned()),
     };
     let added = store.accounts.add_session(session.clone(), token).await;
     added.expect("the store works");
@@ -205,6 +320,11 @@ async fn live(store: &StoreUnderTest, session_id: SessionId) -> Option<SessionWi
 pub(super) async fn end(store: &StoreUnderTest, user_id: UserId, session_id: SessionId) -> bool {
     let ended = store.accounts.end_session(user_id, session_id).await;
     ended.expect("the store works")
+}
+
+async fn sessions(store: &StoreUnderTest, user_id: UserId) -> Vec<Session> {
+    let listed = store.accounts.sessions(user_id).await;
+    listed.expect("the store works")
 }
 
 pub(super) async fn refresh(

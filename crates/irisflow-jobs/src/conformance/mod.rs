@@ -18,6 +18,7 @@ pub mod fencing;
 pub mod hints;
 pub mod listing;
 pub mod photos;
+pub mod privacy;
 mod recording_announcer;
 mod store_under_test;
 pub mod sweeping;
@@ -162,6 +163,14 @@ macro_rules! every_store_must_pass {
             an_ended_session_is_gone,
             ending_a_session_twice_is_said,
             nobody_ends_a_foreign_session,
+            live_sessions_are_listed_newest_first,
+            a_refresh_is_seen_in_the_list,
+            ending_the_others_keeps_the_one,
+            a_changed_password_ends_the_other_sessions,
+            a_reset_password_ends_every_session,
+            a_disabled_account_loses_its_sessions_until_it_is_enabled,
+            an_account_becomes_and_ceases_to_be_an_admin,
+            accounts_are_listed_by_address,
             a_refresh_prolongs_its_session,
             a_refresh_tells_how_long_the_session_lives,
             a_successor_can_be_spent_in_turn,
@@ -178,6 +187,23 @@ macro_rules! every_store_must_pass {
             a_job_that_waits_for_its_retry_is_not_due,
             the_bytes_of_photos_that_were_taken_in_are_a_users,
             unfinished_jobs_are_a_users_until_they_end,
+        }
+        $crate::store_tests! { $open, privacy:
+            consents_are_listed_newest_first_and_to_their_user_only,
+            a_deleted_account_takes_everything_with_it,
+            the_receipt_counts_what_was_destroyed,
+            the_worker_of_a_deleted_account_is_fenced_off,
+            the_sessions_of_a_deleted_account_are_announced,
+            a_deleted_account_is_swept_now_and_when_leases_and_uploads_have_ended,
+            deleting_an_account_leaves_the_others_alone,
+            an_old_original_expires_and_its_result_stays,
+            an_original_does_not_expire_while_a_job_needs_it,
+            a_young_original_stays,
+            an_old_photo_without_jobs_is_deleted_altogether,
+            old_jobs_are_deleted_with_their_results,
+            unfinished_and_young_jobs_stay,
+            the_last_job_of_an_expired_original_takes_the_photo_along,
+            expiring_stops_at_its_limit,
         }
         $crate::store_tests! { $open, hints:
             every_event_is_announced_as_it_is_stored,
@@ -232,6 +258,7 @@ mod tests {
         include_str!("hints.rs"),
         include_str!("listing.rs"),
         include_str!("photos.rs"),
+        include_str!("privacy.rs"),
         include_str!("sweeping.rs"),
         include_str!("timeline.rs"),
     ];

@@ -9,8 +9,8 @@ use super::RecordingAnnouncer;
 use crate::{
     AccountStore, Census, Checkpoint, Clock, Enqueued, ErrorType, Event, EventKind, Failure, Fence,
     Job, JobId, JobPolicy, JobResult, JobStore, ManualClock, NewAccount, NewJob, NewPhoto,
-    PhotoFormat, PhotoId, PhotoStore, Priority, StoredPhoto, Submission, Sweep, SweepTarget,
-    Timeline, Timestamp, UserId, WorkerId, Written,
+    PhotoFormat, PhotoId, PhotoStore, Priority, Privacy, StoredPhoto, Submission, Sweep,
+    SweepTarget, Timeline, Timestamp, UserId, WorkerId, Written,
 };
 
 /// What a store is to be opened with.
@@ -43,6 +43,7 @@ pub struct Stores {
     pub photos: Arc<dyn PhotoStore>,
     pub accounts: Arc<dyn AccountStore>,
     pub census: Arc<dyn Census>,
+    pub privacy: Arc<dyn Privacy>,
     /// What must live as long as the store, such as its temporary folder.
     pub kept: Box<dyn Any + Send + Sync>,
 }
@@ -51,7 +52,7 @@ impl Stores {
     /// For a type that implements all ports.
     pub fn of<S>(store: S, kept: impl Any + Send + Sync) -> Self
     where
-        S: JobStore + Timeline + PhotoStore + AccountStore + Census + 'static,
+        S: JobStore + Timeline + PhotoStore + AccountStore + Census + Privacy + 'static,
     {
         let store = Arc::new(store);
         Self {
@@ -59,7 +60,8 @@ impl Stores {
             timeline: store.clone(),
             photos: store.clone(),
             accounts: store.clone(),
-            census: store,
+            census: store.clone(),
+            privacy: store,
             kept: Box::new(kept),
         }
     }
@@ -78,6 +80,7 @@ pub struct StoreUnderTest {
     pub photos: Arc<dyn PhotoStore>,
     pub accounts: Arc<dyn AccountStore>,
     pub census: Arc<dyn Census>,
+    pub privacy: Arc<dyn Privacy>,
     pub clock: Arc<ManualClock>,
     pub policy: JobPolicy,
     pub announced: Arc<RecordingAnnouncer>,
@@ -97,6 +100,7 @@ impl StoreUnderTest {
             photos: stores.photos,
             accounts: stores.accounts,
             census: stores.census,
+            privacy: stores.privacy,
             clock: setup.clock,
             policy: setup.policy,
             announced: setup.announcer,

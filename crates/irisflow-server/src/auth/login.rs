@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use irisflow_jobs::{Session, SessionId};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -39,9 +39,11 @@ pub(crate) struct LoginForm {
 pub(crate) async fn login_json(
     State(app): State<App>,
     client: ClientAddress,
+    headers: HeaderMap,
     ApiJson(request): ApiJson<LoginRequest>,
 ) -> Result<Json<TokenPair>, ApiError> {
-    sign_in(&app, client, &request.email, request.password).await
+    let credentials = (request.email.as_str(), request.password);
+    sign_in(&app, client, &headers, credentials).await
 }
 
 /// Sign in with a form, as OAuth 2 password clients do.
@@ -57,6 +59,7 @@ pub(crate) async fn login_json(
 pub(crate) async fn login_form(
     State(app): State<App>,
     client: ClientAddress,
+    headers: HeaderMap,
     form: Result<Form<LoginForm>, FormRejection>,
 ) -> Result<Json<TokenPair>, ApiError> {
     let Form(form) = form.map_err(|rejection| match rejection.status() {
@@ -67,14 +70,15 @@ pub(crate) async fn login_form(
             kind: "value_error",
         },
     })?;
-    sign_in(&app, client, &form.username, form.password).await
+    let credentials = (form.username.as_str(), form.password);
+    sign_in(&app, client, &headers, credentials).await
 }
 
 async fn sign_in(
     app: &AppState,
     client: ClientAddress,
-    email: &str,
-    password: String,
+    headers: &HeaderMap,
+    (email, password): (&str, String),
 ) -> Result<Json<TokenPair>, ApiError> {
     let email = email.trim().to_lowercase();
     let login = app.throttle.begin(&email, client.ip)?;
@@ -96,6 +100,8 @@ async fn sign_in(
         user_id: account.id,
         created_at: now,
         expires_at: now + app.settings.refresh_token_life,
+        last_used_at: now,
+        device: device_of(headers),
     };
     let session_id = session.id;
     let refresh_token = Tokens::new_refresh_token();
@@ -105,6 +111,12 @@ async fn sign_in(
         .await?;
     app.token_pair(account.id, session_id, refresh_token)
         .map(Json)
+}
+
+/// What the client calls itself.
+fn device_of(headers: &HeaderMap) -> Option<String> {
+    let agent = headers.get(header::USER_AGENT)?.to_str().ok()?;
+    Some(agent.chars().take(200).collect())
 }
 
 impl AppState {

@@ -1,12 +1,16 @@
 //! Accounts and sessions: passwords, tokens, and who a request comes from.
 
+pub(crate) mod change_password;
 mod current_user;
+pub(crate) mod delete_me;
+pub(crate) mod end_sessions;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod me;
-mod passwords;
+pub(crate) mod passwords;
 pub(crate) mod refresh;
 pub(crate) mod register;
+pub(crate) mod sessions;
 mod throttle;
 mod tokens;
 

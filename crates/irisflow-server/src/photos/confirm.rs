@@ -46,10 +46,9 @@ pub(crate) async fn confirm(
 ) -> Result<Json<PhotoBody>, ApiError> {
     let photo = app.parts.photos.photo(user.id(), photo_id).await?;
     let photo = photo.ok_or(ApiError::NotFound(UNKNOWN_PHOTO))?;
-    let photo = if photo.status == UploadStatus::Uploaded {
-        photo
-    } else {
-        app.take_in(user.id(), photo_id).await?
+    let photo = match photo.status {
+        UploadStatus::Uploaded | UploadStatus::Expired => photo,
+        UploadStatus::Pending | UploadStatus::Failed => app.take_in(user.id(), photo_id).await?,
     };
     Ok(Json(app.photo_body(&photo, &app.public_url.base(&headers))))
 }

@@ -22,6 +22,7 @@ use crate::error::{ApiError, ErrorBody, ValidationBody};
         (status = 201, body = PhotoBody),
         (status = 400, description = "`not_an_image`", body = ErrorBody),
         (status = 401, body = ErrorBody),
+        (status = 403, description = "`consent_required`", body = ErrorBody),
         (status = 413, description = "`image_too_large`", body = ErrorBody),
         (status = 415, description = "`unsupported_format`", body = ErrorBody),
         (status = 422, body = ValidationBody),
@@ -32,6 +33,7 @@ pub(crate) async fn create(
     headers: HeaderMap,
     request: Request,
 ) -> Result<(StatusCode, Json<PhotoBody>), ApiError> {
+    app.check_consent(&user).await?;
     let content_type = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())

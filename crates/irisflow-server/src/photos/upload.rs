@@ -41,6 +41,7 @@ pub(crate) struct UploadBody {
     responses(
         (status = 201, body = UploadBody),
         (status = 401, body = ErrorBody),
+        (status = 403, description = "`consent_required`", body = ErrorBody),
         (status = 422, body = ValidationBody),
     ))]
 pub(crate) async fn upload(
@@ -55,6 +56,7 @@ pub(crate) async fn upload(
         .or(query.content_type)
         .unwrap_or_else(|| "image/jpeg".to_owned());
     check_image_type(&content_type)?;
+    app.check_consent(&user).await?;
     let new = NewPhoto {
         id: PhotoId::generate(),
         user_id: user.id(),

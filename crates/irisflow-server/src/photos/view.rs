@@ -23,7 +23,7 @@ pub(crate) struct PhotoBody {
     height: Option<u32>,
     /// Bytes.
     file_size: Option<u64>,
-    /// `pending`, `uploaded` or `failed`.
+    /// `pending`, `uploaded`, `failed`, or `expired` when the original is no longer kept.
     #[schema(example = "uploaded")]
     upload_status: &'static str,
     /// RFC 3339, UTC.

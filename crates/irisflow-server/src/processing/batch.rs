@@ -43,6 +43,7 @@ pub(crate) struct SkippedPhoto {
         (status = 201, body = BatchBody),
         (status = 400, description = "None of the photos can be processed", body = ErrorBody),
         (status = 401, body = ErrorBody),
+        (status = 403, description = "`consent_required`", body = ErrorBody),
         (status = 422, body = ValidationBody),
     ))]
 pub(crate) async fn batch(
@@ -55,6 +56,7 @@ pub(crate) async fn batch(
         let msg = format!("A batch has at most {limit} photos; send several batches.");
         return Err(ApiError::invalid_field("photo_ids", msg));
     }
+    app.check_consent(&user).await?;
     let batch_id = BatchId::generate();
     let (mut new_jobs, mut skipped, mut seen) = (Vec::new(), Vec::new(), Vec::new());
     for photo_id in request.photo_ids.into_iter().map(PhotoId::from) {

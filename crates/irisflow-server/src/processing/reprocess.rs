@@ -5,11 +5,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use irisflow_jobs::JobId;
 
+use super::submit::check_usable;
 use super::view::JobBody;
 use crate::app::App;
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
 use crate::extract::PathId;
+use crate::photos::UNKNOWN_PHOTO;
 
 /// Try the same photo again, as a new job.
 #[utoipa::path(post, path = "/processing/jobs/{id}/reprocess", tag = "processing",
@@ -17,7 +19,10 @@ use crate::extract::PathId;
     responses(
         (status = 201, body = JobBody),
         (status = 401, body = ErrorBody),
+        (status = 403, description = "`consent_required`", body = ErrorBody),
         (status = 404, body = ErrorBody),
+        (status = 409, description = "`photo_not_uploaded`", body = ErrorBody),
+        (status = 410, description = "`photo_expired`", body = ErrorBody),
         (status = 422, body = ValidationBody),
     ))]
 pub(crate) async fn reprocess(
@@ -27,6 +32,9 @@ pub(crate) async fn reprocess(
 ) -> Result<(StatusCode, Json<JobBody>), ApiError> {
     let original = app.parts.jobs.job(user.id(), job_id).await?;
     let original = original.ok_or(ApiError::NotFound("Original job not found"))?;
+    let photo = app.parts.photos.photo(user.id(), original.photo_id).await?;
+    app.check_consent(&user).await?;
+    check_usable(&photo.ok_or(ApiError::NotFound(UNKNOWN_PHOTO))?)?;
     let job = app.enqueue_one(user.id(), original.photo_id).await?;
     Ok((StatusCode::CREATED, Json(JobBody::from(&job))))
 }

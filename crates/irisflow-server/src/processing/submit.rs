@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use irisflow_jobs::{
-    BatchId, Enqueued, Job, JobId, NewJob, PhotoId, Priority, StoreError, Submission, UploadStatus,
-    UserId,
+    BatchId, Enqueued, Job, JobId, NewJob, Photo, PhotoId, Priority, StoreError, Submission,
+    UploadStatus, UserId,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -32,8 +32,10 @@ pub(crate) struct SubmitRequest {
     responses(
         (status = 201, body = JobBody),
         (status = 401, body = ErrorBody),
+        (status = 403, description = "`consent_required`", body = ErrorBody),
         (status = 404, body = ErrorBody),
         (status = 409, description = "The upload was not confirmed", body = ErrorBody),
+        (status = 410, description = "`photo_expired`", body = ErrorBody),
         (status = 422, body = ValidationBody),
     ))]
 pub(crate) async fn submit(
@@ -44,11 +46,19 @@ pub(crate) async fn submit(
     let photo_id = PhotoId::from(request.photo_id);
     let photo = app.parts.photos.photo(user.id(), photo_id).await?;
     let photo = photo.ok_or(ApiError::NotFound(UNKNOWN_PHOTO))?;
-    if photo.status != UploadStatus::Uploaded {
-        return Err(ApiError::NotUploaded);
-    }
+    app.check_consent(&user).await?;
+    check_usable(&photo)?;
     let job = app.enqueue_one(user.id(), photo_id).await?;
     Ok((StatusCode::CREATED, Json(JobBody::from(&job))))
+}
+
+/// Only a photo whose bytes are here can be worked on.
+pub(crate) fn check_usable(photo: &Photo) -> Result<(), ApiError> {
+    match photo.status {
+        UploadStatus::Uploaded => Ok(()),
+        UploadStatus::Pending | UploadStatus::Failed => Err(ApiError::NotUploaded),
+        UploadStatus::Expired => Err(ApiError::PhotoExpired),
+    }
 }
 
 impl AppState {

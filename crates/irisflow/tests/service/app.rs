@@ -156,6 +156,25 @@ impl App {
         std::fs::read_to_string(self.data_dir().join("log.txt")).expect("the log")
     }
 
+    /// Everything in the data folder that the program keeps: its own folders as paths, its files as
+    /// bytes. Not its log, which is the operator's.
+    pub(crate) fn everything_kept(&self) -> Vec<u8> {
+        fn gather(folder: &Path, found: &mut Vec<u8>) {
+            for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+                let path = entry.path();
+                found.extend(path.to_string_lossy().bytes());
+                if path.is_dir() {
+                    gather(&path, found);
+                } else if !path.ends_with("log.txt") {
+                    found.extend(std::fs::read(&path).expect("a file"));
+                }
+            }
+        }
+        let mut found = Vec::new();
+        gather(self.data_dir(), &mut found);
+        found
+    }
+
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }

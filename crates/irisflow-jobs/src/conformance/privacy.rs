@@ -1,0 +1,254 @@
+//! Consents, the deletion of accounts, and what is kept for how long.
+
+use std::time::Duration;
+
+use super::StoreUnderTest;
+use super::accounts::sign_in;
+use super::store_under_test::{quality_issue, stored_photo};
+use crate::{
+    Consent, ConsentType, DeletionReceipt, Destroyed, EventKind, Job, NewConsent, Photo,
+    SweepTarget, UploadStatus, UserId,
+};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub async fn consents_are_listed_newest_first_and_to_their_user_only(store: StoreUnderTest) {
+    let user_id = store.user().await;
+    let first = consent(&store, user_id, ConsentType::BiometricCapture).await;
+    store.advance(DAY);
+    let second = consent(&store, user_id, ConsentType::Marketing).await;
+    consent(&store, store.user().await, ConsentType::Marketing).await;
+
+    let listed = store.privacy.consents(user_id).await;
+
+    assert_eq!(listed.expect("the store works"), [second, first]);
+}
+
+pub async fn a_deleted_account_takes_everything_with_it(store: StoreUnderTest) {
+    let job = store.running_job().await;
+    let session = sign_in(&store, job.user_id, [1; 32]).await;
+    consent(&store, job.user_id, ConsentType::BiometricCapture).await;
+
+    delete(&store, job.user_id).await.expect("there was one");
+
+    assert_eq!(store.read(&job).await, None);
+    assert_eq!(store.events(&job).await, []);
+    assert_eq!(store.last_seq(job.user_id).await, None);
+    let photo = store.photos.photo(job.user_id, job.photo_id).await;
+    assert_eq!(photo.expect("the store works"), None);
+    let live = store.accounts.session(session.id).await;
+    assert_eq!(live.expect("the store works"), None);
+    let consents = store.privacy.consents(job.user_id).await;
+    assert_eq!(consents.expect("the store works"), []);
+    let accounts = store.accounts.accounts().await;
+    assert_eq!(accounts.expect("the store works"), []);
+}
+
+pub async fn the_receipt_counts_what_was_destroyed(store: StoreUnderTest) {
+    let job = store.running_job().await;
+    store.photo(job.user_id).await;
+    sign_in(&store, job.user_id, [1; 32]).await;
+    consent(&store, job.user_id, ConsentType::BiometricCapture).await;
+
+    let receipt = delete(&store, job.user_id).await.expect("there was one");
+
+    assert_eq!(receipt.at, store.now());
+    let expected = Destroyed {
+        photos: 2,
+        jobs: 1,
+        events: 1,
+        sessions: 1,
+        consents: 1,
+    };
+    assert_eq!(receipt.destroyed, expected);
+    let noted = store.privacy.note_destroyed_objects(receipt.id, 3).await;
+    noted.expect("the store works");
+}
+
+pub async fn the_worker_of_a_deleted_account_is_fenced_off(store: StoreUnderTest) {
+    let job = store.running_job().await;
+    delete(&store, job.user_id).await;
+
+    let renewed = store.jobs.renew(super::store_under_test::fence(&job)).await;
+
+    assert_eq!(renewed.expect("the store works"), crate::Renewal::Lost);
+}
+
+pub async fn the_sessions_of_a_deleted_account_are_announced(store: StoreUnderTest) {
+    let session = sign_in(&store, store.user().await, [1; 32]).await;
+
+    delete(&store, session.user_id).await;
+
+    let announced = store.announced.ended_sessions();
+    assert_eq!(announced, [(session.user_id, session.id)]);
+}
+
+pub async fn a_deleted_account_is_swept_now_and_when_leases_and_uploads_have_ended(
+    store: StoreUnderTest,
+) {
+    let user_id = store.user().await;
+    store.photo(user_id).await;
+    delete(&store, user_id).await;
+    let now = store.due_targets().await;
+    store.sweep_all().await;
+    store.advance(store.policy.lease * 2);
+    let after_leases = store.due_targets().await;
+    store.sweep_all().await;
+    store.advance(store.policy.upload_url_life * 2);
+    let after_uploads = store.due_targets().await;
+    store.sweep_all().await;
+    store.advance(DAY);
+
+    let everything = [SweepTarget::Account { user_id }];
+    assert_eq!([now, after_leases, after_uploads], [everything; 3]);
+    assert_eq!(store.due_targets().await, [], "its id is forgotten");
+}
+
+pub async fn deleting_an_account_leaves_the_others_alone(store: StoreUnderTest) {
+    let job = store.running_job().await;
+
+    delete(&store, store.user().await)
+        .await
+        .expect("there was one");
+    let unknown = delete(&store, UserId::generate()).await;
+
+    assert_eq!(unknown, None);
+    assert_eq!(store.read(&job).await, Some(job));
+}
+
+pub async fn an_old_original_expires_and_its_result_stays(store: StoreUnderTest) {
+    let job = finished_job(&store).await;
+    store.advance(DAY);
+
+    assert_eq!(expire_originals(&store).await, 1);
+
+    let photo = photo_of(&store, &job).await.expect("it is kept");
+    assert_eq!((photo.status, photo.stored), (UploadStatus::Expired, None));
+    let (user_id, photo_id) = (job.user_id, job.photo_id);
+    let swept = store.due_targets().await;
+    assert!(swept.contains(&SweepTarget::Photo { user_id, photo_id }));
+    assert_eq!(store.read(&job).await, Some(job));
+    assert_eq!(expire_originals(&store).await, 0, "once is enough");
+}
+
+pub async fn an_original_does_not_expire_while_a_job_needs_it(store: StoreUnderTest) {
+    let job = store.running_job().await;
+    let stored = store
+        .photos
+        .confirm_photo(job.user_id, job.photo_id, stored_photo());
+    stored.await.expect("the store works");
+    store.advance(DAY);
+
+    assert_eq!(expire_originals(&store).await, 0);
+}
+
+pub async fn a_young_original_stays(store: StoreUnderTest) {
+    finished_job(&store).await;
+
+    assert_eq!(expire_originals(&store).await, 0);
+}
+
+pub async fn an_old_photo_without_jobs_is_deleted_altogether(store: StoreUnderTest) {
+    let user_id = store.user().await;
+    let photo_id = store.photo(user_id).await;
+    store.advance(DAY);
+
+    assert_eq!(expire_originals(&store).await, 1);
+
+    let photo = store.photos.photo(user_id, photo_id).await;
+    assert_eq!(photo.expect("the store works"), None);
+}
+
+pub async fn old_jobs_are_deleted_with_their_results(store: StoreUnderTest) {
+    let job = finished_job(&store).await;
+    store.advance(DAY);
+
+    assert_eq!(expire_jobs(&store).await, 1);
+
+    assert_eq!(store.read(&job).await, None);
+    assert_eq!(store.kinds(&job).await.last(), Some(&EventKind::Deleted));
+    let (user_id, job_id) = (job.user_id, job.id);
+    let swept = store.due_targets().await;
+    assert!(swept.contains(&SweepTarget::JobLeftovers { user_id, job_id }));
+    assert!(
+        photo_of(&store, &job).await.is_some(),
+        "its original is kept"
+    );
+}
+
+pub async fn unfinished_and_young_jobs_stay(store: StoreUnderTest) {
+    store.queue(store.user().await).await;
+    store.advance(DAY);
+    finished_job(&store).await;
+
+    assert_eq!(expire_jobs(&store).await, 0);
+}
+
+pub async fn the_last_job_of_an_expired_original_takes_the_photo_along(store: StoreUnderTest) {
+    let job = finished_job(&store).await;
+    store.advance(DAY);
+    expire_originals(&store).await;
+
+    expire_jobs(&store).await;
+
+    assert_eq!(photo_of(&store, &job).await, None);
+}
+
+pub async fn expiring_stops_at_its_limit(store: StoreUnderTest) {
+    for _ in 0..3 {
+        let job = store.running_job().await;
+        store.fail(&job, quality_issue()).await;
+    }
+    store.advance(DAY);
+
+    let some = store.privacy.expire_jobs(store.now(), 2).await;
+
+    assert_eq!(some.expect("the store works"), 2);
+    assert_eq!(expire_jobs(&store).await, 1);
+}
+
+async fn consent(store: &StoreUnderTest, user_id: UserId, consent_type: ConsentType) -> Consent {
+    let new = NewConsent {
+        user_id,
+        consent_type,
+        text_version: "2026-11".to_owned(),
+    };
+    let added = store.privacy.add_consent(new).await;
+    added.expect("the store works")
+}
+
+async fn delete(store: &StoreUnderTest, user_id: UserId) -> Option<DeletionReceipt> {
+    let deleted = store.privacy.delete_account(user_id).await;
+    deleted.expect("the store works")
+}
+
+/// A finished job whose photo was taken in.
+async fn finished_job(store: &StoreUnderTest) -> Job {
+    let user_id = store.user().await;
+    let queued = store.queue(user_id).await;
+    let stored = store
+        .photos
+        .confirm_photo(user_id, queued.photo_id, stored_photo());
+    stored.await.expect("the store works");
+    loop {
+        let claimed = store.claim().await;
+        if claimed.id == queued.id {
+            return store.finish(&claimed).await;
+        }
+    }
+}
+
+async fn photo_of(store: &StoreUnderTest, job: &Job) -> Option<Photo> {
+    let photo = store.photos.photo(job.user_id, job.photo_id).await;
+    photo.expect("the store works")
+}
+
+async fn expire_originals(store: &StoreUnderTest) -> u32 {
+    let expired = store.privacy.expire_originals(store.now(), 100).await;
+    expired.expect("the store works")
+}
+
+async fn expire_jobs(store: &StoreUnderTest) -> u32 {
+    let expired = store.privacy.expire_jobs(store.now(), 100).await;
+    expired.expect("the store works")
+}

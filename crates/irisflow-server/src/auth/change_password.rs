@@ -1,0 +1,53 @@
+//! `PUT /users/me/password`
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::CurrentUser;
+use super::passwords::check_strength;
+use crate::app::App;
+use crate::client_address::ClientAddress;
+use crate::error::{ApiError, ErrorBody, ValidationBody};
+use crate::extract::ApiJson;
+
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct ChangePasswordRequest {
+    current_password: String,
+    /// 8 characters or more, with upper case, lower case and a digit.
+    new_password: String,
+}
+
+/// Change your password. You stay signed in here and are signed out everywhere else.
+#[utoipa::path(put, path = "/users/me/password", tag = "accounts", security(("bearer" = [])),
+    request_body = ChangePasswordRequest,
+    responses(
+        (status = 204),
+        (status = 401, body = ErrorBody),
+        (status = 403, description = "`wrong_password`", body = ErrorBody),
+        (status = 422, body = ValidationBody),
+        (status = 429, description = "Too many failures; see Retry-After", body = ErrorBody),
+    ))]
+pub(crate) async fn change_password(
+    State(app): State<App>,
+    user: CurrentUser,
+    client: ClientAddress,
+    ApiJson(request): ApiJson<ChangePasswordRequest>,
+) -> Result<StatusCode, ApiError> {
+    check_strength("new_password", &request.new_password)?;
+    // A stolen token must not be a way to guess the password.
+    let guess = app.throttle.begin(&user.account.email, client.ip)?;
+    let hash = Some(user.account.password_hash.clone());
+    if !app.passwords.verify(request.current_password, hash).await? {
+        return Err(ApiError::WrongPassword);
+    }
+    app.throttle.forgive(&guess);
+    let hash = app.passwords.hash(request.new_password).await?;
+    let accounts = &app.parts.accounts;
+    accounts
+        .change_password(user.id(), hash, user.session_id)
+        .await?;
+    tracing::info!(user_id = %user.id(), "password changed");
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,107 @@
+//! `DELETE /users/me`
+
+use axum::Json;
+use axum::extract::State;
+use irisflow_jobs::UserId;
+use irisflow_photos::delete_all_of_user;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::CurrentUser;
+use crate::app::{App, AppState};
+use crate::error::{ApiError, ErrorBody, ValidationBody};
+use crate::extract::ApiJson;
+
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct DeleteMeRequest {
+    /// Must be true.
+    confirm: bool,
+}
+
+/// The proof. The server keeps it too, without a word on whose account it was.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ReceiptBody {
+    message: &'static str,
+    receipt_id: String,
+    /// RFC 3339, UTC.
+    deleted_at: String,
+    destroyed: DestroyedBody,
+}
+
+/// How many of each.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DestroyedBody {
+    photos: u64,
+    jobs: u64,
+    events: u64,
+    sessions: u64,
+    consents: u64,
+    /// Originals, results, masks. Null when the storage was away: they are deleted as soon as it is back.
+    objects: Option<u64>,
+}
+
+/// Delete your account with everything that is yours: photos, jobs, results, links, sessions. There is
+/// no way back.
+#[utoipa::path(delete, path = "/users/me", tag = "accounts", security(("bearer" = [])),
+    request_body = DeleteMeRequest,
+    responses(
+        (status = 200, description = "It is gone", body = ReceiptBody),
+        (status = 400, description = "`confirmation_missing`", body = ErrorBody),
+        (status = 401, body = ErrorBody),
+        (status = 422, body = ValidationBody),
+    ))]
+pub(crate) async fn delete_me(
+    State(app): State<App>,
+    user: CurrentUser,
+    ApiJson(request): ApiJson<DeleteMeRequest>,
+) -> Result<Json<ReceiptBody>, ApiError> {
+    if !request.confirm {
+        return Err(ApiError::ConfirmationMissing);
+    }
+    let receipt = app.parts.privacy.delete_account(user.id()).await?;
+    // Two requests at once: the other one has the receipt.
+    let receipt = receipt.ok_or(ApiError::InvalidToken)?;
+    tracing::info!(receipt_id = %receipt.id, "account deleted");
+    let objects = app.destroy_objects(user.id()).await;
+    if let Some(objects) = objects {
+        let noted = app
+            .parts
+            .privacy
+            .note_destroyed_objects(receipt.id, objects);
+        noted.await?;
+    }
+    let destroyed = receipt.destroyed;
+    Ok(Json(ReceiptBody {
+        message: "Your account and everything in it was deleted.",
+        receipt_id: receipt.id.to_string(),
+        deleted_at: receipt.at.to_rfc3339(),
+        destroyed: DestroyedBody {
+            photos: destroyed.photos,
+            jobs: destroyed.jobs,
+            events: destroyed.events,
+            sessions: destroyed.sessions,
+            consents: destroyed.consents,
+            objects,
+        },
+    }))
+}
+
+impl AppState {
+    /// `None` when the storage is away; then the sweeps that the deletion left do it.
+    async fn destroy_objects(&self, user_id: UserId) -> Option<u64> {
+        let files = self.parts.files.clone();
+        let deleted =
+            tokio::task::spawn_blocking(move || delete_all_of_user(&files, user_id)).await;
+        match deleted {
+            Ok(Ok(objects)) => Some(objects as u64),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "could not delete an account's objects yet");
+                None
+            }
+            Err(error) => {
+                tracing::error!(%error, "could not delete an account's objects yet");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! `irisflow user`: accounts, for the operator. Works on the data folder, also while the server runs:
+//! both write to the same database in turn. A running server ends the sockets of a disabled account
+//! within half a minute, and refuses its requests at once.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use console::Term;
+use irisflow_bus::LocalBus;
+use irisflow_jobs::{Account, AccountStore as _, JobPolicy, NewAccount, SystemClock, UserId};
+use irisflow_server::accounts::{hash_new_password, parse_email};
+use irisflow_sqlite::SqliteStore;
+
+use crate::data_folder::DataFolder;
+use crate::in_runtime;
+
+#[derive(Debug, Args)]
+pub(crate) struct UserArgs {
+    /// Folder of the database.
+    #[arg(
+        long,
+        env = "IRISFLOW_DATA_DIR",
+        default_value = "irisflow-data",
+        global = true
+    )]
+    data_dir: PathBuf,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make an account. The password is asked for, or read from standard input.
+    Add {
+        email: String,
+        /// May read /metrics.
+        #[arg(long)]
+        admin: bool,
+    },
+    /// Give an account a new password and sign it out everywhere.
+    Reset { email: String },
+    /// Keep an account from signing in and end its sessions.
+    Disable { email: String },
+    /// Let a disabled account sign in again.
+    Enable { email: String },
+    /// Make an account an admin, who may read /metrics.
+    Admin {
+        email: String,
+        /// Make it an ordinary account again.
+        #[arg(long)]
+        revoke: bool,
+    },
+    /// List all accounts: address, whether it is active or an admin, since when.
+    List,
+}
+
+pub(crate) fn run(arguments: UserArgs) -> anyhow::Result<ExitCode> {
+    in_runtime(async {
+        let folder = DataFolder::at(&arguments.data_dir)?;
+        let store = SqliteStore::open(
+            &folder.database(),
+            Arc::new(SystemClock),
+            JobPolicy::default(),
+            Arc::new(LocalBus::new()),
+        )
+        .await
+        .context("opening the database")?;
+        let said = carry_out(&store, arguments.verb).await;
+        store.close().await;
+        io::stdout()
+            .write_all(said?.as_bytes())
+            .context("writing the answer")?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// What is to be said on standard output.
+async fn carry_out(store: &SqliteStore, verb: Verb) -> anyhow::Result<String> {
+    Ok(match verb {
+        Verb::Add { email, admin } => add(store, &email, admin).await?,
+        Verb::Reset { email } => {
+            let account = find(store, &email).await?;
+            let password_hash = new_password(&account.email)?;
+            store.reset_password(account.id, password_hash).await?;
+            format!(
+                "{} has a new password and is signed out everywhere\n",
+                account.email
+            )
+        }
+        Verb::Disable { email } => {
+            let account = find(store, &email).await?;
+            store.disable(account.id).await?;
+            format!("{} is disabled\n", account.email)
+        }
+        Verb::Enable { email } => {
+            let account = find(store, &email).await?;
+            store.enable(account.id).await?;
+            format!("{} is enabled\n", account.email)
+        }
+        Verb::Admin { email, revoke } => {
+            let account = find(store, &email).await?;
+            store.set_admin(account.id, !revoke).await?;
+            let role = if revoke {
+                "no longer an admin"
+            } else {
+                "an admin"
+            };
+            format!("{} is {role}\n", account.email)
+        }
+        Verb::List => store.accounts().await?.iter().map(line).collect(),
+    })
+}
+
+async fn add(store: &SqliteStore, email: &str, admin: bool) -> anyhow::Result<String> {
+    let email = parse_email(email).with_context(|| format!("{email:?} is no email address"))?;
+    if store.account_by_email(&email).await?.is_some() {
+        bail!("{email} has an account already");
+    }
+    let new = NewAccount {
+        id: UserId::generate(),
+        password_hash: new_password(&email)?,
+        email,
+    };
+    let Some(account) = store.add_account(new).await? else {
+        bail!("somebody took this address in the meantime");
+    };
+    if admin {
+        store.set_admin(account.id, true).await?;
+    }
+    Ok(format!("{} has an account\n", account.email))
+}
+
+async fn find(store: &SqliteStore, email: &str) -> anyhow::Result<Account> {
+    let email = email.trim().to_lowercase();
+    store
+        .account_by_email(&email)
+        .await?
+        .with_context(|| format!("{email} has no account here"))
+}
+
+/// From a terminal, or the first line of standard input. Never from the command line, which others on
+/// this machine can see.
+fn new_password(email: &str) -> anyhow::Result<String> {
+    let password = if io::stdin().is_terminal() {
+        let term = Term::stderr();
+        let ask = |words: &str| -> io::Result<String> {
+            term.write_str(words)?;
+            term.read_secure_line()
+        };
+        let password = ask(&format!("New password of {email}: "))?;
+        if ask("The same again: ")? != password {
+            bail!("the two passwords differ");
+        }
+        password
+    } else {
+        let mut line = String::new();
+        io::stdin()
+            .read_line(&mut line)
+            .context("reading the password")?;
+        line.trim_end_matches(['\r', '\n']).to_owned()
+    };
+    Ok(hash_new_password(&password)?)
+}
+
+fn line(account: &Account) -> String {
+    let state = if account.is_active {
+        "active"
+    } else {
+        "disabled"
+    };
+    let role = if account.is_admin { "admin" } else { "user" };
+    let since = account.created_at.to_rfc3339();
+    format!("{}\t{state}\t{role}\t{since}\n", account.email)
+}
