@@ -2,6 +2,8 @@
 
 use exif::{In, Reader, Tag};
 
+use crate::geometry::PixelRect;
+
 /// How stored rows and columns become the upright photo; the names and numbers of EXIF tag 0x0112.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Orientation {
@@ -53,6 +55,35 @@ impl Orientation {
             (height, width)
         } else {
             (width, height)
+        }
+    }
+
+    /// The part of a stored `width` x `height` photo that `rect` of the upright one shows.
+    pub(super) fn stored_rect(self, rect: PixelRect, width: u32, height: u32) -> PixelRect {
+        let from_right = |start: u32, length: u32| width.saturating_sub(start + length);
+        let from_bottom = |start: u32, length: u32| height.saturating_sub(start + length);
+        let (x, y) = match self {
+            Self::Upright => (rect.x, rect.y),
+            Self::MirroredHorizontally => (from_right(rect.x, rect.width), rect.y),
+            Self::UpsideDown => (
+                from_right(rect.x, rect.width),
+                from_bottom(rect.y, rect.height),
+            ),
+            Self::MirroredVertically => (rect.x, from_bottom(rect.y, rect.height)),
+            Self::Transposed => (rect.y, rect.x),
+            Self::TurnedLeft => (rect.y, from_bottom(rect.x, rect.width)),
+            Self::Transversed => (
+                from_right(rect.y, rect.height),
+                from_bottom(rect.x, rect.width),
+            ),
+            Self::TurnedRight => (from_right(rect.y, rect.height), rect.x),
+        };
+        let (width, height) = self.upright_size(rect.width, rect.height);
+        PixelRect {
+            x,
+            y,
+            width,
+            height,
         }
     }
 

@@ -80,6 +80,31 @@ impl Frame {
         }
     }
 
+    /// See [`crate::segment::PhotoPixels::scaled`].
+    pub(super) fn scaled(
+        &self,
+        rect: PixelRect,
+        (width, height): (u32, u32),
+        orientation: Orientation,
+    ) -> YCbCr {
+        let stored = orientation.stored_rect(rect, self.width, self.height);
+        let part = Part {
+            left: f64::from(stored.x),
+            top: f64::from(stored.y),
+            width: f64::from(stored.width),
+            height: f64::from(stored.height),
+        };
+        let (width, height) = orientation.upright_size(width, height);
+        let (from, channels) = ((self.width, self.height), self.channels.count());
+        let frame = Frame {
+            width,
+            height,
+            channels: self.channels,
+            samples: shrunk(&self.samples, channels, from, part, (width, height)),
+        };
+        frame.whole(orientation)
+    }
+
     /// What the reduced copy leaves out, as the stored left and top offset that puts it at the right
     /// and bottom of the upright photo, so that upright origins coincide.
     fn remainder(

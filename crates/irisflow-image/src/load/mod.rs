@@ -122,6 +122,10 @@ impl PhotoPixels for EyePhoto {
     fn crop(&self, rect: PixelRect) -> YCbCr {
         self.frame.crop(rect, self.orientation)
     }
+
+    fn scaled(&self, rect: PixelRect, size: (u32, u32)) -> YCbCr {
+        self.frame.scaled(rect, size, self.orientation)
+    }
 }
 
 /// Reads the header only.

@@ -1,12 +1,10 @@
-//! A picture of one candidate at a size that suits it: the iris about 64 to 128 pixels in radius
-//! (or fewer, when the photo has no more), with the surroundings that lids and sclera need.
+//! A picture of one eye at a size that suits it, with the surroundings that lids and sclera need.
 
 use super::PhotoPixels;
 use super::float_image::FloatImage;
 use crate::geometry::{Ellipse, PixelRect};
-use crate::plane::{ReducedPhoto, YCbCr};
 
-/// Luma and chroma around a candidate. `photo = origin + closeup * scale`, in both axes.
+/// Luma and chroma around an iris. `photo = origin + closeup * scale`, in both axes.
 #[derive(Debug)]
 pub(super) struct Closeup {
     pub(super) luma: FloatImage,
@@ -21,72 +19,30 @@ const REACH_X: f32 = 1.8;
 const REACH_Y: f32 = 2.15;
 
 impl Closeup {
-    /// Cut from the photo, so that the radius is between `target` and twice that, or the photo's own.
-    pub(super) fn of_photo(photo: &dyn PhotoPixels, circle: &Ellipse, target: f32) -> Option<Self> {
+    /// Cut from the photo, shrunk to a radius of `target` pixels if it has more.
+    pub(super) fn of_photo(photo: &dyn PhotoPixels, iris: &Ellipse, target: f32) -> Option<Self> {
         let (width, height) = photo.size();
-        let rect = rect_around(circle, REACH_X, REACH_Y, width, height)?;
-        Some(Self::of_crop(
-            &photo.crop(rect),
-            rect,
-            circle.mean_radius(),
-            target,
-        ))
-    }
-
-    /// The same, of pixels that were cut before; they cover `rect` of the photo.
-    pub(super) fn of_crop(crop: &YCbCr, rect: PixelRect, radius: f32, target: f32) -> Self {
-        let origin = (rect.x as f32, rect.y as f32);
-        let size = (rect.width as usize, rect.height as usize);
-        Self::shrunk(crop, (0, 0), size, radius, target, origin, 1.0)
-    }
-
-    /// Cut from the reduced copy; `circle` is in pixels of the photo.
-    pub(super) fn of_reduced(
-        reduced: &ReducedPhoto,
-        circle: &Ellipse,
-        target: f32,
-    ) -> Option<Self> {
-        let scale = reduced.scale;
-        let local = Ellipse::circle(
-            circle.cx / scale,
-            circle.cy / scale,
-            circle.mean_radius() / scale,
-        );
-        let (width, height) = (reduced.planes.y.width, reduced.planes.y.height);
-        let rect = rect_around(&local, REACH_X, REACH_Y, width, height)?;
-        let origin = (rect.x as f32 * scale, rect.y as f32 * scale);
-        let start = (rect.x as usize, rect.y as usize);
-        let size = (rect.width as usize, rect.height as usize);
-        Some(Self::shrunk(
-            &reduced.planes,
-            start,
-            size,
-            local.rx,
-            target,
-            origin,
-            scale,
-        ))
-    }
-
-    fn shrunk(
-        planes: &YCbCr,
-        start: (usize, usize),
-        size: (usize, usize),
-        radius: f32,
-        target: f32,
-        origin: (f32, f32),
-        scale: f32,
-    ) -> Self {
-        let factor = ((radius / target) as usize).clamp(1, size.0.min(size.1).max(1));
-        let small = (size.0 / factor, size.1 / factor);
-        let part = |plane| FloatImage::from_plane_part(plane, start, small, factor);
-        Self {
-            luma: part(&planes.y),
-            cb: part(&planes.cb),
-            cr: part(&planes.cr),
-            origin,
-            scale: scale * factor as f32,
-        }
+        let mut rect = rect_around(iris, REACH_X, REACH_Y, width, height)?;
+        let scale = iris.mean_radius() / target;
+        let planes = if scale > 1.0 {
+            let shrink = |length: u32| ((length as f32 / scale) as u32).max(1);
+            let size = (shrink(rect.width), shrink(rect.height));
+            // Whole pixels of the closeup, so that its scale is the same on both axes.
+            let cut = |length: u32, small: u32| ((small as f32 * scale).round() as u32).min(length);
+            rect.width = cut(rect.width, size.0);
+            rect.height = cut(rect.height, size.1);
+            photo.scaled(rect, size)
+        } else {
+            photo.crop(rect)
+        };
+        let [luma, cb, cr] = [&planes.y, &planes.cb, &planes.cr].map(FloatImage::from_plane);
+        Some(Self {
+            luma,
+            cb,
+            cr,
+            origin: (rect.x as f32, rect.y as f32),
+            scale: scale.max(1.0),
+        })
     }
 
     pub(super) fn to_local(&self, ellipse: &Ellipse) -> Ellipse {

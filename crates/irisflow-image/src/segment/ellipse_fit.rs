@@ -21,7 +21,7 @@ pub(super) struct EdgePoint {
 pub(super) struct FitPrior {
     /// Typical scatter of true edge points.
     pub(super) scatter: f32,
-    /// Typical elongation, (longer - shorter) / (longer + shorter).
+    /// Typical elongation beyond that of the start, (longer - shorter) / (longer + shorter).
     pub(super) elongation: f32,
     /// Typical error of the starting centre and radius.
     pub(super) start: f32,
@@ -44,7 +44,7 @@ const ITERATIONS: usize = 12;
 /// Points on one outline are not independent: texture and blur move neighbours together.
 const POINTS_PER_INDEPENDENT: f32 = 4.0;
 
-/// Fits an ellipse, starting from the circle `start`. None when the points leave it undetermined.
+/// Fits an ellipse, starting from `start`. None when the points leave it undetermined.
 pub(super) fn fit_ellipse(
     points: &[EdgePoint],
     start: &Ellipse,
@@ -156,8 +156,8 @@ fn add_prior(normal: &mut [[f64; 6]; 5], fit: NearCircle, anchor: NearCircle, pr
         (anchor.radius - fit.radius, prior.start),
         (anchor.cx - fit.cx, prior.start),
         (anchor.cy - fit.cy, prior.start),
-        (-fit.cos2, prior.elongation),
-        (-fit.sin2, prior.elongation),
+        (anchor.cos2 - fit.cos2, prior.elongation),
+        (anchor.sin2 - fit.sin2, prior.elongation),
     ];
     for (index, (distance, typical)) in pulls.into_iter().enumerate() {
         normal[index][index] += strength(typical);

@@ -28,32 +28,6 @@ impl FloatImage {
         }
     }
 
-    /// The part `x0 .. x0 + width * factor` of a plane, each `factor` x `factor` block averaged.
-    pub(super) fn from_plane_part(
-        plane: &Plane,
-        (x0, y0): (usize, usize),
-        (width, height): (usize, usize),
-        factor: usize,
-    ) -> Self {
-        let mut samples = vec![0.0; width * height];
-        let weight = 1.0 / (factor * factor) as f32;
-        for (y, row) in samples.chunks_exact_mut(width.max(1)).enumerate() {
-            for line in 0..factor {
-                let start = (y0 + y * factor + line) * plane.width as usize + x0;
-                let source = &plane.samples[start..start + width * factor];
-                for (sum, block) in row.iter_mut().zip(source.chunks_exact(factor)) {
-                    let block_sum: u32 = block.iter().map(|&v| u32::from(v)).sum();
-                    *sum += block_sum as f32 * weight;
-                }
-            }
-        }
-        Self {
-            width,
-            height,
-            samples,
-        }
-    }
-
     pub(super) fn at(&self, x: usize, y: usize) -> f32 {
         self.samples[y * self.width + x]
     }
@@ -71,27 +45,6 @@ impl FloatImage {
         let top = self.at(x0, y0) * (1.0 - fx) + self.at(x1, y0) * fx;
         let bottom = self.at(x0, y1) * (1.0 - fx) + self.at(x1, y1) * fx;
         Some(top * (1.0 - fy) + bottom * fy)
-    }
-
-    /// Half the size, each 2 x 2 block averaged; an odd last row or column is dropped.
-    pub(super) fn halved(&self) -> Self {
-        let (width, height) = (self.width / 2, self.height / 2);
-        let mut samples = Vec::with_capacity(width * height);
-        for y in 0..height {
-            for x in 0..width {
-                let (x2, y2) = (2 * x, 2 * y);
-                let sum = self.at(x2, y2)
-                    + self.at(x2 + 1, y2)
-                    + self.at(x2, y2 + 1)
-                    + self.at(x2 + 1, y2 + 1);
-                samples.push(sum * 0.25);
-            }
-        }
-        Self {
-            width,
-            height,
-            samples,
-        }
     }
 
     /// Mean over the `(2 * radius + 1)`-wide square around each pixel, of the pixels that exist.

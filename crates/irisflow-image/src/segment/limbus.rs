@@ -1,9 +1,9 @@
 //! The limbus: the outer border of the iris, as an ellipse on sub-pixel edges.
 //!
-//! First Daugman's integro-differential operator (1993) over centre and radius, on the left, right
-//! and lower arcs; then the strongest edge on each of [`SPOKES`] rays near that circle; then the
-//! robust fit of `ellipse_fit.rs`. An edge has its full say only where what lies beyond it looks like
-//! this eye's own sclera, so that lids, lashes and the rims of reflections do not pull.
+//! The strongest edge on each of [`SPOKES`] rays near the disc that the network saw, then the robust fit
+//! of `ellipse_fit.rs`, three times in ever narrower bands. An edge has its full say only where the
+//! network sees the eye open and what lies beyond it looks like this eye's own sclera, so that lids,
+//! lashes and the rims of reflections do not pull.
 
 use super::closeup::Closeup;
 use super::ellipse_fit::{EdgePoint, LIMBUS_PRIOR, fit_ellipse};
@@ -179,18 +179,22 @@ pub(super) struct Limbus {
     pub(super) spokes: Vec<LimbusSpoke>,
 }
 
-/// Finds the limbus near `start` (pixels of the closeup). None without edges on both sides.
-pub(super) fn find_limbus(closeup: &Closeup, start: &Ellipse) -> Option<Limbus> {
-    let field = limbus_field(closeup, start);
-    let circle = best_circle(&field, start)?;
-    let mut ellipse = circle;
-    for _ in 0..2 {
-        let spokes = measure_spokes(closeup, &field, &ellipse);
+/// Finds the limbus near the disc that the network saw (pixels of the closeup). `open` says how surely
+/// a point lies between the lids. None without edges.
+pub(super) fn find_limbus(
+    closeup: &Closeup,
+    seen: &Ellipse,
+    open: &dyn Fn(f32, f32) -> f32,
+) -> Option<Limbus> {
+    let field = limbus_field(closeup, seen);
+    let mut ellipse = *seen;
+    for reach in [0.12, 0.08, 0.06] {
+        let spokes = measure_spokes(closeup, &field, &ellipse, reach);
         let (iris, sclera) = (iris_colour(&spokes)?, sclera_colour(&spokes)?);
-        let points = edge_points(&spokes, &ellipse, iris, sclera);
-        ellipse = fit_ellipse(&points, &circle, LIMBUS_PRIOR)?;
+        let points = edge_points(&spokes, &ellipse, iris, sclera, open);
+        ellipse = fit_ellipse(&points, seen, LIMBUS_PRIOR)?;
     }
-    let spokes = measure_spokes(closeup, &field, &ellipse);
+    let spokes = measure_spokes(closeup, &field, &ellipse, 0.12);
     Some(Limbus { ellipse, spokes })
 }
 
@@ -207,59 +211,18 @@ fn limbus_field(closeup: &Closeup, circle: &Ellipse) -> EdgeField {
     )
 }
 
-/// Of at most 1.65: less than this and one of the sides has no edge.
-const LEAST_RISE: f32 = 0.5;
-
-/// Daugman's operator on the side arcs, led by the weaker side.
-fn best_circle(field: &EdgeField, start: &Ellipse) -> Option<Ellipse> {
-    let right = rays(-35.0, 50.0, 8.5);
-    let left: Vec<_> = right.iter().map(|&(cos, sin)| (-cos, sin)).collect();
-    let lower = rays(62.0, 118.0, 8.0);
-    let score = |circle: (f32, f32, f32)| {
-        let (right, left) = (
-            field.arc_rise(circle, &right)?,
-            field.arc_rise(circle, &left)?,
-        );
-        let lower = field.arc_rise(circle, &lower).unwrap_or(0.0).max(0.0);
-        Some(left.min(right) + 0.25 * (left + right) + 0.15 * lower)
-    };
-    let r0 = start.mean_radius();
-    let mut best = (
-        (start.cx, start.cy, r0),
-        score((start.cx, start.cy, r0)).unwrap_or(-1.0),
-    );
-    for (reach, steps) in [(0.16, 4), (0.04, 2), (0.015, 2)] {
-        let (centre, step) = (best.0, reach / steps as f32 * r0);
-        for (ix, iy, ir) in cube(steps) {
-            let circle = (
-                centre.0 + ix as f32 * step,
-                centre.1 + iy as f32 * step,
-                centre.2 + ir as f32 * step,
-            );
-            if let Some(score) = score(circle)
-                && score > best.1
-            {
-                best = (circle, score);
-            }
-        }
-    }
-    let ((cx, cy, radius), score) = best;
-    (score > LEAST_RISE).then(|| Ellipse::circle(cx, cy, radius))
-}
-
-/// All whole steps from `-reach` to `reach` in three directions.
-fn cube(reach: i32) -> impl Iterator<Item = (i32, i32, i32)> {
-    let line = move || -reach..=reach;
-    line().flat_map(move |x| line().flat_map(move |y| line().map(move |z| (x, y, z))))
-}
-
-fn measure_spokes(closeup: &Closeup, field: &EdgeField, ellipse: &Ellipse) -> Vec<LimbusSpoke> {
+fn measure_spokes(
+    closeup: &Closeup,
+    field: &EdgeField,
+    ellipse: &Ellipse,
+    reach: f32,
+) -> Vec<LimbusSpoke> {
     (0..SPOKES)
         .map(|index| {
             let theta = index as f32 * std::f32::consts::TAU / SPOKES as f32;
             LimbusSpoke {
                 theta,
-                edge: strongest_edge(field, ellipse, theta),
+                edge: strongest_edge(field, ellipse, theta, reach),
                 inside: mean_colour(closeup, ellipse, theta, [0.80, 0.85, 0.90]),
                 outside: mean_colour(closeup, ellipse, theta, [1.09, 1.14, 1.19]),
             }
@@ -289,16 +252,19 @@ pub(super) fn point_on_ray(ellipse: &Ellipse, theta: f32, share: f32) -> (f32, f
     )
 }
 
-/// The strongest rise between 0.86 and 1.15 radii, to a fraction of a step.
-fn strongest_edge(field: &EdgeField, ellipse: &Ellipse, theta: f32) -> Option<f32> {
-    const FROM: f32 = 0.86;
-    const STEP: f32 = 0.01;
-    const STEPS: usize = 30;
+/// The strongest rise within `reach` (in radii) of the ellipse, to a fraction of a step; the nearer to
+/// it the likelier.
+fn strongest_edge(field: &EdgeField, ellipse: &Ellipse, theta: f32, reach: f32) -> Option<f32> {
+    const STEPS: usize = 31;
+    let step = 2.0 * reach / (STEPS - 1) as f32;
+    let from = 1.0 - reach;
     let (sin, cos) = theta.sin_cos();
     let mut rises = [0.0_f32; STEPS];
     for (index, rise) in rises.iter_mut().enumerate() {
-        let (x, y) = point_on_ray(ellipse, theta, FROM + STEP * index as f32);
-        *rise = field.gradient.along(x, y, (cos, sin))? / field.full_edge;
+        let share = from + step * index as f32;
+        let (x, y) = point_on_ray(ellipse, theta, share);
+        let off = (share - 1.0) / reach;
+        *rise = field.gradient.along(x, y, (cos, sin))? / field.full_edge * (1.0 - 0.5 * off * off);
     }
     let peak = (1..STEPS - 1).max_by(|&a, &b| rises[a].total_cmp(&rises[b]))?;
     let (before, top, after) = (rises[peak - 1], rises[peak], rises[peak + 1]);
@@ -311,7 +277,7 @@ fn strongest_edge(field: &EdgeField, ellipse: &Ellipse, theta: f32) -> Option<f3
     } else {
         0.0
     };
-    Some(FROM + STEP * (peak as f32 + shift))
+    Some(from + step * (peak as f32 + shift))
 }
 
 /// Whether a ray points left or right rather than at a lid.
@@ -346,6 +312,7 @@ fn edge_points(
     ellipse: &Ellipse,
     iris: Colour,
     sclera: Colour,
+    open: &dyn Fn(f32, f32) -> f32,
 ) -> Vec<EdgePoint> {
     spokes
         .iter()
@@ -359,8 +326,9 @@ fn edge_points(
             };
             let likeness = likeness(inside, iris) * likeness(outside, sclera);
             let floor = if is_lateral(spoke.theta) { 0.3 } else { 0.0 };
-            let weight = likeness.max(floor);
-            (weight > 0.0).then_some(EdgePoint { x, y, weight })
+            let (beyond_x, beyond_y) = point_on_ray(ellipse, spoke.theta, 1.06);
+            let weight = likeness.max(floor) * open(beyond_x, beyond_y);
+            (weight > 0.01).then_some(EdgePoint { x, y, weight })
         })
         .collect()
 }

@@ -1,0 +1,281 @@
+//! What the network sees in a square of the photo: its maps, and the discs in them.
+
+use super::PhotoPixels;
+use super::ellipse_fit::{EdgePoint, FitPrior, fit_ellipse};
+use crate::geometry::{Ellipse, PixelRect};
+use crate::network::{EyeMaps, EyeNetwork, INPUT_SIDE, LETTERBOX, MAP_SIDE};
+use crate::plane::YCbCr;
+
+/// A square in pixels of the photo; it may reach beyond it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Square {
+    pub(super) left: f32,
+    pub(super) top: f32,
+    pub(super) side: f32,
+}
+
+impl Square {
+    /// All of a photo, centred along its shorter side.
+    pub(super) fn around_photo((width, height): (u32, u32)) -> Self {
+        let side = width.max(height) as f32;
+        Self {
+            left: (width as f32 - side) / 2.0,
+            top: (height as f32 - side) / 2.0,
+            side,
+        }
+    }
+
+    pub(super) fn around(centre: (f32, f32), side: f32) -> Self {
+        Self {
+            left: centre.0 - side / 2.0,
+            top: centre.1 - side / 2.0,
+            side,
+        }
+    }
+
+    /// The whole pixels of a `width` x `height` photo within the square.
+    fn part_of_photo(&self, (width, height): (u32, u32)) -> Option<PixelRect> {
+        let span = |from: f32, limit: u32| {
+            let start = from.round().clamp(0.0, limit as f32) as u32;
+            let end = (from + self.side).round().clamp(0.0, limit as f32) as u32;
+            (start, end - start)
+        };
+        let ((x, width), (y, height)) = (span(self.left, width), span(self.top, height));
+        (width > 0 && height > 0).then_some(PixelRect {
+            x,
+            y,
+            width,
+            height,
+        })
+    }
+
+    /// The square as the network wants it: RGB, grey beyond the photo. None when it lies beside it.
+    fn picture(&self, photo: &dyn PhotoPixels) -> Option<Box<[u8; INPUT_SIDE * INPUT_SIDE * 3]>> {
+        let rect = self.part_of_photo(photo.size())?;
+        let scale = INPUT_SIDE as f32 / self.side;
+        let span = |start: u32, length: u32, from: f32| {
+            let last = INPUT_SIDE as f32 - 1.0;
+            let start = ((start as f32 - from) * scale).round().clamp(0.0, last) as usize;
+            let length = (length as f32 * scale).round().max(1.0) as usize;
+            (start, length.min(INPUT_SIDE - start))
+        };
+        let (left, width) = span(rect.x, rect.width, self.left);
+        let (top, height) = span(rect.y, rect.height, self.top);
+        let part = photo.scaled(rect, (width as u32, height as u32));
+        let mut picture = Box::new([LETTERBOX; INPUT_SIDE * INPUT_SIDE * 3]);
+        let rows = picture.chunks_exact_mut(3 * INPUT_SIDE).skip(top);
+        for (row, line) in rows.take(height).enumerate() {
+            write_rgb(&part, row as u32, &mut line[3 * left..3 * (left + width)]);
+        }
+        Some(picture)
+    }
+}
+
+/// One row as R'G'B' (JFIF: full-range BT.601).
+fn write_rgb(part: &YCbCr, row: u32, line: &mut [u8]) {
+    let chroma = part.cb.row(row).iter().zip(part.cr.row(row));
+    for ((rgb, &luma), (&cb, &cr)) in line.chunks_exact_mut(3).zip(part.y.row(row)).zip(chroma) {
+        let (luma, cb, cr) = (f32::from(luma), f32::from(cb) - 128.0, f32::from(cr) - 128.0);
+        let green = luma - 0.344_136 * cb - 0.714_136 * cr;
+        for (byte, value) in rgb.iter_mut().zip([luma + 1.402 * cr, green, luma + 1.772 * cb]) {
+            *byte = value.round().clamp(0.0, 255.0) as u8;
+        }
+    }
+}
+
+/// A square with the network's maps of it.
+#[derive(Debug)]
+pub(super) struct Sight {
+    pub(super) square: Square,
+    pub(super) maps: EyeMaps,
+    /// The photo's own size: beyond it nothing was seen.
+    photo_size: (u32, u32),
+}
+
+/// A connected region of a map. Lengths in pixels of the photo.
+#[derive(Debug, Clone)]
+pub(super) struct Region {
+    pub(super) centre: (f32, f32),
+    /// Of the circle with its area, or half its longer side where the frame cuts it.
+    pub(super) radius: f32,
+    /// Sum of its probabilities times the peak: how much speaks for it.
+    pub(super) weight: f32,
+    pub(super) peak: f32,
+}
+
+/// Fewer cells are no region.
+const LEAST_CELLS: usize = 6;
+
+impl Sight {
+    /// Shows the square to the network. None when it lies beside the photo.
+    pub(super) fn of(photo: &dyn PhotoPixels, square: Square) -> Option<Self> {
+        let picture = square.picture(photo)?;
+        Some(Self {
+            square,
+            maps: EyeNetwork::load().run(&picture),
+            photo_size: photo.size(),
+        })
+    }
+
+    /// Pixels of the photo per cell of the maps.
+    pub(super) fn cell(&self) -> f32 {
+        self.square.side / MAP_SIDE as f32
+    }
+
+    /// The probability of `map` at a point of the photo, between cells; 0 beyond the square.
+    pub(super) fn at(&self, map: &[f32], x: f32, y: f32) -> f32 {
+        let cell = self.cell();
+        let (u, v) = ((x - self.square.left) / cell - 0.5, (y - self.square.top) / cell - 0.5);
+        let last = (MAP_SIDE - 1) as f32;
+        if !(u > -1.0 && v > -1.0 && u < last + 1.0 && v < last + 1.0) {
+            return 0.0;
+        }
+        let (u, v) = (u.clamp(0.0, last), v.clamp(0.0, last));
+        let (x0, y0) = (u as usize, v as usize);
+        let (x1, y1) = ((x0 + 1).min(MAP_SIDE - 1), (y0 + 1).min(MAP_SIDE - 1));
+        let (fx, fy) = (u - x0 as f32, v - y0 as f32);
+        let row = |y: usize| map[y * MAP_SIDE + x0] * (1.0 - fx) + map[y * MAP_SIDE + x1] * fx;
+        row(y0) * (1.0 - fy) + row(y1) * fy
+    }
+
+    /// The point of the photo in the middle of a cell.
+    pub(super) fn point(&self, index: usize) -> (f32, f32) {
+        let cell = self.cell();
+        (
+            self.square.left + ((index % MAP_SIDE) as f32 + 0.5) * cell,
+            self.square.top + ((index / MAP_SIDE) as f32 + 0.5) * cell,
+        )
+    }
+
+    /// Whether a point is in the photo, by more than a cell.
+    fn is_seen(&self, x: f32, y: f32) -> bool {
+        let margin = 1.2 * self.cell();
+        let (width, height) = (self.photo_size.0 as f32, self.photo_size.1 as f32);
+        let square = &self.square;
+        x > margin.max(square.left + margin)
+            && y > margin.max(square.top + margin)
+            && x < (width - margin).min(square.left + square.side - margin)
+            && y < (height - margin).min(square.top + square.side - margin)
+    }
+
+    /// The regions of a map, the one that most speaks for first. The threshold follows the peak: an
+    /// unsure network still knows the place.
+    pub(super) fn regions(&self, map: &[f32]) -> Vec<Region> {
+        let peak = map.iter().copied().fold(0.0, f32::max);
+        let threshold = (0.5 * peak).clamp(0.15, 0.5);
+        let mut left: Vec<bool> = map.iter().map(|&p| p > threshold).collect();
+        let mut regions = Vec::new();
+        for start in 0..left.len() {
+            let cells = take_connected(&mut left, start);
+            if cells.len() >= LEAST_CELLS {
+                regions.push(self.region(map, &cells));
+            }
+        }
+        regions.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+        regions
+    }
+
+    fn region(&self, map: &[f32], cells: &[usize]) -> Region {
+        let (mut sum, mut peak) = (0.0, 0.0_f32);
+        let (mut x_sum, mut y_sum) = (0, 0);
+        let (mut x_range, mut y_range) = ((MAP_SIDE, 0), (MAP_SIDE, 0));
+        for &index in cells {
+            let (x, y) = (index % MAP_SIDE, index / MAP_SIDE);
+            sum += map[index];
+            peak = peak.max(map[index]);
+            (x_sum, y_sum) = (x_sum + x, y_sum + y);
+            x_range = (x_range.0.min(x), x_range.1.max(x + 1));
+            y_range = (y_range.0.min(y), y_range.1.max(y + 1));
+        }
+        let count = cells.len() as f32;
+        let longer = (x_range.1 - x_range.0).max(y_range.1 - y_range.0) as f32;
+        let cell = self.cell();
+        Region {
+            centre: (
+                self.square.left + (x_sum as f32 / count + 0.5) * cell,
+                self.square.top + (y_sum as f32 / count + 0.5) * cell,
+            ),
+            radius: (count / std::f32::consts::PI).sqrt().max(0.5 * longer) * cell,
+            weight: sum * peak,
+            peak,
+        }
+    }
+
+    /// The ellipse around a region of a map, where the probability passes one half. None when too
+    /// little of the outline is in the photo.
+    pub(super) fn outline(&self, map: &[f32], region: &Region, prior: FitPrior) -> Option<Ellipse> {
+        const RAYS: usize = 96;
+        let half = (0.5 * region.peak).min(0.5);
+        let step = 0.5 * self.cell();
+        let mut points = Vec::with_capacity(RAYS);
+        for ray in 0..RAYS {
+            let (sin, cos) = (ray as f32 * std::f32::consts::TAU / RAYS as f32).sin_cos();
+            let at = |reach: f32| {
+                let (x, y) = (region.centre.0 + reach * cos, region.centre.1 + reach * sin);
+                (x, y, self.at(map, x, y))
+            };
+            let mut crossing = None;
+            let (mut reach, mut before) = (step, at(0.0).2);
+            while reach < 1.6 * region.radius {
+                let (x, y, here) = at(reach);
+                if before >= half && here < half && self.is_seen(x, y) {
+                    crossing = Some(reach - step * (half - here) / (before - here).max(1e-6));
+                }
+                (reach, before) = (reach + step, here);
+            }
+            if let Some(reach) = crossing {
+                let (x, y, _) = at(reach);
+                points.push(EdgePoint { x, y, weight: 1.0 });
+            }
+        }
+        let start = Ellipse::circle(region.centre.0, region.centre.1, region.radius);
+        (points.len() * 4 >= RAYS)
+            .then(|| fit_ellipse(&points, &start, prior))
+            .flatten()
+    }
+
+    /// Intersection over union of a map (probability of at least one half) and an ellipse.
+    pub(super) fn agreement(&self, map: &[f32], ellipse: &Ellipse) -> f32 {
+        let (width, height) = (self.photo_size.0 as f32, self.photo_size.1 as f32);
+        let (mut both, mut either) = (0_u32, 0_u32);
+        for (index, &probability) in map.iter().enumerate() {
+            let (x, y) = self.point(index);
+            if x < 0.0 || y < 0.0 || x > width || y > height {
+                continue;
+            }
+            let (seen, fitted) = (probability >= 0.5, ellipse.contains(x, y));
+            both += u32::from(seen && fitted);
+            either += u32::from(seen || fitted);
+        }
+        both as f32 / either.max(1) as f32
+    }
+}
+
+/// Takes the cells connected to `start` (4 neighbours) out of `left`.
+fn take_connected(left: &mut [bool], start: usize) -> Vec<usize> {
+    let mut stack = Vec::new();
+    let mut cells = Vec::new();
+    let mut visit = |index: usize, stack: &mut Vec<usize>| {
+        if std::mem::take(&mut left[index]) {
+            stack.push(index);
+        }
+    };
+    visit(start, &mut stack);
+    while let Some(index) = stack.pop() {
+        cells.push(index);
+        let (x, y) = (index % MAP_SIDE, index / MAP_SIDE);
+        if x > 0 {
+            visit(index - 1, &mut stack);
+        }
+        if x + 1 < MAP_SIDE {
+            visit(index + 1, &mut stack);
+        }
+        if y > 0 {
+            visit(index - MAP_SIDE, &mut stack);
+        }
+        if y + 1 < MAP_SIDE {
+            visit(index + MAP_SIDE, &mut stack);
+        }
+    }
+    cells
+}
