@@ -94,13 +94,6 @@ pub(super) fn gather(closeup: &Closeup, found: &Limbus, pupil: &FoundPupil) -> O
     })
 }
 
-/// Whether left and right each have some edge on the ellipse: a cheap look before a dear one.
-pub(super) fn has_both_sides(limbus: &Limbus) -> bool {
-    [false, true].into_iter().all(|to_right| {
-        Side::of(&limbus.spokes, to_right).is_some_and(|side| side.edge_share > 0.35)
-    })
-}
-
 struct Side {
     edge_share: f32,
     step: f32,

@@ -128,16 +128,6 @@ impl EdgeField {
         Some((along / self.full_edge).clamp(-1.0, 1.0))
     }
 
-    /// Mean rise over an arc of a circle; none when less than half of it is in the picture.
-    pub(super) fn arc_rise(&self, circle: (f32, f32, f32), rays: &[(f32, f32)]) -> Option<f32> {
-        let (mut sum, mut count) = (0.0, 0);
-        for rise in self.rises(circle, rays) {
-            sum += rise;
-            count += 1;
-        }
-        (2 * count >= rays.len()).then(|| sum / count as f32)
-    }
-
     /// Mean of the better `share` of the rises around a circle, for outlines that are partly covered.
     pub(super) fn best_rise(
         &self,
@@ -187,15 +177,29 @@ pub(super) fn find_limbus(
     open: &dyn Fn(f32, f32) -> f32,
 ) -> Option<Limbus> {
     let field = limbus_field(closeup, seen);
-    let mut ellipse = *seen;
+    let anchor = rounder(seen);
+    let mut ellipse = anchor;
     for reach in [0.12, 0.08, 0.06] {
         let spokes = measure_spokes(closeup, &field, &ellipse, reach);
         let (iris, sclera) = (iris_colour(&spokes)?, sclera_colour(&spokes)?);
         let points = edge_points(&spokes, &ellipse, iris, sclera, open);
-        ellipse = fit_ellipse(&points, seen, LIMBUS_PRIOR)?;
+        ellipse = fit_ellipse(&points, &anchor, LIMBUS_PRIOR)?;
     }
     let spokes = measure_spokes(closeup, &field, &ellipse, 0.12);
     Some(Limbus { ellipse, spokes })
+}
+
+/// The ellipse with less elongation, by as much as a map of the network may be off: most irises are
+/// seen from the front, and where lids cover much of the outline a map says little about its shape.
+fn rounder(ellipse: &Ellipse) -> Ellipse {
+    const UNSURE: f32 = 0.03;
+    let (mean, half) = (0.5 * (ellipse.rx + ellipse.ry), 0.5 * (ellipse.rx - ellipse.ry));
+    let half = half.signum() * (half.abs() - UNSURE * mean).max(0.0);
+    Ellipse {
+        rx: mean + half,
+        ry: mean - half,
+        ..*ellipse
+    }
 }
 
 /// Nine tenths of an eye is smoother than its limbus, which is a few percent of the radius wide.

@@ -188,6 +188,9 @@ fn agreed_lids(found: &Examined) -> Lids {
     let by_colour = find_lids(&found.closeup, &found.limbus, &found.local_pupil);
     let seen = seen_lids(&found.closeup, limbus, &found.sighting.sight);
     let height = |lid: &LidCurve| lid.y_at(limbus.cx);
+    if std::env::var("LIDS").as_deref() == Ok("seen") { return seen; }
+    if std::env::var("LIDS").as_deref() == Ok("colour") { return Lids { upper: by_colour.upper, lower: seen.lower }; }
+    if std::env::var("LIDS").as_deref() == Ok("colour2") { return by_colour; }
     Lids {
         upper: [seen.upper, by_colour.upper]
             .into_iter()

@@ -23,7 +23,6 @@ pub(super) fn seen_lids(closeup: &Closeup, iris: &Ellipse, sight: &Sight) -> Lid
 /// Where the opening ends above (`outward` -1) or below (+1) the iris's middle. `None` when the whole
 /// iris is open on that side.
 fn margin(closeup: &Closeup, iris: &Ellipse, sight: &Sight, outward: f32) -> Option<LidCurve> {
-    let radius = iris.mean_radius();
     let mut points = Vec::with_capacity(COLUMNS);
     let mut nearest = f32::MAX;
     for column in 0..COLUMNS {
@@ -40,9 +39,10 @@ fn margin(closeup: &Closeup, iris: &Ellipse, sight: &Sight, outward: f32) -> Opt
 /// column `u`, going outward from the middle; the reach when it does not end.
 fn opening_end(closeup: &Closeup, iris: &Ellipse, sight: &Sight, u: f32, outward: f32) -> f32 {
     let radius = iris.mean_radius();
+    // Where the frame ends no lid is seen, so none is claimed.
     let open = |height: f32| {
         let (x, y) = closeup.point_to_photo((iris.cx + u * radius, iris.cy + height * radius));
-        sight.at(&sight.maps.opening, x, y)
+        if sight.is_seen(x, y) { sight.at(&sight.maps.opening, x, y) } else { 1.0 }
     };
     let step = 0.5 * sight.cell() / (closeup.scale * radius);
     let (mut reach, mut before) = (0.0, open(0.0));

@@ -148,7 +148,7 @@ impl Sight {
     }
 
     /// Whether a point is in the photo, by more than a cell.
-    fn is_seen(&self, x: f32, y: f32) -> bool {
+    pub(super) fn is_seen(&self, x: f32, y: f32) -> bool {
         let margin = 1.2 * self.cell();
         let (width, height) = (self.photo_size.0 as f32, self.photo_size.1 as f32);
         let square = &self.square;
