@@ -168,6 +168,7 @@ mod tests {
             labels,
             confidence: 1.0,
             quality: Quality::default(),
+            light_from: None,
         };
         Coverage::of(&segmentation, &RoundView::new(&iris, SIDE))
     }

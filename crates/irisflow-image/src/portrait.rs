@@ -353,6 +353,10 @@ mod tests {
             unreachable!("a portrait is taken at full resolution")
         }
 
+        fn scaled(&self, _rect: PixelRect, _size: (u32, u32)) -> YCbCr {
+            unreachable!("a portrait is taken at full resolution")
+        }
+
         fn crop(&self, rect: PixelRect) -> YCbCr {
             let mut y = Plane::filled(rect.width, rect.height, 0);
             for row in 0..rect.height {

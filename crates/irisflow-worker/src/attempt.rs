@@ -333,15 +333,10 @@ fn elapsed_ms(running: &RunningJob) -> u64 {
 }
 
 fn quality_of(processed: &ProcessedIris) -> serde_json::Value {
-    let quality = &processed.segmentation.quality;
-    serde_json::json!({
-        "iris_radius_px": quality.iris_radius_px,
-        "pupil_ratio": quality.pupil_ratio,
-        "visible_share": quality.visible_share,
-        "reflection_share": quality.reflection_share,
-        "sharpness": quality.sharpness,
-        "mean_luma": quality.mean_luma,
-        "limbus_contrast": quality.limbus_contrast,
-        "confidence": processed.segmentation.confidence,
-    })
+    let segmentation = &processed.segmentation;
+    let named = segmentation.quality.named().into_iter();
+    named
+        .chain([("confidence", segmentation.confidence)])
+        .map(|(name, value)| (name.to_owned(), serde_json::json!(value)))
+        .collect()
 }

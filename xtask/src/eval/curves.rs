@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Context as _;
+use irisflow_image::segment::{Evidence, Quality};
 use irisflow_synth::Usability;
 
 use super::photos::{EyeOutcome, NegativeOutcome};
 use super::renders::{RenderOutcome, Shown};
-use super::score::{Figures, QUALITY_NAMES, Refusal, quality_values};
+use super::score::{Figures, Refusal};
 
 /// Columns of a row besides those of the figures.
 #[derive(Default)]
@@ -16,7 +17,6 @@ struct Row<'a> {
     kind: &'a str,
     name: String,
     groups: Vec<&'a str>,
-    overlap: Option<f64>,
     refusal: Option<&'a Refusal>,
     figures: Option<&'a Figures>,
 }
@@ -39,9 +39,10 @@ pub(super) fn write(
     renders: &[RenderOutcome],
 ) -> anyhow::Result<()> {
     let mut csv = format!(
-        "kind,name,why_unusable,{},overlap,code,value,threshold,confidence,{}\n",
+        "kind,name,why_unusable,{},overlap,code,value,threshold,confidence,{},{}\n",
         GROUPS.join(","),
-        QUALITY_NAMES.join(",")
+        names(&Quality::default().named()).join(","),
+        names(&Evidence::default().named()).join(","),
     );
     for eye in eyes {
         push(
@@ -50,7 +51,6 @@ pub(super) fn write(
             &Row {
                 kind: "photo",
                 name: eye.name.clone(),
-                overlap: eye.found.as_ref().ok().map(|a| a.overlap),
                 refusal: eye.found.as_ref().err(),
                 figures: eye.figures.as_ref(),
                 ..Row::default()
@@ -79,13 +79,6 @@ pub(super) fn write(
 fn push_render(csv: &mut String, render: &RenderOutcome) -> anyhow::Result<()> {
     let mut row = Row {
         name: render.index.to_string(),
-        overlap: render
-            .found
-            .as_ref()
-            .ok()
-            .copied()
-            .flatten()
-            .map(|a| a.overlap),
         refusal: render.found.as_ref().err(),
         figures: render.figures.as_ref(),
         ..Row::default()
@@ -117,25 +110,29 @@ fn push(csv: &mut String, why: &str, row: &Row<'_>) -> anyhow::Result<()> {
         write!(csv, ",{}", name.split(',').next().unwrap_or(""))?;
     }
     let cell = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.4}"));
-    let refusal = row.refusal;
+    let (refusal, figures) = (row.refusal, row.figures);
     write!(
         csv,
         ",{},{},{},{}",
-        cell(row.overlap),
+        cell(figures.and_then(|figures| figures.overlap)),
         refusal.map_or("accepted", |refusal| refusal.code),
         cell(refusal.and_then(|refusal| refusal.value)),
         cell(refusal.and_then(|refusal| refusal.threshold)),
     )?;
-    let figures = row.figures;
     write!(csv, ",{}", cell(figures.map(|f| f64::from(f.confidence))))?;
-    let quality = figures.and_then(|f| f.quality.as_ref()).map(quality_values);
-    for column in 0..QUALITY_NAMES.len() {
-        write!(
-            csv,
-            ",{}",
-            cell(quality.map(|values| f64::from(values[column])))
-        )?;
+    let quality = figures.map_or([None; 10], |f| {
+        f.quality.named().map(|(_, value)| Some(value))
+    });
+    let evidence = figures.map_or([None; 5], |f| {
+        f.evidence.named().map(|(_, value)| Some(value))
+    });
+    for value in quality.into_iter().chain(evidence) {
+        write!(csv, ",{}", cell(value.map(f64::from)))?;
     }
     csv.push('\n');
     Ok(())
+}
+
+fn names(named: &[(&'static str, f32)]) -> Vec<&'static str> {
+    named.iter().map(|&(name, _)| name).collect()
 }

@@ -21,12 +21,6 @@ pub(super) fn explain_photo(name: &str, photo: &EyePhoto) -> anyhow::Result<Stri
             pupil.cy,
             pupil.mean_radius()
         )?;
-        let says: Vec<String> = look
-            .says()
-            .iter()
-            .map(|(name, say, _)| format!("{name} {say:.2}"))
-            .collect();
-        writeln!(text, "     {}", says.join(", "))?;
         writeln!(text, "     {:?}", look.evidence)?;
     }
     Ok(text)

@@ -84,7 +84,10 @@ pub(super) fn measure_eyes(args: &EvalArgs, data: &Path) -> anyhow::Result<Vec<E
         };
         outcomes.push(EyeOutcome {
             name,
-            figures: args.curves.then(|| score::figures(&photo, &answer)),
+            figures: args
+                .curves
+                .then(|| score::figures(&photo, |found| Some(accuracy(found, &truth).overlap)))
+                .flatten(),
             milliseconds: answer.milliseconds,
             found: answer.found.map(|found| accuracy(&found, &truth)),
         });
@@ -108,7 +111,10 @@ pub(super) fn measure_negatives(
         outcomes.push(NegativeOutcome {
             name,
             label,
-            figures: args.curves.then(|| score::figures(&photo, &answer)),
+            figures: args
+                .curves
+                .then(|| score::figures(&photo, |_| None))
+                .flatten(),
             accepted: answer.found.map(|found| found.confidence),
         });
     }

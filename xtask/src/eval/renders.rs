@@ -87,7 +87,18 @@ pub(super) fn measure(count: u64, seed: u64, with_figures: bool) -> anyhow::Resu
         outcomes.push(RenderOutcome {
             index,
             shown,
-            figures: with_figures.then(|| score::figures(&photo, &answer)),
+            figures: with_figures
+                .then(|| {
+                    score::figures(&photo, |found| {
+                        match what_is_shown(wish, &picture, Some(found)) {
+                            Shown::Eye(_, eye) => {
+                                Some(compare(found, &picture, &eye, (width, height)).overlap)
+                            }
+                            _ => None,
+                        }
+                    })
+                })
+                .flatten(),
             milliseconds: answer.milliseconds,
             found: answer.found.map(|_| accuracy),
         });

@@ -3,7 +3,7 @@
 use irisflow_image::geometry::Ellipse;
 use irisflow_image::load::{EyePhoto, Limits, load_photo};
 use irisflow_image::plane::Plane;
-use irisflow_image::segment::{IrisSegmentation, Label, Quality, explain, segment_iris};
+use irisflow_image::segment::{Evidence, IrisSegmentation, Label, Quality, explain, segment_iris};
 
 /// What the product says to a photo.
 #[derive(Debug)]
@@ -20,34 +20,14 @@ pub(super) struct Refusal {
     pub threshold: Option<f64>,
 }
 
-/// The figures thresholds are put on.
+/// The figures thresholds are put on: of the best candidate, whatever the verdict on it.
 #[derive(Debug, Clone)]
 pub(super) struct Figures {
     pub confidence: f32,
-    pub quality: Option<Quality>,
-}
-
-/// The names of what `quality_values` gives.
-pub(super) const QUALITY_NAMES: [&str; 7] = [
-    "iris_radius_px",
-    "pupil_ratio",
-    "visible_share",
-    "reflection_share",
-    "sharpness",
-    "mean_luma",
-    "limbus_contrast",
-];
-
-pub(super) fn quality_values(quality: &Quality) -> [f32; 7] {
-    [
-        quality.iris_radius_px,
-        quality.pupil_ratio,
-        quality.visible_share,
-        quality.reflection_share,
-        quality.sharpness,
-        quality.mean_luma,
-        quality.limbus_contrast,
-    ]
+    pub evidence: Evidence,
+    pub quality: Quality,
+    /// Against the truth, where there is one.
+    pub overlap: Option<f64>,
 }
 
 /// From the bytes of a file to the verdict, as in the product.
@@ -70,18 +50,20 @@ pub(super) fn ask(bytes: &[u8]) -> anyhow::Result<(EyePhoto, Answer)> {
     ))
 }
 
-/// The figures behind an answer; a second look where the answer was No.
-pub(super) fn figures(photo: &EyePhoto, answer: &Answer) -> Figures {
-    match &answer.found {
-        Ok(found) => Figures {
-            confidence: found.confidence,
-            quality: Some(found.quality),
-        },
-        Err(_) => Figures {
-            confidence: explain(photo).first().map_or(0.0, |best| best.confidence),
-            quality: None,
-        },
-    }
+/// The figures behind an answer; `overlap` compares what was found with the truth.
+pub(super) fn figures(
+    photo: &EyePhoto,
+    overlap: impl FnOnce(&IrisSegmentation) -> Option<f64>,
+) -> Option<Figures> {
+    let examined = explain(photo);
+    let best = examined.first()?;
+    let segmentation = best.segmentation(photo)?;
+    Some(Figures {
+        confidence: best.confidence,
+        evidence: best.evidence,
+        quality: segmentation.quality,
+        overlap: overlap(&segmentation),
+    })
 }
 
 /// The truth of one photo.

@@ -49,6 +49,7 @@ fn all_visible() -> Coverage {
         labels: Plane::filled(SIDE, SIDE, Label::VisibleIris as u8),
         confidence: 1.0,
         quality: Quality::default(),
+        light_from: None,
     };
     Coverage::of(&segmentation, &RoundView::new(&segmentation.iris, SIDE))
 }
@@ -157,6 +158,7 @@ fn a_portrait_of_which_nothing_is_seen_is_no_error() {
         labels: hidden,
         confidence: 0.0,
         quality: Quality::default(),
+        light_from: None,
     };
     let coverage = Coverage::of(&segmentation, &portrait.view);
     enhance(&mut portrait, &pupil(), &coverage, &Enhancement::default());

@@ -92,6 +92,7 @@ fn segmentation() -> IrisSegmentation {
         labels,
         confidence: 1.0,
         quality: Quality::default(),
+        light_from: None,
     }
 }
 

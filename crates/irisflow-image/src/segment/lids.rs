@@ -1,12 +1,8 @@
-//! The margins of the lids where they come near the iris, as parabolas.
-//!
-//! Each lid is sought like the limbus, by an integro-differential operator (Daugman 1993 uses it with
-//! parabolic arcs for lids): over height, tilt and bend, the mean change across the arc from
-//! colours of this eye (its sclera, iris and pupil) to colours of the skin around it.
+//! The margins of the lids where they come near the iris: where the eye opening that the network sees
+//! ends, as parabolas.
 
 use super::closeup::Closeup;
-use super::float_image::FloatImage;
-use super::limbus::{Colour, Limbus, LimbusSpoke, is_lateral, point_on_ray};
+use super::sight::Sight;
 use crate::geometry::{Ellipse, Polyline};
 
 /// A lid's margin: `y = cy + radius * (height + tilt * u + bend * u * u)`, `u = (x - cx) / radius`.
@@ -90,22 +86,6 @@ fn determinant([[a, b, c], [d, e, f], [g, h, i]]: [[f32; 3]; 3]) -> f32 {
     a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Side {
-    Upper,
-    Lower,
-}
-
-impl Side {
-    /// The direction away from the eye, down being positive.
-    fn outward(self) -> f32 {
-        match self {
-            Self::Upper => -1.0,
-            Self::Lower => 1.0,
-        }
-    }
-}
-
 /// Both lids; none where no margin is seen within reach of the iris.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Lids {
@@ -113,231 +93,58 @@ pub(super) struct Lids {
     pub(super) lower: Option<LidCurve>,
 }
 
-/// Per pixel, 0 where the eye would have that colour, 1 where the skin around it has.
-struct NotEye {
-    skin: FloatImage,
-    luma: FloatImage,
-}
+/// Columns that are asked, from edge to edge of the iris.
+const COLUMNS: usize = 41;
+/// A margin that stays this far (in radii) outside the limbus hides nothing.
+const CLEAR: f32 = 0.03;
+/// How far from the middle of the iris a margin is sought, in radii.
+const REACH: f32 = 1.6;
 
-impl NotEye {
-    fn of(closeup: &Closeup, eye: &ExpectedEye, skin: &[Colour]) -> Self {
-        let radius = eye.limbus.mean_radius();
-        let [luma, cb, cr] =
-            [&closeup.luma, &closeup.cb, &closeup.cr].map(|plane| plane.blurred(0.025 * radius));
-        let mut likeness = luma.clone();
-        for (index, value) in likeness.samples.iter_mut().enumerate() {
-            let colour = Colour {
-                luma: luma.samples[index],
-                cb: cb.samples[index] - 128.0,
-                cr: cr.samples[index] - 128.0,
-            };
-            let x = (index % luma.width) as f32 + 0.5;
-            let y = (index / luma.width) as f32 + 0.5;
-            let lead = nearest(colour, eye.colours_at(x, y)) - nearest(colour, skin);
-            *value = (0.5 + lead / SURE_LEAD).clamp(0.0, 1.0);
-        }
-        Self {
-            skin: likeness,
-            luma,
-        }
-    }
-}
-
-/// A pixel this much nearer to one kind than to the other surely is of that kind.
-const SURE_LEAD: f32 = 30.0;
-
-fn nearest(colour: Colour, known: &[Colour]) -> f32 {
-    known
-        .iter()
-        .map(|&known| colour.distance(known))
-        .fold(f32::MAX, f32::min)
-}
-
-/// Finds the lids of the eye with this limbus and pupil (pixels of the closeup).
-pub(super) fn find_lids(closeup: &Closeup, limbus: &Limbus, pupil: &Ellipse) -> Lids {
+/// Finds both lids around the iris (pixels of the closeup).
+pub(super) fn find_lids(closeup: &Closeup, iris: &Ellipse, sight: &Sight) -> Lids {
     Lids {
-        upper: find_lid(closeup, limbus, pupil, Side::Upper),
-        lower: find_lid(closeup, limbus, pupil, Side::Lower),
+        upper: margin(closeup, iris, sight, -1.0),
+        lower: margin(closeup, iris, sight, 1.0),
     }
 }
 
-fn find_lid(closeup: &Closeup, limbus: &Limbus, pupil: &Ellipse, side: Side) -> Option<LidCurve> {
-    let eye = ExpectedEye::of(closeup, limbus, pupil, side);
-    let skin = colours_of_skin(closeup, limbus, &eye, side);
-    if skin.is_empty() {
-        return None;
+/// Where the opening ends above (`outward` -1) or below (+1) the iris's middle. `None` when the whole
+/// iris is open on that side.
+fn margin(closeup: &Closeup, iris: &Ellipse, sight: &Sight, outward: f32) -> Option<LidCurve> {
+    let mut points = Vec::with_capacity(COLUMNS);
+    let mut nearest = f32::MAX;
+    for column in 0..COLUMNS {
+        let u = (column as f32 / (COLUMNS - 1) as f32 - 0.5) * 2.0;
+        let height = opening_end(closeup, iris, sight, u, outward);
+        let limbus = outward * (1.0 - u * u).max(0.0).sqrt();
+        nearest = nearest.min(outward * (height - limbus));
+        points.push((u, height));
     }
-    let not_eye = NotEye::of(closeup, &eye, &skin);
-    best_curve(&not_eye, &limbus.ellipse, side)
+    (nearest < CLEAR).then(|| LidCurve::fitted(iris, &points))?
 }
 
-/// The colours this eye would have without lids: an iris is much the same all around at the same
-/// distance from its centre, and beyond it there is sclera.
-struct ExpectedEye {
-    limbus: Ellipse,
-    /// Colours of [`RINGS`] rings from the centre to the limbus.
-    rings: Vec<Vec<Colour>>,
-    sclera: Vec<Colour>,
-}
-
-const RINGS: usize = 10;
-
-impl ExpectedEye {
-    fn of(closeup: &Closeup, limbus: &Limbus, pupil: &Ellipse, side: Side) -> Self {
-        let ellipse = limbus.ellipse;
-        let is_to = |spoke: &LimbusSpoke, right: bool| {
-            is_lateral(spoke.theta) && (spoke.theta.cos() > 0.0) == right
-        };
-        let pupil_colour = closeup.colour_at(pupil.cx, pupil.cy);
-        let ring = |index: usize| {
-            let share = (index as f32 + 0.5) / RINGS as f32;
-            let median_where = |wanted: &dyn Fn(&LimbusSpoke) -> bool| {
-                let colours: Vec<Colour> = limbus
-                    .spokes
-                    .iter()
-                    .filter(|spoke| wanted(spoke))
-                    .map(|spoke| point_on_ray(&ellipse, spoke.theta, share))
-                    .filter(|&(x, y)| !pupil.contains(x, y))
-                    .filter_map(|(x, y)| closeup.colour_at(x, y))
-                    .collect();
-                Colour::median_of(&colours)
-            };
-            // The lower lid hardly covers iris, so the far side may speak for the upper one only.
-            let far = |spoke: &LimbusSpoke| side == Side::Upper && spoke.theta.sin() > 0.75;
-            let parts = [
-                median_where(&|spoke| is_to(spoke, false)),
-                median_where(&|spoke| is_to(spoke, true)),
-                median_where(&far),
-            ];
-            parts
-                .into_iter()
-                .flatten()
-                .chain(pupil_colour.filter(|_| share < 0.7))
-                .collect()
-        };
-        let sclera = [false, true].into_iter().filter_map(|right| {
-            let beyond: Vec<Colour> = limbus
-                .spokes
-                .iter()
-                .filter(|spoke| is_to(spoke, right))
-                .filter_map(|spoke| spoke.outside)
-                .collect();
-            Colour::median_of(&beyond)
-        });
-        Self {
-            limbus: ellipse,
-            rings: (0..RINGS).map(ring).collect(),
-            sclera: sclera.collect(),
+/// The height (in radii from the middle of the iris, down positive) at which the opening ends in the
+/// column `u`, going outward from the middle; the reach when it does not end.
+fn opening_end(closeup: &Closeup, iris: &Ellipse, sight: &Sight, u: f32, outward: f32) -> f32 {
+    let radius = iris.mean_radius();
+    // Where the frame ends no lid is seen, so none is claimed.
+    let open = |height: f32| {
+        let (x, y) = closeup.point_to_photo((iris.cx + u * radius, iris.cy + height * radius));
+        if sight.is_seen(x, y) {
+            sight.at(&sight.maps.opening, x, y)
+        } else {
+            1.0
         }
-    }
-
-    fn colours_at(&self, x: f32, y: f32) -> &[Colour] {
-        let ring = (self.limbus.normalised_distance(x, y) * RINGS as f32) as usize;
-        self.rings.get(ring).unwrap_or(&self.sclera)
-    }
-}
-
-/// Colours above (below) the eye that it has not itself; empty when the frame ends before.
-fn colours_of_skin(
-    closeup: &Closeup,
-    limbus: &Limbus,
-    eye: &ExpectedEye,
-    side: Side,
-) -> Vec<Colour> {
-    let mut skin = Vec::new();
-    for share in [1.25, 1.4, 1.55, 1.7, 1.85] {
-        for group in [-1.0_f32, 0.0, 1.0] {
-            let colours: Vec<Colour> = limbus
-                .spokes
-                .iter()
-                .filter(|spoke| {
-                    side.outward() * spoke.theta.sin() > 0.75
-                        && (spoke.theta.cos() * 3.0 / 1.33).round() == group
-                })
-                .filter_map(|spoke| {
-                    let (x, y) = point_on_ray(&limbus.ellipse, spoke.theta, share);
-                    closeup.colour_at(x, y)
-                })
-                .collect();
-            skin.extend(
-                Colour::median_of(&colours).filter(|&colour| nearest(colour, &eye.sclera) > 12.0),
-            );
+    };
+    let step = 0.5 * sight.cell() / (closeup.scale * radius);
+    let (mut reach, mut before) = (0.0, open(0.0));
+    while reach < REACH {
+        let next = open(outward * (reach + step));
+        if next < 0.5 {
+            let share = ((before - 0.5) / (before - next).max(1e-3)).clamp(0.0, 1.0);
+            return outward * (reach + share * step);
         }
+        (reach, before) = (reach + step, next);
     }
-    skin
-}
-
-fn best_curve(not_eye: &NotEye, limbus: &Ellipse, side: Side) -> Option<LidCurve> {
-    let outward = side.outward();
-    let mut best: Option<(LidCurve, f32)> = None;
-    for height_step in 0..34 {
-        // From a lid over the pupil's edge to one well clear of the iris.
-        let height = outward * (0.15 + 0.035 * height_step as f32);
-        for tilt in [-0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3] {
-            for bend in [0.0, 0.08, 0.16, 0.24, 0.32, 0.42] {
-                let curve = LidCurve {
-                    cx: limbus.cx,
-                    cy: limbus.cy,
-                    radius: limbus.mean_radius(),
-                    height,
-                    tilt,
-                    bend: -outward * bend,
-                };
-                let Some(change) = change_across(not_eye, &curve, outward) else {
-                    continue;
-                };
-                let score = change - 0.2 * (height.abs() - usual_height(side)).abs();
-                if best.is_none_or(|(_, most)| score > most) {
-                    best = Some((curve, score));
-                }
-            }
-        }
-    }
-    best.filter(|(_, score)| *score > LEAST_CHANGE)
-        .map(|(curve, _)| curve)
-}
-
-/// Less change than this across an arc is the iris' own texture.
-const LEAST_CHANGE: f32 = 0.15;
-
-/// Where a relaxed lid rests, in iris radii from the centre: the upper one covers the top of the
-/// iris by a millimetre or two of its six, the lower one touches the limbus.
-fn usual_height(side: Side) -> f32 {
-    match side {
-        Side::Upper => 0.75,
-        Side::Lower => 1.0,
-    }
-}
-
-/// How much more like skin it is beyond the arc than within, plus a little for a crisp edge.
-/// None when most of the arc lies outside the picture.
-fn change_across(not_eye: &NotEye, curve: &LidCurve, outward: f32) -> Option<f32> {
-    const OFFSETS: [f32; 3] = [0.05, 0.13, 0.22];
-    let (mut change, mut crispness, mut count) = (0.0, 0.0, 0);
-    for step in -11..=11 {
-        let x = curve.cx + step as f32 * 0.11 * curve.radius;
-        let y = curve.y_at(x);
-        let mean_towards = |direction: f32| {
-            let mut sum = 0.0;
-            for offset in OFFSETS {
-                sum += not_eye
-                    .skin
-                    .sample(x, y + direction * offset * curve.radius)?;
-            }
-            Some(sum / OFFSETS.len() as f32)
-        };
-        let near = 0.04 * curve.radius * outward;
-        let (Some(within), Some(beyond), Some(luma_within), Some(luma_beyond)) = (
-            mean_towards(-outward),
-            mean_towards(outward),
-            not_eye.luma.sample(x, y - near),
-            not_eye.luma.sample(x, y + near),
-        ) else {
-            continue;
-        };
-        change += beyond - within;
-        crispness += ((luma_beyond - luma_within).abs() / 30.0).min(1.0);
-        count += 1;
-    }
-    (count >= 12).then(|| (change + 0.25 * crispness) / count as f32)
+    outward * REACH
 }

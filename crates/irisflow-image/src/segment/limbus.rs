@@ -170,30 +170,32 @@ pub(super) struct Limbus {
 }
 
 /// Finds the limbus near the disc that the network saw (pixels of the closeup). `open` says how surely
-/// a point lies between the lids. None without edges.
+/// a point lies between the lids. Without enough edges it is the disc itself.
 pub(super) fn find_limbus(
     closeup: &Closeup,
     seen: &Ellipse,
     open: &dyn Fn(f32, f32) -> f32,
-) -> Option<Limbus> {
+) -> Limbus {
     let field = limbus_field(closeup, seen);
     let anchor = rounder(seen);
     let mut ellipse = anchor;
     for reach in [0.12, 0.08, 0.06] {
         let spokes = measure_spokes(closeup, &field, &ellipse, reach);
-        let (iris, sclera) = (iris_colour(&spokes)?, sclera_colour(&spokes)?);
-        let points = edge_points(&spokes, &ellipse, iris, sclera, open);
-        ellipse = fit_ellipse(&points, &anchor, LIMBUS_PRIOR)?;
+        let points = edge_points(&spokes, &ellipse, open);
+        ellipse = fit_ellipse(&points, &anchor, LIMBUS_PRIOR).unwrap_or(ellipse);
     }
     let spokes = measure_spokes(closeup, &field, &ellipse, 0.12);
-    Some(Limbus { ellipse, spokes })
+    Limbus { ellipse, spokes }
 }
 
 /// The ellipse with less elongation, by as much as a map of the network may be off: most irises are
 /// seen from the front, and where lids cover much of the outline a map says little about its shape.
 fn rounder(ellipse: &Ellipse) -> Ellipse {
     const UNSURE: f32 = 0.03;
-    let (mean, half) = (0.5 * (ellipse.rx + ellipse.ry), 0.5 * (ellipse.rx - ellipse.ry));
+    let (mean, half) = (
+        0.5 * (ellipse.rx + ellipse.ry),
+        0.5 * (ellipse.rx - ellipse.ry),
+    );
     let half = half.signum() * (half.abs() - UNSURE * mean).max(0.0);
     Ellipse {
         rx: mean + half,
@@ -314,25 +316,29 @@ pub(super) fn iris_colour(spokes: &[LimbusSpoke]) -> Option<Colour> {
 fn edge_points(
     spokes: &[LimbusSpoke],
     ellipse: &Ellipse,
-    iris: Colour,
-    sclera: Colour,
     open: &dyn Fn(f32, f32) -> f32,
 ) -> Vec<EdgePoint> {
+    let colours = iris_colour(spokes).zip(sclera_colour(spokes));
     spokes
         .iter()
         .filter_map(|spoke| {
             let (x, y) = point_on_ray(ellipse, spoke.theta, spoke.edge?);
-            let (inside, outside) = (spoke.inside?, spoke.outside?);
-            let step = iris.distance(sclera).max(8.0);
-            // 1 where both sides have their colour, 0 where one is as far from it as the other's.
-            let likeness = |is: Colour, should_be: Colour| {
-                (1.0 - is.distance(should_be) / step).clamp(0.0, 1.0)
-            };
-            let likeness = likeness(inside, iris) * likeness(outside, sclera);
-            let floor = if is_lateral(spoke.theta) { 0.3 } else { 0.0 };
             let (beyond_x, beyond_y) = point_on_ray(ellipse, spoke.theta, 1.06);
+            let floor = if is_lateral(spoke.theta) { 0.3 } else { 0.0 };
+            let likeness = colours.map_or(0.5, |(iris, sclera)| likeness(spoke, iris, sclera));
             let weight = likeness.max(floor) * open(beyond_x, beyond_y);
             (weight > 0.01).then_some(EdgePoint { x, y, weight })
         })
         .collect()
+}
+
+/// 1 where both sides of the edge have their colour, 0 where one is as far from it as the other's.
+fn likeness(spoke: &LimbusSpoke, iris: Colour, sclera: Colour) -> f32 {
+    let (Some(inside), Some(outside)) = (spoke.inside, spoke.outside) else {
+        return 0.0;
+    };
+    let step = iris.distance(sclera).max(8.0);
+    let like =
+        |is: Colour, should_be: Colour| (1.0 - is.distance(should_be) / step).clamp(0.0, 1.0);
+    like(inside, iris) * like(outside, sclera)
 }

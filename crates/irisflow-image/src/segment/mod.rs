@@ -1,5 +1,6 @@
 //! Find the iris: limbus and pupil as ellipses, lids as curves, a label per pixel, and a confidence.
 
+mod advice;
 mod closeup;
 mod ellipse_fit;
 mod evidence;
@@ -10,7 +11,6 @@ mod limbus;
 mod pupil;
 mod quality;
 mod search;
-mod seen_lids;
 mod sight;
 #[cfg(test)]
 mod tests;
@@ -21,15 +21,18 @@ use crate::plane::{Plane, ReducedPhoto, YCbCr};
 use crate::rejection::Rejection;
 
 use closeup::Closeup;
+use ellipse_fit::PUPIL_PRIOR;
 use labels::{draw_labels, label_rect};
-use lids::{LidCurve, Lids, find_lids};
+use lids::{LidCurve, find_lids};
 use limbus::{Limbus, find_limbus};
-use pupil::find_pupil;
+use pupil::{ExpectedPupil, find_pupil};
 use quality::measure_quality;
 use search::{Sighting, search};
-use seen_lids::seen_lids;
+use sight::Sight;
 
+pub use advice::Side;
 pub use evidence::Evidence;
+pub use quality::Quality;
 
 /// What `segment_iris` needs of a photo: a reduced copy of all of it, and full resolution where asked.
 pub trait PhotoPixels {
@@ -61,6 +64,8 @@ pub struct IrisSegmentation {
     /// 0 to 1: how well limbus, pupil and photometry agree.
     pub confidence: f32,
     pub quality: Quality,
+    /// Where the light comes from that is mirrored most; none without a large reflection.
+    pub light_from: Option<Side>,
 }
 
 /// The values of a label plane.
@@ -76,23 +81,46 @@ pub enum Label {
     Reflection = 4,
 }
 
-/// Numbers that say how usable the iris is.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Quality {
-    /// Mean radius of the limbus, pixels of the upright photo.
-    pub iris_radius_px: f32,
-    /// Pupil radius divided by iris radius.
-    pub pupil_ratio: f32,
-    /// Visible share of the iris ring, 0 to 1 (reflections count as visible).
-    pub visible_share: f32,
-    /// Share of the iris ring under specular highlights, 0 to 1.
-    pub reflection_share: f32,
-    /// How crisp the iris is, 0 (blurred) to about 0.5: the share of its edges that a slight blur takes.
-    pub sharpness: f32,
-    /// Mean luma of the visible iris ring, 0 to 255.
-    pub mean_luma: f32,
-    /// Mean luma step across the limbus from iris to sclera, 0 to 255.
-    pub limbus_contrast: f32,
+/// What there is to say of a photo before any work on it.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// How many eyes were seen, usable or not.
+    pub eyes_seen: usize,
+    /// The iris that can be used best, also when it is not good enough.
+    pub iris: Option<IrisSegmentation>,
+    /// Why the photo cannot be used; none when it can.
+    pub rejection: Option<Rejection>,
+}
+
+/// Looks for eyes and says whether the best of them can be used.
+pub fn judge_photo(photo: &dyn PhotoPixels) -> Verdict {
+    let mut examined = explain(photo);
+    let confidence = examined.first().map_or(0.0, |best| best.confidence);
+    examined.retain(|eye| eye.confidence >= verdict::LEAST_CONFIDENCE);
+    let judged = examined.iter().filter_map(|eye| {
+        let segmentation = eye.segmentation(photo)?;
+        let rejection = verdict::judge(&segmentation, photo.size()).err();
+        Some((segmentation, rejection))
+    });
+    // A usable one before an unusable one, then by quality.
+    let rank = |(iris, rejection): &(IrisSegmentation, Option<Rejection>)| {
+        (rejection.is_none(), iris.quality.score())
+    };
+    match judged.max_by_key(rank) {
+        Some((iris, rejection)) => Verdict {
+            eyes_seen: examined.len(),
+            iris: Some(iris),
+            rejection,
+        },
+        None => {
+            let light = photo.reduced(LIGHT_SIDE).planes.y;
+            Verdict {
+                eyes_seen: 0,
+                iris: None,
+                rejection: Some(verdict::nothing_found(&light, confidence)),
+            }
+        }
+    }
 }
 
 /// Finds the iris that can be used best.
@@ -100,18 +128,12 @@ pub struct Quality {
 /// # Errors
 /// A rejection when there is no iris, or none worth processing. There is no fallback mask.
 pub fn segment_iris(photo: &dyn PhotoPixels) -> Result<IrisSegmentation, Rejection> {
-    let examined = explain(photo);
-    let nothing_found = |confidence| {
-        verdict::nothing_found(&photo.reduced(LIGHT_SIDE).planes.y, confidence)
-    };
-    let best = examined.first().ok_or_else(|| nothing_found(0.0))?;
-    if best.confidence < verdict::LEAST_CONFIDENCE {
-        return Err(nothing_found(best.confidence));
+    let verdict = judge_photo(photo);
+    match (verdict.rejection, verdict.iris) {
+        (Some(rejection), _) => Err(rejection),
+        (None, Some(iris)) => Ok(iris),
+        (None, None) => Err(advice::no_iris_found(0.0, verdict::LEAST_CONFIDENCE)),
     }
-    let segmentation = segment_closely(photo, best).ok_or_else(|| nothing_found(best.confidence))?;
-    let share_in_frame = quality::share_in_frame(&segmentation.labels, &segmentation.iris);
-    verdict::judge(&segmentation.quality, share_in_frame)?;
-    Ok(segmentation)
 }
 
 /// The longer side of the copy that is asked whether the photo is simply too dark.
@@ -127,21 +149,12 @@ pub struct Examined {
     sighting: Sighting,
     closeup: Closeup,
     limbus: Limbus,
-    /// Pixels of the closeup.
-    local_pupil: Ellipse,
 }
 
 impl Examined {
-    /// An iris that is large enough goes before one that is not.
-    fn rank(&self) -> f32 {
-        let usable = self.confidence >= verdict::LEAST_CONFIDENCE
-            && self.iris.mean_radius() >= verdict::LEAST_RADIUS_PX;
-        self.confidence + if usable { 1.0 } else { 0.0 }
-    }
-
-    /// What each kind of evidence says (0 to 1) and how much its say counts.
-    pub fn says(&self) -> Vec<(&'static str, f32, f32)> {
-        verdict::says(&self.evidence)
+    /// What this eye would be if the verdict were kind, for the developers' tools.
+    pub fn segmentation(&self, photo: &dyn PhotoPixels) -> Option<IrisSegmentation> {
+        segment_closely(photo, self)
     }
 }
 
@@ -151,7 +164,7 @@ pub fn explain(photo: &dyn PhotoPixels) -> Vec<Examined> {
     let mut examined: Vec<Examined> = sightings
         .filter_map(|sighting| examine(photo, sighting))
         .collect();
-    examined.sort_by(|a, b| b.rank().total_cmp(&a.rank()));
+    examined.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
     examined
 }
 
@@ -165,45 +178,43 @@ fn examine(photo: &dyn PhotoPixels, sighting: Sighting) -> Option<Examined> {
         let (x, y) = closeup.point_to_photo((x, y));
         sight.at(&sight.maps.opening, x, y)
     };
-    let limbus = find_limbus(&closeup, &closeup.to_local(&sighting.disc), &open)?;
-    let pupil = find_pupil(&closeup, &limbus.ellipse)?;
-    let evidence = evidence::gather(&closeup, &limbus, &pupil)?;
+    let limbus = find_limbus(&closeup, &closeup.to_local(&sighting.disc), &open);
+    let expected = expected_pupil(&closeup, sight, &limbus.ellipse);
+    let pupil = find_pupil(&closeup, &limbus.ellipse, &expected);
+    let (iris, outlined) = (
+        closeup.to_photo(&limbus.ellipse),
+        closeup.to_photo(&pupil.ellipse),
+    );
+    let evidence = evidence::gather(sight, &iris, &outlined);
     Some(Examined {
-        iris: closeup.to_photo(&limbus.ellipse),
-        pupil: closeup.to_photo(&pupil.ellipse),
+        iris,
+        pupil: outlined,
         confidence: verdict::confidence(&evidence),
         evidence,
-        local_pupil: pupil.ellipse,
         sighting,
         closeup,
         limbus,
     })
 }
 
-/// The lids as colours and as the network tell them. Each overlooks an upper lid at times (a dim one
-/// over a dark iris; lashes over a dark rim) and neither makes one up, so the one that hides more is
-/// believed. The lower lid hardly hides any iris.
-fn agreed_lids(found: &Examined) -> Lids {
-    let limbus = &found.limbus.ellipse;
-    let by_colour = find_lids(&found.closeup, &found.limbus, &found.local_pupil);
-    let seen = seen_lids(&found.closeup, limbus, &found.sighting.sight);
-    let height = |lid: &LidCurve| lid.y_at(limbus.cx);
-    if std::env::var("LIDS").as_deref() == Ok("seen") { return seen; }
-    if std::env::var("LIDS").as_deref() == Ok("colour") { return Lids { upper: by_colour.upper, lower: seen.lower }; }
-    if std::env::var("LIDS").as_deref() == Ok("colour2") { return by_colour; }
-    Lids {
-        upper: [seen.upper, by_colour.upper]
-            .into_iter()
-            .flatten()
-            .max_by(|a, b| height(a).total_cmp(&height(b))),
-        lower: seen.lower,
-    }
+/// The pupil as the network sees it, or an ordinary one.
+fn expected_pupil(closeup: &Closeup, sight: &Sight, limbus: &Ellipse) -> ExpectedPupil {
+    let map = &sight.maps.pupil;
+    let seen = sight.regions(map).into_iter().find_map(|region| {
+        let ellipse = sight.outline(map, &region, PUPIL_PRIOR)?;
+        let ellipse = closeup.to_local(&ellipse);
+        let circle = Ellipse::circle(ellipse.cx, ellipse.cy, ellipse.mean_radius());
+        let ratio = circle.rx / limbus.mean_radius();
+        let within = limbus.normalised_distance(circle.cx, circle.cy) < 0.35;
+        (region.peak >= 0.5 && within && pupil::is_possible(ratio)).then_some(circle)
+    });
+    seen.map_or_else(|| ExpectedPupil::of_any(limbus), ExpectedPupil::seen)
 }
 
 fn segment_closely(photo: &dyn PhotoPixels, found: &Examined) -> Option<IrisSegmentation> {
     let (width, height) = photo.size();
     let (iris, pupil, closeup) = (found.iris, found.pupil, &found.closeup);
-    let lids = agreed_lids(found);
+    let lids = find_lids(closeup, &found.limbus.ellipse, &found.sighting.sight);
     let rect = label_rect(&iris, width, height)?;
     let labels = draw_labels(rect, &iris, &pupil, &lids, closeup);
     let polyline =
@@ -214,7 +225,14 @@ fn segment_closely(photo: &dyn PhotoPixels, found: &Examined) -> Option<IrisSegm
         upper_lid: polyline(lids.upper),
         lower_lid: polyline(lids.lower),
         rect,
-        quality: measure_quality(closeup, &found.limbus, &iris, &pupil, &labels),
+        light_from: quality::light_from(&found.sighting.sight, &iris),
+        quality: measure_quality(
+            closeup,
+            &found.sighting.sight,
+            &found.limbus,
+            (&iris, &pupil),
+            &labels,
+        ),
         labels,
         confidence: found.confidence,
     })

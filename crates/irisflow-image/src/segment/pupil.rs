@@ -18,7 +18,11 @@ pub(super) struct FoundPupil {
 }
 
 /// Pupil radius over iris radius: the smallest and largest of living eyes, with some room.
-pub(super) const RATIO_RANGE: (f32, f32) = (0.12, 0.75);
+const RATIO_RANGE: (f32, f32) = (0.12, 0.75);
+
+pub(super) fn is_possible(ratio: f32) -> bool {
+    (RATIO_RANGE.0..=RATIO_RANGE.1).contains(&ratio)
+}
 
 /// This much of a pupil's outline is free of lid, lashes and reflections, even in a dim, narrow eye.
 const UNCOVERED: f32 = 0.65;
@@ -26,8 +30,68 @@ const UNCOVERED: f32 = 0.65;
 const LEAST_SCORE: f32 = 0.04;
 const OUTLINE_RAYS: usize = 72;
 
-/// Finds the pupil inside `limbus` (pixels of the closeup). None when nothing dark and round is there.
-pub(super) fn find_pupil(closeup: &Closeup, limbus: &Ellipse) -> Option<FoundPupil> {
+/// Where a pupil is to be expected, before looking: a circle, and how far off (in shares of the iris
+/// radius) its centre and (in natural logarithms) its radius may be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ExpectedPupil {
+    pub(super) circle: Ellipse,
+    pub(super) centre_spread: f32,
+    pub(super) radius_spread: f32,
+}
+
+impl ExpectedPupil {
+    /// Of any eye: pupils lie within a tenth of the iris radius of its centre and most measure a fifth
+    /// to a half of it.
+    pub(super) fn of_any(limbus: &Ellipse) -> Self {
+        Self {
+            circle: Ellipse::circle(limbus.cx, limbus.cy, 0.35 * limbus.mean_radius()),
+            centre_spread: 0.15,
+            radius_spread: 0.7,
+        }
+    }
+
+    /// Where the network saw it.
+    pub(super) fn seen(circle: Ellipse) -> Self {
+        Self {
+            circle,
+            centre_spread: 0.08,
+            radius_spread: 0.25,
+        }
+    }
+
+    /// 1 for a circle as expected, less for others.
+    fn likeness(&self, limbus: &Ellipse, (cx, cy, radius): (f32, f32, f32)) -> f32 {
+        let expected = &self.circle;
+        let spread = self.centre_spread * limbus.mean_radius();
+        let offset = (cx - expected.cx).hypot(cy - expected.cy) / spread;
+        let size = (radius / expected.mean_radius()).ln() / self.radius_spread;
+        (-0.5 * (offset * offset + size * size)).exp()
+    }
+
+    /// The pupil as expected, without an outline of its own: in an iris as dark as its pupil.
+    fn unseen(&self) -> FoundPupil {
+        FoundPupil {
+            ellipse: self.circle,
+            edge_share: 0.0,
+        }
+    }
+}
+
+/// Finds the pupil inside `limbus` (pixels of the closeup). Where nothing dark and round is there, as in
+/// a dark brown iris, it is the expected one, with no share of an outline.
+pub(super) fn find_pupil(
+    closeup: &Closeup,
+    limbus: &Ellipse,
+    expected: &ExpectedPupil,
+) -> FoundPupil {
+    fitted_pupil(closeup, limbus, expected).unwrap_or_else(|| expected.unseen())
+}
+
+fn fitted_pupil(
+    closeup: &Closeup,
+    limbus: &Ellipse,
+    expected: &ExpectedPupil,
+) -> Option<FoundPupil> {
     let radius = limbus.mean_radius();
     let field = EdgeField::around(
         &closeup.luma,
@@ -36,7 +100,7 @@ pub(super) fn find_pupil(closeup: &Closeup, limbus: &Ellipse) -> Option<FoundPup
         0.02 * radius,
         0.8,
     );
-    let circle = best_circle(closeup, &field, limbus)?;
+    let circle = best_circle(closeup, &field, limbus, expected)?;
     let points = outline_points(&field, &circle);
     let ellipse = fit_ellipse(&points, &circle, PUPIL_PRIOR)?;
     let fitting = points
@@ -44,21 +108,24 @@ pub(super) fn find_pupil(closeup: &Closeup, limbus: &Ellipse) -> Option<FoundPup
         .filter(|p| (ellipse.normalised_distance(p.x, p.y) - 1.0).abs() < 0.12)
         .count();
     let ratio = ellipse.mean_radius() / radius;
-    (RATIO_RANGE.0..=RATIO_RANGE.1)
-        .contains(&ratio)
-        .then(|| FoundPupil {
-            ellipse,
-            edge_share: fitting as f32 / OUTLINE_RAYS as f32,
-        })
+    is_possible(ratio).then(|| FoundPupil {
+        ellipse,
+        edge_share: fitting as f32 / OUTLINE_RAYS as f32,
+    })
 }
 
-fn best_circle(closeup: &Closeup, field: &EdgeField, limbus: &Ellipse) -> Option<Ellipse> {
+fn best_circle(
+    closeup: &Closeup,
+    field: &EdgeField,
+    limbus: &Ellipse,
+    expected: &ExpectedPupil,
+) -> Option<Ellipse> {
     let turn = rays(0.0, 345.0, 15.0);
     let radius = limbus.mean_radius();
     let darkness = Darkness::of(closeup, limbus)?;
     let score = |circle: (f32, f32, f32)| {
         let rise = field.best_rise(circle, &turn, UNCOVERED)?;
-        Some(rise * darkness.of_disc(closeup, circle) * usualness(limbus, circle))
+        Some(rise * darkness.of_disc(closeup, circle) * expected.likeness(limbus, circle))
     };
     let mut best: Option<((f32, f32, f32), f32)> = None;
     let consider = |circle: (f32, f32, f32), best: &mut Option<((f32, f32, f32), f32)>| {
@@ -94,15 +161,6 @@ fn best_circle(closeup: &Closeup, field: &EdgeField, limbus: &Ellipse) -> Option
 
 fn square(reach: i32) -> impl Iterator<Item = (i32, i32)> {
     (-reach..=reach).flat_map(move |x| (-reach..=reach).map(move |y| (x, y)))
-}
-
-/// 1 for a pupil of usual size in the middle, less for unusual ones. Pupils lie within a tenth of
-/// the iris radius of its centre and most measure a fifth to a half of it; in a dark iris, where
-/// little else speaks, this keeps shadows of the lid from being taken for one.
-fn usualness(limbus: &Ellipse, (cx, cy, radius): (f32, f32, f32)) -> f32 {
-    let offset = (cx - limbus.cx).hypot(cy - limbus.cy) / (0.15 * limbus.mean_radius());
-    let size = (radius / (0.35 * limbus.mean_radius())).ln() / 0.7;
-    (-0.5 * (offset * offset + size * size)).exp()
 }
 
 /// What counts as dark inside this iris.

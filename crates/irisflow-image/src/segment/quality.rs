@@ -1,28 +1,166 @@
-//! Numbers that say how usable a found iris is.
+//! Numbers that say how usable a found iris is, and one score of them all: the metrics of ISO/IEC
+//! 29794-6:2015 (iris image quality), with limits of visible light instead of near infrared.
 
+use super::Label;
+use super::advice::Side;
 use super::closeup::Closeup;
 use super::float_image::{FloatImage, Gradient, median};
 use super::limbus::{Limbus, LimbusSpoke, is_lateral, point_on_ray};
-use super::{Label, Quality};
+use super::sight::Sight;
 use crate::geometry::Ellipse;
 use crate::plane::Plane;
+
+/// Numbers that say how usable the iris is. In brackets the metric of ISO/IEC 29794-6 each is after.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Quality {
+    /// Mean radius of the limbus, pixels of the upright photo (iris radius).
+    pub iris_radius_px: f32,
+    /// Pupil radius divided by iris radius (pupil dilation).
+    pub pupil_ratio: f32,
+    /// Share of the iris ring that no lid or lash hides, 0 to 1; reflections count as visible.
+    pub visible_share: f32,
+    /// Share of the iris ring under specular highlights, 0 to 1.
+    pub reflection_share: f32,
+    /// How crisp the iris is, 0 (blurred) to about 0.5: the share of its edges that a slight blur takes
+    /// (sharpness).
+    pub sharpness: f32,
+    /// Mean luma of the visible iris ring, 0 to 255.
+    pub mean_luma: f32,
+    /// Share of the visible ring that is burnt out or black without any detail (grey scale utilisation).
+    pub clipped_share: f32,
+    /// Mean luma step across the limbus from iris to sclera, 0 to 255 (iris-sclera contrast).
+    pub limbus_contrast: f32,
+    /// How far the eye looks past the camera, degrees, from the shape of the limbus (gaze angle). Below
+    /// about 15 this is within the differences between people.
+    pub gaze_deg: f32,
+}
+
+impl Quality {
+    /// Share of the iris ring that shows its own texture, 0 to 1 (usable iris area).
+    pub fn usable_share(&self) -> f32 {
+        self.visible_share * (1.0 - self.reflection_share)
+    }
+
+    /// Every figure with its stable name.
+    pub fn named(&self) -> [(&'static str, f32); 10] {
+        [
+            ("iris_radius_px", self.iris_radius_px),
+            ("pupil_ratio", self.pupil_ratio),
+            ("visible_share", self.visible_share),
+            ("reflection_share", self.reflection_share),
+            ("usable_share", self.usable_share()),
+            ("sharpness", self.sharpness),
+            ("mean_luma", self.mean_luma),
+            ("clipped_share", self.clipped_share),
+            ("limbus_contrast", self.limbus_contrast),
+            ("gaze_deg", self.gaze_deg),
+        ]
+    }
+
+    /// 0 (useless) to 100 (as good as photos get): the geometric mean of what each figure is worth, so
+    /// that one bad figure cannot be made up for.
+    pub fn score(&self) -> u8 {
+        let worths = self.worths();
+        let logs: f32 = worths.iter().map(|(_, worth)| worth.max(0.01).ln()).sum();
+        (100.0 * (logs / worths.len() as f32).exp()).round() as u8
+    }
+
+    /// What each figure is worth, 0 to 1, with its name.
+    pub fn worths(&self) -> [(&'static str, f32); 7] {
+        let light = ramp(self.mean_luma, 8.0, 45.0) * ramp(self.mean_luma, 240.0, 200.0);
+        [
+            (
+                "resolution",
+                ramp(self.iris_radius_px.ln(), 30.0_f32.ln(), 250.0_f32.ln()),
+            ),
+            ("usable_area", ramp(self.usable_share(), 0.2, 0.9)),
+            ("sharpness", ramp(self.sharpness, 0.05, 0.35)),
+            ("exposure", light * ramp(self.clipped_share, 0.6, 0.05)),
+            ("contrast", ramp(self.limbus_contrast, 0.0, 30.0)),
+            (
+                "pupil",
+                ramp(self.pupil_ratio, 0.1, 0.2) * ramp(self.pupil_ratio, 0.8, 0.6),
+            ),
+            ("gaze", ramp(self.gaze_deg, 60.0, 20.0)),
+        ]
+    }
+}
+
+/// 0 at `zero`, 1 at `one`, straight in between; `one` may be the smaller.
+pub(super) fn ramp(value: f32, zero: f32, one: f32) -> f32 {
+    ((value - zero) / (one - zero)).clamp(0.0, 1.0)
+}
 
 /// `limbus` is in pixels of the closeup, `iris` and `pupil` in those of the photo.
 pub(super) fn measure_quality(
     closeup: &Closeup,
+    sight: &Sight,
     limbus: &Limbus,
-    iris: &Ellipse,
-    pupil: &Ellipse,
+    (iris, pupil): (&Ellipse, &Ellipse),
     labels: &Plane,
 ) -> Quality {
+    let light = RingLight::of(closeup, sight, limbus, &closeup.to_local(pupil));
     Quality {
         iris_radius_px: iris.mean_radius(),
         pupil_ratio: pupil.mean_radius() / iris.mean_radius(),
         visible_share: visible_share(labels),
-        reflection_share: 0.0,
+        reflection_share: light.reflected,
         sharpness: edge_sharpness(closeup, &limbus.ellipse),
-        mean_luma: ring_luma(closeup, &limbus.ellipse).unwrap_or(0.0),
+        mean_luma: light.middle,
+        clipped_share: light.clipped,
         limbus_contrast: limbus_contrast(&limbus.spokes),
+        gaze_deg: (iris.rx.min(iris.ry) / iris.rx.max(iris.ry))
+            .acos()
+            .to_degrees(),
+    }
+}
+
+/// The light on the open part of the iris ring.
+struct RingLight {
+    /// Median luma.
+    middle: f32,
+    clipped: f32,
+    reflected: f32,
+}
+
+impl RingLight {
+    fn of(closeup: &Closeup, sight: &Sight, limbus: &Limbus, pupil: &Ellipse) -> Self {
+        let mut lumas = Vec::new();
+        let mut mirrored = Vec::new();
+        for index in 0..96 {
+            let theta = index as f32 * std::f32::consts::TAU / 96.0;
+            for step in 0..14 {
+                let (x, y) = point_on_ray(&limbus.ellipse, theta, 0.3 + 0.05 * step as f32);
+                let (photo_x, photo_y) = closeup.point_to_photo((x, y));
+                let open = sight.at(&sight.maps.opening, photo_x, photo_y) >= 0.5;
+                if let Some(luma) = closeup.luma.sample(x, y).filter(|_| open)
+                    && pupil.normalised_distance(x, y) > 1.1
+                {
+                    lumas.push(luma);
+                    mirrored.push(sight.at(&sight.maps.reflection, photo_x, photo_y));
+                }
+            }
+        }
+        let count = lumas.len().max(1) as f32;
+        let middle = median(&mut lumas.clone()).unwrap_or(0.0);
+        // The network takes bright fibres for reflections at times; those are not this bright.
+        let is_mirrored = |luma: f32, probability: f32| {
+            luma > 250.0 || (probability >= 0.5 && luma > middle + 40.0)
+        };
+        let mirrored = lumas
+            .iter()
+            .zip(&mirrored)
+            .filter(|&(&l, &p)| is_mirrored(l, p))
+            .count();
+        let clipped = lumas
+            .iter()
+            .filter(|&&luma| !(5.0..=250.0).contains(&luma))
+            .count();
+        Self {
+            middle,
+            clipped: clipped as f32 / count,
+            reflected: mirrored as f32 / count,
+        }
     }
 }
 
@@ -75,18 +213,6 @@ fn mean_edge(image: &FloatImage, limbus: &Ellipse) -> f32 {
     sum / count.max(1) as f32
 }
 
-fn ring_luma(closeup: &Closeup, limbus: &Ellipse) -> Option<f32> {
-    let mut lumas = Vec::new();
-    for index in 0..96 {
-        let theta = index as f32 * std::f32::consts::TAU / 96.0;
-        for share in [0.6, 0.7, 0.8, 0.9] {
-            let (x, y) = point_on_ray(limbus, theta, share);
-            lumas.extend(closeup.luma.sample(x, y));
-        }
-    }
-    median(&mut lumas)
-}
-
 fn limbus_contrast(spokes: &[LimbusSpoke]) -> f32 {
     let mut steps: Vec<f32> = spokes
         .iter()
@@ -94,4 +220,21 @@ fn limbus_contrast(spokes: &[LimbusSpoke]) -> f32 {
         .filter_map(|spoke| Some(spoke.outside?.luma - spoke.inside?.luma))
         .collect();
     median(&mut steps).unwrap_or(0.0).max(0.0)
+}
+
+/// The side from which the mirrored light comes: where the middle of the reflections lies, seen from
+/// the middle of the iris. None without reflections worth a word.
+pub(super) fn light_from(sight: &Sight, iris: &Ellipse) -> Option<Side> {
+    const WORTH_A_WORD: f32 = 0.05;
+    let (mut x_sum, mut y_sum, mut sum, mut cells) = (0.0, 0.0, 0.0, 0.0_f32);
+    for (index, &probability) in sight.maps.reflection.iter().enumerate() {
+        let (x, y) = sight.point(index);
+        if iris.contains(x, y) {
+            cells += 1.0;
+            if probability >= 0.5 {
+                (x_sum, y_sum, sum) = (x_sum + x - iris.cx, y_sum + y - iris.cy, sum + 1.0);
+            }
+        }
+    }
+    (sum > WORTH_A_WORD * cells).then(|| Side::towards(x_sum, y_sum))
 }

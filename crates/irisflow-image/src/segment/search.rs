@@ -40,7 +40,10 @@ pub(super) fn search(photo: &dyn PhotoPixels) -> Vec<Sighting> {
         let Some(sighting) = look_closely(photo, &region) else {
             continue;
         };
-        if !found.iter().any(|known| is_same(&known.disc, &sighting.disc)) {
+        if !found
+            .iter()
+            .any(|known| is_same(&known.disc, &sighting.disc))
+        {
             found.push(sighting);
         }
     }
@@ -59,9 +62,8 @@ fn places(photo: &dyn PhotoPixels) -> Vec<Region> {
         regions.sort_by(|a, b| b.peak.total_cmp(&a.peak));
     }
     let best = regions.first().map_or(0.0, |region| region.weight);
-    regions.retain(|region| {
-        region.peak >= LEAST_PEAK && region.weight >= LEAST_SHARE_OF_BEST * best
-    });
+    regions
+        .retain(|region| region.peak >= LEAST_PEAK && region.weight >= LEAST_SHARE_OF_BEST * best);
     regions.truncate(MOST_PLACES);
     regions
 }

@@ -75,9 +75,16 @@ impl Square {
 fn write_rgb(part: &YCbCr, row: u32, line: &mut [u8]) {
     let chroma = part.cb.row(row).iter().zip(part.cr.row(row));
     for ((rgb, &luma), (&cb, &cr)) in line.chunks_exact_mut(3).zip(part.y.row(row)).zip(chroma) {
-        let (luma, cb, cr) = (f32::from(luma), f32::from(cb) - 128.0, f32::from(cr) - 128.0);
+        let (luma, cb, cr) = (
+            f32::from(luma),
+            f32::from(cb) - 128.0,
+            f32::from(cr) - 128.0,
+        );
         let green = luma - 0.344_136 * cb - 0.714_136 * cr;
-        for (byte, value) in rgb.iter_mut().zip([luma + 1.402 * cr, green, luma + 1.772 * cb]) {
+        for (byte, value) in rgb
+            .iter_mut()
+            .zip([luma + 1.402 * cr, green, luma + 1.772 * cb])
+        {
             *byte = value.round().clamp(0.0, 255.0) as u8;
         }
     }
@@ -125,7 +132,10 @@ impl Sight {
     /// The probability of `map` at a point of the photo, between cells; 0 beyond the square.
     pub(super) fn at(&self, map: &[f32], x: f32, y: f32) -> f32 {
         let cell = self.cell();
-        let (u, v) = ((x - self.square.left) / cell - 0.5, (y - self.square.top) / cell - 0.5);
+        let (u, v) = (
+            (x - self.square.left) / cell - 0.5,
+            (y - self.square.top) / cell - 0.5,
+        );
         let last = (MAP_SIDE - 1) as f32;
         if !(u > -1.0 && v > -1.0 && u < last + 1.0 && v < last + 1.0) {
             return 0.0;
@@ -229,25 +239,64 @@ impl Sight {
             }
         }
         let start = Ellipse::circle(region.centre.0, region.centre.1, region.radius);
-        (points.len() * 4 >= RAYS)
+        (points.len() * 8 >= RAYS)
             .then(|| fit_ellipse(&points, &start, prior))
             .flatten()
     }
 
-    /// Intersection over union of a map (probability of at least one half) and an ellipse.
-    pub(super) fn agreement(&self, map: &[f32], ellipse: &Ellipse) -> f32 {
+    /// How a map and a fitted ellipse agree, over the cells that show the photo.
+    pub(super) fn agreement(&self, map: &[f32], ellipse: &Ellipse) -> Agreement {
         let (width, height) = (self.photo_size.0 as f32, self.photo_size.1 as f32);
         let (mut both, mut either) = (0_u32, 0_u32);
+        let (mut inside, mut around) = (Mean::default(), Mean::default());
         for (index, &probability) in map.iter().enumerate() {
             let (x, y) = self.point(index);
             if x < 0.0 || y < 0.0 || x > width || y > height {
                 continue;
             }
-            let (seen, fitted) = (probability >= 0.5, ellipse.contains(x, y));
+            let distance = ellipse.normalised_distance(x, y);
+            let (seen, fitted) = (probability >= 0.5, distance <= 1.0);
             both += u32::from(seen && fitted);
             either += u32::from(seen || fitted);
+            if distance <= 0.95 {
+                inside.add(probability);
+            } else if (1.1..1.6).contains(&distance) {
+                around.add(probability);
+            }
         }
-        both as f32 / either.max(1) as f32
+        Agreement {
+            overlap: both as f32 / either.max(1) as f32,
+            inside: inside.value(),
+            around: around.value(),
+        }
+    }
+}
+
+/// How a map of the network and a fitted ellipse agree.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Agreement {
+    /// Intersection over union, the map taken at one half.
+    pub(super) overlap: f32,
+    /// Mean probability within the ellipse, and in the ring around it.
+    pub(super) inside: f32,
+    pub(super) around: f32,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Mean {
+    sum: f32,
+    count: f32,
+}
+
+impl Mean {
+    fn add(&mut self, value: f32) {
+        self.sum += value;
+        self.count += 1.0;
+    }
+
+    /// 0 of nothing.
+    fn value(self) -> f32 {
+        self.sum / self.count.max(1.0)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Drawn eyes with known truth, and pictures that are none.
 
 use super::ellipse_fit::{EdgePoint, LIMBUS_PRIOR, fit_ellipse};
+use super::float_image::FloatImage;
 use super::{IrisSegmentation, Label, PhotoPixels, segment_iris};
 use crate::geometry::{Ellipse, PixelRect};
 use crate::plane::{Plane, ReducedPhoto, YCbCr};
@@ -35,6 +36,30 @@ impl PhotoPixels for Drawing {
             cr: shrink(&self.0.cr),
         };
         ReducedPhoto { planes, scale }
+    }
+
+    fn scaled(&self, rect: PixelRect, (width, height): (u32, u32)) -> YCbCr {
+        let (step_x, step_y) = (
+            rect.width as f32 / width as f32,
+            rect.height as f32 / height as f32,
+        );
+        let shrink = |plane: &Plane| {
+            let mut small = Plane::filled(width, height, 0);
+            for y in 0..height {
+                for x in 0..width {
+                    let at_x = rect.x as f32 + (x as f32 + 0.5) * step_x;
+                    let at_y = rect.y as f32 + (y as f32 + 0.5) * step_y;
+                    let value = plane.sample_bilinear(at_x, at_y);
+                    small.row_mut(y)[x as usize] = value.round() as u8;
+                }
+            }
+            small
+        };
+        YCbCr {
+            y: shrink(&self.0.y),
+            cb: shrink(&self.0.cb),
+            cr: shrink(&self.0.cr),
+        }
     }
 
     fn crop(&self, rect: PixelRect) -> YCbCr {
@@ -143,7 +168,7 @@ impl Grain {
 
 fn blurred(drawing: Drawing, sigma: f32) -> Drawing {
     let blur = |plane: &Plane| Plane {
-        samples: super::FloatImage::from_plane(plane)
+        samples: FloatImage::from_plane(plane)
             .blurred(sigma)
             .samples
             .iter()

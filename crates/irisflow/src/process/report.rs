@@ -21,6 +21,7 @@ pub(super) fn completed(iris: &ProcessedIris) -> Value {
         "upper_lid": line(&found.upper_lid),
         "lower_lid": line(&found.lower_lid),
         "quality": quality(&found.quality),
+        "quality_score": found.quality.score(),
         "confidence": found.confidence,
         "steps_ms": steps_ms(&iris.stage_ms),
     })
@@ -56,15 +57,10 @@ fn line(points: &[(f32, f32)]) -> Value {
 }
 
 fn quality(quality: &Quality) -> Value {
-    json!({
-        "iris_radius_px": quality.iris_radius_px,
-        "pupil_ratio": quality.pupil_ratio,
-        "visible_share": quality.visible_share,
-        "reflection_share": quality.reflection_share,
-        "sharpness": quality.sharpness,
-        "mean_luma": quality.mean_luma,
-        "limbus_contrast": quality.limbus_contrast,
-    })
+    let named = quality.named().into_iter();
+    named
+        .map(|(name, value)| (name.to_owned(), json!(value)))
+        .collect()
 }
 
 fn steps_ms(stage_ms: &[f64; 5]) -> Value {
