@@ -7,6 +7,7 @@
 
 mod bench;
 mod eval;
+mod faults;
 mod openapi;
 mod running_server;
 mod test;
@@ -24,6 +25,8 @@ enum Command {
     Openapi,
     /// Measure a whole job through the running service, beside a named baseline.
     Bench(bench::BenchArgs),
+    /// Play every fault at every step, and count what was lost, twice, stuck or left over.
+    Faults(faults::FaultsArgs),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -32,5 +35,6 @@ fn main() -> anyhow::Result<()> {
         Command::Eval(args) => eval::run(args),
         Command::Openapi => openapi::run(),
         Command::Bench(args) => bench::run(args),
+        Command::Faults(args) => faults::run(args).map(drop),
     }
 }

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
+use crate::faults::{self, FaultsArgs};
 use crate::running_server::RunningServer;
 
 #[derive(Debug, clap::Args)]
@@ -60,6 +61,9 @@ pub(crate) fn run(_: TestArgs) -> anyhow::Result<()> {
             &["test", "--locked", "--workspace", "--features", FEATURES],
         ),
     )?;
+    println!("== the crash matrix, a small run");
+    let faulty = FaultsArgs::small(root.join("target/debug/irisflow"));
+    skipped.extend(faults::run(faulty)?);
     if web {
         browser_test(&root, &mut skipped)?;
     }

@@ -43,5 +43,5 @@ pub use error::{ClientError, Refusal};
 pub use ids::{BatchId, JobId, PhotoId};
 pub use jobs::{BATCH_LIMIT, Batch, Job, JobStatus, Skipped, Status};
 pub use photos::Photo;
-pub use session::TokenKeeper;
+pub use session::{InMemory, TokenKeeper};
 pub use watch::{Frame, Update, Watch};

@@ -25,7 +25,7 @@ pub trait TokenKeeper: std::fmt::Debug + Send + Sync {
 
 /// Forgets with the program.
 #[derive(Debug, Default)]
-pub(crate) struct InMemory {
+pub struct InMemory {
     token: Mutex<Option<String>>,
 }
 

@@ -236,7 +236,7 @@ impl Attempt<'_> {
             }
             if mark == StageMark::Begin
                 && let Some(point) = point_of(stage)
-                && let Err(failure) = self.shared.parts.faults.strike(point)
+                && let Err(failure) = self.shared.parts.faults.strike(point, self.job)
             {
                 planned = Some(failure);
                 return ControlFlow::Break(());
@@ -286,7 +286,7 @@ impl Attempt<'_> {
         self.shared
             .parts
             .faults
-            .strike(point)
+            .strike(point, self.job)
             .map_err(ControlFlow::Continue)
     }
 }

@@ -1,7 +1,7 @@
 //! Failures planned by name: which point of an attempt, what happens there, how often. Without the
 //! feature `faults` a plan is always empty and costs nothing.
 
-use irisflow_jobs::Failure;
+use irisflow_jobs::{Failure, Job};
 
 /// Where a fault can strike: the begin of a step, or just after an object was written.
 pub(crate) mod point {
@@ -22,7 +22,7 @@ impl std::fmt::Display for FaultPlanError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{:?} is not a fault; write point:kind:count, as in segmenting:transient:1",
+            "{:?} is not a fault; write point:kind:count, as in segmenting:transient:1 or saving:kill:3/first",
             self.0
         )
     }
@@ -34,7 +34,7 @@ pub use planned::FaultPlan;
 
 #[cfg(not(feature = "faults"))]
 mod planned {
-    use super::{Failure, FaultPlanError};
+    use super::{Failure, FaultPlanError, Job};
 
     /// Without the feature: nothing ever fails on purpose.
     #[derive(Debug, Default)]
@@ -56,7 +56,7 @@ mod planned {
             clippy::unnecessary_wraps,
             reason = "as with the feature"
         )]
-        pub(crate) fn strike(&self, _point: &str) -> Result<(), Failure> {
+        pub(crate) fn strike(&self, _point: &str, _job: &Job) -> Result<(), Failure> {
             Ok(())
         }
     }
@@ -64,18 +64,25 @@ mod planned {
 
 #[cfg(feature = "faults")]
 mod planned {
+    use std::process::Command;
     use std::sync::{Mutex, PoisonError};
     use std::time::Duration;
 
-    use super::{Failure, FaultPlanError};
+    use super::{Failure, FaultPlanError, Job};
 
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     enum Kind {
         Transient,
         Server,
         Panic,
-        /// The process ends as by SIGKILL.
+        /// The process aborts.
         Abort,
+        /// The process is killed, by a real signal.
+        Kill,
+        /// The process is suspended until somebody sends SIGCONT.
+        Stop,
+        /// The process is asked to end, and the step takes this long.
+        Terminate(Duration),
         /// The step takes this long.
         Hang(Duration),
     }
@@ -85,6 +92,8 @@ mod planned {
         point: String,
         kind: Kind,
         left: u32,
+        /// Only jobs that were never claimed before are struck.
+        first_claim_only: bool,
     }
 
     /// The faults that are still to strike.
@@ -95,7 +104,8 @@ mod planned {
 
     impl FaultPlan {
         /// Reads `point:kind:count` entries, separated by commas. Kinds: `transient`, `server`,
-        /// `panic`, `abort`, `hang500` (milliseconds).
+        /// `panic`, `abort`, `kill`, `stop`, `terminate500` and `hang500` (milliseconds). A count as in
+        /// `3/first` strikes each job in its first claim only, also across restarts.
         ///
         /// # Errors
         /// Names the entry that is not one.
@@ -110,48 +120,103 @@ mod planned {
             })
         }
 
-        pub(crate) fn strike(&self, point: &str) -> Result<(), Failure> {
-            let Some(kind) = self.take(point) else {
+        pub(crate) fn strike(&self, point: &str, job: &Job) -> Result<(), Failure> {
+            let Some(kind) = self.take(point, job.epoch) else {
                 return Ok(());
             };
+            tracing::info!(job_id = %job.id, point, ?kind, "a planned fault strikes");
             match kind {
-                Kind::Transient => Err(Failure::storage_unavailable()),
-                Kind::Server => Err(Failure::step_failed()),
+                Kind::Transient => return Err(Failure::storage_unavailable()),
+                Kind::Server => return Err(Failure::step_failed()),
                 Kind::Panic => std::panic::panic_any(format!("planned panic at {point}")),
                 Kind::Abort => std::process::abort(),
-                Kind::Hang(time) => {
+                Kind::Kill => signal_self("-KILL"),
+                Kind::Stop => signal_self("-STOP"),
+                Kind::Terminate(time) => {
+                    signal_self("-TERM");
                     std::thread::park_timeout(time);
-                    Ok(())
                 }
+                Kind::Hang(time) => std::thread::park_timeout(time),
             }
+            Ok(())
         }
 
-        fn take(&self, point: &str) -> Option<Kind> {
+        fn take(&self, point: &str, epoch: i64) -> Option<Kind> {
             let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
-            let fault = faults
-                .iter_mut()
-                .find(|fault| fault.point == point && fault.left > 0)?;
+            let fault = faults.iter_mut().find(|fault| {
+                let concerned = epoch == 1 || !fault.first_claim_only;
+                fault.point == point && fault.left > 0 && concerned
+            })?;
             fault.left -= 1;
             Some(fault.kind)
+        }
+    }
+
+    /// By the system's own command: a real signal, without unsafe code.
+    fn signal_self(signal: &str) {
+        let sent = Command::new("kill")
+            .args([signal, &std::process::id().to_string()])
+            .status();
+        if !sent.as_ref().is_ok_and(std::process::ExitStatus::success) {
+            tracing::error!(?sent, signal, "could not send a planned signal");
         }
     }
 
     fn parse_fault(entry: &str) -> Option<Fault> {
         let mut parts = entry.split(':');
         let (point, kind, count) = (parts.next()?, parts.next()?, parts.next()?);
-        let kind = match kind {
-            "transient" => Kind::Transient,
-            "server" => Kind::Server,
-            "panic" => Kind::Panic,
-            "abort" => Kind::Abort,
-            _ => Kind::Hang(Duration::from_millis(
-                kind.strip_prefix("hang")?.parse().ok()?,
-            )),
+        let (count, first_claim_only) = match count.strip_suffix("/first") {
+            Some(count) => (count, true),
+            None => (count, false),
         };
         Some(Fault {
             point: point.to_owned(),
-            kind,
+            kind: parse_kind(kind)?,
             left: count.parse().ok()?,
+            first_claim_only,
         })
+    }
+
+    fn parse_kind(kind: &str) -> Option<Kind> {
+        let lasting = |name: &str| -> Option<Duration> {
+            let time = kind.strip_prefix(name)?.parse().ok()?;
+            Some(Duration::from_millis(time))
+        };
+        match kind {
+            "transient" => Some(Kind::Transient),
+            "server" => Some(Kind::Server),
+            "panic" => Some(Kind::Panic),
+            "abort" => Some(Kind::Abort),
+            "kill" => Some(Kind::Kill),
+            "stop" => Some(Kind::Stop),
+            _ => lasting("hang")
+                .map(Kind::Hang)
+                .or_else(|| lasting("terminate").map(Kind::Terminate)),
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn a_fault_for_first_claims_spares_later_ones() {
+            let plan =
+                FaultPlan::parse("saving:transient:2/first,saving:server:1").expect("a plan");
+            assert_eq!(plan.take("saving", 1), Some(Kind::Transient));
+            assert_eq!(plan.take("saving", 2), Some(Kind::Server));
+            assert_eq!(plan.take("saving", 2), None);
+            assert_eq!(plan.take("loading", 1), None);
+            assert_eq!(plan.take("saving", 1), Some(Kind::Transient));
+        }
+
+        #[test]
+        fn what_is_no_fault_is_named() {
+            let refused = FaultPlan::parse("saving:hang500:1,saving:flood:1");
+            assert_eq!(
+                refused.err().map(|error| error.0).as_deref(),
+                Some("saving:flood:1")
+            );
+        }
     }
 }

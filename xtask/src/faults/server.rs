@@ -1,0 +1,130 @@
+//! The service under faults: started again whenever it ends, on the same folder and address, and woken
+//! when it was suspended.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+const START_LIMIT: Duration = Duration::from_secs(60);
+const END_LIMIT: Duration = Duration::from_secs(60);
+
+/// How to start the service.
+#[derive(Debug, Clone)]
+pub(super) struct Recipe {
+    pub(super) program: PathBuf,
+    pub(super) data: PathBuf,
+    /// What it says goes here.
+    pub(super) log: PathBuf,
+    pub(super) settings: Vec<(&'static str, String)>,
+}
+
+/// A running service. Dropping it kills it.
+#[derive(Debug)]
+pub(super) struct Server {
+    child: Child,
+    /// As in `127.0.0.1:45123`.
+    pub(super) address: String,
+}
+
+/// How a process stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    Running,
+    Suspended,
+    /// By a signal, or with this exit code.
+    Ended(Option<i32>),
+}
+
+impl Server {
+    /// Starts at `listen`, and waits until it says its address.
+    pub(super) async fn start(recipe: &Recipe, listen: &str) -> anyhow::Result<Self> {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&recipe.log)
+            .context("the log")?;
+        let mut child = Command::new(&recipe.program)
+            .args(["serve", "--listen", listen, "--data-dir"])
+            .arg(&recipe.data)
+            .envs(recipe.settings.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("starting {}", recipe.program.display()))?;
+        let stdout = child.stdout.take().context("its output")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let address = tokio::time::timeout(START_LIMIT, async {
+            while let Some(line) = lines.next_line().await? {
+                if let Some(url) = line.strip_prefix("Irisflow is running at http://") {
+                    return Ok(url.to_owned());
+                }
+            }
+            let said = std::fs::read_to_string(&recipe.log).unwrap_or_default();
+            let last: Vec<&str> = said.lines().rev().take(3).collect();
+            bail!("the server ended before it was running: {last:?}")
+        });
+        let address = address
+            .await
+            .context("the server takes too long to start")??;
+        Ok(Self { child, address })
+    }
+
+    pub(super) fn standing(&mut self) -> anyhow::Result<Standing> {
+        if let Some(status) = self.child.try_wait().context("its status")? {
+            return Ok(Standing::Ended(status.code()));
+        }
+        let Some(id) = self.child.id() else {
+            return Ok(Standing::Ended(None));
+        };
+        // The state is the word after the name in parentheses; see proc(5).
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        let state = stat
+            .rsplit(") ")
+            .next()
+            .and_then(|rest| rest.chars().next());
+        Ok(match state {
+            Some('T') => Standing::Suspended,
+            _ => Standing::Running,
+        })
+    }
+
+    pub(super) fn resume(&self) -> anyhow::Result<()> {
+        self.signal("-CONT")
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(super) async fn end(mut self) -> anyhow::Result<()> {
+        self.signal("-TERM")?;
+        let ended = tokio::time::timeout(END_LIMIT, self.child.wait());
+        let status = ended.await.context("the server does not end")??;
+        if !status.success() {
+            bail!("the server ended badly: {status}");
+        }
+        Ok(())
+    }
+
+    fn signal(&self, signal: &str) -> anyhow::Result<()> {
+        let id = self.child.id().context("the server has ended")?;
+        let sent = std::process::Command::new("kill")
+            .args([signal, &id.to_string()])
+            .status();
+        if !sent.context("kill")?.success() {
+            bail!("could not send {signal}");
+        }
+        Ok(())
+    }
+}
+
+/// The last lines of a log, for whoever has to find out.
+pub(super) fn keep_log(log: &Path, name: &str) -> Option<PathBuf> {
+    let kept = std::env::temp_dir().join(format!("irisflow-faults-{name}.log"));
+    std::fs::copy(log, &kept).ok()?;
+    Some(kept)
+}
