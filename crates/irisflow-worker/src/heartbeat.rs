@@ -2,7 +2,7 @@
 //! traffic can starve it. Stops what ran too long, and gives up on a thread that will not stop.
 
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use irisflow_jobs::{Renewal, WorkerId};
@@ -10,23 +10,20 @@ use irisflow_jobs::{Renewal, WorkerId};
 use crate::running::{RunningJob, StopReason};
 use crate::{Shared, slot, unwanted};
 
-pub(crate) fn spawn(shared: Arc<Shared>) -> std::io::Result<()> {
+/// Beats until the worker is over: jobs that finish during a drain still need their lease.
+pub(crate) fn spawn(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
     thread::Builder::new()
         .name("iris-heartbeat".to_owned())
         .spawn(move || {
             let interval = shared.settings.lease / 3;
-            let runtime = shared.runtime.clone();
-            // Jobs that finish during a drain still need their lease.
-            while !(shared.draining.is_cancelled() && shared.running.all().is_empty()) {
-                runtime.block_on(async {
-                    tokio::time::sleep(interval.min(MOST_BETWEEN_CHECKS)).await;
-                });
+            while !shared.over.is_cancelled() {
                 for job in shared.running.all() {
                     check(&shared, &job, interval);
                 }
+                // Woken when the worker is over.
+                thread::park_timeout(interval.min(MOST_BETWEEN_CHECKS));
             }
-        })?;
-    Ok(())
+        })
 }
 
 /// Runtimes are checked at least this often, however long the lease.

@@ -14,8 +14,8 @@ mod slot;
 mod unwanted;
 mod upkeep;
 
-use std::sync::Arc;
-use std::thread;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use irisflow_bus::LocalBus;
@@ -83,6 +83,8 @@ struct Shared {
     running: RunningJobs,
     /// Cancelled: claim nothing more.
     draining: CancellationToken,
+    /// Cancelled: nothing runs any more that anybody waits for.
+    over: CancellationToken,
     runtime: Handle,
 }
 
@@ -90,6 +92,8 @@ struct Shared {
 #[derive(Debug)]
 pub struct Worker {
     shared: Arc<Shared>,
+    /// Taken when it is waited for.
+    heartbeat: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Worker {
@@ -104,15 +108,19 @@ impl Worker {
             settings,
             running: RunningJobs::default(),
             draining: CancellationToken::new(),
+            over: CancellationToken::new(),
             runtime: Handle::current(),
         });
         for _ in 0..shared.settings.slots {
             slot::spawn(Arc::clone(&shared), WorkerId::generate())?;
         }
-        heartbeat::spawn(Arc::clone(&shared))?;
+        let heartbeat = heartbeat::spawn(Arc::clone(&shared))?;
         unwanted::spawn(&shared);
         upkeep::spawn(&shared);
-        Ok(Self { shared })
+        Ok(Self {
+            shared,
+            heartbeat: Mutex::new(Some(heartbeat)),
+        })
     }
 
     /// Claims nothing more, lets running jobs finish within the grace, and hands the others back at
@@ -136,5 +144,21 @@ impl Worker {
         }
         // Threads delete what they wrote when they come to their next checkpoint.
         self.shared.running.until_idle(Duration::from_secs(2)).await;
+        self.end_heartbeat().await;
+    }
+
+    /// The thread must not ask the store any more when the runtime ends.
+    async fn end_heartbeat(&self) {
+        self.shared.over.cancel();
+        let heartbeat = self
+            .heartbeat
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(heartbeat) = heartbeat {
+            heartbeat.thread().unpark();
+            // It has nothing to say; a panic was told by the thread itself.
+            let _ = tokio::task::spawn_blocking(|| heartbeat.join()).await;
+        }
     }
 }
