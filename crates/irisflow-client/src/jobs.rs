@@ -121,6 +121,16 @@ impl Client {
         self.call(|client| client.api(Method::GET, &route)).await
     }
 
+    /// Cancels a job; one that has ended stays as it is. The answer says how it stands now: one that is
+    /// being worked on may end a moment later.
+    ///
+    /// # Errors
+    /// `not_found` for a job of somebody else or none.
+    pub async fn cancel(&self, job_id: &JobId) -> Result<JobStatus, ClientError> {
+        let route = format!("processing/jobs/{job_id}/cancel");
+        self.call(|client| client.api(Method::POST, &route)).await
+    }
+
     /// The key lets the server tell a repeated call from a new one.
     async fn submit_once<T: serde::de::DeserializeOwned>(
         &self,

@@ -21,8 +21,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use irisflow_jobs::{Announcer, Clock, JobPolicy, JobStore, StoreError, Timestamp};
-use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection as _, SqlitePool};
 
 /// All stores of one SQLite file. One process per file: see [`SqliteStore::void_leases`].
 #[derive(Debug, Clone)]
@@ -59,6 +59,12 @@ impl SqliteStore {
             .busy_timeout(BUSY_TIMEOUT);
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
+            // On a full or broken disk SQLite rolls back by itself, and the library goes on believing in
+            // a transaction: such a connection would refuse every later one.
+            .before_acquire(|connection, _| {
+                let usable = !connection.is_in_transaction();
+                Box::pin(async move { Ok(usable) })
+            })
             .connect_with(options.clone())
             .await
             .map_err(unavailable)?;
@@ -129,4 +135,65 @@ fn unavailable(error: sqlx::Error) -> StoreError {
 
 fn corrupt(what: &str, value: &str) -> StoreError {
     StoreError::Corrupt(format!("unknown {what} {value:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use irisflow_jobs::{AccountStore as _, JobPolicy, NewAccount, SystemClock, UserId};
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct NobodyListens;
+
+    impl Announcer for NobodyListens {
+        fn announce(&self, _: UserId, _: irisflow_jobs::Hint) {}
+        fn work_may_wait(&self) {}
+        fn attempt_unwanted(&self, _: irisflow_jobs::Fence) {}
+    }
+
+    async fn add_account(store: &SqliteStore, number: u32) -> Result<(), StoreError> {
+        let new = NewAccount {
+            id: UserId::generate(),
+            email: format!("{number}@example.com"),
+            password_hash: "x".repeat(1000),
+        };
+        store.add_account(new).await.map(drop)
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_was_full_is_written_again_when_there_is_room() {
+        let folder = tempfile::tempdir().expect("a temp folder");
+        let store = SqliteStore::open(
+            &folder.path().join("db"),
+            Arc::new(SystemClock),
+            JobPolicy::default(),
+            Arc::new(NobodyListens),
+        );
+        let store = store.await.expect("a store");
+        let pages: i64 = sqlx::query_scalar("PRAGMA page_count")
+            .fetch_one(&store.writer)
+            .await
+            .expect("its size");
+        let limit = async |pages: i64| {
+            sqlx::query(sqlx::AssertSqlSafe(format!(
+                "PRAGMA max_page_count = {pages}"
+            )))
+            .execute(&store.writer)
+            .await
+            .expect("a limit");
+        };
+        limit(pages).await;
+        let mut number = 0;
+        while add_account(&store, number).await.is_ok() {
+            number += 1;
+            assert!(number < 1000, "the limit is not kept");
+        }
+
+        limit(pages * 100).await;
+
+        add_account(&store, number)
+            .await
+            .expect("there is room again");
+    }
 }

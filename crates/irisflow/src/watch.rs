@@ -17,7 +17,7 @@ use crate::names::{OutputNames, OutputNaming};
 /// Watch jobs on a server to their end and, with --out, download what they made.
 ///
 /// Files are named after the job: JOB.jpg, JOB_mask.png, JOB_before.jpg, JOB.json. Ctrl-C leaves the
-/// jobs running. Exit status as of `irisflow submit`.
+/// jobs running. Exit status as of `irisflow submit`; a cancelled job counts as failed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct WatchArgs {
     /// The jobs.
@@ -27,6 +27,10 @@ pub(crate) struct WatchArgs {
     /// Folder for the results; made when it does not exist. Without it nothing is downloaded.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+
+    /// Cancel them; one that has ended stays as it is.
+    #[arg(long)]
+    cancel: bool,
 
     #[command(flatten)]
     account: AccountArgs,
@@ -52,8 +56,14 @@ async fn watch(args: WatchArgs) -> anyhow::Result<ExitCode> {
             .map(|naming| naming.names_for(Path::new(&job)));
         (JobId::from(job), names)
     });
+    let jobs: Vec<(JobId, Option<OutputNames>)> = jobs.collect();
+    if args.cancel {
+        for (job_id, _) in &jobs {
+            client.cancel(job_id).await?;
+        }
+    }
     tokio::select! {
-        outcome = follow_all(&client, jobs.collect(), &bars) => Ok(outcome.into()),
+        outcome = follow_all(&client, jobs, &bars) => Ok(outcome.into()),
         pressed = tokio::signal::ctrl_c() => {
             pressed.context("listening for Ctrl-C")?;
             bars.say("Interrupted; the server works on.");

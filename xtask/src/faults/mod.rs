@@ -83,13 +83,18 @@ pub(crate) fn run(args: FaultsArgs) -> anyhow::Result<Option<String>> {
         repetitions: args.repetitions,
         seed,
     };
-    let tallies: Vec<(Cell, anyhow::Result<Tally>)> = runtime.block_on(
-        stream::iter(cells)
-            .map(async |cell| (cell, cell.play(&scene).await))
-            .buffered(args.at_once.max(1))
-            .inspect(|(cell, tally)| say_progress(cell, tally))
-            .collect(),
-    );
+    let played = stream::iter(cells)
+        .map(async |cell| (cell, cell.play(&scene).await))
+        .buffered(args.at_once.max(1))
+        .inspect(|(cell, tally)| say_progress(cell, tally))
+        .collect::<Vec<_>>();
+    let tallies = runtime.block_on(async {
+        tokio::select! {
+            tallies = played => Ok(tallies),
+            // Servers are killed and disks unmounted on the way out.
+            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+        }
+    })?;
     report(&tallies)?;
     println!("{} s", begun.elapsed().as_secs());
     Ok(skipped)

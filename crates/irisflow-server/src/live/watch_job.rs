@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use irisflow_jobs::{Event, Hint, JobId, SessionId, StoreError, UserId};
+use irisflow_jobs::{Event, Hint, JobId, JobState, SessionId, StoreError, UserId};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -48,8 +48,11 @@ impl JobWatch {
         let mut waiting: VecDeque<Event> = snapshot.newest_older.into_iter().collect();
         waiting.extend(snapshot.recent);
         // Whoever comes after the end is told the end and nothing else. Whoever may have watched
-        // before (another attempt has begun, perhaps of another process) is told the present.
-        let only_newest = snapshot.job.state.is_final() || snapshot.job.attempt_count > 0;
+        // before (the job was given back, or claimed again, perhaps by another process) is told the
+        // present.
+        let job = &snapshot.job;
+        let was_interrupted = job.epoch > 1 || matches!(job.state, JobState::Waiting);
+        let only_newest = job.state.is_final() || was_interrupted;
         let seen = app.resumptions.take(session_id, job_id);
         while waiting.len() > 1 {
             let old = waiting.front().is_some_and(|event| Some(event.seq) <= seen);

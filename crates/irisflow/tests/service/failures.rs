@@ -206,6 +206,30 @@ async fn asked_to_stop_the_service_hands_running_jobs_back_unharmed() {
 }
 
 #[tokio::test]
+async fn who_comes_back_after_a_restart_is_not_shown_the_past_again() {
+    let settings = [
+        ("IRISFLOW_DRAIN_GRACE_MS", "0"),
+        ("IRISFLOW_FAULTS", "enhancing:hang500:1"),
+    ];
+    let mut app = App::start_with(&settings).await;
+    let (email, job_id, before) = {
+        let user = app.user("you").await;
+        let job_id = user.upload_and_submit(good_eye()).await;
+        let mut socket = user.watch(&job_id).await;
+        let mut seen = 0;
+        while seen < 70 {
+            seen = socket.frame().await["progress"].as_u64().expect("progress");
+        }
+        (user.email, job_id, seen)
+    };
+    assert!(app.terminate().await.success());
+    let app = app.kill_and_restart().await;
+    let user = app.sign_in(&email).await;
+    let after = user.frames_of(&job_id).await.progress();
+    assert!(after.first() >= Some(&before), "{after:?} after {before}");
+}
+
+#[tokio::test]
 async fn two_programs_do_not_share_a_data_folder() {
     let app = App::start().await;
     let second = std::process::Command::new(env!("CARGO_BIN_EXE_irisflow"))

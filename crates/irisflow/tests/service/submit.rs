@@ -227,6 +227,24 @@ async fn ctrl_c_leaves_the_job_running_and_says_how_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_job_can_be_cancelled_from_the_command_line() {
+    let app = App::start_with(&[("IRISFLOW_FAULTS", "enhancing:hang60000:1")]).await;
+    let user = app.user("you").await;
+    let job = user.upload_and_submit(good_eye()).await;
+    user.until_status(&job, &["processing"]).await;
+    let desk = Desk::at(&app);
+    let mut command = desk.irisflow(&["watch", "--cancel", &job, "--email", &user.email]);
+    command.env("IRISFLOW_PASSWORD", PASSWORD);
+    let output = run(command).await;
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(
+        said(&output).lines().last(),
+        Some(&*format!("{job}: cancelled"))
+    );
+    assert_eq!(user.job(&job).await["status"], "cancelled");
+}
+
+#[tokio::test]
 async fn who_signed_in_once_stays_signed_in_without_a_stored_password() {
     let app = App::start().await;
     let desk = Desk::at(&app);
