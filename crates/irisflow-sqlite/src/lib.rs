@@ -164,13 +164,12 @@ mod tests {
     #[tokio::test]
     async fn a_disk_that_was_full_is_written_again_when_there_is_room() {
         let folder = tempfile::tempdir().expect("a temp folder");
-        let store = SqliteStore::open(
-            &folder.path().join("db"),
-            Arc::new(SystemClock),
-            JobPolicy::default(),
-            Arc::new(NobodyListens),
-        );
-        let store = store.await.expect("a store");
+        let path = folder.path().join("db");
+        let clock = Arc::new(SystemClock);
+        let listener = Arc::new(NobodyListens);
+        let store = SqliteStore::open(&path, clock, JobPolicy::default(), listener)
+            .await
+            .expect("a store");
         let pages: i64 = sqlx::query_scalar("PRAGMA page_count")
             .fetch_one(&store.writer)
             .await
