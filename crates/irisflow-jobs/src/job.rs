@@ -101,6 +101,9 @@ pub struct JobResult {
     pub height_px: u32,
     /// From the claim of the successful attempt to its last written object.
     pub processing_time_ms: u64,
+    /// What each step took, in the order of [`Step::WORKING`]; zeros when nobody looked.
+    #[serde(default)]
+    pub step_ms: [u32; 5],
     /// The numbers that say how usable the iris was.
     #[serde(default)]
     pub quality: serde_json::Value,
@@ -217,6 +220,18 @@ impl Job {
         job.logged(EventKind::Queued)
     }
 
+    /// The job as it entered the queue.
+    pub fn as_queued(&self) -> Self {
+        let new = NewJob {
+            id: self.id,
+            user_id: self.user_id,
+            photo_id: self.photo_id,
+            batch_id: self.batch_id,
+            priority: self.priority,
+        };
+        Self::queued(new, self.created_at).job
+    }
+
     /// What its timeline says when the job is deleted: that it is, and nothing of its photo.
     pub fn deleted(&self) -> LogEntry {
         let body = EventBody {
@@ -249,7 +264,7 @@ impl Job {
     ) -> Result<Transition, Refusal> {
         use JobState::{Cancelled, Completed, Failed, Pending, Processing, Waiting};
 
-        self.updated_at = now;
+        let updated_at = std::mem::replace(&mut self.updated_at, now);
         let owned = |job: &Self, fence: Fence| {
             let held = fence.job_id == job.id && fence.epoch == job.epoch;
             if held { Ok(()) } else { Err(Refusal::Fenced) }
@@ -269,6 +284,8 @@ impl Job {
                     worker: lease.worker,
                     until: now + policy.lease,
                 });
+                // A sign of life is not progress: since when a step goes on can be told.
+                self.updated_at = updated_at;
                 Ok(self.unlogged())
             }
             (Processing(_), JobEvent::Reached { fence, checkpoint }) => {
@@ -486,6 +503,7 @@ mod tests {
             width_px: 2048,
             height_px: 2048,
             processing_time_ms: 300,
+            step_ms: [60; 5],
             quality: serde_json::Value::Null,
         }
     }

@@ -3,6 +3,7 @@
 
 mod account;
 mod announce;
+mod batch;
 mod census;
 mod clock;
 #[cfg(feature = "conformance")]
@@ -11,6 +12,7 @@ mod event;
 mod failure;
 mod id;
 mod job;
+mod outlook;
 mod photo;
 mod policy;
 mod ports;
@@ -21,6 +23,7 @@ mod sweep;
 
 pub use account::{Account, NewAccount, RefreshOutcome, Session, SessionWithAccount};
 pub use announce::{Announcer, Hint};
+pub use batch::{Batch, BatchCounts};
 pub use census::{QueueStanding, Usage};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use event::{Event, EventBody, EventKind};
@@ -30,11 +33,15 @@ pub use job::{
     Fence, Job, JobEvent, JobResult, JobState, Lease, LogEntry, NewJob, Priority, Refusal,
     Transition,
 };
+pub use outlook::{
+    Eta, Fleet, History, Outlook, Question, QueuePlace, Stage, StepTimes, WaitingReason,
+    trying_again,
+};
 pub use photo::{NewPhoto, Photo, PhotoFormat, StoredPhoto, UploadStatus};
 pub use policy::JobPolicy;
 pub use ports::{
     AccountStore, Census, JobFilter, JobSnapshot, JobStore, Page, PageRequest, PhotoStore, Privacy,
-    Renewal, StoreError, Timeline, Written,
+    Renewal, StatusFilter, StoreError, Timeline, Written,
 };
 pub use privacy::{Consent, ConsentType, DeletionReceipt, Destroyed, NewConsent};
 pub use step::{Checkpoint, Step, shown_step};

@@ -18,6 +18,8 @@ pub struct JobPolicy {
     pub ageing: Duration,
     /// How long a presigned upload URL lives; what it may still write is swept after that.
     pub upload_url_life: Duration,
+    /// How long a repeated submission is answered as the first was.
+    pub idempotency_key_life: Duration,
 }
 
 impl Default for JobPolicy {
@@ -30,6 +32,7 @@ impl Default for JobPolicy {
             backoff_cap: Duration::from_secs(600),
             ageing: Duration::from_secs(60),
             upload_url_life: Duration::from_secs(15 * 60),
+            idempotency_key_life: Duration::from_secs(24 * 60 * 60),
         }
     }
 }

@@ -5,12 +5,14 @@
 use async_trait::async_trait;
 
 use crate::account::{Account, NewAccount, RefreshOutcome, Session, SessionWithAccount};
+use crate::batch::Batch;
 use crate::census::{QueueStanding, Usage};
 use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::failure::Failure;
-use crate::id::{JobId, PhotoId, ReceiptId, SessionId, UserId, WorkerId};
+use crate::id::{BatchId, JobId, PhotoId, ReceiptId, SessionId, UserId, WorkerId};
 use crate::job::{Fence, Job, JobResult};
+use crate::outlook::{Fleet, QueuePlace, StepTimes};
 use crate::photo::{NewPhoto, Photo, StoredPhoto};
 use crate::privacy::{Consent, DeletionReceipt, NewConsent};
 use crate::step::Checkpoint;
@@ -53,9 +55,14 @@ pub struct Page<T> {
 
 /// Which jobs to list. `None` is all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum JobFilter {
-    #[default]
-    All,
+pub struct JobFilter {
+    pub status: Option<StatusFilter>,
+    pub batch_id: Option<BatchId>,
+}
+
+/// A status as clients see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusFilter {
     Pending,
     Processing,
     Completed,
@@ -119,6 +126,12 @@ pub trait JobStore: Send + Sync + std::fmt::Debug {
     /// stays as it is. Returns the job as it stands now; `None` for unknown and foreign ones.
     async fn cancel(&self, user_id: UserId, job_id: JobId) -> Result<Option<Job>>;
 
+    /// The jobs that were submitted together. `None` for unknown and foreign batches.
+    async fn batch(&self, user_id: UserId, batch_id: BatchId) -> Result<Option<Batch>>;
+
+    /// Cancels every job of a batch that has not ended, in one transaction.
+    async fn cancel_batch(&self, user_id: UserId, batch_id: BatchId) -> Result<Option<Batch>>;
+
     /// Deletes the job and all it left, fences its worker off, and leaves sweeps for its objects: at
     /// once, and again when leases have run out. Its timeline keeps one event that says so until the
     /// last of them is done. `false` when there is no such job.
@@ -138,6 +151,21 @@ pub trait JobStore: Send + Sync + std::fmt::Debug {
     /// Which epoch's objects of this job are to be kept, if any: the recorded one, or the one that
     /// a worker is writing under.
     async fn epoch_to_keep(&self, job_id: JobId) -> Result<Option<i64>>;
+
+    /// Who goes before a waiting job. `None` when it does not wait, or is unknown or foreign.
+    async fn queue_place(&self, user_id: UserId, job_id: JobId) -> Result<Option<QueuePlace>>;
+
+    /// The workers that were heard of within two leases.
+    async fn fleet(&self) -> Result<Fleet>;
+
+    /// A worker process is alive and works on so many jobs at once.
+    async fn report_worker(&self, worker: WorkerId, slots: u32) -> Result<()>;
+
+    /// A worker process claims nothing more.
+    async fn worker_gone(&self, worker: WorkerId) -> Result<()>;
+
+    /// What the steps of the jobs took that finished last, newest first.
+    async fn step_times(&self, limit: u32) -> Result<Vec<StepTimes>>;
 
     /// Sweeps that are due, oldest first.
     async fn due_sweeps(&self, limit: u32) -> Result<Vec<Sweep>>;

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Passwords, Throttle, Tokens};
 use crate::live::Resumptions;
+use crate::outlook::RecentHistory;
 use crate::public_url::PublicUrl;
 use crate::settings::ServerSettings;
 
@@ -56,6 +57,7 @@ pub(crate) struct AppState {
     pub(crate) signer: UrlSigner,
     pub(crate) public_url: PublicUrl,
     pub(crate) resumptions: Resumptions,
+    pub(crate) history: RecentHistory,
     /// Cancelled when the server is to stop: sockets say goodbye.
     pub(crate) draining: CancellationToken,
 }
@@ -73,6 +75,7 @@ impl AppState {
             signer: UrlSigner::new(parts.secrets.urls),
             public_url: PublicUrl::new(&settings),
             resumptions: Resumptions::new(settings.replay),
+            history: RecentHistory::default(),
             parts,
             settings,
             draining,

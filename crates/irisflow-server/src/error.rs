@@ -57,6 +57,7 @@ pub(crate) enum ApiError {
     NotFound(&'static str),
     NotUploaded,
     NoValidPhotos,
+    IdempotencyKeyTaken,
     LinkExpired,
     LinkForged,
     TypeDiffers {
@@ -157,6 +158,11 @@ impl ApiError {
                 S::BAD_REQUEST,
                 "no_valid_photos",
                 "No valid photos found for processing".to_owned(),
+            ),
+            Self::IdempotencyKeyTaken => (
+                S::CONFLICT,
+                "idempotency_key_reused",
+                "This Idempotency-Key was used for another request. Use a new one.".to_owned(),
             ),
             Self::LinkExpired => (
                 S::FORBIDDEN,

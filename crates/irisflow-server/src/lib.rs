@@ -15,6 +15,7 @@ mod live;
 mod metrics;
 mod observe;
 mod openapi;
+mod outlook;
 mod photos;
 mod privacy;
 mod processing;

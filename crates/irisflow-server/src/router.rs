@@ -48,6 +48,8 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(photos::show::show, photos::delete::delete))
         .routes(routes!(processing::submit::submit))
         .routes(routes!(processing::batch::batch))
+        .routes(routes!(processing::show_batch::show_batch))
+        .routes(routes!(processing::cancel_batch::cancel_batch))
         .routes(routes!(processing::list::list))
         .routes(routes!(processing::show::show, processing::delete::delete))
         .routes(routes!(processing::cancel::cancel))

@@ -32,6 +32,8 @@ pub struct ServerSettings {
     pub replay: Duration,
     /// How often the database is asked whether watchers missed anything.
     pub resync_interval: Duration,
+    /// How often a watcher of a waiting job is told that its place has changed.
+    pub outlook_interval: Duration,
     pub batch_limit: usize,
     pub photo_limits: Limits,
     pub time_limits: TimeLimits,
@@ -67,6 +69,7 @@ impl Default for ServerSettings {
             socket_limit: Duration::from_secs(600),
             replay: Duration::from_secs(2),
             resync_interval: Duration::from_secs(3),
+            outlook_interval: Duration::from_secs(2),
             batch_limit: 10,
             photo_limits: Limits::default(),
             time_limits: TimeLimits::default(),

@@ -23,11 +23,18 @@ impl Writing<'_> {
             .map_err(unavailable)?;
         self.log(job.user_id, job.id, Some(row.last_seq), &job.deleted())
             .await?;
-        sqlx::query("DELETE FROM jobs WHERE id = ?")
-            .bind(job.id.as_uuid())
-            .execute(&mut *self.tx)
-            .await
-            .map_err(unavailable)?;
+        let submission_id: Option<i64> =
+            sqlx::query_scalar("DELETE FROM jobs WHERE id = ? RETURNING submission_id")
+                .bind(job.id.as_uuid())
+                .fetch_one(&mut *self.tx)
+                .await
+                .map_err(unavailable)?;
+        if let Some(id) = submission_id {
+            self.forget_empty_submission(id).await?;
+        }
+        if let Some(id) = job.batch_id {
+            self.forget_empty_batch(id).await?;
+        }
         self.count(job.user_id, Standing::of(&job.state), Standing::default())
             .await?;
         self.sweep_leftovers(job, policy).await

@@ -2,13 +2,16 @@
 
 use async_trait::async_trait;
 use irisflow_jobs::{
-    Checkpoint, Enqueued, Failure, Fence, Job, JobEvent, JobFilter, JobId, JobResult, JobState,
-    JobStore, Page, PageRequest, PhotoId, Refusal, Renewal, StoreError, Submission, Sweep,
-    SweepTarget, Timestamp, UserId, WorkerId, Written,
+    Batch, BatchId, Checkpoint, Enqueued, Failure, Fence, Fleet, Job, JobEvent, JobFilter, JobId,
+    JobResult, JobState, JobStore, Page, PageRequest, PhotoId, QueuePlace, Refusal, Renewal,
+    StatusFilter, StepTimes, StoreError, Submission, Sweep, SweepTarget, Timestamp, UserId,
+    WorkerId, Written,
 };
 use uuid::Uuid;
 
+use crate::batches::{read_batch, rows_of_batch};
 use crate::job_row::JobRow;
+use crate::submissions::Opened;
 use crate::writing::Writing;
 use crate::{SqliteStore, unavailable};
 
@@ -18,15 +21,26 @@ type Result<T> = std::result::Result<T, StoreError>;
 impl JobStore for SqliteStore {
     async fn enqueue(&self, submission: Submission) -> Result<Enqueued> {
         let mut writing = self.begin().await?;
+        let submission_id = match &submission.key {
+            None => None,
+            Some(key) => {
+                let life = self.policy.idempotency_key_life;
+                match writing.open_submission(key, life).await? {
+                    Opened::New(id) => Some(id),
+                    Opened::Answered(answer) => return Ok(answer),
+                }
+            }
+        };
         let mut queued = Vec::with_capacity(submission.jobs.len());
         for new in submission.jobs {
             if !writing.has_photo(new.user_id, new.photo_id).await? {
                 return Ok(Enqueued::PhotoMissing(new.photo_id));
             }
             let transition = Job::queued(new, writing.now);
-            writing.insert_job(&transition).await?;
+            writing.insert_job(&transition, submission_id).await?;
             queued.push(transition.job);
         }
+        writing.insert_batches(&queued).await?;
         writing.commit().await?;
         Ok(Enqueued::Now(queued))
     }
@@ -140,6 +154,27 @@ impl JobStore for SqliteStore {
         Ok(Some(job))
     }
 
+    async fn batch(&self, user_id: UserId, batch_id: BatchId) -> Result<Option<Batch>> {
+        let mut tx = self.readers.begin().await.map_err(unavailable)?;
+        read_batch(&mut tx, user_id, batch_id).await
+    }
+
+    async fn cancel_batch(&self, user_id: UserId, batch_id: BatchId) -> Result<Option<Batch>> {
+        let mut writing = self.begin().await?;
+        if read_batch(&mut writing.tx, user_id, batch_id)
+            .await?
+            .is_none()
+        {
+            return Ok(None);
+        }
+        for row in rows_of_batch(&mut writing.tx, batch_id).await? {
+            writing.cancel(row, &self.policy).await?;
+        }
+        let batch = read_batch(&mut writing.tx, user_id, batch_id).await?;
+        writing.commit().await?;
+        Ok(batch)
+    }
+
     async fn delete_job(&self, user_id: UserId, job_id: JobId) -> Result<bool> {
         let mut writing = self.begin().await?;
         let Some(row) = writing.job_row_of(user_id, job_id).await? else {
@@ -166,25 +201,30 @@ impl JobStore for SqliteStore {
         filter: JobFilter,
         page: PageRequest,
     ) -> Result<Page<Job>> {
-        let (first, second) = states_of(filter);
+        let (first, second) = states_of(filter.status);
+        let batch_id = filter.batch_id.map(BatchId::as_uuid);
         let mut tx = self.readers.begin().await.map_err(unavailable)?;
         let total: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM jobs
-             WHERE user_id = ?1 AND (?2 IS NULL OR state IN (?2, ?3))",
+             WHERE user_id = ?1 AND (?2 IS NULL OR state IN (?2, ?3))
+               AND (?4 IS NULL OR batch_id = ?4)",
         )
         .bind(user_id.as_uuid())
         .bind(first)
         .bind(second)
+        .bind(batch_id)
         .fetch_one(&mut *tx)
         .await
         .map_err(unavailable)?;
         let rows: Vec<JobRow> = sqlx::query_as(
             "SELECT * FROM jobs WHERE user_id = ?1 AND (?2 IS NULL OR state IN (?2, ?3))
-             ORDER BY created_at DESC, id DESC LIMIT ?4 OFFSET ?5",
+               AND (?4 IS NULL OR batch_id = ?4)
+             ORDER BY created_at DESC, id DESC LIMIT ?5 OFFSET ?6",
         )
         .bind(user_id.as_uuid())
         .bind(first)
         .bind(second)
+        .bind(batch_id)
         .bind(page.page_size)
         .bind(page.offset())
         .fetch_all(&mut *tx)
@@ -209,6 +249,35 @@ impl JobStore for SqliteStore {
                 None
             }
         }))
+    }
+
+    async fn queue_place(&self, user_id: UserId, job_id: JobId) -> Result<Option<QueuePlace>> {
+        let row: Option<JobRow> = sqlx::query_as("SELECT * FROM jobs WHERE id = ? AND user_id = ?")
+            .bind(job_id.as_uuid())
+            .bind(user_id.as_uuid())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(unavailable)?;
+        match row {
+            Some(row) => self.place_of(&row).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn fleet(&self) -> Result<Fleet> {
+        self.read_fleet().await
+    }
+
+    async fn report_worker(&self, worker: WorkerId, slots: u32) -> Result<()> {
+        self.write_worker(worker, slots).await
+    }
+
+    async fn worker_gone(&self, worker: WorkerId) -> Result<()> {
+        self.delete_worker(worker).await
+    }
+
+    async fn step_times(&self, limit: u32) -> Result<Vec<StepTimes>> {
+        self.read_step_times(limit).await
     }
 
     async fn due_sweeps(&self, limit: u32) -> Result<Vec<Sweep>> {
@@ -244,6 +313,9 @@ impl SqliteStore {
                 return Ok(Written::Fenced);
             };
             writing.update_job(&row, &transition).await?;
+            if let JobState::Completed(result) = &transition.job.state {
+                writing.remember_times(&transition.job, result).await?;
+            }
             row = writing.job_row(fence.job_id).await?.ok_or_else(|| {
                 StoreError::Corrupt("a job vanished within its own transaction".to_owned())
             })?;
@@ -362,13 +434,13 @@ impl Writing<'_> {
     }
 }
 
-fn states_of(filter: JobFilter) -> (Option<&'static str>, Option<&'static str>) {
+fn states_of(filter: Option<StatusFilter>) -> (Option<&'static str>, Option<&'static str>) {
     match filter {
-        JobFilter::All => (None, None),
-        JobFilter::Pending => (Some("pending"), None),
-        JobFilter::Processing => (Some("processing"), Some("waiting")),
-        JobFilter::Completed => (Some("completed"), None),
-        JobFilter::Failed => (Some("failed"), None),
-        JobFilter::Cancelled => (Some("cancelled"), None),
+        None => (None, None),
+        Some(StatusFilter::Pending) => (Some("pending"), None),
+        Some(StatusFilter::Processing) => (Some("processing"), Some("waiting")),
+        Some(StatusFilter::Completed) => (Some("completed"), None),
+        Some(StatusFilter::Failed) => (Some("failed"), None),
+        Some(StatusFilter::Cancelled) => (Some("cancelled"), None),
     }
 }

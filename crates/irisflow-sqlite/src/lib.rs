@@ -5,13 +5,16 @@
 //! port; what state a job is in is decided by `irisflow_jobs::Job` alone.
 
 mod accounts;
+mod batches;
 mod census;
 mod deleting;
 mod job_row;
 mod jobs;
+mod outlook;
 mod photos;
 mod privacy;
 mod sessions;
+mod submissions;
 mod sweeps;
 mod timeline;
 mod writing;
@@ -90,6 +93,10 @@ impl SqliteStore {
     /// holds the lock on the data folder: no worker of an earlier one can be alive. Returns how many.
     pub async fn void_leases(&self) -> Result<u64, StoreError> {
         sqlx::query("UPDATE jobs SET lease_until = 0 WHERE state = 'processing'")
+            .execute(&self.writer)
+            .await
+            .map_err(unavailable)?;
+        sqlx::query("DELETE FROM workers")
             .execute(&self.writer)
             .await
             .map_err(unavailable)?;

@@ -120,7 +120,11 @@ impl Writing<'_> {
         .await
     }
 
-    pub(crate) async fn insert_job(&mut self, transition: &Transition) -> Result<(), StoreError> {
+    pub(crate) async fn insert_job(
+        &mut self,
+        transition: &Transition,
+        submission_id: Option<i64>,
+    ) -> Result<(), StoreError> {
         let job = &transition.job;
         let Some(entry) = &transition.log else {
             return Err(StoreError::Corrupt(
@@ -131,8 +135,8 @@ impl Writing<'_> {
         sqlx::query(
             "INSERT INTO jobs (id, user_id, photo_id, batch_id, priority, state, progress,
                  attempt_count, retries, crashes, epoch, run_at, cancel_requested, last_seq,
-                 created_at, updated_at)
-             VALUES (?, ?, ?, ?, ?, 'pending', ?, 0, 0, 0, ?, ?, 0, ?, ?, ?)",
+                 created_at, updated_at, submission_id)
+             VALUES (?, ?, ?, ?, ?, 'pending', ?, 0, 0, 0, ?, ?, 0, ?, ?, ?, ?)",
         )
         .bind(job.id.as_uuid())
         .bind(job.user_id.as_uuid())
@@ -145,6 +149,7 @@ impl Writing<'_> {
         .bind(last_seq)
         .bind(job.created_at.as_millis())
         .bind(job.updated_at.as_millis())
+        .bind(submission_id)
         .execute(&mut *self.tx)
         .await
         .map_err(unavailable)?;

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use irisflow_image::pipeline::{
     self, ProcessError, ProcessOptions, ProcessedIris, Stage, StageMark,
@@ -12,11 +12,11 @@ use irisflow_image::rejection::Rejection;
 use irisflow_jobs::{Checkpoint, ErrorType, Failure, Fence, Job, JobResult, StoreError, Written};
 use irisflow_photos::ObjectKey;
 
-use crate::Shared;
 use crate::fault::point;
 use crate::meter::{self, StepMeter};
 use crate::recorder::Recorder;
 use crate::running::{RunningJob, StopReason};
+use crate::{Shared, Work};
 
 /// How often the end of a job is offered to a store that is away, and the pause between.
 const END_TRIES: u32 = 20;
@@ -179,9 +179,15 @@ impl Attempt<'_> {
     fn try_work(&self) -> Result<JobResult, ControlFlow<(), Failure>> {
         self.reached(Checkpoint::LoadingBegun);
         self.strike(point::LOADING)?;
+        if self.shared.settings.work == Work::Nothing {
+            return Ok(self.do_nothing());
+        }
+        let fetching = Instant::now();
         let photo = self.fetch().map_err(ControlFlow::Continue)?;
+        let fetching = fetching.elapsed();
         let processed = self.process(&photo)?;
         drop(photo);
+        let writing = Instant::now();
         self.write_results(&processed)?;
         self.meter.saved();
         Ok(JobResult {
@@ -189,8 +195,25 @@ impl Attempt<'_> {
             width_px: processed.width,
             height_px: processed.height,
             processing_time_ms: elapsed_ms(self.running),
+            step_ms: step_ms(&processed, fetching, writing.elapsed()),
             quality: quality_of(&processed),
         })
+    }
+
+    fn do_nothing(&self) -> JobResult {
+        for checkpoint in Checkpoint::ALL.into_iter().skip(1) {
+            if checkpoint != Checkpoint::Completed {
+                self.reached(checkpoint);
+            }
+        }
+        JobResult {
+            epoch: self.job.epoch,
+            width_px: 0,
+            height_px: 0,
+            processing_time_ms: elapsed_ms(self.running),
+            step_ms: [0; 5],
+            quality: serde_json::Value::Null,
+        }
     }
 
     fn reached(&self, checkpoint: Checkpoint) {
@@ -330,6 +353,14 @@ fn failure_of(rejection: Rejection) -> Failure {
 
 fn elapsed_ms(running: &RunningJob) -> u64 {
     u64::try_from(running.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What each step took as its owner saw it: fetching is part of loading, writing of saving.
+fn step_ms(processed: &ProcessedIris, fetching: Duration, writing: Duration) -> [u32; 5] {
+    let mut ms = processed.stage_ms;
+    ms[Stage::Loading as usize] += fetching.as_secs_f64() * 1000.0;
+    ms[Stage::Saving as usize] += writing.as_secs_f64() * 1000.0;
+    ms.map(|ms| ms.round() as u32)
 }
 
 fn quality_of(processed: &ProcessedIris) -> serde_json::Value {

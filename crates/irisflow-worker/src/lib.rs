@@ -40,8 +40,20 @@ pub struct WorkerParts {
     pub faults: Arc<FaultPlan>,
 }
 
+/// What is done with a photo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Work {
+    /// Its iris is found and enhanced.
+    #[default]
+    Iris,
+    /// Nothing: all checkpoints are passed and an empty result is recorded. For measuring what the
+    /// bookkeeping of jobs costs.
+    Nothing,
+}
+
 #[derive(Debug, Clone)]
 pub struct WorkerSettings {
+    pub work: Work,
     /// How many photos are worked on at once; each takes one core.
     pub slots: usize,
     /// The lease that the store gives; renewed three times within it.
@@ -63,6 +75,7 @@ impl Default for WorkerSettings {
     fn default() -> Self {
         let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
+            work: Work::default(),
             slots: cores.saturating_sub(1).max(1),
             lease: Duration::from_secs(30),
             max_runtime: Duration::from_secs(120),

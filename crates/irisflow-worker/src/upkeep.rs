@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use irisflow_jobs::{StoreError, Sweep, SweepTarget};
+use irisflow_jobs::{StoreError, Sweep, SweepTarget, WorkerId};
 use irisflow_photos::{delete_all_of_user, delete_swept, swept_objects};
 
 use crate::{Shared, meter};
@@ -18,6 +18,25 @@ pub(crate) fn spawn(shared: &Arc<Shared>) {
     shared.runtime.spawn(reap(Arc::clone(shared)));
     shared.runtime.spawn(sweep(Arc::clone(shared)));
     shared.runtime.spawn(expire(Arc::clone(shared)));
+    shared.runtime.spawn(report(Arc::clone(shared)));
+}
+
+/// Says that this process is alive and how much it can do at once, for those who estimate.
+async fn report(shared: Arc<Shared>) {
+    let worker = WorkerId::generate();
+    let slots = u32::try_from(shared.settings.slots).unwrap_or(u32::MAX);
+    loop {
+        if let Err(error) = shared.parts.jobs.report_worker(worker, slots).await {
+            tracing::warn!(%error, "could not say that this worker is alive");
+        }
+        if !pause(&shared, shared.settings.lease / 3).await {
+            break;
+        }
+    }
+    if let Err(error) = shared.parts.jobs.worker_gone(worker).await {
+        // It is taken for gone when it has been silent for a while.
+        tracing::debug!(%error, "could not say that this worker is gone");
+    }
 }
 
 async fn reap(shared: Arc<Shared>) {

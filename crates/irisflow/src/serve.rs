@@ -96,6 +96,13 @@ struct LimitArgs {
     /// How long a job's socket may stay open.
     #[arg(long, env = "IRISFLOW_SOCKET_LIMIT_MS", default_value_t = 600_000)]
     socket_limit_ms: u64,
+    /// How long a submission that is sent again with its Idempotency-Key is answered as the first was.
+    #[arg(
+        long,
+        env = "IRISFLOW_IDEMPOTENCY_KEY_MS",
+        default_value_t = 86_400_000
+    )]
+    idempotency_key_ms: u64,
     /// How long an upload URL works.
     #[arg(long, env = "IRISFLOW_UPLOAD_URL_MS", default_value_t = 900_000)]
     upload_url_ms: u64,
@@ -138,6 +145,7 @@ impl ServeArgs {
             max_retries: self.limits.max_retries,
             backoff_base: Duration::from_millis(self.limits.backoff_ms),
             upload_url_life: Duration::from_millis(self.limits.upload_url_ms),
+            idempotency_key_life: Duration::from_millis(self.limits.idempotency_key_ms),
             ..JobPolicy::default()
         }
     }

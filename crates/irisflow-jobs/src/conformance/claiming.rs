@@ -131,6 +131,26 @@ pub async fn the_priority_of_one_user_does_not_push_another_back(store: StoreUnd
     assert_eq!(store.claim().await.id, default.id);
 }
 
+pub async fn a_flood_delays_another_user_by_one_job_per_worker_at_most(store: StoreUnderTest) {
+    const WORKERS: usize = 3;
+    let (flooding, patient) = (store.user().await, store.user().await);
+    let mut flood = Vec::new();
+    for _ in 0..1000 {
+        flood.push(store.new_job(flooding, Priority::High).await);
+    }
+    store.queue_all(flood).await;
+    let mut running = Vec::new();
+    for _ in 0..WORKERS {
+        running.push(store.claim().await);
+    }
+    let single = store.queue_as(patient, Priority::Default).await;
+
+    // The first worker that is done with what it had takes it.
+    store.finish(&running[0]).await;
+
+    assert_eq!(store.claim().await.id, single.id);
+}
+
 pub async fn a_default_job_that_waited_a_minute_counts_as_high(store: StoreUnderTest) {
     let user_id = store.user().await;
     let default = store.queue_as(user_id, Priority::Default).await;

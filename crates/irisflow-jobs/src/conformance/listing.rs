@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use super::StoreUnderTest;
 use super::store_under_test::{fence, quality_issue, recorded};
-use crate::{BatchId, Checkpoint, Failure, JobFilter, JobId, Page, PageRequest, Priority, UserId};
+use crate::{
+    BatchId, Checkpoint, Failure, JobFilter, JobId, Page, PageRequest, Priority, StatusFilter,
+    UserId,
+};
 
 pub async fn a_job_is_read_as_it_was_written(store: StoreUnderTest) {
     let user_id = store.user().await;
@@ -38,7 +41,7 @@ pub async fn jobs_are_listed_newest_first(store: StoreUnderTest) {
     let user_id = store.user().await;
     let mut queued = queue_some(&store, user_id, 4).await;
 
-    let listed = list(&store, user_id, JobFilter::All, 1, 10).await;
+    let listed = list(&store, user_id, JobFilter::default(), 1, 10).await;
 
     queued.reverse();
     assert_eq!((listed.total, ids(&listed)), (4, queued));
@@ -50,7 +53,7 @@ pub async fn pages_part_the_list_without_overlap(store: StoreUnderTest) {
 
     let mut paged = Vec::new();
     for page in 1..=3 {
-        let listed = list(&store, user_id, JobFilter::All, page, 2).await;
+        let listed = list(&store, user_id, JobFilter::default(), page, 2).await;
         assert_eq!(listed.total, 5);
         paged.push(ids(&listed));
     }
@@ -64,7 +67,7 @@ pub async fn a_page_past_the_end_is_empty_and_knows_the_total(store: StoreUnderT
     let user_id = store.user().await;
     queue_some(&store, user_id, 3).await;
 
-    let listed = list(&store, user_id, JobFilter::All, 9, 20).await;
+    let listed = list(&store, user_id, JobFilter::default(), 9, 20).await;
 
     assert_eq!((listed.total, ids(&listed)), (3, vec![]));
 }
@@ -80,13 +83,17 @@ pub async fn a_filter_shows_the_jobs_of_one_status(store: StoreUnderTest) {
     store.fail(&claimed[1], quality_issue()).await;
     recorded(store.jobs.stopped(fence(&claimed[2])).await);
 
-    for (filter, status) in [
-        (JobFilter::Pending, "pending"),
-        (JobFilter::Processing, "processing"),
-        (JobFilter::Completed, "completed"),
-        (JobFilter::Failed, "failed"),
-        (JobFilter::Cancelled, "cancelled"),
+    for (only, status) in [
+        (StatusFilter::Pending, "pending"),
+        (StatusFilter::Processing, "processing"),
+        (StatusFilter::Completed, "completed"),
+        (StatusFilter::Failed, "failed"),
+        (StatusFilter::Cancelled, "cancelled"),
     ] {
+        let filter = JobFilter {
+            status: Some(only),
+            ..JobFilter::default()
+        };
         let listed = list(&store, user_id, filter, 1, 10).await;
         let statuses: Vec<_> = listed.items.iter().map(|job| job.state.status()).collect();
         assert_eq!((listed.total, statuses), (1, vec![status]));
@@ -97,7 +104,11 @@ pub async fn a_job_between_two_attempts_is_listed_as_processing(store: StoreUnde
     let job = store.running_job().await;
     store.fail(&job, Failure::storage_unavailable()).await;
 
-    let listed = list(&store, job.user_id, JobFilter::Processing, 1, 10).await;
+    let filter = JobFilter {
+        status: Some(StatusFilter::Processing),
+        ..JobFilter::default()
+    };
+    let listed = list(&store, job.user_id, filter, 1, 10).await;
 
     assert_eq!((listed.total, ids(&listed)), (1, vec![job.id]));
 }
@@ -106,7 +117,7 @@ pub async fn foreign_jobs_are_not_listed(store: StoreUnderTest) {
     store.running_job().await;
     let stranger = store.user().await;
 
-    let listed = list(&store, stranger, JobFilter::All, 1, 10).await;
+    let listed = list(&store, stranger, JobFilter::default(), 1, 10).await;
 
     assert_eq!((listed.total, ids(&listed)), (0, vec![]));
 }

@@ -8,6 +8,7 @@
 
 pub mod accounts;
 pub mod attempts;
+pub mod batching;
 pub mod cancelling;
 pub mod census;
 pub mod claiming;
@@ -17,10 +18,12 @@ pub mod enqueueing;
 pub mod fencing;
 pub mod hints;
 pub mod listing;
+pub mod outlook;
 pub mod photos;
 pub mod privacy;
 mod recording_announcer;
 mod store_under_test;
+pub mod submitting;
 pub mod sweeping;
 pub mod timeline;
 
@@ -41,6 +44,33 @@ macro_rules! every_store_must_pass {
             a_job_of_a_photo_deleted_meanwhile_is_not_queued,
             one_job_of_an_unknown_user_queues_none_of_the_jobs,
         }
+        $crate::store_tests! { $open, submitting:
+            the_same_key_and_request_give_the_first_answer,
+            the_first_answer_does_not_change_with_its_jobs,
+            the_same_key_for_something_else_is_refused,
+            a_key_is_its_users_own,
+            a_key_of_a_refused_submission_is_free,
+            a_key_expires,
+            a_key_goes_with_the_last_of_its_jobs,
+            one_key_asked_for_by_many_at_once_makes_one_job,
+        }
+        $crate::store_tests! { $open, batching:
+            a_batch_holds_its_jobs_in_the_order_given,
+            the_progress_of_a_batch_never_goes_back,
+            cancelling_a_batch_cancels_what_has_not_ended,
+            a_foreign_or_unknown_batch_is_none,
+            a_batch_goes_with_the_last_of_its_jobs,
+            jobs_are_listed_by_batch,
+        }
+        $crate::store_tests! { $open, outlook:
+            the_first_in_line_has_nobody_ahead,
+            jobs_of_the_same_user_that_go_first_are_counted,
+            users_take_turns_in_the_count_as_in_the_queue,
+            a_flood_of_one_user_does_not_count_for_another,
+            a_job_that_does_not_wait_has_no_place,
+            workers_count_while_they_are_heard_of,
+            a_finished_job_tells_what_its_steps_took,
+        }
         $crate::store_tests! { $open, claiming:
             an_empty_queue_gives_nothing,
             a_claim_leases_the_job_to_its_worker,
@@ -53,6 +83,7 @@ macro_rules! every_store_must_pass {
             a_deleted_running_job_gives_its_user_a_turn_back,
             high_goes_before_default,
             the_priority_of_one_user_does_not_push_another_back,
+            a_flood_delays_another_user_by_one_job_per_worker_at_most,
             a_default_job_that_waited_a_minute_counts_as_high,
             a_default_job_that_waited_less_than_a_minute_does_not,
             a_job_is_not_claimed_before_its_time,
@@ -248,6 +279,7 @@ mod tests {
     const CASES: &[&str] = &[
         include_str!("accounts.rs"),
         include_str!("attempts.rs"),
+        include_str!("batching.rs"),
         include_str!("cancelling.rs"),
         include_str!("census.rs"),
         include_str!("claiming.rs"),
@@ -257,8 +289,10 @@ mod tests {
         include_str!("fencing.rs"),
         include_str!("hints.rs"),
         include_str!("listing.rs"),
+        include_str!("outlook.rs"),
         include_str!("photos.rs"),
         include_str!("privacy.rs"),
+        include_str!("submitting.rs"),
         include_str!("sweeping.rs"),
         include_str!("timeline.rs"),
     ];

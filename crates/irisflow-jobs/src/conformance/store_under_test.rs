@@ -282,6 +282,7 @@ pub(crate) fn result_of(job: &Job) -> JobResult {
         width_px: 2048,
         height_px: 2048,
         processing_time_ms: 312,
+        step_ms: [40, 60, 80, 100, 32],
         quality: serde_json::json!({ "sharpness": 0.75 }),
     }
 }

@@ -5,6 +5,7 @@ use irisflow_photos::ObjectKey;
 use serde::Serialize;
 
 use crate::app::AppState;
+use crate::outlook::OutlookBody;
 use crate::public_url::BaseUrl;
 
 /// How a job stands, or how it ended.
@@ -16,6 +17,9 @@ struct JobFrame<'a> {
     step: &'static str,
     timestamp: String,
     attempt_count: u32,
+    /// Before the end.
+    #[serde(flatten)]
+    outlook: Option<&'a OutlookBody>,
     #[serde(flatten)]
     end: Option<End<'a>>,
 }
@@ -97,8 +101,14 @@ impl ErrorFrame {
 }
 
 impl AppState {
-    /// An event as a frame. URLs are signed now.
-    pub(crate) fn job_frame(&self, event: &Event, base: &BaseUrl) -> String {
+    /// An event as a frame, and what can be said of the time to come. URLs are signed now.
+    pub(crate) fn job_frame(
+        &self,
+        event: &Event,
+        outlook: &OutlookBody,
+        at: Timestamp,
+        base: &BaseUrl,
+    ) -> String {
         let body = &event.body;
         let completed = body.result.as_ref().map(|result| {
             let keys = ObjectKey::of_attempt(event.user_id, event.job_id, result.epoch);
@@ -127,8 +137,9 @@ impl AppState {
             status: &body.status,
             progress: body.progress,
             step: shown_step(body.step),
-            timestamp: event.at.to_rfc3339(),
+            timestamp: at.to_rfc3339(),
             attempt_count: body.attempt_count,
+            outlook: (!event.kind.is_final()).then_some(outlook),
             end: completed.or(failed),
         })
     }

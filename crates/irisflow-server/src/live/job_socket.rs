@@ -9,7 +9,7 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgr
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
-use irisflow_jobs::{EventKind, JobId, StoreError};
+use irisflow_jobs::{Event, EventKind, JobId, StoreError, Timestamp};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::Instrument as _;
@@ -20,6 +20,7 @@ use crate::app::{App, AppState};
 use crate::auth::{AccessClaims, CurrentUser};
 use crate::error::ApiError;
 use crate::metrics::OpenSocket;
+use crate::outlook::{OutlookBody, pixels_of};
 use crate::public_url::BaseUrl;
 
 /// Small buffers: a frame is a few hundred bytes, and there may be many sockets.
@@ -61,6 +62,8 @@ pub(crate) async fn job_socket(
                     socket,
                     base,
                     standing: None,
+                    told: None,
+                    pixels: None,
                 };
                 let ending = if origin_allowed {
                     connection.run(&job_id, query.token.as_deref()).await
@@ -182,6 +185,10 @@ struct Connection<'a> {
     base: BaseUrl,
     /// How the job stood in the last frame sent.
     standing: Option<Standing>,
+    /// The newest event that was told, with what was said of the time to come.
+    told: Option<(Event, OutlookBody)>,
+    /// Of the photo, when known.
+    pixels: Option<u64>,
 }
 
 impl Connection<'_> {
@@ -198,6 +205,10 @@ impl Connection<'_> {
         };
         match JobWatch::begin(self.app, user.id(), user.session_id, parsed).await {
             Ok(Some(mut watch)) => {
+                match self.app.parts.photos.photo(user.id(), watch.photo_id).await {
+                    Ok(photo) => self.pixels = photo.as_ref().and_then(pixels_of),
+                    Err(error) => return error.into(),
+                }
                 let ending = self.follow(&mut watch, &user, &claims).await;
                 watch.leave(self.app);
                 ending
@@ -220,6 +231,7 @@ impl Connection<'_> {
         let expiry = begun + claims.expires_at().since(app.now());
         let mut ping = begun + PING_INTERVAL;
         let mut session_check = begun + SESSION_CHECK;
+        let mut look = begun + app.settings.outlook_interval;
         loop {
             tokio::select! {
                 next = watch.next(app) => match next {
@@ -242,6 +254,12 @@ impl Connection<'_> {
                     }
                     ping = Instant::now() + PING_INTERVAL;
                 }
+                () = sleep_until(look) => {
+                    if let Some(ending) = self.tell_changed_outlook().await {
+                        return ending;
+                    }
+                    look = Instant::now() + app.settings.outlook_interval;
+                }
                 () = sleep_until(limit) => return self.timed_out(),
                 () = sleep_until(expiry) => return self.refused(ApiError::TokenExpired),
                 () = sleep_until(session_check) => {
@@ -260,15 +278,34 @@ impl Connection<'_> {
     }
 
     /// Sends one event. `Some` when it was the last.
-    async fn tell(&mut self, event: &irisflow_jobs::Event) -> Option<Ending> {
+    async fn tell(&mut self, event: &Event) -> Option<Ending> {
         self.standing = Some(Standing::of(event));
         if event.kind == EventKind::Deleted {
             let frame = ErrorFrame::new("Job not found", "Job was deleted", "job_deleted");
             return Some(Ending::told(frame.with(self.standing.clone())));
         }
-        let frame = self.app.job_frame(event, &self.base);
+        let outlook = self.app.outlook_of_event(event, self.pixels).await;
+        self.show(event.clone(), outlook, event.at).await
+    }
+
+    /// Tells the newest event again when the place in the queue, its reason or the pace has changed.
+    async fn tell_changed_outlook(&mut self) -> Option<Ending> {
+        let (event, before) = self.told.as_ref()?;
+        let outlook = self.app.outlook_of_event(event, self.pixels).await;
+        if outlook.says_the_same_as(before) {
+            return None;
+        }
+        let event = event.clone();
+        self.show(event, outlook, self.app.now()).await
+    }
+
+    /// Sends a frame. `Some` when it was the last.
+    async fn show(&mut self, event: Event, outlook: OutlookBody, at: Timestamp) -> Option<Ending> {
+        let frame = self.app.job_frame(&event, &outlook, at, &self.base);
+        let is_final = event.kind.is_final();
+        self.told = Some((event, outlook));
         match self.send(Message::Text(frame.into())).await {
-            Ok(()) => event.kind.is_final().then(Ending::done),
+            Ok(()) => is_final.then(Ending::done),
             Err(Slow::Stalled) => Some(Ending::Close {
                 frame: None,
                 code: CODE_SLOW,

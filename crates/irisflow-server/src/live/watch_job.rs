@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use irisflow_jobs::{Event, Hint, JobId, JobState, SessionId, StoreError, UserId};
+use irisflow_jobs::{Event, Hint, JobId, JobState, PhotoId, SessionId, StoreError, UserId};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -13,6 +13,7 @@ use crate::app::AppState;
 pub(crate) struct JobWatch {
     user_id: UserId,
     job_id: JobId,
+    pub(crate) photo_id: PhotoId,
     session_id: SessionId,
     hints: Receiver<Hint>,
     /// The `seq` of the last event handed out.
@@ -64,6 +65,7 @@ impl JobWatch {
         Ok(Some(Self {
             user_id,
             job_id,
+            photo_id: snapshot.job.photo_id,
             session_id,
             hints,
             cursor: 0,

@@ -3,11 +3,15 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use irisflow_jobs::{BatchId, Enqueued, Job, NewJob, PhotoId, Priority, Submission, UploadStatus};
+use irisflow_jobs::{
+    BatchId, Enqueued, Job, NewJob, PhotoId, Priority, Submission, SubmissionKey, UploadStatus,
+    UserId,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::idempotency::IdempotencyKey;
 use super::submit::new_job;
 use super::view::JobBody;
 use crate::app::{App, AppState};
@@ -15,7 +19,7 @@ use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
 use crate::extract::ApiJson;
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct BatchRequest {
     /// Up to 10.
     photo_ids: Vec<Uuid>,
@@ -29,26 +33,37 @@ pub(crate) struct BatchBody {
     skipped: Vec<SkippedPhoto>,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub(crate) struct SkippedPhoto {
-    photo_id: String,
-    /// `not_found`, `not_uploaded` or `duplicate`.
-    reason: &'static str,
+    photo_id: Uuid,
+    reason: SkipReason,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SkipReason {
+    NotFound,
+    NotUploaded,
+    Duplicate,
 }
 
 /// Submit several photos at once. Photos that cannot be taken are named and skipped.
 #[utoipa::path(post, path = "/processing/batch", tag = "processing", security(("bearer" = [])),
+    params(("Idempotency-Key" = Option<String>, Header,
+        description = "Sent again with the same body, the request does nothing twice and gets the first answer")),
     request_body = BatchRequest,
     responses(
         (status = 201, body = BatchBody),
         (status = 400, description = "None of the photos can be processed", body = ErrorBody),
         (status = 401, body = ErrorBody),
         (status = 403, description = "`consent_required`", body = ErrorBody),
+        (status = 409, description = "`idempotency_key_reused`", body = ErrorBody),
         (status = 422, body = ValidationBody),
     ))]
 pub(crate) async fn batch(
     State(app): State<App>,
     user: CurrentUser,
+    key: IdempotencyKey,
     ApiJson(request): ApiJson<BatchRequest>,
 ) -> Result<(StatusCode, Json<BatchBody>), ApiError> {
     let limit = app.settings.batch_limit;
@@ -57,62 +72,88 @@ pub(crate) async fn batch(
         return Err(ApiError::invalid_field("photo_ids", msg));
     }
     app.check_consent(&user).await?;
-    let batch_id = BatchId::generate();
-    let (mut new_jobs, mut skipped, mut seen) = (Vec::new(), Vec::new(), Vec::new());
-    for photo_id in request.photo_ids.into_iter().map(PhotoId::from) {
-        let reason = if seen.contains(&photo_id) {
-            Some("duplicate")
-        } else {
-            match app.parts.photos.photo(user.id(), photo_id).await? {
-                None => Some("not_found"),
-                Some(photo) if photo.status != UploadStatus::Uploaded => Some("not_uploaded"),
-                Some(_) => None,
-            }
-        };
-        seen.push(photo_id);
-        match reason {
-            Some(reason) => skipped.push(SkippedPhoto {
-                photo_id: photo_id.to_string(),
-                reason,
-            }),
-            None => {
-                new_jobs.push(new_job(
-                    user.id(),
-                    photo_id,
-                    Some(batch_id),
-                    Priority::Default,
-                ));
-            }
-        }
-    }
-    let jobs = app.enqueue_all(new_jobs, &mut skipped).await?;
+    let sorted = app.sort_out(user.id(), &request.photo_ids).await?;
+    let key = |skipped: &[SkippedPhoto]| {
+        let memo = serde_json::to_string(skipped).unwrap_or_default();
+        key.stands_for(user.id(), "batch", &request, memo)
+    };
+    let (jobs, skipped) = app.enqueue_all(sorted, key).await?;
+    let batch_id = jobs.first().and_then(|job| job.batch_id);
+    let batch_id = batch_id.ok_or(ApiError::NoValidPhotos)?;
     let body = BatchBody {
         batch_id: batch_id.to_string(),
-        jobs: jobs.iter().map(JobBody::from).collect(),
+        jobs: app.job_bodies(&jobs).await?,
         skipped,
     };
     Ok((StatusCode::CREATED, Json(body)))
 }
 
+/// Photos that can be taken, as jobs, and those that cannot.
+struct SortedOut {
+    new_jobs: Vec<NewJob>,
+    skipped: Vec<SkippedPhoto>,
+}
+
 impl AppState {
-    /// Queues the jobs of a batch. A photo that is deleted in this moment is skipped as well.
+    async fn sort_out(&self, user_id: UserId, photo_ids: &[Uuid]) -> Result<SortedOut, ApiError> {
+        let batch_id = BatchId::generate();
+        let (mut new_jobs, mut skipped) = (Vec::new(), Vec::new());
+        for (index, &id) in photo_ids.iter().enumerate() {
+            let photo_id = PhotoId::from(id);
+            let reason = if photo_ids[..index].contains(&id) {
+                Some(SkipReason::Duplicate)
+            } else {
+                match self.parts.photos.photo(user_id, photo_id).await? {
+                    None => Some(SkipReason::NotFound),
+                    Some(photo) if photo.status != UploadStatus::Uploaded => {
+                        Some(SkipReason::NotUploaded)
+                    }
+                    Some(_) => None,
+                }
+            };
+            match reason {
+                Some(reason) => skipped.push(SkippedPhoto {
+                    photo_id: id,
+                    reason,
+                }),
+                None => {
+                    let priority = Priority::Default;
+                    new_jobs.push(new_job(user_id, photo_id, Some(batch_id), priority));
+                }
+            }
+        }
+        Ok(SortedOut { new_jobs, skipped })
+    }
+
+    /// Queues the jobs of a batch, or finds those that were queued under this key. A photo that is
+    /// deleted in this moment is skipped as well.
     async fn enqueue_all(
         &self,
-        mut new_jobs: Vec<NewJob>,
-        skipped: &mut Vec<SkippedPhoto>,
-    ) -> Result<Vec<Job>, ApiError> {
+        sorted: SortedOut,
+        key: impl Fn(&[SkippedPhoto]) -> Option<SubmissionKey>,
+    ) -> Result<(Vec<Job>, Vec<SkippedPhoto>), ApiError> {
+        let SortedOut {
+            mut new_jobs,
+            mut skipped,
+        } = sorted;
         while !new_jobs.is_empty() {
-            let submission = Submission::of(new_jobs.clone());
+            let submission = Submission {
+                jobs: new_jobs.clone(),
+                key: key(&skipped),
+            };
             match self.parts.jobs.enqueue(submission).await? {
-                Enqueued::Now(jobs) => return Ok(jobs),
+                Enqueued::Now(jobs) => return Ok((jobs, skipped)),
+                Enqueued::Before { jobs, memo } => {
+                    return Ok((jobs, serde_json::from_str(&memo).unwrap_or_default()));
+                }
+                Enqueued::KeyTaken => return Err(ApiError::IdempotencyKeyTaken),
                 Enqueued::PhotoMissing(photo_id) => {
                     new_jobs.retain(|new| new.photo_id != photo_id);
                     skipped.push(SkippedPhoto {
-                        photo_id: photo_id.to_string(),
-                        reason: "not_found",
+                        photo_id: photo_id.as_uuid(),
+                        reason: SkipReason::NotFound,
                     });
                 }
-                Enqueued::Before { .. } | Enqueued::KeyTaken => return Err(ApiError::Internal),
             }
         }
         Err(ApiError::NoValidPhotos)

@@ -1,5 +1,6 @@
 //! `POST /processing/jobs/{id}/cancel`
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use axum::Json;
@@ -40,33 +41,32 @@ pub(crate) async fn cancel(
     let hints = app.parts.bus.watch(user.id());
     let job = app.parts.jobs.cancel(user.id(), job_id).await?;
     let job = job.ok_or(ApiError::NotFound(UNKNOWN_JOB))?;
-    let job = app.given_time_to_end(job, hints).await?;
+    app.give_time_to_end(std::slice::from_ref(&job), hints)
+        .await;
+    let job = app.parts.jobs.job(user.id(), job_id).await?;
+    let job = job.ok_or(ApiError::NotFound(UNKNOWN_JOB))?;
     let photo = app.parts.photos.photo(user.id(), job.photo_id).await?;
     let base = app.public_url.base(&headers);
-    Ok(Json(app.job_status_body(&job, photo.as_ref(), &base)))
+    Ok(Json(app.job_status_body(&job, photo.as_ref(), &base).await))
 }
 
 impl AppState {
-    /// The job as it stands when its worker has stopped, or has not in the time we wait.
-    async fn given_time_to_end(
-        &self,
-        job: Job,
-        mut hints: Receiver<Hint>,
-    ) -> Result<Job, ApiError> {
-        if job.state.is_final() {
-            return Ok(job);
-        }
-        let ended = async {
-            while let Ok(hint) = hints.recv().await {
-                if matches!(&hint, Hint::Event(event)
-                    if event.job_id == job.id && event.kind.is_final())
-                {
-                    break;
+    /// Returns when the workers of these jobs have stopped, or have not in the time we wait.
+    pub(super) async fn give_time_to_end(&self, jobs: &[Job], mut hints: Receiver<Hint>) {
+        let unfinished = jobs.iter().filter(|job| !job.state.is_final());
+        let mut unfinished: HashSet<JobId> = unfinished.map(|job| job.id).collect();
+        let all_ended = async {
+            while !unfinished.is_empty() {
+                match hints.recv().await {
+                    Ok(Hint::Event(event)) if event.kind.is_final() => {
+                        unfinished.remove(&event.job_id);
+                    }
+                    Ok(_) => {}
+                    Err(_) => break,
                 }
             }
         };
-        let _ = timeout(WORKER_PATIENCE, ended).await;
-        let job = self.parts.jobs.job(job.user_id, job.id).await?;
-        job.ok_or(ApiError::NotFound(UNKNOWN_JOB))
+        // The answer says how they stand, either way.
+        let _ = timeout(WORKER_PATIENCE, all_ended).await;
     }
 }

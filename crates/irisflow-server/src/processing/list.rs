@@ -3,9 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use irisflow_jobs::JobFilter;
+use irisflow_jobs::{BatchId, JobFilter, StatusFilter};
 use serde::Deserialize;
 use utoipa::IntoParams;
+use uuid::Uuid;
 
 use super::view::JobPage;
 use crate::app::App;
@@ -15,31 +16,39 @@ use crate::extract::{ApiQuery, PageQuery, invalid_query};
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct StatusQuery {
+pub(crate) struct FilterQuery {
     /// `pending`, `processing`, `completed`, `failed` or `cancelled`; all when left out.
     status: Option<String>,
+    /// Only the jobs of this batch.
+    batch_id: Option<Uuid>,
 }
 
-impl StatusQuery {
+impl FilterQuery {
     fn parse(&self) -> Result<JobFilter, ApiError> {
-        match self.status.as_deref() {
-            None | Some("") => Ok(JobFilter::All),
-            Some("pending") => Ok(JobFilter::Pending),
-            Some("processing") => Ok(JobFilter::Processing),
-            Some("completed") => Ok(JobFilter::Completed),
-            Some("failed") => Ok(JobFilter::Failed),
-            Some("cancelled") => Ok(JobFilter::Cancelled),
-            Some(_) => Err(invalid_query(
-                "status",
-                "one of pending, processing, completed, failed, cancelled",
-            )),
-        }
+        let status = match self.status.as_deref() {
+            None | Some("") => None,
+            Some("pending") => Some(StatusFilter::Pending),
+            Some("processing") => Some(StatusFilter::Processing),
+            Some("completed") => Some(StatusFilter::Completed),
+            Some("failed") => Some(StatusFilter::Failed),
+            Some("cancelled") => Some(StatusFilter::Cancelled),
+            Some(_) => {
+                return Err(invalid_query(
+                    "status",
+                    "one of pending, processing, completed, failed, cancelled",
+                ));
+            }
+        };
+        Ok(JobFilter {
+            status,
+            batch_id: self.batch_id.map(BatchId::from),
+        })
     }
 }
 
 /// Your jobs, newest first.
 #[utoipa::path(get, path = "/processing/jobs", tag = "processing", security(("bearer" = [])),
-    params(PageQuery, StatusQuery),
+    params(PageQuery, FilterQuery),
     responses(
         (status = 200, body = JobPage),
         (status = 401, body = ErrorBody),
@@ -50,15 +59,15 @@ pub(crate) async fn list(
     user: CurrentUser,
     headers: HeaderMap,
     ApiQuery(page): ApiQuery<PageQuery>,
-    ApiQuery(status): ApiQuery<StatusQuery>,
+    ApiQuery(filter): ApiQuery<FilterQuery>,
 ) -> Result<Json<JobPage>, ApiError> {
-    let (request, filter) = (page.parse()?, status.parse()?);
+    let (request, filter) = (page.parse()?, filter.parse()?);
     let page = app.parts.jobs.jobs(user.id(), filter, request).await?;
     let base = app.public_url.base(&headers);
     let mut items = Vec::with_capacity(page.items.len());
     for job in &page.items {
         let photo = app.parts.photos.photo(user.id(), job.photo_id).await?;
-        items.push(app.job_status_body(job, photo.as_ref(), &base));
+        items.push(app.job_status_body(job, photo.as_ref(), &base).await);
     }
     Ok(Json(JobPage {
         items,

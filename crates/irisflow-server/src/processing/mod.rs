@@ -2,11 +2,15 @@
 
 pub(crate) mod batch;
 pub(crate) mod cancel;
+pub(crate) mod cancel_batch;
 pub(crate) mod delete;
+mod idempotency;
 pub(crate) mod list;
 pub(crate) mod reprocess;
 pub(crate) mod show;
+pub(crate) mod show_batch;
 pub(crate) mod submit;
 mod view;
 
+pub(crate) const UNKNOWN_BATCH: &str = "Batch not found";
 pub(crate) const UNKNOWN_JOB: &str = "Job not found";

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use irisflow_jobs::JobId;
 
+use super::idempotency::IdempotencyKey;
 use super::submit::check_usable;
 use super::view::JobBody;
 use crate::app::App;
@@ -15,19 +16,22 @@ use crate::photos::UNKNOWN_PHOTO;
 
 /// Try the same photo again, as a new job.
 #[utoipa::path(post, path = "/processing/jobs/{id}/reprocess", tag = "processing",
-    security(("bearer" = [])), params(("id" = String, Path)),
+    security(("bearer" = [])),
+    params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header,
+        description = "Sent again, the request does nothing twice and gets the first answer")),
     responses(
         (status = 201, body = JobBody),
         (status = 401, body = ErrorBody),
         (status = 403, description = "`consent_required`", body = ErrorBody),
         (status = 404, body = ErrorBody),
-        (status = 409, description = "`photo_not_uploaded`", body = ErrorBody),
+        (status = 409, description = "`photo_not_uploaded`, `idempotency_key_reused`", body = ErrorBody),
         (status = 410, description = "`photo_expired`", body = ErrorBody),
         (status = 422, body = ValidationBody),
     ))]
 pub(crate) async fn reprocess(
     State(app): State<App>,
     user: CurrentUser,
+    key: IdempotencyKey,
     PathId(job_id): PathId<JobId>,
 ) -> Result<(StatusCode, Json<JobBody>), ApiError> {
     let original = app.parts.jobs.job(user.id(), job_id).await?;
@@ -35,6 +39,7 @@ pub(crate) async fn reprocess(
     let photo = app.parts.photos.photo(user.id(), original.photo_id).await?;
     app.check_consent(&user).await?;
     check_usable(&photo.ok_or(ApiError::NotFound(UNKNOWN_PHOTO))?)?;
-    let job = app.enqueue_one(user.id(), original.photo_id).await?;
-    Ok((StatusCode::CREATED, Json(JobBody::from(&job))))
+    let key = key.stands_for(user.id(), "reprocess", &job_id, String::new());
+    let job = app.enqueue_one(user.id(), original.photo_id, key).await?;
+    Ok((StatusCode::CREATED, Json(app.job_body(&job).await?)))
 }

@@ -30,9 +30,6 @@ pub(crate) async fn show(
     let job = app.parts.jobs.job(user.id(), job_id).await?;
     let job = job.ok_or(ApiError::NotFound(UNKNOWN_JOB))?;
     let photo = app.parts.photos.photo(user.id(), job.photo_id).await?;
-    Ok(Json(app.job_status_body(
-        &job,
-        photo.as_ref(),
-        &app.public_url.base(&headers),
-    )))
+    let base = app.public_url.base(&headers);
+    Ok(Json(app.job_status_body(&job, photo.as_ref(), &base).await))
 }

@@ -5,12 +5,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use irisflow_jobs::{
     BatchId, Enqueued, Job, JobId, NewJob, Photo, PhotoId, Priority, StoreError, Submission,
-    UploadStatus, UserId,
+    SubmissionKey, UploadStatus, UserId,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::idempotency::IdempotencyKey;
 use super::view::JobBody;
 use crate::app::{App, AppState};
 use crate::auth::CurrentUser;
@@ -18,29 +19,31 @@ use crate::error::{ApiError, ErrorBody, ValidationBody};
 use crate::extract::ApiJson;
 use crate::photos::UNKNOWN_PHOTO;
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct SubmitRequest {
     photo_id: Uuid,
     /// Kept for later; none exist yet.
-    #[expect(dead_code, reason = "documents what clients may send")]
     options: Option<serde_json::Value>,
 }
 
 /// Turn an uploaded photo into a picture of its iris.
 #[utoipa::path(post, path = "/processing/submit", tag = "processing", security(("bearer" = [])),
+    params(("Idempotency-Key" = Option<String>, Header,
+        description = "Sent again with the same body, the request does nothing twice and gets the first answer")),
     request_body = SubmitRequest,
     responses(
         (status = 201, body = JobBody),
         (status = 401, body = ErrorBody),
         (status = 403, description = "`consent_required`", body = ErrorBody),
         (status = 404, body = ErrorBody),
-        (status = 409, description = "The upload was not confirmed", body = ErrorBody),
+        (status = 409, description = "`photo_not_uploaded`, `idempotency_key_reused`", body = ErrorBody),
         (status = 410, description = "`photo_expired`", body = ErrorBody),
         (status = 422, body = ValidationBody),
     ))]
 pub(crate) async fn submit(
     State(app): State<App>,
     user: CurrentUser,
+    key: IdempotencyKey,
     ApiJson(request): ApiJson<SubmitRequest>,
 ) -> Result<(StatusCode, Json<JobBody>), ApiError> {
     let photo_id = PhotoId::from(request.photo_id);
@@ -48,8 +51,9 @@ pub(crate) async fn submit(
     let photo = photo.ok_or(ApiError::NotFound(UNKNOWN_PHOTO))?;
     app.check_consent(&user).await?;
     check_usable(&photo)?;
-    let job = app.enqueue_one(user.id(), photo_id).await?;
-    Ok((StatusCode::CREATED, Json(JobBody::from(&job))))
+    let key = key.stands_for(user.id(), "submit", &request, String::new());
+    let job = app.enqueue_one(user.id(), photo_id, key).await?;
+    Ok((StatusCode::CREATED, Json(app.job_body(&job).await?)))
 }
 
 /// Only a photo whose bytes are here can be worked on.
@@ -62,19 +66,20 @@ pub(crate) fn check_usable(photo: &Photo) -> Result<(), ApiError> {
 }
 
 impl AppState {
-    /// Queues one interactive job.
+    /// Queues one interactive job, or finds the one that was queued under this key.
     pub(crate) async fn enqueue_one(
         &self,
         user_id: UserId,
         photo_id: PhotoId,
+        key: Option<SubmissionKey>,
     ) -> Result<Job, ApiError> {
-        let new = new_job(user_id, photo_id, None, Priority::High);
-        match self.parts.jobs.enqueue(Submission::of(vec![new])).await? {
-            Enqueued::Now(mut jobs) => jobs
+        let jobs = vec![new_job(user_id, photo_id, None, Priority::High)];
+        match self.parts.jobs.enqueue(Submission { jobs, key }).await? {
+            Enqueued::Now(mut jobs) | Enqueued::Before { mut jobs, .. } => jobs
                 .pop()
                 .ok_or_else(|| StoreError::Corrupt("a job vanished".to_owned()).into()),
+            Enqueued::KeyTaken => Err(ApiError::IdempotencyKeyTaken),
             Enqueued::PhotoMissing(_) => Err(ApiError::NotFound(UNKNOWN_PHOTO)),
-            Enqueued::Before { .. } | Enqueued::KeyTaken => Err(ApiError::Internal),
         }
     }
 }

@@ -1,11 +1,12 @@
 //! A job as clients see it.
 
-use irisflow_jobs::{Job, JobState, Photo, shown_step};
+use irisflow_jobs::{Job, JobState, Photo, StoreError, shown_step};
 use irisflow_photos::ObjectKey;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::AppState;
+use crate::outlook::OutlookBody;
 use crate::public_url::BaseUrl;
 
 /// A job, as submitting answers.
@@ -29,10 +30,8 @@ pub(crate) struct JobBody {
     created_at: String,
     /// The path of its live progress.
     websocket_url: String,
-    /// Null: not told yet.
-    queue_position: Option<u32>,
-    /// Null: not told yet.
-    eta_ms: Option<u64>,
+    #[serde(flatten)]
+    outlook: OutlookBody,
 }
 
 /// A job with everything that is known of it.
@@ -75,8 +74,8 @@ pub(crate) struct JobPage {
     pub(crate) page_size: u32,
 }
 
-impl From<&Job> for JobBody {
-    fn from(job: &Job) -> Self {
+impl JobBody {
+    fn new(job: &Job, outlook: OutlookBody) -> Self {
         Self {
             job_id: job.id.to_string(),
             photo_id: job.photo_id.to_string(),
@@ -88,14 +87,30 @@ impl From<&Job> for JobBody {
             attempt_count: job.attempt_count,
             created_at: job.created_at.to_rfc3339(),
             websocket_url: format!("/ws/jobs/{}", job.id),
-            queue_position: None,
-            eta_ms: None,
+            outlook,
         }
     }
 }
 
 impl AppState {
-    pub(crate) fn job_status_body(
+    pub(crate) async fn job_body(&self, job: &Job) -> Result<JobBody, StoreError> {
+        let photo = match job.state.is_final() {
+            true => None,
+            false => self.parts.photos.photo(job.user_id, job.photo_id).await?,
+        };
+        let outlook = self.outlook_of_job(job, photo.as_ref()).await;
+        Ok(JobBody::new(job, outlook))
+    }
+
+    pub(crate) async fn job_bodies(&self, jobs: &[Job]) -> Result<Vec<JobBody>, StoreError> {
+        let mut bodies = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            bodies.push(self.job_body(job).await?);
+        }
+        Ok(bodies)
+    }
+
+    pub(crate) async fn job_status_body(
         &self,
         job: &Job,
         photo: Option<&Photo>,
@@ -121,7 +136,7 @@ impl AppState {
             })
         });
         JobStatusBody {
-            job: JobBody::from(job),
+            job: JobBody::new(job, self.outlook_of_job(job, photo).await),
             updated_at: job.updated_at.to_rfc3339(),
             cancel_requested: job.cancel_requested && !job.state.is_final(),
             error_type: failure.map(|failure| failure.error_type.name()),

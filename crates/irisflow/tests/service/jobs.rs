@@ -27,7 +27,12 @@ async fn a_submitted_job_has_all_promised_fields() {
         (&job["attempt_count"], &job["step"]),
         (&json!(0), &json!("Processing..."))
     );
-    for null in ["batch_id", "current_step", "queue_position", "eta_ms"] {
+    assert_eq!(
+        (&job["queue_position"], &job["slower_than_usual"]),
+        (&json!(1), &json!(false))
+    );
+    // Nothing has finished yet, so there is nothing to estimate from.
+    for null in ["batch_id", "current_step", "eta_ms", "retrying"] {
         assert_eq!(job.get(null), Some(&Value::Null), "{null}");
     }
 }

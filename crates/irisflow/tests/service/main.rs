@@ -5,9 +5,11 @@
 mod accounts;
 mod app;
 mod bad_photos;
+mod batches;
 mod cancelling;
 mod deleting;
 mod failures;
+mod idempotency;
 mod jobs;
 mod operation;
 mod operators;
@@ -16,3 +18,4 @@ mod photos;
 mod privacy;
 mod sockets;
 mod submit;
+mod waiting;

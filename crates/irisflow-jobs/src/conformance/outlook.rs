@@ -1,0 +1,129 @@
+//! What estimates are made from: who goes first, who is alive, what finished jobs took.
+
+use std::time::Duration;
+
+use super::StoreUnderTest;
+use super::store_under_test::{result_of, stored_photo};
+use crate::{Fleet, Job, Priority, QueuePlace, StepTimes, WorkerId};
+
+const MOMENT: Duration = Duration::from_millis(1);
+
+pub async fn the_first_in_line_has_nobody_ahead(store: StoreUnderTest) {
+    let job = store.queue(store.user().await).await;
+    let place = place(&store, &job).await;
+    assert_eq!(ahead(place), Some((0, 0)));
+    assert_eq!(place.map(|place| place.run_at), Some(job.run_at));
+}
+
+pub async fn jobs_of_the_same_user_that_go_first_are_counted(store: StoreUnderTest) {
+    let user_id = store.user().await;
+    let default = store.queue_as(user_id, Priority::Default).await;
+    store.advance(MOMENT);
+    let high = store.queue(user_id).await;
+    store.advance(MOMENT);
+    let later = store.queue(user_id).await;
+
+    assert_eq!(ahead(place(&store, &high).await), Some((0, 0)));
+    assert_eq!(ahead(place(&store, &later).await), Some((1, 0)));
+    assert_eq!(ahead(place(&store, &default).await), Some((2, 0)));
+}
+
+/// The count is compared with the order in which the jobs are then claimed.
+pub async fn users_take_turns_in_the_count_as_in_the_queue(store: StoreUnderTest) {
+    let (one, other) = (store.user().await, store.user().await);
+    let mut jobs = Vec::new();
+    for user_id in [one, one, one, other, other] {
+        jobs.push(store.queue(user_id).await);
+        store.advance(MOMENT);
+    }
+    let mut foretold = Vec::new();
+    for job in &jobs {
+        let (own, others) = ahead(place(&store, job).await).expect("it waits");
+        foretold.push((own + others, job.id));
+    }
+
+    let mut claimed = Vec::new();
+    for position in 0..5 {
+        claimed.push((position, store.claim().await.id));
+    }
+
+    foretold.sort_unstable();
+    assert_eq!(foretold, claimed);
+}
+
+pub async fn a_flood_of_one_user_does_not_count_for_another(store: StoreUnderTest) {
+    let (flooding, patient) = (store.user().await, store.user().await);
+    for _ in 0..20 {
+        store.queue(flooding).await;
+    }
+    store.claim().await;
+    store.advance(MOMENT);
+    let single = store.queue(patient).await;
+
+    assert_eq!(ahead(place(&store, &single).await), Some((0, 0)));
+}
+
+pub async fn a_job_that_does_not_wait_has_no_place(store: StoreUnderTest) {
+    let job = store.running_job().await;
+    assert_eq!(place(&store, &job).await, None);
+    store.finish(&job).await;
+    assert_eq!(place(&store, &job).await, None);
+
+    let waiting = store.queue(store.user().await).await;
+    let stranger = store.jobs.queue_place(job.user_id, waiting.id).await;
+    assert_eq!(stranger.expect("the store works"), None);
+}
+
+pub async fn workers_count_while_they_are_heard_of(store: StoreUnderTest) {
+    let (one, other) = (WorkerId::generate(), WorkerId::generate());
+    report(&store, one, 3).await;
+    report(&store, other, 1).await;
+    store.running_job().await;
+    let both = fleet(&store).await;
+
+    store.advance(store.policy.lease);
+    report(&store, one, 2).await;
+    store.advance(store.policy.lease);
+    let silent = fleet(&store).await;
+    let gone = store.jobs.worker_gone(one).await;
+    gone.expect("the store works");
+
+    let running = 1;
+    assert_eq!(both, Fleet { slots: 4, running });
+    assert_eq!(silent, Fleet { slots: 2, running });
+    assert_eq!(fleet(&store).await, Fleet { slots: 0, running });
+}
+
+pub async fn a_finished_job_tells_what_its_steps_took(store: StoreUnderTest) {
+    let job = store.running_job().await;
+    let photo = stored_photo();
+    let pixels = u64::from(photo.width_px) * u64::from(photo.height_px);
+    let confirmed = store.photos.confirm_photo(job.user_id, job.photo_id, photo);
+    confirmed.await.expect("the store works");
+
+    store.finish(&job).await;
+    store.delete(&job).await;
+
+    let times = store.jobs.step_times(10).await.expect("the store works");
+    let ms = result_of(&job).step_ms;
+    assert_eq!(times, [StepTimes { pixels, ms }], "they outlive the job");
+}
+
+async fn place(store: &StoreUnderTest, job: &Job) -> Option<QueuePlace> {
+    let place = store.jobs.queue_place(job.user_id, job.id).await;
+    place.expect("the store works")
+}
+
+/// Own jobs and those of others.
+fn ahead(place: Option<QueuePlace>) -> Option<(u32, u32)> {
+    place.map(|place| (place.own_ahead, place.others_ahead))
+}
+
+async fn report(store: &StoreUnderTest, worker: WorkerId, slots: u32) {
+    let reported = store.jobs.report_worker(worker, slots).await;
+    reported.expect("the store works");
+}
+
+async fn fleet(store: &StoreUnderTest) -> Fleet {
+    store.jobs.fleet().await.expect("the store works")
+}

@@ -1,0 +1,53 @@
+//! The header `Idempotency-Key`: a request that is sent again does nothing twice.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use irisflow_jobs::{SubmissionKey, UserId};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::error::ApiError;
+
+const HEADER: &str = "idempotency-key";
+const LONGEST: usize = 255;
+
+/// The client's name for one request, if it gave one.
+pub(crate) struct IdempotencyKey(Option<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let Some(value) = parts.headers.get(HEADER) else {
+            return Ok(Self(None));
+        };
+        match value.to_str() {
+            Ok(key) if !key.is_empty() && key.len() <= LONGEST => Ok(Self(Some(key.to_owned()))),
+            _ => Err(ApiError::Invalid {
+                loc: vec!["header".to_owned(), "Idempotency-Key".to_owned()],
+                msg: format!("a key has 1 to {LONGEST} visible ASCII characters"),
+                kind: "value_error",
+            }),
+        }
+    }
+}
+
+impl IdempotencyKey {
+    /// `operation` and `request` are what the key stands for; `memo` is kept for the answer.
+    pub(crate) fn stands_for(
+        &self,
+        user_id: UserId,
+        operation: &str,
+        request: &impl Serialize,
+        memo: String,
+    ) -> Option<SubmissionKey> {
+        let key = self.0.clone()?;
+        let request = serde_json::to_string(request).unwrap_or_default();
+        Some(SubmissionKey {
+            user_id,
+            key,
+            fingerprint: Sha256::digest(format!("{operation}\n{request}")).into(),
+            memo,
+        })
+    }
+}

@@ -1,0 +1,88 @@
+//! Requests that carry a key: recorded with their jobs, answered the same when they come again.
+
+use irisflow_jobs::{Enqueued, StoreError, SubmissionKey};
+
+use crate::job_row::JobRow;
+use crate::unavailable;
+use crate::writing::Writing;
+
+/// What is known of a key.
+pub(crate) enum Opened {
+    /// It is new; its jobs name this row.
+    New(i64),
+    Answered(Enqueued),
+}
+
+impl Writing<'_> {
+    pub(crate) async fn open_submission(
+        &mut self,
+        key: &SubmissionKey,
+        life: std::time::Duration,
+    ) -> Result<Opened, StoreError> {
+        sqlx::query("DELETE FROM submissions WHERE expires_at <= ?")
+            .bind(self.now.as_millis())
+            .execute(&mut *self.tx)
+            .await
+            .map_err(unavailable)?;
+        let known: Option<(i64, Vec<u8>, String)> = sqlx::query_as(
+            "SELECT id, fingerprint, memo FROM submissions WHERE user_id = ? AND key = ?",
+        )
+        .bind(key.user_id.as_uuid())
+        .bind(&key.key)
+        .fetch_optional(&mut *self.tx)
+        .await
+        .map_err(unavailable)?;
+        match known {
+            Some((_, fingerprint, _)) if fingerprint != key.fingerprint => {
+                Ok(Opened::Answered(Enqueued::KeyTaken))
+            }
+            Some((id, _, memo)) => {
+                let jobs = self.jobs_of_submission(id).await?;
+                let jobs = jobs.iter().map(|row| row.job.as_queued()).collect();
+                Ok(Opened::Answered(Enqueued::Before { jobs, memo }))
+            }
+            None => self.insert_submission(key, life).await.map(Opened::New),
+        }
+    }
+
+    async fn insert_submission(
+        &mut self,
+        key: &SubmissionKey,
+        life: std::time::Duration,
+    ) -> Result<i64, StoreError> {
+        sqlx::query_scalar(
+            "INSERT INTO submissions (user_id, key, fingerprint, memo, expires_at)
+             VALUES (?, ?, ?, ?, ?) RETURNING id",
+        )
+        .bind(key.user_id.as_uuid())
+        .bind(&key.key)
+        .bind(key.fingerprint.as_slice())
+        .bind(&key.memo)
+        .bind((self.now + life).as_millis())
+        .fetch_one(&mut *self.tx)
+        .await
+        .map_err(unavailable)
+    }
+
+    /// In the order in which they were given.
+    async fn jobs_of_submission(&mut self, id: i64) -> Result<Vec<JobRow>, StoreError> {
+        sqlx::query_as("SELECT * FROM jobs WHERE submission_id = ? ORDER BY rowid")
+            .bind(id)
+            .fetch_all(&mut *self.tx)
+            .await
+            .map_err(unavailable)
+    }
+
+    /// A submission of which no job is left has nothing to answer.
+    pub(crate) async fn forget_empty_submission(&mut self, id: i64) -> Result<(), StoreError> {
+        sqlx::query(
+            "DELETE FROM submissions WHERE id = ?1
+                 AND NOT EXISTS (SELECT 1 FROM jobs WHERE submission_id = ?1)",
+        )
+        .bind(id)
+        .execute(&mut *self.tx)
+        .await
+        .map_err(unavailable)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,127 @@
+//! What is said to someone who waits.
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::app::{App, good_eye, json_of, no_eye};
+
+#[tokio::test]
+async fn a_waiting_job_knows_its_place_and_why() {
+    let settings = [
+        ("IRISFLOW_WORKERS", "1"),
+        ("IRISFLOW_FAULTS", "loading:hang1500:1"),
+    ];
+    let app = App::start_with(&settings).await;
+    let (user, other) = (app.user("you").await, app.user("other").await);
+    let photo_id = user.upload(good_eye()).await;
+    let running = user.submit(&photo_id).await;
+    user.until_progress(&running, 5).await;
+    let second = user.submit(&photo_id).await;
+    let third = user.submit(&photo_id).await;
+    let foreign = other.upload_and_submit(good_eye()).await;
+
+    let told = |job: &Value| {
+        (
+            job["queue_position"].clone(),
+            job["waiting_because"]["code"].clone(),
+        )
+    };
+    assert_eq!(told(&user.job(&running).await), (Value::Null, Value::Null));
+    // The other user has none under way, so it is its turn.
+    assert_eq!(
+        told(&other.job(&foreign).await),
+        (json!(1), json!("workers_busy"))
+    );
+    assert_eq!(
+        told(&user.job(&second).await),
+        (json!(2), json!("fairness_turn"))
+    );
+    assert_eq!(
+        told(&user.job(&third).await),
+        (json!(3), json!("queue_ahead"))
+    );
+    let message = user.job(&third).await["waiting_because"]["message"].clone();
+    assert_eq!(message, "2 photos ahead of this one, 1 of them your own.");
+}
+
+#[tokio::test]
+async fn a_watcher_is_told_when_its_place_changes() {
+    let settings = [
+        ("IRISFLOW_WORKERS", "1"),
+        ("IRISFLOW_FAULTS", "loading:hang4000:2"),
+    ];
+    let app = App::start_with(&settings).await;
+    let user = app.user("you").await;
+    let photo_id = user.upload(no_eye()).await;
+    let running = user.submit(&photo_id).await;
+    user.until_progress(&running, 5).await;
+    let ahead = user.submit(&photo_id).await;
+    let waiting = user.submit(&photo_id).await;
+    let socket = user.watch(&waiting).await;
+    user.cancel(&ahead).await;
+
+    let watched = socket.until_the_end().await;
+
+    let places = watched
+        .frames
+        .iter()
+        .map(|frame| frame["queue_position"].as_u64());
+    let mut places: Vec<u64> = places.flatten().collect();
+    places.dedup();
+    assert_eq!(places, [2, 1]);
+}
+
+#[tokio::test]
+async fn a_retry_is_shown_as_such() {
+    let settings = [
+        ("IRISFLOW_BACKOFF_MS", "60000"),
+        ("IRISFLOW_FAULTS", "enhancing:transient:1"),
+    ];
+    let app = App::start_with(&settings).await;
+    let user = app.user("you").await;
+    let job_id = user.upload_and_submit(good_eye()).await;
+    let mut socket = user.watch(&job_id).await;
+    let retrying = loop {
+        let frame = socket.frame().await;
+        if frame["attempt_count"] == 1 {
+            break frame;
+        }
+    };
+
+    let job = user.job(&job_id).await;
+    for told in [&retrying, &job] {
+        assert_eq!(told["retrying"], "Trying again, attempt 2");
+        assert_eq!(told["waiting_because"]["code"], "retry_backoff");
+        assert_eq!(
+            (&told["status"], &told["progress"]),
+            (&json!("processing"), &json!(70))
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_estimate_is_made_from_what_finished_jobs_took() {
+    let app = App::start_with(&[("IRISFLOW_WORKERS", "1")]).await;
+    let user = app.user("you").await;
+    let photo_id = user.upload(good_eye()).await;
+    for _ in 0..5 {
+        let job_id = user.submit(&photo_id).await;
+        user.until_ended(&job_id).await;
+    }
+    // What is known of the past is read anew every two seconds.
+    tokio::time::sleep(std::time::Duration::from_millis(2100)).await;
+
+    let body = json!({ "photo_id": photo_id });
+    let job = user.post("/processing/submit", &body).await;
+    let job = json_of(job, StatusCode::CREATED).await;
+
+    let (low, high) = (
+        job["eta_ms"]["low"].as_u64(),
+        job["eta_ms"]["high"].as_u64(),
+    );
+    assert!(low > Some(0) && low <= high, "{job}");
+    let ended = user
+        .until_ended(job["job_id"].as_str().expect("an id"))
+        .await;
+    assert_eq!(ended["eta_ms"], Value::Null, "nothing is left to wait for");
+}

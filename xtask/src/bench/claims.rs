@@ -1,0 +1,116 @@
+//! `cargo xtask bench claims`: what a claim costs beside a long queue of many users, against a queue
+//! that is empty but for the job claimed.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use irisflow_jobs::{Fence, Job, JobResult, JobStore as _, Priority, UserId, WorkerId};
+
+use super::median;
+use super::store::{self, OpenStore};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ClaimsArgs {
+    /// Jobs that wait.
+    #[arg(long, default_value_t = 100_000)]
+    jobs: usize,
+    /// Users they belong to.
+    #[arg(long, default_value_t = 1_000)]
+    users: usize,
+    /// Claims to measure of each queue.
+    #[arg(long, default_value_t = 500)]
+    claims: usize,
+    /// Where the database lies; a temporary folder when left out.
+    #[arg(long)]
+    folder: Option<PathBuf>,
+}
+
+pub(super) async fn run(arguments: ClaimsArgs) -> anyhow::Result<()> {
+    let store = store::open(arguments.folder.as_deref()).await?;
+    let mut users = Vec::new();
+    for _ in 0..arguments.users {
+        users.push(store.user_with_photo().await?);
+    }
+    let (user_id, _) = *users.first().context("at least one user")?;
+
+    let mut empty = Vec::new();
+    for _ in 0..arguments.claims {
+        store.enqueue(&users[..1], 1, Priority::High).await?;
+        empty.push(timed_claim(&store, Some(user_id)).await?);
+    }
+    for round in 0..arguments.jobs.div_ceil(arguments.users) {
+        let left = arguments.jobs - round * arguments.users;
+        let some = &users[..left.min(arguments.users)];
+        store.enqueue(some, 1, Priority::Default).await?;
+    }
+    let mut full = Vec::new();
+    for _ in 0..arguments.claims {
+        full.push(timed_claim(&store, None).await?);
+    }
+
+    let (empty, full) = (Times::of(empty), Times::of(full));
+    println!(
+        "claims of {} jobs of {} users; {} of each queue",
+        arguments.jobs, arguments.users, arguments.claims
+    );
+    println!("| queue | median ms | 99th of 100 ms |");
+    println!("|---|---|---|");
+    for (name, times) in [("empty", &empty), ("full", &full)] {
+        println!("| {name} | {:.3} | {:.3} |", times.median_ms, times.p99_ms);
+    }
+    println!(
+        "full against empty: {:.2}",
+        full.median_ms / empty.median_ms
+    );
+    Ok(())
+}
+
+/// Claims a job and finishes it; only the claim is timed.
+async fn timed_claim(store: &OpenStore, of: Option<UserId>) -> anyhow::Result<Duration> {
+    let begun = Instant::now();
+    let claimed = store.jobs.claim_next(WorkerId::generate()).await?;
+    let taken = begun.elapsed();
+    let job = claimed.context("a job is due")?;
+    if of.is_some_and(|user_id| user_id != job.user_id) {
+        bail!("the queue was not empty");
+    }
+    finish(store, &job).await?;
+    Ok(taken)
+}
+
+async fn finish(store: &OpenStore, job: &Job) -> anyhow::Result<()> {
+    let fence = Fence {
+        job_id: job.id,
+        epoch: job.epoch,
+    };
+    let result = JobResult {
+        epoch: job.epoch,
+        width_px: 0,
+        height_px: 0,
+        processing_time_ms: 0,
+        step_ms: [0; 5],
+        quality: serde_json::Value::Null,
+    };
+    store.jobs.finish(fence, result).await?;
+    Ok(())
+}
+
+struct Times {
+    median_ms: f64,
+    p99_ms: f64,
+}
+
+impl Times {
+    fn of(mut times: Vec<Duration>) -> Self {
+        times.sort();
+        let p99 = times
+            .get(times.len() * 99 / 100)
+            .copied()
+            .unwrap_or_default();
+        Self {
+            median_ms: median(times).as_secs_f64() * 1000.0,
+            p99_ms: p99.as_secs_f64() * 1000.0,
+        }
+    }
+}

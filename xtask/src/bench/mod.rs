@@ -1,0 +1,71 @@
+//! `cargo xtask bench`: figures, each printed beside its baseline of the same run. Without a section, a
+//! whole job through the running service.
+
+mod claims;
+mod session;
+mod store;
+mod throughput;
+mod waiting;
+mod whole_job;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+
+use crate::test::workspace_root;
+
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    section: Option<Section>,
+    #[command(flatten)]
+    whole_job: whole_job::WholeJobArgs,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Section {
+    /// What a claim costs with a long queue of many users, against an empty one.
+    Claims(claims::ClaimsArgs),
+    /// Jobs a second through a pipeline that does nothing, beside Celery, Redis and SQLite.
+    Throughput(throughput::ThroughputArgs),
+    /// How wrong the foretold times are.
+    Waiting(waiting::WaitingArgs),
+}
+
+pub(crate) fn run(arguments: BenchArgs) -> anyhow::Result<()> {
+    let root = workspace_root()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("a runtime")?;
+    match arguments.section {
+        None => runtime.block_on(whole_job::run(arguments.whole_job, &root)),
+        Some(Section::Claims(arguments)) => runtime.block_on(claims::run(arguments)),
+        Some(Section::Throughput(arguments)) => runtime.block_on(throughput::run(arguments)),
+        Some(Section::Waiting(arguments)) => runtime.block_on(waiting::run(arguments, &root)),
+    }
+}
+
+/// The program named, or the release, which is built first.
+fn program_or_release(program: Option<PathBuf>, root: &Path) -> anyhow::Result<PathBuf> {
+    if let Some(program) = program {
+        return Ok(program);
+    }
+    let built = Command::new("cargo")
+        .args(["build", "--release", "--locked", "--package", "irisflow"])
+        .current_dir(root)
+        .status()
+        .context("building the release")?;
+    if !built.success() {
+        bail!("the release does not build");
+    }
+    Ok(root.join("target/release/irisflow"))
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}

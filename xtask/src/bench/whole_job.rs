@@ -1,0 +1,145 @@
+//! A 12-megapixel photo through the running service, beside the same pipeline
+//! called directly in the same run. What the service adds is the difference.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use irisflow_image::pipeline::{self, ProcessOptions, Stage, StageMark};
+
+use super::session::Session;
+use super::{median, program_or_release};
+use crate::running_server::RunningServer;
+
+/// Of a photo with 12 megapixels.
+pub(super) const PHONE_HEIGHT: u16 = 3024;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct WholeJobArgs {
+    /// How many jobs to run, one after another.
+    #[arg(long, default_value_t = 7)]
+    runs: usize,
+    /// Another build than the release, which is built first.
+    #[arg(long)]
+    program: Option<PathBuf>,
+    /// Another photo than the enlarged test photo.
+    #[arg(long)]
+    photo: Option<PathBuf>,
+}
+
+pub(super) async fn run(arguments: WholeJobArgs, root: &Path) -> anyhow::Result<()> {
+    let program = program_or_release(arguments.program, root)?;
+    let photo = match &arguments.photo {
+        Some(path) => std::fs::read(path).with_context(|| path.display().to_string())?,
+        None => phone_photo(root, PHONE_HEIGHT)?,
+    };
+    compare(&program, photo, arguments.runs).await
+}
+
+async fn compare(program: &Path, photo: Vec<u8>, runs: usize) -> anyhow::Result<()> {
+    let server = RunningServer::start(program, &[])?;
+    let session = Session::start(&server.url).await?;
+    let photo_id = session.upload(photo.clone()).await?;
+    let (mut alone, mut whole, mut worked) = (Vec::new(), Vec::new(), Vec::new());
+    for run in 0..=runs {
+        let direct = pipeline_alone(&photo)?;
+        let (total, processing) = session.submit_and_watch(&photo_id).await?;
+        // The first of each warms caches up.
+        if run > 0 {
+            alone.push(direct);
+            whole.push(total);
+            worked.push(processing);
+        }
+    }
+    let peak_mb = peak_memory_mb(server.process_id())?;
+    let (alone, whole, worked) = (median(alone), median(whole), median(worked));
+    println!(
+        "photo: {} bytes; medians of {runs} runs, one job at a time",
+        photo.len()
+    );
+    println!("| what | ms | against the pipeline alone |");
+    println!("|---|---|---|");
+    let row = |what: &str, time: Duration| {
+        let ratio = time.as_secs_f64() / alone.as_secs_f64();
+        println!(
+            "| {what} | {:.0} | {ratio:.2} |",
+            time.as_secs_f64() * 1000.0
+        );
+    };
+    row("baseline: the pipeline alone, called directly", alone);
+    row(
+        "the attempt in the worker (fetch, pipeline, three synced files)",
+        worked,
+    );
+    row("submit to final frame, over HTTP and WebSocket", whole);
+    let added = whole.saturating_sub(worked).as_secs_f64() * 1000.0;
+    println!("added by queue, events and delivery: {added:.0} ms");
+    println!("peak memory of the service: {peak_mb} MB");
+    Ok(())
+}
+
+fn pipeline_alone(photo: &[u8]) -> anyhow::Result<Duration> {
+    let begun = Instant::now();
+    let mut observer = |_: Stage, _: StageMark| ControlFlow::Continue(());
+    pipeline::process(photo, &ProcessOptions::default(), &mut observer)
+        .map_err(|error| anyhow::anyhow!("the photo is not processed: {error}"))?;
+    Ok(begun.elapsed())
+}
+
+fn peak_memory_mb(process_id: u32) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process_id}/status"))?;
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .context("VmHWM")?;
+    let kilobytes: u64 = line
+        .split_whitespace()
+        .nth(1)
+        .context("a number")?
+        .parse()?;
+    Ok(kilobytes / 1024)
+}
+
+/// The test photo enlarged to `height` by four thirds of it (4032 x 3024 is what phones take), the eye in the middle, with the noise of a sensor, so that
+/// it costs what a phone's photo costs to decode.
+pub(super) fn phone_photo(root: &Path, height_px: u16) -> anyhow::Result<Vec<u8>> {
+    use irisflow_image::geometry::PixelRect;
+    use irisflow_image::load::{Limits, load_photo};
+    use irisflow_image::segment::PhotoPixels as _;
+
+    let width_px = height_px / 3 * 4;
+    let path = root.join("crates/irisflow-image/tests/photos/pixabay_eye_2154384.jpg");
+    let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+    let eye = load_photo(&bytes, &Limits::default())
+        .map_err(|rejection| anyhow::anyhow!("{rejection}"))?;
+    let (width, height) = eye.size();
+    let planes = eye.crop(PixelRect {
+        x: 0,
+        y: 0,
+        width,
+        height,
+    });
+    let scale = f32::from(height_px) / height as f32;
+    let left = (f32::from(width_px) - width as f32 * scale) / 2.0;
+    let mut noise = 0x2545_F491_u32;
+    let mut pixels = Vec::with_capacity(usize::from(width_px) * usize::from(height_px) * 3);
+    for y in 0..height_px {
+        for x in 0..width_px {
+            let (sx, sy) = ((f32::from(x) - left) / scale, f32::from(y) / scale);
+            noise ^= noise << 13;
+            noise ^= noise >> 17;
+            noise ^= noise << 5;
+            let grain = (noise % 7) as f32 - 3.0;
+            let value = planes.y.sample_bilinear(sx, sy) + grain;
+            pixels.push(value.clamp(0.0, 255.0) as u8);
+            pixels.push(planes.cb.sample_bilinear(sx, sy) as u8);
+            pixels.push(planes.cr.sample_bilinear(sx, sy) as u8);
+        }
+    }
+    let mut jpeg = Vec::new();
+    let mut encoder = jpeg_encoder::Encoder::new(&mut jpeg, 92);
+    encoder.set_sampling_factor(jpeg_encoder::SamplingFactor::R_4_2_0);
+    encoder.encode(&pixels, width_px, height_px, jpeg_encoder::ColorType::Ycbcr)?;
+    Ok(jpeg)
+}
