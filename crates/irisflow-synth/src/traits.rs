@@ -111,10 +111,32 @@ pub(crate) struct Shot<'a> {
 struct Look {
     visible: f32,
     reflected: f32,
-    iris_luma: f32,
-    iris_count: f32,
-    white_luma: f32,
-    white_count: f32,
+    iris: Colour,
+    white: Colour,
+}
+
+/// The sum of 8-bit colours.
+#[derive(Debug, Default)]
+struct Colour {
+    sum: [f32; 3],
+    count: f32,
+}
+
+impl Colour {
+    fn add(&mut self, rgb: &[u8]) {
+        for (sum, &value) in self.sum.iter_mut().zip(rgb) {
+            *sum += f32::from(value);
+        }
+        self.count += 1.0;
+    }
+
+    fn mean(&self) -> [f32; 3] {
+        self.sum.map(|sum| sum / self.count.max(1.0))
+    }
+}
+
+fn luma([red, green, blue]: [f32; 3]) -> f32 {
+    0.299 * red + 0.587 * green + 0.114 * blue
 }
 
 impl Shot<'_> {
@@ -135,7 +157,8 @@ impl Shot<'_> {
     }
 
     pub(crate) fn traits(&self) -> Traits {
-        let (mut visible, mut reflected, mut luma, mut pixels) = (0.0f32, 0.0f32, 0.0, 0.0f32);
+        let (mut visible, mut reflected) = (0.0f32, 0.0f32);
+        let mut whole = Colour::default();
         for (index, &bits) in self.labels.iter().enumerate() {
             if bits & label::VISIBLE != 0 {
                 visible += 1.0;
@@ -147,8 +170,7 @@ impl Shot<'_> {
             }
             let (x, y) = self.place(index);
             if self.view.window.contains(x, y) {
-                luma += self.luma_at(index);
-                pixels += 1.0;
+                whole.add(self.colour_at(index));
             }
         }
         let radius = self.view.px_per_mm * crate::view::IRIS_RADIUS_MM;
@@ -161,7 +183,7 @@ impl Shot<'_> {
             softness: self.camera.softness_px() / radius,
             moved: self.camera.motion_px() > 0.04 * radius,
             skin_depth: self.person.skin.depth,
-            luma: luma / pixels.max(1.0),
+            luma: luma(whole.mean()),
             grey: self.camera.is_grey(),
             glasses: self.person.glasses.is_some(),
         }
@@ -174,9 +196,8 @@ impl Shot<'_> {
         )
     }
 
-    fn luma_at(&self, index: usize) -> f32 {
-        let at = |channel: usize| f32::from(self.photo[index * 3 + channel]);
-        0.299 * at(0) + 0.587 * at(1) + 0.114 * at(2)
+    fn colour_at(&self, index: usize) -> &[u8] {
+        &self.photo[index * 3..index * 3 + 3]
     }
 
     fn look_at(&self, eye: &TrueEye) -> Look {
@@ -192,8 +213,7 @@ impl Shot<'_> {
                     && far < 1.4
                     && bits & (label::OPENING | label::IRIS) == label::OPENING
                 {
-                    look.white_luma += self.luma_at(index);
-                    look.white_count += 1.0;
+                    look.white.add(self.colour_at(index));
                 }
                 if far > 1.02 || bits & label::VISIBLE == 0 {
                     continue;
@@ -202,8 +222,7 @@ impl Shot<'_> {
                 if bits & label::REFLECTION != 0 {
                     look.reflected += 1.0;
                 } else if bits & label::PUPIL == 0 {
-                    look.iris_luma += self.luma_at(index);
-                    look.iris_count += 1.0;
+                    look.iris.add(self.colour_at(index));
                 }
             }
         }
@@ -212,9 +231,11 @@ impl Shot<'_> {
 
     fn usability(&self, eye: &TrueEye, visible_share: f32, look: &Look) -> Usability {
         let radius = eye.iris.mean_radius();
-        let luma = look.iris_luma / look.iris_count.max(1.0);
-        let contrast = if look.white_count > 0.03 * radius * radius {
-            look.white_luma / look.white_count - luma
+        let (iris, white) = (look.iris.mean(), look.white.mean());
+        let luma = luma(iris);
+        let contrast = if look.white.count > 0.03 * radius * radius {
+            let apart = |channel: usize| (iris[channel] - white[channel]).powi(2);
+            ((apart(0) + apart(1) + apart(2)) / 3.0).sqrt()
         } else {
             100.0
         };
@@ -225,7 +246,7 @@ impl Shot<'_> {
             (
                 "too few pixels",
                 radius / self.camera.enlarged(),
-                18.0,
+                12.0,
                 30.0,
             ),
             ("hidden", visible_share, 0.38, 0.55),

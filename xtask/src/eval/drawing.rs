@@ -118,16 +118,17 @@ const COLUMNS: usize = 5;
 /// A small square picture of one eye and what was found there.
 pub(super) struct Tile(Sketch);
 
-/// Draws the part of a photo that holds the true eyes and what was found: truth yellow, found green.
+/// Draws the part of a photo that holds the true eyes and what was found, if anything: truth yellow,
+/// found green.
 pub(super) fn tile(
     rgb: &[u8],
     width: usize,
     height: usize,
     eyes: &[Ellipse],
-    found: &IrisSegmentation,
+    found: Option<&IrisSegmentation>,
 ) -> Tile {
     let (mut low, mut high) = ((f32::MAX, f32::MAX), (f32::MIN, f32::MIN));
-    for ellipse in eyes.iter().chain([&found.iris]) {
+    for ellipse in eyes.iter().chain(found.map(|found| &found.iris)) {
         let reach = 1.7 * ellipse.rx.max(ellipse.ry);
         low = (low.0.min(ellipse.cx - reach), low.1.min(ellipse.cy - reach));
         high = (
@@ -153,7 +154,9 @@ pub(super) fn tile(
         corner: low,
         scale,
     };
-    sketch.found(found);
+    if let Some(found) = found {
+        sketch.found(found);
+    }
     for eye in eyes {
         sketch.outline(eye, TRUE, 16);
     }

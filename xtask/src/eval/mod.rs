@@ -39,7 +39,8 @@ pub(crate) struct EvalArgs {
     /// Print only: for a part of the whole
     #[arg(long)]
     dry: bool,
-    /// Write confidence and quality figures of every picture to target/eval-curves.csv
+    /// Write confidence and quality figures of every picture to target/eval-curves.csv, and drawings of
+    /// usable renders that were turned down to target/eval-turned-down.jpg
     #[arg(long)]
     curves: bool,
     /// Write a picture per photo with what was found drawn into it
@@ -51,6 +52,7 @@ pub(crate) struct EvalArgs {
 }
 
 const CURVES: &str = "target/eval-curves.csv";
+const TURNED_DOWN: &str = "target/eval-turned-down.jpg";
 
 pub(crate) fn run(args: EvalArgs) -> anyhow::Result<()> {
     if let Some(folder) = &args.overlays {
@@ -75,6 +77,7 @@ pub(crate) fn run(args: EvalArgs) -> anyhow::Result<()> {
     println!("{report}");
     if args.curves {
         curves::write(CURVES.as_ref(), &eyes, &negatives, &renders.outcomes)?;
+        drawing::write_mosaic(TURNED_DOWN.as_ref(), &renders.turned_down)?;
     }
     if args.dry || args.data.is_none() {
         println!("Not written: needs --data and no --dry.");

@@ -11,7 +11,7 @@ use super::drawing::{self, Tile};
 use super::score::{self, Accuracy, Figures, Refusal, Truth, accuracy, ask};
 
 /// How many of the worst are drawn.
-const WORST: usize = 20;
+const DRAWN: usize = 20;
 /// Quality of the JPEG files that are made of renders, above what they were compressed with before.
 const FILE_QUALITY: u8 = 93;
 
@@ -43,7 +43,10 @@ impl RenderOutcome {
 
 pub(super) struct Measured {
     pub outcomes: Vec<RenderOutcome>,
+    /// Accepted, with the smallest overlap.
     pub worst: Vec<Tile>,
+    /// The first usable ones that were turned down.
+    pub turned_down: Vec<Tile>,
 }
 
 /// Renders and asks; what was accepted and is worst is kept as a drawing.
@@ -51,6 +54,7 @@ pub(super) fn measure(count: u64, seed: u64, with_figures: bool) -> anyhow::Resu
     let tiles = Tiles::new();
     let mut outcomes = Vec::new();
     let mut worst: Vec<(f64, Tile)> = Vec::new();
+    let mut turned_down = Vec::new();
     for index in 0..count + count / 4 {
         let (wish, side) = if index < count {
             eye_wish(index)
@@ -70,18 +74,22 @@ pub(super) fn measure(count: u64, seed: u64, with_figures: bool) -> anyhow::Resu
             }
             _ => None,
         };
-        if let Some(found) = found_at {
+        let eyes: Vec<Ellipse> = picture
+            .eyes
+            .iter()
+            .map(|eye| in_photo(&eye.iris, &picture))
+            .collect();
+        let tile = || drawing::tile(&rgb, width, height, &eyes, found_at);
+        let is_usable = matches!(&shown, Shown::Eye(_, eye) if eye.usability == Usability::Usable);
+        if found_at.is_none() && is_usable && turned_down.len() < DRAWN {
+            turned_down.push(tile());
+        }
+        if found_at.is_some() {
             let overlap = accuracy.map_or(0.0, |accuracy| accuracy.overlap);
-            let eyes: Vec<Ellipse> = picture
-                .eyes
-                .iter()
-                .map(|eye| in_photo(&eye.iris, &picture))
-                .collect();
             if !matches!(shown, Shown::Unclear) {
-                let tile = drawing::tile(&rgb, width, height, &eyes, found);
-                worst.push((overlap, tile));
+                worst.push((overlap, tile()));
                 worst.sort_by(|a, b| a.0.total_cmp(&b.0));
-                worst.truncate(WORST);
+                worst.truncate(DRAWN);
             }
         }
         outcomes.push(RenderOutcome {
@@ -106,6 +114,7 @@ pub(super) fn measure(count: u64, seed: u64, with_figures: bool) -> anyhow::Resu
     Ok(Measured {
         outcomes,
         worst: worst.into_iter().map(|(_, tile)| tile).collect(),
+        turned_down,
     })
 }
 
