@@ -21,7 +21,8 @@ impl Writing<'_> {
             .execute(&mut *self.tx)
             .await
             .map_err(unavailable)?;
-        self.log(job.user_id, job.id, Some(row.last_seq), &job.deleted())
+        let previous = Some(row.last_seq);
+        self.log(job.user_id, job.id, previous, &[&job.deleted()])
             .await?;
         let submission_id: Option<i64> =
             sqlx::query_scalar("DELETE FROM jobs WHERE id = ? RETURNING submission_id")

@@ -301,34 +301,32 @@ impl SqliteStore {
     /// Applies a worker's events in order, all or none.
     async fn apply_all_fenced(&self, fence: Fence, events: Vec<JobEvent>) -> Result<Written> {
         let mut writing = self.begin().await?;
-        let Some(mut row) = writing.job_row(fence.job_id).await? else {
+        let Some(row) = writing.job_row(fence.job_id).await? else {
             return Ok(Written::Fenced);
         };
         // A report without events has none that would be refused.
         if !row.job.is_held_by(fence) {
             return Ok(Written::Fenced);
         }
+        let mut job = row.job.clone();
+        let mut transitions = Vec::with_capacity(events.len());
         for event in events {
-            let Ok(transition) = row.job.clone().apply(event, writing.now, &self.policy) else {
+            let Ok(transition) = job.apply(event, writing.now, &self.policy) else {
                 return Ok(Written::Fenced);
             };
-            writing.update_job(&row, &transition).await?;
-            if let JobState::Completed(result) = &transition.job.state {
-                writing.remember_times(&transition.job, result).await?;
-            }
-            row = writing.job_row(fence.job_id).await?.ok_or_else(|| {
-                StoreError::Corrupt("a job vanished within its own transaction".to_owned())
-            })?;
+            job = transition.job.clone();
+            transitions.push(transition);
         }
-        let gave_up = !matches!(
-            row.job.state,
-            JobState::Processing(_) | JobState::Completed(_)
-        );
+        writing.update_job_by(&row, &transitions).await?;
+        if let JobState::Completed(result) = &job.state {
+            writing.remember_times(&job, result).await?;
+        }
+        let gave_up = !matches!(job.state, JobState::Processing(_) | JobState::Completed(_));
         if gave_up {
-            writing.sweep_leftovers(&row.job, &self.policy).await?;
+            writing.sweep_leftovers(&job, &self.policy).await?;
         }
         writing.commit().await?;
-        Ok(Written::Recorded(Box::new(row.job)))
+        Ok(Written::Recorded(Box::new(job)))
     }
 }
 

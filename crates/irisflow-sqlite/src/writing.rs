@@ -7,7 +7,7 @@ use irisflow_jobs::{
     Event, Fence, Hint, Job, JobId, JobState, LogEntry, SessionId, StoreError, Timestamp,
     Transition, UserId,
 };
-use sqlx::{Sqlite, Transaction};
+use sqlx::{QueryBuilder, Sqlite, Transaction};
 
 use crate::job_row::{JobRow, StateColumns};
 use crate::{SqliteStore, unavailable};
@@ -75,14 +75,24 @@ impl Writing<'_> {
         before: &JobRow,
         transition: &Transition,
     ) -> Result<(), StoreError> {
-        let job = &transition.job;
-        let last_seq = match &transition.log {
-            Some(entry) => {
-                self.log(job.user_id, job.id, Some(before.last_seq), entry)
-                    .await?
-            }
-            None => before.last_seq,
+        self.update_job_by(before, std::slice::from_ref(transition))
+            .await
+    }
+
+    /// Writes the job as the last of these left it, the events of all of them, and the user's counters.
+    pub(crate) async fn update_job_by(
+        &mut self,
+        before: &JobRow,
+        transitions: &[Transition],
+    ) -> Result<(), StoreError> {
+        let Some(Transition { job, .. }) = transitions.last() else {
+            return Ok(());
         };
+        let entries = transitions.iter().filter_map(|by| by.log.as_ref());
+        let entries: Vec<&LogEntry> = entries.collect();
+        let previous = Some(before.last_seq);
+        let last_seq = self.log(job.user_id, job.id, previous, &entries).await?;
+        let last_seq = last_seq.unwrap_or(before.last_seq);
         let columns = StateColumns::of(&job.state)?;
         sqlx::query(
             "UPDATE jobs SET state = ?, step = ?, progress = ?, attempt_count = ?, retries = ?,
@@ -131,7 +141,7 @@ impl Writing<'_> {
                 "a new job without its first event".to_owned(),
             ));
         };
-        let last_seq = self.log(job.user_id, job.id, None, entry).await?;
+        let last_seq = self.log(job.user_id, job.id, None, &[entry]).await?;
         sqlx::query(
             "INSERT INTO jobs (id, user_id, photo_id, batch_id, priority, state, progress,
                  attempt_count, retries, crashes, epoch, run_at, cancel_requested, last_seq,
@@ -158,48 +168,61 @@ impl Writing<'_> {
             .await
     }
 
-    /// Appends to the user's timeline; the hint goes out after the commit.
+    /// Appends one job's events to the user's timeline; the hints go out after the commit. Returns the
+    /// position of the last.
     pub(crate) async fn log(
         &mut self,
         user_id: UserId,
         job_id: JobId,
-        previous_of_job: Option<i64>,
-        entry: &LogEntry,
-    ) -> Result<i64, StoreError> {
-        let seq: i64 = sqlx::query_scalar(
-            "UPDATE timelines SET last_seq = last_seq + 1 WHERE user_id = ? RETURNING last_seq",
+        mut previous_of_job: Option<i64>,
+        entries: &[&LogEntry],
+    ) -> Result<Option<i64>, StoreError> {
+        if entries.is_empty() {
+            return Ok(None);
+        }
+        let count = i64::try_from(entries.len()).unwrap_or(i64::MAX);
+        let last_seq: i64 = sqlx::query_scalar(
+            "UPDATE timelines SET last_seq = last_seq + ? WHERE user_id = ? RETURNING last_seq",
         )
+        .bind(count)
         .bind(user_id.as_uuid())
         .fetch_one(&mut *self.tx)
         .await
         .map_err(unavailable)?;
-        let body = serde_json::to_string(&entry.body)
-            .map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        sqlx::query(
-            "INSERT INTO events (user_id, seq, job_id, previous_of_job, kind, body, at)
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(user_id.as_uuid())
-        .bind(seq)
-        .bind(job_id.as_uuid())
-        .bind(previous_of_job)
-        .bind(entry.kind.name())
-        .bind(body)
-        .bind(self.now.as_millis())
-        .execute(&mut *self.tx)
-        .await
-        .map_err(unavailable)?;
-        let event = Event {
-            user_id,
-            seq,
-            job_id,
-            previous_of_job,
-            kind: entry.kind,
-            body: entry.body.clone(),
-            at: self.now,
-        };
-        self.hints.push((user_id, Hint::Event(Arc::new(event))));
-        Ok(seq)
+        let mut rows = Vec::with_capacity(entries.len());
+        for (seq, entry) in (last_seq - count + 1..).zip(entries) {
+            let body = serde_json::to_string(&entry.body)
+                .map_err(|error| StoreError::Corrupt(error.to_string()))?;
+            let event = Event {
+                user_id,
+                seq,
+                job_id,
+                previous_of_job,
+                kind: entry.kind,
+                body: entry.body.clone(),
+                at: self.now,
+            };
+            previous_of_job = Some(seq);
+            rows.push((event, body));
+        }
+        let mut insert: QueryBuilder<Sqlite> = QueryBuilder::new(
+            "INSERT INTO events (user_id, seq, job_id, previous_of_job, kind, body, at) ",
+        );
+        insert.push_values(&rows, |mut row, (event, body)| {
+            row.push_bind(event.user_id.as_uuid())
+                .push_bind(event.seq)
+                .push_bind(event.job_id.as_uuid())
+                .push_bind(event.previous_of_job)
+                .push_bind(event.kind.name())
+                .push_bind(body.clone())
+                .push_bind(event.at.as_millis());
+        });
+        let insert = insert.build();
+        insert.execute(&mut *self.tx).await.map_err(unavailable)?;
+        for (event, _) in rows {
+            self.hints.push((user_id, Hint::Event(Arc::new(event))));
+        }
+        Ok(Some(last_seq))
     }
 
     /// Brings the user's counters up to date after one job moved from one standing to another.
