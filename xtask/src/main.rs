@@ -8,8 +8,10 @@
 mod bench;
 mod eval;
 mod faults;
+mod fuzz;
 mod openapi;
 mod running_server;
+mod schemathesis;
 mod test;
 
 use clap::Parser as _;
@@ -23,6 +25,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Write docs/openapi.json anew from the handlers.
     Openapi,
+    /// Damage everything that is read from outside, for as long as asked.
+    Fuzz(fuzz::FuzzArgs),
     /// Measure a whole job through the running service, beside a named baseline.
     Bench(bench::BenchArgs),
     /// Play every fault at every step, and count what was lost, twice, stuck or left over.
@@ -34,6 +38,7 @@ fn main() -> anyhow::Result<()> {
         Command::Test(args) => test::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Openapi => openapi::run(),
+        Command::Fuzz(args) => fuzz::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Faults(args) => faults::run(args).map(drop),
     }

@@ -8,12 +8,13 @@ use anyhow::{Context as _, bail};
 
 use crate::faults::{self, FaultsArgs};
 use crate::running_server::RunningServer;
+use crate::schemathesis;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct TestArgs {}
 
 /// The features under which tests run: planned failures, and the suites that stores must pass.
-const FEATURES: &str = "irisflow/faults,irisflow-jobs/conformance";
+pub(crate) const FEATURES: &str = "irisflow/faults,irisflow-jobs/conformance";
 
 pub(crate) fn run(_: TestArgs) -> anyhow::Result<()> {
     let root = workspace_root()?;
@@ -64,6 +65,7 @@ pub(crate) fn run(_: TestArgs) -> anyhow::Result<()> {
     println!("== the crash matrix, a small run");
     let faulty = FaultsArgs::small(root.join("target/debug/irisflow"));
     skipped.extend(faults::run(faulty)?);
+    description_test(&root, &mut skipped)?;
     if web {
         browser_test(&root, &mut skipped)?;
     }
@@ -102,6 +104,19 @@ fn dependency_checks(root: &Path, skipped: &mut Vec<String>) -> anyhow::Result<(
             root,
             &["deny", "--offline", "check", "licenses", "bans", "sources"],
         ),
+    )
+}
+
+/// The service against its own description.
+fn description_test(root: &Path, skipped: &mut Vec<String>) -> anyhow::Result<()> {
+    let Some(program) = schemathesis::find_or_install(root) else {
+        skipped.push("schemathesis (no Python here, or pip could not install it)".to_owned());
+        return Ok(());
+    };
+    let server = RunningServer::start(&root.join("target/debug/irisflow"), &[])?;
+    step(
+        "schemathesis: no 5xx, nothing undocumented",
+        schemathesis::command(&program, &server)?,
     )
 }
 

@@ -57,6 +57,15 @@ impl FileStore {
         })
     }
 
+    /// The store of another process, for reading: nothing is made and nothing cleared.
+    pub fn beside(root: &Path) -> Self {
+        Self {
+            objects: root.join("objects").into(),
+            staging: root.join("staging").into(),
+            next_staged: Arc::new(AtomicU64::new(0)),
+        }
+    }
+
     /// Writes a whole object. It is on the disk when this returns.
     pub fn put(&self, key: &ObjectKey, bytes: &[u8]) -> Result<(), StorageError> {
         let mut incoming = self.begin_put(*key)?;

@@ -9,6 +9,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Passwords, Throttle, Tokens};
+use crate::limits::Rates;
 use crate::live::Resumptions;
 use crate::outlook::RecentHistory;
 use crate::public_url::PublicUrl;
@@ -54,6 +55,7 @@ pub(crate) struct AppState {
     pub(crate) tokens: Tokens,
     pub(crate) passwords: Passwords,
     pub(crate) throttle: Throttle,
+    pub(crate) rates: Rates,
     pub(crate) signer: UrlSigner,
     pub(crate) public_url: PublicUrl,
     pub(crate) resumptions: Resumptions,
@@ -72,6 +74,7 @@ impl AppState {
             tokens: Tokens::new(&parts.secrets, &settings, Arc::clone(&parts.clock)),
             passwords: Passwords::new(),
             throttle: Throttle::new(&settings, Arc::clone(&parts.clock)),
+            rates: Rates::new(&settings.use_limits),
             signer: UrlSigner::new(parts.secrets.urls),
             public_url: PublicUrl::new(&settings),
             resumptions: Resumptions::new(settings.replay),

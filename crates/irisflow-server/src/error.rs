@@ -54,6 +54,19 @@ pub(crate) enum ApiError {
     TooManyAttempts {
         retry_after_s: u64,
     },
+    RateLimited {
+        whose: &'static str,
+        per_second: u32,
+        retry_after_s: u64,
+    },
+    QueueFull {
+        whose: &'static str,
+        limit: u64,
+        retry_after_s: u64,
+    },
+    StorageFull {
+        limit_bytes: u64,
+    },
     NotFound(&'static str),
     NotUploaded,
     NoValidPhotos,
@@ -147,6 +160,30 @@ impl ApiError {
                 "too_many_attempts",
                 format!("Too many failed sign-ins. Try again in {retry_after_s} seconds."),
             ),
+            Self::RateLimited { whose, per_second, retry_after_s } => (
+                S::TOO_MANY_REQUESTS,
+                "rate_limited",
+                format!(
+                    "The limit is {per_second} requests a second for {whose}. Wait {retry_after_s} s, \
+                     then go on more slowly."
+                ),
+            ),
+            Self::QueueFull { whose, limit, .. } => (
+                S::TOO_MANY_REQUESTS,
+                "queue_full",
+                format!(
+                    "The limit is {limit} unfinished jobs for {whose}. Wait until some have finished, \
+                     then submit again."
+                ),
+            ),
+            Self::StorageFull { limit_bytes } => (
+                S::PAYLOAD_TOO_LARGE,
+                "storage_full",
+                format!(
+                    "The limit is {} of photos for one account. Delete some, then upload again.",
+                    shown_size(*limit_bytes)
+                ),
+            ),
             Self::NotFound(what) => (S::NOT_FOUND, "not_found", (*what).to_owned()),
             Self::NotUploaded => (
                 S::CONFLICT,
@@ -231,6 +268,14 @@ impl ApiError {
     }
 }
 
+fn shown_size(bytes: u64) -> String {
+    if bytes < 1 << 20 {
+        format!("{} KB", bytes >> 10)
+    } else {
+        format!("{} MB", bytes >> 20)
+    }
+}
+
 fn status_of(code: RejectionCode) -> StatusCode {
     match code {
         RejectionCode::UnsupportedFormat => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -276,7 +321,9 @@ impl IntoResponse for ApiError {
             _ if status == StatusCode::UNAUTHORIZED => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            Self::TooManyAttempts { retry_after_s } => {
+            Self::TooManyAttempts { retry_after_s }
+            | Self::RateLimited { retry_after_s, .. }
+            | Self::QueueFull { retry_after_s, .. } => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_s));
             }
             Self::Unavailable => {

@@ -15,8 +15,9 @@ use tokio_util::io::ReaderStream;
 use utoipa::IntoParams;
 
 use crate::app::{App, AppState};
-use crate::error::{ApiError, ErrorBody};
+use crate::error::{ApiError, ErrorBody, ValidationBody};
 use crate::extract::ApiQuery;
+use crate::photos::create::announced_bytes;
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -38,6 +39,7 @@ const UNKNOWN_FILE: &str = "There is no such file.";
         (status = 403, description = "`link_expired` or `link_invalid`", body = ErrorBody),
         (status = 404, body = ErrorBody),
         (status = 416, body = ErrorBody),
+        (status = 422, body = ValidationBody),
     ))]
 pub(crate) async fn read(
     State(app): State<App>,
@@ -121,6 +123,7 @@ pub(crate) async fn read(
             body = ErrorBody),
         (status = 404, description = "The photo was deleted", body = ErrorBody),
         (status = 413, description = "`image_too_large`", body = ErrorBody),
+        (status = 422, body = ValidationBody),
     ))]
 pub(crate) async fn write(
     State(app): State<App>,
@@ -129,9 +132,8 @@ pub(crate) async fn write(
     request: Request,
 ) -> Result<StatusCode, ApiError> {
     let limit_bytes = app.settings.photo_limits.max_bytes as u64;
-    let announced = request.headers().get(header::CONTENT_LENGTH);
-    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > limit_bytes) {
+    let announced = announced_bytes(request.headers());
+    if announced > limit_bytes {
         return Err(ApiError::BodyTooLarge { limit_bytes });
     }
     let content_type = request
@@ -145,6 +147,9 @@ pub(crate) async fn write(
         checked => checked?,
     };
     app.check_awaited(&key).await?;
+    if let ObjectKey::Incoming { user_id, .. } = key {
+        app.check_storage(user_id, announced).await?;
+    }
     app.receive(key, request.into_body().into_data_stream())
         .await?;
     Ok(StatusCode::OK)

@@ -6,11 +6,13 @@
 
 mod app;
 mod auth;
+mod buckets;
 mod client_address;
 mod error;
 mod extract;
 mod files;
 mod health;
+mod limits;
 mod live;
 mod metrics;
 mod observe;
@@ -24,13 +26,17 @@ mod request_id;
 mod router;
 mod settings;
 mod time_limits;
+mod tls;
 mod web;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum_server::tls_rustls::RustlsAcceptor;
+use axum_server::{Handle, Server};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use app::{Secrets, ServerParts};
@@ -41,7 +47,7 @@ pub mod accounts {
 }
 
 pub use router::openapi;
-pub use settings::{Registration, ServerSettings, TimeLimits};
+pub use settings::{Registration, ServerSettings, TimeLimits, TlsFiles, UseLimits};
 
 /// How long requests under way may go on when the server is to stop.
 const LAST_REQUESTS: Duration = Duration::from_secs(8);
@@ -56,30 +62,43 @@ pub async fn serve(
     settings: ServerSettings,
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
-    let limits = settings.time_limits;
+    let (limits, tls) = (settings.time_limits, settings.tls.clone());
     let app = Arc::new(app::AppState::new(parts, settings, shutdown.clone()));
-    let resync = tokio::spawn(live::resync_watchers(Arc::clone(&app)));
-    let keep_up = tokio::spawn(metrics::keep_up(Arc::clone(&app)));
     let service = router::router(&app).into_make_service_with_connect_info::<SocketAddr>();
-
-    let handle = axum_server::Handle::new();
-    let stop = tokio::spawn({
-        let handle = handle.clone();
+    let handle = Handle::new();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(live::resync_watchers(Arc::clone(&app)));
+    tasks.spawn(metrics::keep_up(Arc::clone(&app)));
+    tasks.spawn({
+        let (handle, shutdown) = (handle.clone(), shutdown.clone());
         async move {
             shutdown.cancelled().await;
             handle.graceful_shutdown(Some(LAST_REQUESTS));
         }
     });
-    let mut server = axum_server::from_tcp(listener.into_std()?)?
-        .handle(handle)
-        .first_request_timeout(limits.headers);
+
+    // Dropping the tasks at the end aborts them.
+    let server = axum_server::from_tcp(listener.into_std()?)?;
+    match tls {
+        None => configure(server, handle, &limits).serve(service).await,
+        Some(files) => {
+            let config = files.load().await?;
+            let server = server.acceptor(RustlsAcceptor::new(config.clone()));
+            tasks.spawn(files.keep_fresh(config, shutdown));
+            configure(server, handle, &limits).serve(service).await
+        }
+    }
+}
+
+fn configure<A>(
+    server: Server<SocketAddr, A>,
+    handle: Handle<SocketAddr>,
+    limits: &TimeLimits,
+) -> Server<SocketAddr, A> {
+    let mut server = server.handle(handle).first_request_timeout(limits.headers);
     server
         .http_builder()
         .http1()
         .header_read_timeout(limits.headers);
-    let served = server.serve(service).await;
-    for task in [resync, keep_up, stop] {
-        task.abort();
-    }
-    served
+    server
 }

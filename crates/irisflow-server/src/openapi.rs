@@ -1,6 +1,7 @@
 //! What the description of the API says beside what the handlers say themselves.
 
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Content, Ref, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use crate::files;
@@ -23,6 +24,64 @@ use crate::files;
     )
 )]
 pub(crate) struct ApiDescription;
+
+/// What any route may answer, whatever it does: (status, description, whether only with a bearer).
+const COMMON: [(&str, &str, bool); 8] = [
+    (
+        "401",
+        "`not_authenticated`, `invalid_token` or `token_expired`",
+        true,
+    ),
+    ("403", "`account_inactive`", true),
+    (
+        "408",
+        "`request_timeout`: the request came too slowly",
+        false,
+    ),
+    (
+        "413",
+        "`body_too_large`, `image_too_large` or `storage_full`",
+        false,
+    ),
+    (
+        "429",
+        "`rate_limited`, `too_many_attempts` or `queue_full`; see Retry-After",
+        false,
+    ),
+    ("500", "`internal`: our fault", false),
+    ("503", "`unavailable`: try again shortly", false),
+    ("504", "`timed_out`: our work took too long", false),
+];
+
+/// Describes for each operation what its handler does not describe itself.
+pub(crate) fn add_common_answers(openapi: &mut utoipa::openapi::OpenApi) {
+    for item in openapi.paths.paths.values_mut() {
+        let operations = [
+            &mut item.get,
+            &mut item.put,
+            &mut item.post,
+            &mut item.delete,
+        ];
+        for operation in operations.into_iter().flatten() {
+            let secured = operation.security.is_some();
+            for (status, description, only_secured) in COMMON {
+                if secured || !only_secured {
+                    let answer = || error_answer(description).into();
+                    let answers = &mut operation.responses.responses;
+                    answers.entry(status.to_owned()).or_insert_with(answer);
+                }
+            }
+        }
+    }
+}
+
+fn error_answer(description: &str) -> Response {
+    let body = Content::new(Some(Ref::from_schema_name("ErrorBody")));
+    ResponseBuilder::new()
+        .description(description)
+        .content("application/json", body)
+        .build()
+}
 
 struct Bearer;
 

@@ -10,6 +10,8 @@ use crate::settings::ServerSettings;
 pub(crate) struct PublicUrl {
     fixed: Option<String>,
     listen: std::net::SocketAddr,
+    /// Without a configured address.
+    scheme: &'static str,
 }
 
 /// The start of all URLs in one answer, as in `http://127.0.0.1:8080`.
@@ -25,6 +27,11 @@ impl PublicUrl {
         Self {
             fixed,
             listen: settings.listen,
+            scheme: if settings.tls.is_some() {
+                "https"
+            } else {
+                "http"
+            },
         }
     }
 
@@ -38,8 +45,8 @@ impl PublicUrl {
             .get(header::HOST)
             .and_then(|host| host.to_str().ok());
         match host {
-            Some(host) if is_loopback(host) => BaseUrl(format!("http://{host}")),
-            _ => BaseUrl(format!("http://{}", self.listen)),
+            Some(host) if is_loopback(host) => BaseUrl(format!("{}://{host}", self.scheme)),
+            _ => BaseUrl(format!("{}://{}", self.scheme, self.listen)),
         }
     }
 

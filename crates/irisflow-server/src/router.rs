@@ -17,9 +17,10 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::app::App;
 use crate::error::ApiError;
+use crate::limits::limit_address;
 use crate::live::job_socket;
 use crate::observe::observe;
-use crate::openapi::ApiDescription;
+use crate::openapi::{ApiDescription, add_common_answers};
 use crate::request_id::REQUEST_ID;
 use crate::time_limits::limit_time;
 use crate::{auth, files, health, metrics, photos, privacy, processing, web};
@@ -69,10 +70,12 @@ pub fn openapi() -> OpenApi {
 }
 
 fn describe(api: OpenApiRouter<App>, health: OpenApiRouter<App>) -> (Router<App>, OpenApi) {
-    OpenApiRouter::with_openapi(ApiDescription::openapi())
+    let (router, mut description) = OpenApiRouter::with_openapi(ApiDescription::openapi())
         .nest("/api/v1", api)
         .merge(health)
-        .split_for_parts()
+        .split_for_parts();
+    add_common_answers(&mut description);
+    (router, description)
 }
 
 pub(crate) fn router(app: &App) -> Router {
@@ -95,6 +98,7 @@ pub(crate) fn router(app: &App) -> Router {
         .method_not_allowed_fallback(method_not_allowed);
     // From the outermost inwards: every answer has an id and is counted, also one that came too late.
     web::with_safe_headers(api)
+        .layer(from_fn_with_state(app.clone(), limit_address))
         .layer(from_fn_with_state(app.clone(), limit_time))
         .layer(from_fn(observe))
 }

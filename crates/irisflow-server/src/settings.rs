@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use irisflow_image::load::Limits;
 
+pub use crate::limits::UseLimits;
 pub use crate::time_limits::TimeLimits;
+pub use crate::tls::TlsFiles;
 
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
@@ -37,6 +39,9 @@ pub struct ServerSettings {
     pub batch_limit: usize,
     pub photo_limits: Limits,
     pub time_limits: TimeLimits,
+    pub use_limits: UseLimits,
+    /// HTTPS with these files; plain HTTP without.
+    pub tls: Option<TlsFiles>,
     /// Who knows it may read `/metrics` from anywhere; without one, only this machine may.
     pub metrics_token: Option<String>,
     /// How many proxies before us append to `X-Forwarded-For`; with 0 that header says nothing.
@@ -73,6 +78,8 @@ impl Default for ServerSettings {
             batch_limit: 10,
             photo_limits: Limits::default(),
             time_limits: TimeLimits::default(),
+            use_limits: UseLimits::default(),
+            tls: None,
             metrics_token: None,
             trusted_proxies: 0,
             login_burst_account: 10,

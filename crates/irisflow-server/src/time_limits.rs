@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::Method;
+use axum::http::{HeaderValue, Method, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
@@ -57,12 +57,13 @@ impl TimeLimits {
 /// Ends a request that takes too long, and says whose turn it was.
 pub(crate) async fn limit_time(State(app): State<App>, request: Request, next: Next) -> Response {
     let limits = app.settings.time_limits;
-    let limit = limits.of(&request);
+    let (limit, version) = (limits.of(&request), request.version());
     let arrival = Arc::new(Arrival::default());
     let request = request.map(|body| Body::new(Arriving::new(body, limits.pause, &arrival)));
     match tokio::time::timeout(limit, next.run(request)).await {
         // Whatever the handler made of a body that broke off, this is why it did.
         Ok(_) if arrival.is(Arrival::STALLED) => ApiError::BodyTooSlow.into_response(),
+        Ok(response) if arrival.is(Arrival::UNDER_WAY) => closing(response, version),
         Ok(response) => response,
         Err(_) if arrival.is(Arrival::UNDER_WAY) => ApiError::BodyTooSlow.into_response(),
         Err(_) => {
@@ -70,6 +71,16 @@ pub(crate) async fn limit_time(State(app): State<App>, request: Request, next: N
             ApiError::TookTooLong.into_response()
         }
     }
+}
+
+/// An answer that did not wait for the body: the connection is not used again, and says so, or the
+/// client's next request is lost on it.
+fn closing(mut response: Response, version: Version) -> Response {
+    if version == Version::HTTP_11 {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
+    response
 }
 
 /// How far a body has come.

@@ -5,6 +5,7 @@
 //! port; what state a job is in is decided by `irisflow_jobs::Job` alone.
 
 mod accounts;
+mod backup;
 mod batches;
 mod census;
 mod deleting;
@@ -18,6 +19,8 @@ mod submissions;
 mod sweeps;
 mod timeline;
 mod writing;
+
+pub use backup::{NamedResult, Snapshot, begin_new_history};
 
 use std::path::Path;
 use std::sync::Arc;

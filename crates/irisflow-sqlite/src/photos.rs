@@ -180,7 +180,7 @@ impl SqliteStore {
 
 const SELECT_PHOTO: &str = "SELECT * FROM photos WHERE id = ? AND user_id = ?";
 
-struct PhotoRow(Photo);
+pub(crate) struct PhotoRow(pub(crate) Photo);
 
 impl<'r> FromRow<'r, SqliteRow> for PhotoRow {
     fn from_row(row: &'r SqliteRow) -> std::result::Result<Self, sqlx::Error> {

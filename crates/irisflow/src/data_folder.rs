@@ -67,9 +67,13 @@ impl DataFolder {
         self.path.join("files")
     }
 
+    pub(crate) fn secrets_file(&self) -> PathBuf {
+        self.path.join("secrets.json")
+    }
+
     /// What signs tokens and links; made on the first start and kept.
     pub(crate) fn secrets(&self) -> anyhow::Result<Secrets> {
-        let path = self.path.join("secrets.json");
+        let path = self.secrets_file();
         if !path.exists() {
             write_new_secrets(&path).with_context(|| format!("writing {}", path.display()))?;
         }

@@ -1,6 +1,7 @@
 //! The one program. Parses, runs, and decides the exit code; each command is a file of its own.
 
 mod account;
+mod backup;
 mod bars;
 mod compose;
 mod data_folder;
@@ -42,6 +43,10 @@ enum Command {
     Serve(Box<serve::ServeArgs>),
     /// Manage accounts, on the server's machine.
     User(user::UserArgs),
+    /// Copy everything of a server into a folder, also while it serves.
+    Backup(backup::BackupArgs),
+    /// Make a data folder from a backup.
+    Restore(backup::restore::RestoreArgs),
     /// Process photos here and now, without a server.
     Process(process::ProcessArgs),
     /// Process photos on a server, and watch it work.
@@ -58,6 +63,8 @@ fn main() -> ExitCode {
     {
         Command::Serve(arguments) => serve::run(*arguments).map(|()| ExitCode::SUCCESS),
         Command::User(arguments) => user::run(arguments),
+        Command::Backup(arguments) => backup::run(arguments),
+        Command::Restore(arguments) => backup::restore::run(arguments),
         Command::Process(arguments) => process::run(arguments),
         Command::Submit(arguments) => submit::run(*arguments),
         Command::Watch(arguments) => watch::run(*arguments),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use irisflow_jobs::JobPolicy;
-use irisflow_server::{Registration, ServerSettings, TimeLimits};
+use irisflow_server::{Registration, ServerSettings, TimeLimits, TlsFiles, UseLimits};
 use irisflow_worker::{FaultPlan, WorkerSettings};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -51,6 +51,22 @@ pub(crate) struct ServeArgs {
     log: String,
     #[arg(long, env = "IRISFLOW_LOG_FORMAT", value_enum, default_value = "text")]
     log_format: LogFormat,
+    /// Certificate chain for HTTPS, as PEM. Taken up anew when it changes, and at SIGHUP.
+    #[arg(
+        long,
+        env = "IRISFLOW_TLS_CERT",
+        requires = "tls_key",
+        value_name = "FILE"
+    )]
+    tls_cert: Option<PathBuf>,
+    /// Its private key, as PEM.
+    #[arg(
+        long,
+        env = "IRISFLOW_TLS_KEY",
+        requires = "tls_cert",
+        value_name = "FILE"
+    )]
+    tls_key: Option<PathBuf>,
     /// Whoever sends it as bearer may read /metrics from anywhere. Without one, only this machine may.
     #[arg(long, env = "IRISFLOW_METRICS_TOKEN", hide_env_values = true)]
     metrics_token: Option<String>,
@@ -115,6 +131,27 @@ struct LimitArgs {
     /// Delete jobs with their results this long after their end. Kept when left out.
     #[arg(long, env = "IRISFLOW_KEEP_RESULTS_MS")]
     keep_results_ms: Option<u64>,
+    /// Requests a second of one account, on the long run.
+    #[arg(long, env = "IRISFLOW_USER_RATE", default_value_t = 100)]
+    user_rate: u32,
+    /// Requests of one account at once.
+    #[arg(long, env = "IRISFLOW_USER_BURST", default_value_t = 1_000)]
+    user_burst: u32,
+    /// Requests a second of one address, on the long run.
+    #[arg(long, env = "IRISFLOW_ADDRESS_RATE", default_value_t = 500)]
+    address_rate: u32,
+    /// Requests of one address at once.
+    #[arg(long, env = "IRISFLOW_ADDRESS_BURST", default_value_t = 5_000)]
+    address_burst: u32,
+    /// Originals of one account, bytes.
+    #[arg(long, env = "IRISFLOW_STORAGE_QUOTA_BYTES", default_value_t = 50 << 30)]
+    storage_quota_bytes: u64,
+    /// Unfinished jobs of one account.
+    #[arg(long, env = "IRISFLOW_USER_QUEUE_LIMIT", default_value_t = 5_000)]
+    user_queue_limit: u64,
+    /// Waiting jobs of all accounts.
+    #[arg(long, env = "IRISFLOW_QUEUE_LIMIT", default_value_t = 200_000)]
+    queue_limit: u64,
     /// How long the headers of a request may take; idle connections are closed after this, too.
     #[arg(long, env = "IRISFLOW_HEADER_LIMIT_MS", default_value_t = 30_000)]
     header_limit_ms: u64,
@@ -164,6 +201,11 @@ impl ServeArgs {
         }
     }
 
+    fn tls_files(&self) -> Option<TlsFiles> {
+        let (cert, key) = (self.tls_cert.clone()?, self.tls_key.clone()?);
+        Some(TlsFiles { cert, key })
+    }
+
     /// `listen` is the address that was really bound.
     fn server_settings(&self, listen: SocketAddr) -> ServerSettings {
         let mut settings = ServerSettings {
@@ -186,6 +228,16 @@ impl ServeArgs {
                 upload: Duration::from_millis(self.limits.upload_limit_ms),
                 request: Duration::from_millis(self.limits.request_limit_ms),
             },
+            use_limits: UseLimits {
+                user_rate: self.limits.user_rate,
+                user_burst: self.limits.user_burst,
+                address_rate: self.limits.address_rate,
+                address_burst: self.limits.address_burst,
+                stored_bytes: self.limits.storage_quota_bytes,
+                user_jobs: self.limits.user_queue_limit,
+                queue_jobs: self.limits.queue_limit,
+            },
+            tls: self.tls_files(),
             metrics_token: self.metrics_token.clone(),
             trusted_proxies: self.trusted_proxies,
             ..ServerSettings::default()
@@ -262,7 +314,8 @@ async fn serve(arguments: ServeArgs, faults: FaultPlan) -> anyhow::Result<()> {
 
 /// Says where the service is. Whoever started it may not listen any more, which is no reason to stop.
 fn announce(public_url: Option<&str>, listen: SocketAddr, arguments: &ServeArgs) {
-    let address = public_url.map_or_else(|| format!("http://{listen}"), str::to_owned);
+    let scheme = arguments.tls_cert.as_ref().map_or("http", |_| "https");
+    let address = public_url.map_or_else(|| format!("{scheme}://{listen}"), str::to_owned);
     let folder = arguments.data_dir.display();
     let lines =
         format!("Irisflow is running at {address}\nData is kept in {folder}; stop with Ctrl-C.\n");

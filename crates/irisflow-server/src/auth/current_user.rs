@@ -70,6 +70,8 @@ impl FromRequestParts<App> for CurrentUser {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(ApiError::NotAuthenticated);
         }
-        app.authenticate(token.trim()).await.map(|(user, _)| user)
+        let (user, _) = app.authenticate(token.trim()).await?;
+        app.check_user_rate(user.id())?;
+        Ok(user)
     }
 }

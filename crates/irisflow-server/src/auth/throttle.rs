@@ -1,54 +1,35 @@
 //! Failed sign-ins are counted per account and per address: a token bucket each, from which a failure
 //! takes and a success takes nothing.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use irisflow_jobs::{Clock, Timestamp};
+use irisflow_jobs::Clock;
 
+use crate::buckets::{Buckets, retry_after_s};
 use crate::error::ApiError;
 use crate::settings::ServerSettings;
 
-/// With more buckets than this, full ones are dropped: they say nothing.
-const MOST_BUCKETS: usize = 10_000;
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Key {
-    Account(String),
-    Address(IpAddr),
-}
-
-/// `used` failures, of which one is forgiven every refill interval since `since`.
-#[derive(Debug, Clone, Copy)]
-struct Bucket {
-    used: f64,
-    since: Timestamp,
-}
-
 #[derive(Debug)]
 pub(crate) struct Throttle {
-    buckets: Mutex<HashMap<Key, Bucket>>,
-    burst_account: f64,
-    burst_address: f64,
-    refill: Duration,
+    accounts: Buckets<String>,
+    addresses: Buckets<IpAddr>,
     clock: Arc<dyn Clock>,
 }
 
 /// A try that counts as a failure until it is forgiven.
 #[derive(Debug)]
 pub(crate) struct LoginTry {
-    keys: [Key; 2],
+    email: String,
+    address: IpAddr,
 }
 
 impl Throttle {
     pub(crate) fn new(settings: &ServerSettings, clock: Arc<dyn Clock>) -> Self {
+        let refill = settings.login_refill;
         Self {
-            buckets: Mutex::new(HashMap::new()),
-            burst_account: f64::from(settings.login_burst_account),
-            burst_address: f64::from(settings.login_burst_address),
-            refill: settings.login_refill,
+            accounts: Buckets::new(settings.login_burst_account, refill),
+            addresses: Buckets::new(settings.login_burst_address, refill),
             clock,
         }
     }
@@ -59,69 +40,30 @@ impl Throttle {
     /// Too many attempts, with the time to wait.
     pub(crate) fn begin(&self, email: &str, address: IpAddr) -> Result<LoginTry, ApiError> {
         let now = self.clock.now();
-        let keys = [Key::Account(email.to_owned()), Key::Address(address)];
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() > MOST_BUCKETS {
-            buckets.retain(|_, bucket| self.level(*bucket, now) >= 1.0);
+        let email = email.to_owned();
+        let too_many = |wait| ApiError::TooManyAttempts {
+            retry_after_s: retry_after_s(wait),
+        };
+        self.accounts.take(email.clone(), now).map_err(too_many)?;
+        if let Err(wait) = self.addresses.take(address, now) {
+            self.accounts.give_back(&email);
+            return Err(too_many(wait));
         }
-        for key in &keys {
-            let level = buckets
-                .get(key)
-                .map_or(0.0, |bucket| self.level(*bucket, now));
-            let over = level + 1.0 - self.burst(key);
-            if over > 0.0 {
-                let wait = self.refill.mul_f64(over);
-                return Err(ApiError::TooManyAttempts {
-                    retry_after_s: wait.as_secs().max(1),
-                });
-            }
-        }
-        for key in &keys {
-            let bucket = buckets.entry(key.clone()).or_insert(Bucket {
-                used: 0.0,
-                since: now,
-            });
-            *bucket = Bucket {
-                used: self.level(*bucket, now) + 1.0,
-                since: now,
-            };
-        }
-        Ok(LoginTry { keys })
+        Ok(LoginTry { email, address })
     }
 
     /// The try succeeded: it takes nothing, and the account's failures are forgotten.
     pub(crate) fn forgive(&self, login: &LoginTry) {
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in &login.keys {
-            match key {
-                Key::Account(_) => {
-                    buckets.remove(key);
-                }
-                Key::Address(_) => {
-                    if let Some(bucket) = buckets.get_mut(key) {
-                        bucket.used = (bucket.used - 1.0).max(0.0);
-                    }
-                }
-            }
-        }
-    }
-
-    fn burst(&self, key: &Key) -> f64 {
-        match key {
-            Key::Account(_) => self.burst_account,
-            Key::Address(_) => self.burst_address,
-        }
-    }
-
-    fn level(&self, bucket: Bucket, now: Timestamp) -> f64 {
-        let forgiven = now.since(bucket.since).as_secs_f64() / self.refill.as_secs_f64();
-        (bucket.used - forgiven).max(0.0)
+        self.accounts.refill(&login.email);
+        self.addresses.give_back(&login.address);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use irisflow_jobs::ManualClock;
+    use std::time::Duration;
+
+    use irisflow_jobs::{ManualClock, Timestamp};
 
     use super::*;
 

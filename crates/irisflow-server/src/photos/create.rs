@@ -34,6 +34,8 @@ pub(crate) async fn create(
     request: Request,
 ) -> Result<(StatusCode, Json<PhotoBody>), ApiError> {
     app.check_consent(&user).await?;
+    app.check_storage(user.id(), announced_bytes(&headers))
+        .await?;
     let content_type = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -65,6 +67,14 @@ pub(crate) async fn create(
         StatusCode::CREATED,
         Json(app.photo_body(&photo, &app.public_url.base(&headers))),
     ))
+}
+
+/// Nothing when nothing is announced.
+pub(crate) fn announced_bytes(headers: &HeaderMap) -> u64 {
+    headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok())
+        .unwrap_or(0)
 }
 
 async fn receive_multipart(

@@ -26,6 +26,10 @@ impl AppState {
         user_id: UserId,
         photo_id: PhotoId,
     ) -> Result<Photo, ApiError> {
+        let files = self.parts.files.clone();
+        let key = ObjectKey::Incoming { user_id, photo_id };
+        let uploaded = tokio::task::spawn_blocking(move || files.size_of(&key)).await??;
+        self.check_storage(user_id, uploaded.unwrap_or(0)).await?;
         let (files, limits) = (self.parts.files.clone(), self.settings.photo_limits);
         let intake =
             tokio::task::spawn_blocking(move || read_and_store(&files, &limits, user_id, photo_id))

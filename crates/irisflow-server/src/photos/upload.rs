@@ -57,6 +57,7 @@ pub(crate) async fn upload(
         .unwrap_or_else(|| "image/jpeg".to_owned());
     check_image_type(&content_type)?;
     app.check_consent(&user).await?;
+    app.check_storage(user.id(), 0).await?;
     let new = NewPhoto {
         id: PhotoId::generate(),
         user_id: user.id(),

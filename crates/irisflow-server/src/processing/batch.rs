@@ -73,6 +73,7 @@ pub(crate) async fn batch(
     }
     app.check_consent(&user).await?;
     let sorted = app.sort_out(user.id(), &request.photo_ids).await?;
+    app.check_queue(user.id(), sorted.new_jobs.len()).await?;
     let key = |skipped: &[SkippedPhoto]| {
         let memo = serde_json::to_string(skipped).unwrap_or_default();
         key.stands_for(user.id(), "batch", &request, memo)

@@ -51,6 +51,7 @@ pub(crate) async fn submit(
     let photo = photo.ok_or(ApiError::NotFound(UNKNOWN_PHOTO))?;
     app.check_consent(&user).await?;
     check_usable(&photo)?;
+    app.check_queue(user.id(), 1).await?;
     let key = key.stands_for(user.id(), "submit", &request, String::new());
     let job = app.enqueue_one(user.id(), photo_id, key).await?;
     Ok((StatusCode::CREATED, Json(app.job_body(&job).await?)))

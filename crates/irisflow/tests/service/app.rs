@@ -65,6 +65,11 @@ impl App {
         Self::start_in(data, settings.collect(), "127.0.0.1:0").await
     }
 
+    /// Starts on a folder that somebody else has filled.
+    pub(crate) async fn start_on(data: tempfile::TempDir) -> Self {
+        Self::start_in(std::sync::Arc::new(data), Vec::new(), "127.0.0.1:0").await
+    }
+
     async fn start_in(
         data: std::sync::Arc<tempfile::TempDir>,
         settings: Vec<(String, String)>,
@@ -138,13 +143,18 @@ impl App {
         Self::start_in(data, settings, listen).await
     }
 
-    /// Asks the program to stop, and waits until it has.
-    pub(crate) async fn terminate(&mut self) -> std::process::ExitStatus {
+    /// Sends the program a signal by name.
+    pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().expect("it runs").to_string();
         let sent = std::process::Command::new("kill")
-            .args(["-TERM", &id])
+            .args([&format!("-{name}"), &id])
             .status();
         assert!(sent.expect("kill runs").success());
+    }
+
+    /// Asks the program to stop, and waits until it has.
+    pub(crate) async fn terminate(&mut self) -> std::process::ExitStatus {
+        self.signal("TERM");
         tokio::time::timeout(PATIENCE, self.child.wait())
             .await
             .expect("it ends")

@@ -4,13 +4,16 @@
 
 mod accounts;
 mod app;
+mod backups;
 mod bad_photos;
 mod batches;
 mod cancelling;
 mod deleting;
 mod failures;
+mod hostile;
 mod idempotency;
 mod jobs;
+mod limits;
 mod operation;
 mod operators;
 mod people;
@@ -18,4 +21,5 @@ mod photos;
 mod privacy;
 mod sockets;
 mod submit;
+mod tls;
 mod waiting;

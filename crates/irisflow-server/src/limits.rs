@@ -1,0 +1,122 @@
+//! How much one may ask for: requests a second, stored bytes, unfinished jobs. Each refusal names its
+//! limit and says what to do. What runs at the same moment may go over by a little: these limits guard
+//! the service, not an invoice.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use irisflow_jobs::UserId;
+
+use crate::app::{App, AppState};
+use crate::buckets::{Buckets, retry_after_s};
+use crate::error::ApiError;
+
+/// Generous: one person with a phone meets none of them.
+#[derive(Debug, Clone, Copy)]
+pub struct UseLimits {
+    /// Requests of one user in a second, on the long run and at once.
+    pub user_rate: u32,
+    pub user_burst: u32,
+    /// Requests of one address, behind which there may be many users.
+    pub address_rate: u32,
+    pub address_burst: u32,
+    /// Bytes of one user's originals.
+    pub stored_bytes: u64,
+    /// Jobs of one user that wait or run.
+    pub user_jobs: u64,
+    /// Jobs that wait, of all users.
+    pub queue_jobs: u64,
+}
+
+impl Default for UseLimits {
+    fn default() -> Self {
+        Self {
+            user_rate: 100,
+            user_burst: 1_000,
+            address_rate: 500,
+            address_burst: 5_000,
+            stored_bytes: 50 << 30,
+            user_jobs: 5_000,
+            queue_jobs: 200_000,
+        }
+    }
+}
+
+/// When a full queue is worth another look.
+const QUEUE_RETRY_S: u64 = 30;
+
+#[derive(Debug)]
+pub(crate) struct Rates {
+    users: Buckets<UserId>,
+    addresses: Buckets<IpAddr>,
+}
+
+impl Rates {
+    pub(crate) fn new(limits: &UseLimits) -> Self {
+        let interval = |rate: u32| Duration::from_secs(1) / rate.max(1);
+        Self {
+            users: Buckets::new(limits.user_burst, interval(limits.user_rate)),
+            addresses: Buckets::new(limits.address_burst, interval(limits.address_rate)),
+        }
+    }
+}
+
+/// Refuses the requests of an address that asks too often.
+pub(crate) async fn limit_address(
+    State(app): State<App>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let client = app.client_address(request.extensions(), request.headers());
+    match app.rates.addresses.take(client.ip, app.now()) {
+        Ok(()) => next.run(request).await,
+        Err(wait) => ApiError::RateLimited {
+            whose: "this address",
+            per_second: app.settings.use_limits.address_rate,
+            retry_after_s: retry_after_s(wait),
+        }
+        .into_response(),
+    }
+}
+
+impl AppState {
+    pub(crate) fn check_user_rate(&self, user_id: UserId) -> Result<(), ApiError> {
+        let taken = self.rates.users.take(user_id, self.now());
+        taken.map_err(|wait| ApiError::RateLimited {
+            whose: "one account",
+            per_second: self.settings.use_limits.user_rate,
+            retry_after_s: retry_after_s(wait),
+        })
+    }
+
+    /// Whether the user may store so many bytes more.
+    pub(crate) async fn check_storage(&self, user_id: UserId, more: u64) -> Result<(), ApiError> {
+        let limit_bytes = self.settings.use_limits.stored_bytes;
+        let usage = self.parts.census.usage(user_id).await?;
+        if usage.stored_bytes.saturating_add(more) > limit_bytes {
+            return Err(ApiError::StorageFull { limit_bytes });
+        }
+        Ok(())
+    }
+
+    /// Whether the user may queue so many jobs more.
+    pub(crate) async fn check_queue(&self, user_id: UserId, more: usize) -> Result<(), ApiError> {
+        let (limits, more) = (self.settings.use_limits, more as u64);
+        let full = |whose, limit| ApiError::QueueFull {
+            whose,
+            limit,
+            retry_after_s: QUEUE_RETRY_S,
+        };
+        let usage = self.parts.census.usage(user_id).await?;
+        if usage.unfinished_jobs + more > limits.user_jobs {
+            return Err(full("one account", limits.user_jobs));
+        }
+        if self.parts.census.queue().await?.waiting + more > limits.queue_jobs {
+            return Err(full("this server", limits.queue_jobs));
+        }
+        Ok(())
+    }
+}

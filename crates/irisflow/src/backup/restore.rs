@@ -1,0 +1,83 @@
+//! `irisflow restore`: a data folder from a backup. Everything is held against its checksum before
+//! anything is written, and the database comes last: a restore that breaks off leaves none.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use irisflow_jobs::{Clock as _, SystemClock};
+use irisflow_sqlite::begin_new_history;
+
+use super::manifest::{Manifest, copy_hashed, open};
+use super::{DATABASE, OBJECTS, SECRETS};
+use crate::data_folder::DataFolder;
+use crate::in_runtime;
+use crate::whole_file::write_private;
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// Folder that is to be made, or that holds no database yet.
+    #[arg(long, env = "IRISFLOW_DATA_DIR", default_value = "irisflow-data")]
+    data_dir: PathBuf,
+    /// What `irisflow backup` made.
+    backup: PathBuf,
+}
+
+pub(crate) fn run(arguments: RestoreArgs) -> anyhow::Result<ExitCode> {
+    let (backup, target) = (arguments.backup, arguments.data_dir);
+    let manifest = Manifest::read(&backup)?;
+    let (folder, _lock) = DataFolder::open(&target)?;
+    if folder.database().exists() {
+        bail!(
+            "{} holds a database already; choose another folder with --data-dir",
+            target.display()
+        );
+    }
+    check(&manifest, &backup)?;
+    let secrets = fs::read(backup.join(SECRETS)).context("reading the secrets")?;
+    write_private(&folder.secrets_file(), &secrets).context("writing the secrets")?;
+    for key in manifest.objects.keys() {
+        let source = backup.join(OBJECTS).join(key);
+        copy(&source, &folder.files().join(OBJECTS).join(key))?;
+    }
+    let restoring = folder.database().with_extension("restoring");
+    copy(&backup.join(DATABASE), &restoring)?;
+    in_runtime(async {
+        let begun = begin_new_history(&restoring, SystemClock.now()).await;
+        begun.context("beginning a new history")
+    })?;
+    fs::rename(&restoring, folder.database()).context("putting the database in place")?;
+    let said = format!(
+        "{}: as of {}, {} objects; everybody signs in again\n",
+        target.display(),
+        manifest.made_at,
+        manifest.objects.len()
+    );
+    std::io::stdout()
+        .write_all(said.as_bytes())
+        .context("writing the answer")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(manifest: &Manifest, backup: &Path) -> anyhow::Result<()> {
+    manifest.database.check(&backup.join(DATABASE))?;
+    manifest.secrets.check(&backup.join(SECRETS))?;
+    for (key, entry) in &manifest.objects {
+        if irisflow_photos::ObjectKey::parse(key).is_none() {
+            bail!("the manifest names {key:?}, which is no object of ours");
+        }
+        entry.check(&backup.join(OBJECTS).join(key))?;
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    }
+    copy_hashed(&mut open(from)?, to)?;
+    Ok(())
+}

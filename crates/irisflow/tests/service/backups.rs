@@ -1,0 +1,141 @@
+//! `irisflow backup` and `irisflow restore`: what was there at one moment is there again.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use reqwest::StatusCode;
+
+use crate::app::{App, good_eye, json_of};
+
+fn irisflow(verb: &str, data: &Path, backup: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_irisflow"))
+        .arg(verb)
+        .arg("--data-dir")
+        .args([data, backup])
+        .output()
+        .expect("the program starts")
+}
+
+fn succeed(verb: &str, data: &Path, backup: &Path) {
+    let output = irisflow(verb, data, backup);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{verb}: {complaint}");
+}
+
+fn complaint(output: &Output) -> String {
+    assert!(!output.status.success());
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+async fn epochs(data: &Path) -> Vec<Vec<u8>> {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(data.join("irisflow.sqlite"));
+    let database = sqlx::SqlitePool::connect_with(options)
+        .await
+        .expect("it opens");
+    let epochs = sqlx::query_scalar("SELECT epoch FROM timelines ORDER BY user_id");
+    epochs.fetch_all(&database).await.expect("epochs")
+}
+
+#[tokio::test]
+async fn a_backup_that_was_made_with_jobs_in_flight_is_a_whole_service() {
+    let folder = tempfile::tempdir().expect("a temp folder");
+    let backup = folder.path().join("backup");
+    // Each job takes its time, so that some are still at work or waiting.
+    let app = App::start_with(&[
+        ("IRISFLOW_FAULTS", "enhancing:hang1500:9"),
+        ("IRISFLOW_WORKERS", "1"),
+    ])
+    .await;
+    let user = app.user("you").await;
+    let photo_id = user.upload(good_eye()).await;
+    let finished = user.submit(&photo_id).await;
+    let result = user.until_ended(&finished).await;
+    let picture = app.get(result["result_url"].as_str().expect("a link"));
+    let picture = picture.await.bytes().await.expect("the picture");
+    let mut in_flight = Vec::new();
+    for _ in 0..3 {
+        in_flight.push(user.submit(&photo_id).await);
+    }
+    user.until_status(&in_flight[0], &["processing"]).await;
+
+    succeed("backup", app.data_dir(), &backup);
+
+    let last = user.job(&in_flight[2]).await;
+    assert_ne!(last["status"], "completed", "it was in flight");
+    let email = user.email.clone();
+    let before = epochs(app.data_dir()).await;
+    drop(app);
+    let restored = tempfile::tempdir().expect("a temp folder");
+    succeed("restore", restored.path(), &backup);
+    assert_ne!(
+        epochs(restored.path()).await,
+        before,
+        "clients are told of a gap"
+    );
+    let app = App::start_on(restored).await;
+    let user = app.sign_in(&email).await;
+    let job = user.job(&finished).await;
+    let again = app.get(job["result_url"].as_str().expect("a link")).await;
+    assert_eq!(again.bytes().await.expect("the picture"), picture);
+    for job_id in &in_flight {
+        assert_eq!(user.until_ended(job_id).await["status"], "completed");
+    }
+}
+
+#[tokio::test]
+async fn a_restore_revives_no_session() {
+    let folder = tempfile::tempdir().expect("a temp folder");
+    let backup = folder.path().join("backup");
+    let app = App::start().await;
+    let token = app.user("you").await.token;
+    succeed("backup", app.data_dir(), &backup);
+    drop(app);
+    let restored = tempfile::tempdir().expect("a temp folder");
+    succeed("restore", restored.path(), &backup);
+    let app = App::start_on(restored).await;
+    let request = app.request(reqwest::Method::GET, "/users/me");
+    let answer = request.bearer_auth(token).send().await.expect("an answer");
+    json_of(answer, StatusCode::UNAUTHORIZED).await;
+}
+
+#[tokio::test]
+async fn a_damaged_backup_is_refused_before_anything_is_written() {
+    let folder = tempfile::tempdir().expect("a temp folder");
+    let (backup, target) = (folder.path().join("backup"), folder.path().join("data"));
+    let app = App::start().await;
+    app.user("you").await.upload(good_eye()).await;
+    succeed("backup", app.data_dir(), &backup);
+    let photo = first_file(&backup.join("objects"));
+    let mut bytes = std::fs::read(&photo).expect("a photo");
+    bytes[1000] ^= 1;
+    std::fs::write(&photo, bytes).expect("written");
+
+    let refused = complaint(&irisflow("restore", &target, &backup));
+
+    assert!(refused.contains("is damaged"), "{refused}");
+    assert!(!target.join("irisflow.sqlite").exists());
+    assert!(!target.join("files").exists());
+}
+
+#[tokio::test]
+async fn a_folder_that_is_in_use_is_not_restored_over() {
+    let folder = tempfile::tempdir().expect("a temp folder");
+    let backup = folder.path().join("backup");
+    let mut app = App::start().await;
+    succeed("backup", app.data_dir(), &backup);
+    let running = complaint(&irisflow("restore", app.data_dir(), &backup));
+    assert!(running.contains("another irisflow is using"), "{running}");
+    app.terminate().await;
+    let stopped = complaint(&irisflow("restore", app.data_dir(), &backup));
+    assert!(stopped.contains("holds a database already"), "{stopped}");
+}
+
+fn first_file(folder: &Path) -> PathBuf {
+    let entry = std::fs::read_dir(folder).expect("a folder").next();
+    let path = entry.expect("an entry").expect("read").path();
+    if path.is_dir() {
+        first_file(&path)
+    } else {
+        path
+    }
+}

@@ -1,0 +1,79 @@
+//! Holds the running service against its own description with schemathesis: no 5xx, and no answer
+//! that is not described.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+
+use crate::running_server::RunningServer;
+
+const VERSION: &str = "4.32.5";
+
+/// What would end the run for everybody: the account, and the session.
+const NOT_TRIED: [&str; 2] = ["delete_me", "logout"];
+
+/// The program, installed into a folder of its own when it is not there. `None` when that fails.
+pub(crate) fn find_or_install(root: &Path) -> Option<PathBuf> {
+    let folder = root.join("target/schemathesis");
+    let program = folder.join("bin/schemathesis");
+    let runs = |program: &Path, arguments: &[&str]| {
+        Command::new(program)
+            .args(arguments)
+            .output()
+            .is_ok_and(|output| output.status.success())
+    };
+    if runs(&program, &["--version"]) {
+        return Some(program);
+    }
+    println!("== schemathesis is missing; installing it with pip");
+    let package = format!("schemathesis=={VERSION}");
+    let folder = folder.to_string_lossy();
+    let installed = runs(Path::new("python3"), &["-m", "venv", &folder])
+        && runs(
+            &Path::new(folder.as_ref()).join("bin/pip"),
+            &["install", "--quiet", &package],
+        );
+    (installed && runs(&program, &["--version"])).then_some(program)
+}
+
+/// The run against this server, as one of its users.
+pub(crate) fn command(program: &Path, server: &RunningServer) -> anyhow::Result<Command> {
+    let token = sign_up(&server.url)?;
+    let mut command = Command::new(program);
+    command
+        .arg("run")
+        .arg(format!("{}/api/v1/openapi.json", server.url))
+        .args(["--header", &format!("Authorization: Bearer {token}")])
+        .args([
+            "--checks",
+            "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
+        ])
+        .args(["--phases", "examples,coverage,fuzzing"])
+        .args(["--max-examples", "30", "--seed", "20261123"])
+        .args(["--workers", "1", "--request-timeout", "30"]);
+    for operation in NOT_TRIED {
+        command.args(["--exclude-operation-id", operation]);
+    }
+    Ok(command)
+}
+
+fn sign_up(url: &str) -> anyhow::Result<String> {
+    let account = json!({ "email": "schemathesis@example.com", "password": "Clear-Iris-7" });
+    let post = async |path: &str| -> anyhow::Result<Value> {
+        let client = reqwest::Client::new();
+        let request = client.post(format!("{url}/api/v1{path}")).json(&account);
+        Ok(request.send().await?.error_for_status()?.json().await?)
+    };
+    let tokens = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")?
+        .block_on(async {
+            post("/auth/register").await?;
+            post("/auth/login/json").await
+        })?;
+    let token = tokens["access_token"].as_str().context("a token")?;
+    Ok(token.to_owned())
+}
