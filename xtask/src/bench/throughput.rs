@@ -22,7 +22,7 @@ pub(crate) struct ThroughputArgs {
     #[arg(long, default_value_t = 2_000)]
     jobs: usize,
     /// Jobs to run through the baseline.
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 1_000)]
     baseline_jobs: usize,
     /// Slots of the worker, and processes of the baseline's.
     #[arg(long, default_value_t = 2)]
@@ -104,7 +104,8 @@ async fn ours(arguments: &ThroughputArgs) -> anyhow::Result<Run> {
     };
     let wanted = arguments.jobs as u64;
     while store.jobs.jobs(photo.0, completed, page).await?.total < wanted {
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        // Counting costs more the more there are.
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let run = Run {
         jobs: arguments.jobs,
