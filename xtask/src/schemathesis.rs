@@ -11,8 +11,11 @@ use crate::running_server::RunningServer;
 
 const VERSION: &str = "4.32.5";
 
-/// What would end the run for everybody: the account, and the session.
-const NOT_TRIED: [&str; 2] = ["delete_me", "logout"];
+/// What would end the run's own session: everything after it would only be refused.
+const NOT_TRIED: [&str; 3] = ["delete_me", "logout", "end_session"];
+
+/// For the server: how often it is asked is not what is tried here.
+pub(crate) const UNLIMITED: [&str; 4] = ["--user-rate", "100000", "--user-burst", "100000"];
 
 /// The program, installed into a folder of its own when it is not there. `None` when that fails.
 pub(crate) fn find_or_install(root: &Path) -> Option<PathBuf> {

@@ -222,15 +222,16 @@ fn the_profile_that_is_damaged_is_one() {
     assert!(loaded.profile().is_some());
 }
 
-/// No limit on how often somebody asks: that is not what is tried here.
+/// How often somebody asks is not what is tried here.
+const PATIENT: [(&str, &str); 4] = [
+    ("IRISFLOW_USER_RATE", "1000000"),
+    ("IRISFLOW_USER_BURST", "1000000"),
+    ("IRISFLOW_ADDRESS_RATE", "1000000"),
+    ("IRISFLOW_ADDRESS_BURST", "1000000"),
+];
+
 async fn patient_app() -> App {
-    App::start_with(&[
-        ("IRISFLOW_USER_RATE", "1000000"),
-        ("IRISFLOW_USER_BURST", "1000000"),
-        ("IRISFLOW_ADDRESS_RATE", "1000000"),
-        ("IRISFLOW_ADDRESS_BURST", "1000000"),
-    ])
-    .await
+    App::start_with(&PATIENT).await
 }
 
 /// After everything, the server serves as before and has not panicked.
@@ -410,7 +411,9 @@ async fn raw_socket(app: &App, user: &User<'_>, job_id: &str) -> TcpStream {
 #[tokio::test]
 async fn damaged_frames_harm_no_other_socket() {
     let mut run = Run::begin("WebSocket frames");
-    let app = App::start_with(&[("IRISFLOW_FAULTS", "loading:hang60000:1")]).await;
+    let mut settings = PATIENT.to_vec();
+    settings.push(("IRISFLOW_FAULTS", "loading:hang60000:1"));
+    let app = App::start_with(&settings).await;
     let user = app.user("you").await;
     let job_id = user.upload_and_submit(good_eye()).await;
     let url = app.url.replace("http://", "ws://");
