@@ -101,7 +101,8 @@ async fn a_panic_in_a_step_is_a_server_error_and_the_worker_lives() {
 #[tokio::test]
 async fn a_killed_service_finishes_the_job_after_its_restart() {
     for point in ["segmenting", "saving", "after_mask"] {
-        let app = start_with_fault(&format!("{point}:abort:1")).await;
+        // Long enough that the answer and the socket are there before the process dies.
+        let app = start_with_fault(&format!("loading:hang500:1,{point}:abort:1")).await;
         let (email, job_id, before) = {
             let user = app.user("you").await;
             let job_id = user.upload_and_submit(good_eye()).await;
