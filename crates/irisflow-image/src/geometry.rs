@@ -54,6 +54,32 @@ impl Ellipse {
     pub fn contains(&self, x: f32, y: f32) -> bool {
         self.normalised_distance(x, y) <= 1.0
     }
+
+    /// From where to where the line `y` lies inside; none beside the ellipse.
+    pub fn columns_at(&self, y: f32) -> Option<(f32, f32)> {
+        // In the ellipse's frame (u / rx)^2 + (v / ry)^2 = 1 with u = dx cos + dy sin,
+        // v = dy cos - dx sin: a quadratic in dx.
+        let (sin, cos) = self.angle_deg.to_radians().sin_cos();
+        let (p, q) = (1.0 / (self.rx * self.rx), 1.0 / (self.ry * self.ry));
+        let dy = y - self.cy;
+        let a = p * cos * cos + q * sin * sin;
+        let half_b = dy * sin * cos * (p - q);
+        let c = dy * dy * (p * sin * sin + q * cos * cos) - 1.0;
+        let discriminant = half_b * half_b - a * c;
+        let root = (discriminant > 0.0).then(|| discriminant.sqrt())?;
+        Some((self.cx + (-half_b - root) / a, self.cx + (-half_b + root) / a))
+    }
+
+    /// From where to where the column `x` lies inside; none beside the ellipse.
+    pub fn rows_at(&self, x: f32) -> Option<(f32, f32)> {
+        let mirrored = Self {
+            cx: self.cy,
+            cy: self.cx,
+            angle_deg: 90.0 - self.angle_deg,
+            ..*self
+        };
+        mirrored.columns_at(x)
+    }
 }
 
 /// Half-open rectangle of whole pixels: `x .. x + width`, `y .. y + height`.

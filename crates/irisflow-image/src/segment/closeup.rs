@@ -66,13 +66,6 @@ impl Closeup {
         }
     }
 
-    pub(super) fn point_to_local(&self, (x, y): (f32, f32)) -> (f32, f32) {
-        (
-            (x - self.origin.0) / self.scale,
-            (y - self.origin.1) / self.scale,
-        )
-    }
-
     pub(super) fn point_to_photo(&self, (x, y): (f32, f32)) -> (f32, f32) {
         (
             self.origin.0 + x * self.scale,

@@ -2,8 +2,8 @@
 //! Reflections are labelled by the step that removes them.
 
 use super::Label;
-use super::closeup::{Closeup, rect_around};
-use super::lids::Lids;
+use super::closeup::rect_around;
+use super::lids::Opening;
 use crate::geometry::{Ellipse, PixelRect};
 use crate::plane::Plane;
 
@@ -15,17 +15,16 @@ pub(super) fn label_rect(iris: &Ellipse, width: u32, height: u32) -> Option<Pixe
     rect_around(iris, MARGIN, MARGIN, width, height)
 }
 
-/// Labels of `rect`; `iris` and `pupil` are in pixels of the photo, `lids` in those of the closeup.
+/// Labels of `rect`; all in pixels of the photo.
 pub(super) fn draw_labels(
     rect: PixelRect,
     iris: &Ellipse,
     pupil: &Ellipse,
-    lids: &Lids,
-    closeup: &Closeup,
+    opening: &Opening,
 ) -> Plane {
     let mut labels = Plane::filled(rect.width, rect.height, Label::Nothing as u8);
     let openings: Vec<(f32, f32)> = (0..rect.width)
-        .map(|column| opening_at(rect.x as f32 + column as f32 + 0.5, lids, closeup))
+        .map(|column| opening.at(rect.x as f32 + column as f32 + 0.5))
         .collect();
     for row in 0..rect.height {
         let y = rect.y as f32 + row as f32 + 0.5;
@@ -50,35 +49,10 @@ pub(super) fn draw_labels(
 
 /// The columns of `rect` whose centres lie inside the ellipse on the line `y` of the photo.
 fn columns_within(ellipse: &Ellipse, y: f32, rect: PixelRect) -> Option<std::ops::Range<usize>> {
-    // In the ellipse's frame (u / rx)^2 + (v / ry)^2 = 1 with u = dx cos + dy sin, v = dy cos - dx sin:
-    // a quadratic in dx.
-    let (sin, cos) = ellipse.angle_deg.to_radians().sin_cos();
-    let (p, q) = (
-        1.0 / (ellipse.rx * ellipse.rx),
-        1.0 / (ellipse.ry * ellipse.ry),
-    );
-    let dy = y - ellipse.cy;
-    let a = p * cos * cos + q * sin * sin;
-    let half_b = dy * sin * cos * (p - q);
-    let c = dy * dy * (p * sin * sin + q * cos * cos) - 1.0;
-    let discriminant = half_b * half_b - a * c;
-    if discriminant <= 0.0 {
-        return None;
-    }
-    let root = discriminant.sqrt();
-    let column = |dx: f32| {
-        let x = ellipse.cx + dx - rect.x as f32 - 0.5;
+    let (left, right) = ellipse.columns_at(y)?;
+    let column = |x: f32| {
+        let x = x - rect.x as f32 - 0.5;
         x.ceil().clamp(0.0, rect.width as f32) as usize
     };
-    Some(column((-half_b - root) / a)..column((-half_b + root) / a))
-}
-
-/// Where the eye is open in the column `x` of the photo: from the upper to the lower lid.
-fn opening_at(x: f32, lids: &Lids, closeup: &Closeup) -> (f32, f32) {
-    let local_x = closeup.point_to_local((x, 0.0)).0;
-    let y_of = |lid: super::lids::LidCurve| closeup.point_to_photo((0.0, lid.y_at(local_x))).1;
-    (
-        lids.upper.map_or(f32::MIN, y_of),
-        lids.lower.map_or(f32::MAX, y_of),
-    )
+    Some(column(left)..column(right))
 }

@@ -1,150 +1,123 @@
 //! The margins of the lids where they come near the iris: where the eye opening that the network sees
-//! ends, as parabolas.
+//! ends above and below, column by column.
 
-use super::closeup::Closeup;
 use super::sight::Sight;
 use crate::geometry::{Ellipse, Polyline};
 
-/// A lid's margin: `y = cy + radius * (height + tilt * u + bend * u * u)`, `u = (x - cx) / radius`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct LidCurve {
-    cx: f32,
-    cy: f32,
-    radius: f32,
-    height: f32,
-    tilt: f32,
-    bend: f32,
+/// Columns that are asked, from edge to edge of the iris.
+const COLUMNS: usize = 64;
+/// How far beyond the limbus a margin is followed, in radii.
+const BEYOND: f32 = 0.15;
+
+/// Where the eye is open over the iris. Pixels of the photo.
+#[derive(Debug)]
+pub(super) struct Opening {
+    columns: Vec<Column>,
 }
 
-impl LidCurve {
-    pub(super) fn y_at(&self, x: f32) -> f32 {
-        let u = (x - self.cx) / self.radius;
-        self.cy + self.radius * (self.height + self.tilt * u + self.bend * u * u)
-    }
+#[derive(Debug, Clone, Copy)]
+struct Column {
+    x: f32,
+    upper: Margin,
+    lower: Margin,
+}
 
-    /// The parabola nearest to `points` (`u` and height, in radii from the centre of `iris`), by least
-    /// squares; points far off the first fit are left out of a second.
-    pub(super) fn fitted(iris: &Ellipse, points: &[(f32, f32)]) -> Option<Self> {
-        let mut kept = points.to_vec();
-        let mut curve = Self::least_squares(iris, &kept)?;
-        kept.retain(|&(u, height)| (curve.height_at(u) - height).abs() < 0.12);
-        if kept.len() * 2 > points.len() {
-            curve = Self::least_squares(iris, &kept)?;
-        }
-        Some(curve)
-    }
+/// Where a column stops being open.
+#[derive(Debug, Clone, Copy)]
+struct Margin {
+    y: f32,
+    /// Whether a lid is there; else it is open as far as it was followed.
+    is_lid: bool,
+}
 
-    fn height_at(&self, u: f32) -> f32 {
-        self.height + self.tilt * u + self.bend * u * u
-    }
-
-    /// Normal equations of `h = a + b u + c u^2`, by Cramer's rule.
-    fn least_squares(iris: &Ellipse, points: &[(f32, f32)]) -> Option<Self> {
-        let mut powers = [0.0_f32; 5];
-        let mut sums = [0.0_f32; 3];
-        for &(u, height) in points {
-            let mut power = 1.0;
-            for (order, total) in powers.iter_mut().enumerate() {
-                *total += power;
-                if let Some(sum) = sums.get_mut(order) {
-                    *sum += power * height;
-                }
-                power *= u;
-            }
-        }
-        let [s0, s1, s2, s3, s4] = powers;
-        let column = |k: usize| {
-            let mut m = [[s0, s1, s2], [s1, s2, s3], [s2, s3, s4]];
-            for (row, sum) in m.iter_mut().zip(sums) {
-                row[k] = sum;
-            }
-            determinant(m)
+impl Opening {
+    /// The opening over the iris with this limbus.
+    pub(super) fn over(iris: &Ellipse, sight: &Sight) -> Self {
+        let reach = 0.995 * iris.rx.max(iris.ry);
+        let column = |index: usize| {
+            let share = (index as f32 + 0.5) / COLUMNS as f32;
+            Column::at(iris.cx + (2.0 * share - 1.0) * reach, iris, sight)
         };
-        let whole = determinant([[s0, s1, s2], [s1, s2, s3], [s2, s3, s4]]);
-        (whole.abs() > 1e-6).then(|| Self {
-            cx: iris.cx,
-            cy: iris.cy,
-            radius: iris.mean_radius(),
-            height: column(0) / whole,
-            tilt: column(1) / whole,
-            bend: column(2) / whole,
-        })
+        Self {
+            columns: (0..COLUMNS).filter_map(column).collect(),
+        }
     }
 
-    /// Points from left to right over the width of the iris and a little more.
-    pub(super) fn to_polyline(self, closeup: &Closeup) -> Polyline {
-        (-12..=12)
-            .map(|step| {
-                let x = self.cx + step as f32 * 0.1 * self.radius;
-                closeup.point_to_photo((x, self.y_at(x)))
-            })
+    /// From where to where the eye is open at `x`.
+    pub(super) fn at(&self, x: f32) -> (f32, f32) {
+        let after = self.columns.partition_point(|column| column.x < x);
+        let (Some(left), Some(right)) = (
+            self.columns.get(after.saturating_sub(1)),
+            self.columns.get(after).or(self.columns.last()),
+        ) else {
+            return (f32::MIN, f32::MAX);
+        };
+        let width = (right.x - left.x).max(1e-3);
+        let share = ((x - left.x) / width).clamp(0.0, 1.0);
+        let between = |a: Margin, b: Margin| a.y + share * (b.y - a.y);
+        (between(left.upper, right.upper), between(left.lower, right.lower))
+    }
+
+    /// The margin of the upper lid, left to right; empty where none comes near the iris.
+    pub(super) fn upper_lid(&self) -> Polyline {
+        self.lid(|column| column.upper)
+    }
+
+    /// The same of the lower lid.
+    pub(super) fn lower_lid(&self) -> Polyline {
+        self.lid(|column| column.lower)
+    }
+
+    fn lid(&self, margin: impl Fn(&Column) -> Margin) -> Polyline {
+        let margins = self.columns.iter().map(|column| (column.x, margin(column)));
+        margins
+            .filter(|(_, margin)| margin.is_lid)
+            .map(|(x, margin)| (x, margin.y))
             .collect()
     }
 }
 
-fn determinant([[a, b, c], [d, e, f], [g, h, i]]: [[f32; 3]; 3]) -> f32 {
-    a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
-}
-
-/// Both lids; none where no margin is seen within reach of the iris.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Lids {
-    pub(super) upper: Option<LidCurve>,
-    pub(super) lower: Option<LidCurve>,
-}
-
-/// Columns that are asked, from edge to edge of the iris.
-const COLUMNS: usize = 41;
-/// A margin that stays this far (in radii) outside the limbus hides nothing.
-const CLEAR: f32 = 0.03;
-/// How far from the middle of the iris a margin is sought, in radii.
-const REACH: f32 = 1.6;
-
-/// Finds both lids around the iris (pixels of the closeup).
-pub(super) fn find_lids(closeup: &Closeup, iris: &Ellipse, sight: &Sight) -> Lids {
-    Lids {
-        upper: margin(closeup, iris, sight, -1.0),
-        lower: margin(closeup, iris, sight, 1.0),
+impl Column {
+    /// Goes up and down from where the column is most surely open. None beside the iris.
+    fn at(x: f32, iris: &Ellipse, sight: &Sight) -> Option<Self> {
+        let (top, bottom) = iris.rows_at(x)?;
+        let step = 0.5 * sight.cell();
+        let steps = ((bottom - top) / step) as usize + 1;
+        let open = |y: f32| sight.at(&sight.maps.opening, x, y);
+        let rows = (0..=steps).map(|index| top + (bottom - top) * index as f32 / steps as f32);
+        let seen = rows.filter(|&y| sight.is_seen(x, y));
+        let middle = seen.max_by(|&a, &b| open(a).total_cmp(&open(b)))?;
+        let beyond = BEYOND * iris.mean_radius();
+        let follow = |outward: f32, end: f32| {
+            let (mut y, mut before) = (middle, open(middle));
+            if before < 0.5 {
+                return Margin { y, is_lid: true };
+            }
+            while outward * (end - y) > 0.0 {
+                let next = y + outward * step;
+                // Where the frame ends no lid is seen, so none is claimed.
+                if !sight.is_seen(x, next) {
+                    break;
+                }
+                let here = open(next);
+                if here < 0.5 {
+                    let share = (before - 0.5) / (before - here).max(1e-3);
+                    return Margin {
+                        y: y + outward * share * step,
+                        is_lid: true,
+                    };
+                }
+                (y, before) = (next, here);
+            }
+            Margin {
+                y: end,
+                is_lid: false,
+            }
+        };
+        Some(Self {
+            x,
+            upper: follow(-1.0, top - beyond),
+            lower: follow(1.0, bottom + beyond),
+        })
     }
-}
-
-/// Where the opening ends above (`outward` -1) or below (+1) the iris's middle. `None` when the whole
-/// iris is open on that side.
-fn margin(closeup: &Closeup, iris: &Ellipse, sight: &Sight, outward: f32) -> Option<LidCurve> {
-    let mut points = Vec::with_capacity(COLUMNS);
-    let mut nearest = f32::MAX;
-    for column in 0..COLUMNS {
-        let u = (column as f32 / (COLUMNS - 1) as f32 - 0.5) * 2.0;
-        let height = opening_end(closeup, iris, sight, u, outward);
-        let limbus = outward * (1.0 - u * u).max(0.0).sqrt();
-        nearest = nearest.min(outward * (height - limbus));
-        points.push((u, height));
-    }
-    (nearest < CLEAR).then(|| LidCurve::fitted(iris, &points))?
-}
-
-/// The height (in radii from the middle of the iris, down positive) at which the opening ends in the
-/// column `u`, going outward from the middle; the reach when it does not end.
-fn opening_end(closeup: &Closeup, iris: &Ellipse, sight: &Sight, u: f32, outward: f32) -> f32 {
-    let radius = iris.mean_radius();
-    // Where the frame ends no lid is seen, so none is claimed.
-    let open = |height: f32| {
-        let (x, y) = closeup.point_to_photo((iris.cx + u * radius, iris.cy + height * radius));
-        if sight.is_seen(x, y) {
-            sight.at(&sight.maps.opening, x, y)
-        } else {
-            1.0
-        }
-    };
-    let step = 0.5 * sight.cell() / (closeup.scale * radius);
-    let (mut reach, mut before) = (0.0, open(0.0));
-    while reach < REACH {
-        let next = open(outward * (reach + step));
-        if next < 0.5 {
-            let share = ((before - 0.5) / (before - next).max(1e-3)).clamp(0.0, 1.0);
-            return outward * (reach + share * step);
-        }
-        (reach, before) = (reach + step, next);
-    }
-    outward * REACH
 }

@@ -23,7 +23,7 @@ use crate::rejection::Rejection;
 use closeup::Closeup;
 use ellipse_fit::PUPIL_PRIOR;
 use labels::{draw_labels, label_rect};
-use lids::{LidCurve, find_lids};
+use lids::Opening;
 use limbus::{Limbus, find_limbus};
 use pupil::{ExpectedPupil, find_pupil};
 use quality::measure_quality;
@@ -183,7 +183,7 @@ fn examine(photo: &dyn PhotoPixels, sighting: Sighting) -> Option<Examined> {
     let pupil = find_pupil(&closeup, &limbus.ellipse, &expected);
     let (iris, outlined) = (
         closeup.to_photo(&limbus.ellipse),
-        closeup.to_photo(&pupil.ellipse),
+        closeup.to_photo(&pupil),
     );
     let evidence = evidence::gather(sight, &iris, &outlined);
     Some(Examined {
@@ -214,16 +214,14 @@ fn expected_pupil(closeup: &Closeup, sight: &Sight, limbus: &Ellipse) -> Expecte
 fn segment_closely(photo: &dyn PhotoPixels, found: &Examined) -> Option<IrisSegmentation> {
     let (width, height) = photo.size();
     let (iris, pupil, closeup) = (found.iris, found.pupil, &found.closeup);
-    let lids = find_lids(closeup, &found.limbus.ellipse, &found.sighting.sight);
+    let opening = Opening::over(&iris, &found.sighting.sight);
     let rect = label_rect(&iris, width, height)?;
-    let labels = draw_labels(rect, &iris, &pupil, &lids, closeup);
-    let polyline =
-        |lid: Option<LidCurve>| lid.map_or_else(Vec::new, |lid| lid.to_polyline(closeup));
+    let labels = draw_labels(rect, &iris, &pupil, &opening);
     Some(IrisSegmentation {
         iris,
         pupil,
-        upper_lid: polyline(lids.upper),
-        lower_lid: polyline(lids.lower),
+        upper_lid: opening.upper_lid(),
+        lower_lid: opening.lower_lid(),
         rect,
         light_from: quality::light_from(&found.sighting.sight, &iris),
         quality: measure_quality(

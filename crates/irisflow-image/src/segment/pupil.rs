@@ -9,14 +9,6 @@ use super::float_image::percentile;
 use super::limbus::{EdgeField, point_on_ray, rays};
 use crate::geometry::Ellipse;
 
-/// A pupil with how much speaks for it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct FoundPupil {
-    pub(super) ellipse: Ellipse,
-    /// Share of the outline with an edge that fits, 0 to 1.
-    pub(super) edge_share: f32,
-}
-
 /// Pupil radius over iris radius: the smallest and largest of living eyes, with some room.
 const RATIO_RANGE: (f32, f32) = (0.12, 0.75);
 
@@ -67,31 +59,15 @@ impl ExpectedPupil {
         let size = (radius / expected.mean_radius()).ln() / self.radius_spread;
         (-0.5 * (offset * offset + size * size)).exp()
     }
-
-    /// The pupil as expected, without an outline of its own: in an iris as dark as its pupil.
-    fn unseen(&self) -> FoundPupil {
-        FoundPupil {
-            ellipse: self.circle,
-            edge_share: 0.0,
-        }
-    }
 }
 
 /// Finds the pupil inside `limbus` (pixels of the closeup). Where nothing dark and round is there, as in
-/// a dark brown iris, it is the expected one, with no share of an outline.
-pub(super) fn find_pupil(
-    closeup: &Closeup,
-    limbus: &Ellipse,
-    expected: &ExpectedPupil,
-) -> FoundPupil {
-    fitted_pupil(closeup, limbus, expected).unwrap_or_else(|| expected.unseen())
+/// a dark brown iris, it is the expected one.
+pub(super) fn find_pupil(closeup: &Closeup, limbus: &Ellipse, expected: &ExpectedPupil) -> Ellipse {
+    fitted_pupil(closeup, limbus, expected).unwrap_or(expected.circle)
 }
 
-fn fitted_pupil(
-    closeup: &Closeup,
-    limbus: &Ellipse,
-    expected: &ExpectedPupil,
-) -> Option<FoundPupil> {
+fn fitted_pupil(closeup: &Closeup, limbus: &Ellipse, expected: &ExpectedPupil) -> Option<Ellipse> {
     let radius = limbus.mean_radius();
     let field = EdgeField::around(
         &closeup.luma,
@@ -103,15 +79,8 @@ fn fitted_pupil(
     let circle = best_circle(closeup, &field, limbus, expected)?;
     let points = outline_points(&field, &circle);
     let ellipse = fit_ellipse(&points, &circle, PUPIL_PRIOR)?;
-    let fitting = points
-        .iter()
-        .filter(|p| (ellipse.normalised_distance(p.x, p.y) - 1.0).abs() < 0.12)
-        .count();
     let ratio = ellipse.mean_radius() / radius;
-    is_possible(ratio).then(|| FoundPupil {
-        ellipse,
-        edge_share: fitting as f32 / OUTLINE_RAYS as f32,
-    })
+    is_possible(ratio).then_some(ellipse)
 }
 
 fn best_circle(

@@ -78,7 +78,7 @@ pub(super) fn nothing_found(luma: &Plane, confidence: f32) -> Rejection {
 /// Smallest limbus radius worth processing, pixels of the photo.
 const LEAST_RADIUS_PX: f32 = 40.0;
 /// Less of the iris ring than this with texture of its own cannot be completed honestly.
-const LEAST_USABLE_SHARE: f32 = 0.3;
+const LEAST_USABLE_SHARE: f32 = 0.35;
 /// Below this mean luma of the ring even a dark brown iris is only noise.
 const LEAST_IRIS_LUMA: f32 = 10.0;
 /// Above this the fibres of the lightest iris are burnt out.
@@ -88,7 +88,7 @@ const LEAST_VISIBLE_SHARE: f32 = 0.4;
 /// A strip through the middle with both sides of the iris is about this share of its disc.
 const LEAST_SHARE_IN_FRAME: f32 = 0.45;
 /// What a blur by 5 % of the radius leaves of crisp fibres, which measure 0.3 to 0.5.
-const LEAST_SHARPNESS: f32 = 0.12;
+const LEAST_SHARPNESS: f32 = 0.085;
 /// A photo of which 95 % is darker than this shows no eye; one of which 85 % is brighter, none either.
 const LEAST_BRIGHT_LUMA: f32 = 36.0;
 const MOST_DIM_LUMA: f32 = 246.0;
