@@ -67,7 +67,10 @@ impl Ellipse {
         let c = dy * dy * (p * sin * sin + q * cos * cos) - 1.0;
         let discriminant = half_b * half_b - a * c;
         let root = (discriminant > 0.0).then(|| discriminant.sqrt())?;
-        Some((self.cx + (-half_b - root) / a, self.cx + (-half_b + root) / a))
+        Some((
+            self.cx + (-half_b - root) / a,
+            self.cx + (-half_b + root) / a,
+        ))
     }
 
     /// From where to where the column `x` lies inside; none beside the ellipse.

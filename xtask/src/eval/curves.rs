@@ -39,7 +39,7 @@ pub(super) fn write(
     renders: &[RenderOutcome],
 ) -> anyhow::Result<()> {
     let mut csv = format!(
-        "kind,name,why_unusable,{},overlap,code,value,threshold,confidence,{},{}\n",
+        "kind,name,why_unusable,{},overlap,centre_error,radius_error,pupil_error,code,value,threshold,confidence,{},{}\n",
         GROUPS.join(","),
         names(&Quality::default().named()).join(","),
         names(&Evidence::default().named()).join(","),
@@ -111,10 +111,14 @@ fn push(csv: &mut String, why: &str, row: &Row<'_>) -> anyhow::Result<()> {
     }
     let cell = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.4}"));
     let (refusal, figures) = (row.refusal, row.figures);
+    let accuracy = figures.and_then(|figures| figures.accuracy);
     write!(
         csv,
-        ",{},{},{},{}",
-        cell(figures.and_then(|figures| figures.overlap)),
+        ",{},{},{},{},{},{},{}",
+        cell(accuracy.map(|accuracy| accuracy.overlap)),
+        cell(accuracy.map(|accuracy| accuracy.centre_error)),
+        cell(accuracy.map(|accuracy| accuracy.radius_error)),
+        cell(accuracy.and_then(|accuracy| accuracy.pupil_error)),
         refusal.map_or("accepted", |refusal| refusal.code),
         cell(refusal.and_then(|refusal| refusal.value)),
         cell(refusal.and_then(|refusal| refusal.threshold)),

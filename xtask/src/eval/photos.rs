@@ -86,7 +86,7 @@ pub(super) fn measure_eyes(args: &EvalArgs, data: &Path) -> anyhow::Result<Vec<E
             name,
             figures: args
                 .curves
-                .then(|| score::figures(&photo, |found| Some(accuracy(found, &truth).overlap)))
+                .then(|| score::figures(&photo, |found| Some(accuracy(found, &truth))))
                 .flatten(),
             milliseconds: answer.milliseconds,
             found: answer.found.map(|found| accuracy(&found, &truth)),

@@ -100,7 +100,7 @@ pub(super) fn measure(count: u64, seed: u64, with_figures: bool) -> anyhow::Resu
                     score::figures(&photo, |found| {
                         match what_is_shown(wish, &picture, Some(found)) {
                             Shown::Eye(_, eye) => {
-                                Some(compare(found, &picture, &eye, (width, height)).overlap)
+                                Some(compare(found, &picture, &eye, (width, height)))
                             }
                             _ => None,
                         }

@@ -27,7 +27,7 @@ pub(super) struct Figures {
     pub evidence: Evidence,
     pub quality: Quality,
     /// Against the truth, where there is one.
-    pub overlap: Option<f64>,
+    pub accuracy: Option<Accuracy>,
 }
 
 /// From the bytes of a file to the verdict, as in the product.
@@ -50,10 +50,10 @@ pub(super) fn ask(bytes: &[u8]) -> anyhow::Result<(EyePhoto, Answer)> {
     ))
 }
 
-/// The figures behind an answer; `overlap` compares what was found with the truth.
+/// The figures behind an answer; `accuracy` compares what was found with the truth.
 pub(super) fn figures(
     photo: &EyePhoto,
-    overlap: impl FnOnce(&IrisSegmentation) -> Option<f64>,
+    accuracy: impl FnOnce(&IrisSegmentation) -> Option<Accuracy>,
 ) -> Option<Figures> {
     let examined = explain(photo);
     let best = examined.first()?;
@@ -62,7 +62,7 @@ pub(super) fn figures(
         confidence: best.confidence,
         evidence: best.evidence,
         quality: segmentation.quality,
-        overlap: overlap(&segmentation),
+        accuracy: accuracy(&segmentation),
     })
 }
 

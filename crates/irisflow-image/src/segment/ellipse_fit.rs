@@ -31,7 +31,7 @@ pub(super) struct FitPrior {
 pub(super) const LIMBUS_PRIOR: FitPrior = FitPrior {
     scatter: 0.02,
     elongation: 0.015,
-    start: 0.08,
+    start: 0.2,
 };
 /// Pupils are rounder, but the start is coarser in relation to their radius.
 pub(super) const PUPIL_PRIOR: FitPrior = FitPrior {

@@ -55,7 +55,10 @@ impl Opening {
         let width = (right.x - left.x).max(1e-3);
         let share = ((x - left.x) / width).clamp(0.0, 1.0);
         let between = |a: Margin, b: Margin| a.y + share * (b.y - a.y);
-        (between(left.upper, right.upper), between(left.lower, right.lower))
+        (
+            between(left.upper, right.upper),
+            between(left.lower, right.lower),
+        )
     }
 
     /// The margin of the upper lid, left to right; empty where none comes near the iris.

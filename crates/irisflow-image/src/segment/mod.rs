@@ -181,10 +181,7 @@ fn examine(photo: &dyn PhotoPixels, sighting: Sighting) -> Option<Examined> {
     let limbus = find_limbus(&closeup, &closeup.to_local(&sighting.disc), &open);
     let expected = expected_pupil(&closeup, sight, &limbus.ellipse);
     let pupil = find_pupil(&closeup, &limbus.ellipse, &expected);
-    let (iris, outlined) = (
-        closeup.to_photo(&limbus.ellipse),
-        closeup.to_photo(&pupil),
-    );
+    let (iris, outlined) = (closeup.to_photo(&limbus.ellipse), closeup.to_photo(&pupil));
     let evidence = evidence::gather(sight, &iris, &outlined);
     Some(Examined {
         iris,

@@ -95,30 +95,35 @@ fn parts((width, height): (u32, u32)) -> Vec<Square> {
 }
 
 fn look_closely(photo: &dyn PhotoPixels, region: &Region) -> Option<Sighting> {
-    let (sighting, framing_error) = look_around(photo, region.centre, region.radius)?;
-    if framing_error < 1.0 {
+    let square = framing(photo, region.centre, region.radius);
+    let sighting = look_at(photo, square)?;
+    let disc = sighting.disc;
+    let better = framing(photo, (disc.cx, disc.cy), disc.mean_radius());
+    if square.is_about(&better) {
         return Some(sighting);
     }
-    let disc = sighting.disc;
-    let again = look_around(photo, (disc.cx, disc.cy), disc.mean_radius());
-    Some(again.map_or(sighting, |(again, _)| again))
+    Some(look_at(photo, better).unwrap_or(sighting))
 }
 
-/// The eye in a square of the usual framing, and how far it is from being framed that way: below 1,
-/// another look would see no more.
-fn look_around(
-    photo: &dyn PhotoPixels,
-    centre: (f32, f32),
-    radius: f32,
-) -> Option<(Sighting, f32)> {
-    let sight = Sight::of(photo, Square::around(centre, CLOSE_SIDE_RADII * radius))?;
+/// The square in which a disc has the usual size, but not more than the whole photo: where the frame
+/// cuts the iris, grey around it would say nothing.
+fn framing(photo: &dyn PhotoPixels, centre: (f32, f32), radius: f32) -> Square {
+    let whole = Square::around_photo(photo.size());
+    let side = CLOSE_SIDE_RADII * radius;
+    if side < whole.side {
+        Square::around(centre, side)
+    } else {
+        whole
+    }
+}
+
+fn look_at(photo: &dyn PhotoPixels, square: Square) -> Option<Sighting> {
+    let sight = Sight::of(photo, square)?;
     let regions = sight.regions(&sight.maps.iris);
     let disc = regions
         .iter()
         .find_map(|region| sight.outline(&sight.maps.iris, region, DISC_PRIOR))?;
-    let shift = (disc.cx - centre.0).hypot(disc.cy - centre.1) / disc.mean_radius();
-    let zoom = (disc.mean_radius() / radius).ln().abs();
-    Some((Sighting { disc, sight }, (shift / 0.25).max(zoom / 0.25)))
+    Some(Sighting { disc, sight })
 }
 
 /// Whether two looks ended at the same eye.

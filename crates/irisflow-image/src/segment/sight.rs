@@ -33,6 +33,18 @@ impl Square {
         }
     }
 
+    /// Whether the other square shows so much the same that looking again would see no more.
+    pub(super) fn is_about(&self, other: &Self) -> bool {
+        let middle = |square: &Self| {
+            (
+                square.left + square.side / 2.0,
+                square.top + square.side / 2.0,
+            )
+        };
+        let ((ax, ay), (bx, by)) = (middle(self), middle(other));
+        (ax - bx).hypot(ay - by) < 0.06 * other.side && (self.side / other.side).ln().abs() < 0.25
+    }
+
     /// The whole pixels of a `width` x `height` photo within the square.
     fn part_of_photo(&self, (width, height): (u32, u32)) -> Option<PixelRect> {
         let span = |from: f32, limit: u32| {
