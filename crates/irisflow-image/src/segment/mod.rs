@@ -96,7 +96,7 @@ pub struct Verdict {
 pub fn judge_photo(photo: &dyn PhotoPixels) -> Verdict {
     let mut examined = explain(photo);
     let confidence = examined.first().map_or(0.0, |best| best.confidence);
-    examined.retain(|eye| eye.confidence >= verdict::LEAST_CONFIDENCE);
+    examined.retain(|eye| verdict::is_eye(eye.confidence, eye.iris.mean_radius()));
     let judged = examined.iter().filter_map(|eye| {
         let segmentation = eye.segmentation(photo)?;
         let rejection = verdict::judge(&segmentation, photo.size()).err();
@@ -182,7 +182,7 @@ fn examine(photo: &dyn PhotoPixels, sighting: Sighting) -> Option<Examined> {
     let expected = expected_pupil(&closeup, sight, &limbus.ellipse);
     let pupil = find_pupil(&closeup, &limbus.ellipse, &expected);
     let (iris, outlined) = (closeup.to_photo(&limbus.ellipse), closeup.to_photo(&pupil));
-    let evidence = evidence::gather(sight, &iris, &outlined);
+    let evidence = evidence::gather(&closeup, &limbus, sight, &iris, &outlined);
     Some(Examined {
         iris,
         pupil: outlined,

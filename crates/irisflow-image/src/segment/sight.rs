@@ -260,7 +260,7 @@ impl Sight {
     pub(super) fn agreement(&self, map: &[f32], ellipse: &Ellipse) -> Agreement {
         let (width, height) = (self.photo_size.0 as f32, self.photo_size.1 as f32);
         let (mut both, mut either) = (0_u32, 0_u32);
-        let (mut inside, mut around) = (Mean::default(), Mean::default());
+        let (mut around_sum, mut around_cells) = (0.0, 0.0_f32);
         for (index, &probability) in map.iter().enumerate() {
             let (x, y) = self.point(index);
             if x < 0.0 || y < 0.0 || x > width || y > height {
@@ -270,16 +270,14 @@ impl Sight {
             let (seen, fitted) = (probability >= 0.5, distance <= 1.0);
             both += u32::from(seen && fitted);
             either += u32::from(seen || fitted);
-            if distance <= 0.95 {
-                inside.add(probability);
-            } else if (1.1..1.6).contains(&distance) {
-                around.add(probability);
+            if (1.1..1.6).contains(&distance) {
+                around_sum += probability;
+                around_cells += 1.0;
             }
         }
         Agreement {
             overlap: both as f32 / either.max(1) as f32,
-            inside: inside.value(),
-            around: around.value(),
+            around: around_sum / around_cells.max(1.0),
         }
     }
 }
@@ -289,27 +287,8 @@ impl Sight {
 pub(super) struct Agreement {
     /// Intersection over union, the map taken at one half.
     pub(super) overlap: f32,
-    /// Mean probability within the ellipse, and in the ring around it.
-    pub(super) inside: f32,
+    /// Mean probability in the ring around the ellipse.
     pub(super) around: f32,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Mean {
-    sum: f32,
-    count: f32,
-}
-
-impl Mean {
-    fn add(&mut self, value: f32) {
-        self.sum += value;
-        self.count += 1.0;
-    }
-
-    /// 0 of nothing.
-    fn value(self) -> f32 {
-        self.sum / self.count.max(1.0)
-    }
 }
 
 /// Takes the cells connected to `start` (4 neighbours) out of `left`.

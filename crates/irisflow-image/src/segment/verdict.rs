@@ -8,7 +8,20 @@ use crate::plane::Plane;
 use crate::rejection::Rejection;
 
 /// Below this confidence there is no iris for us.
-pub(super) const LEAST_CONFIDENCE: f32 = 0.6;
+pub(super) const LEAST_CONFIDENCE: f32 = 0.65;
+/// "Come closer" may be said on less: it is no answer that could harm, and of an eye of few pixels
+/// nothing surer is to be had.
+const LEAST_CONFIDENCE_IN_SMALL: f32 = 0.35;
+
+/// Whether this is an eye, be it one that cannot be used.
+pub(super) fn is_eye(confidence: f32, radius_px: f32) -> bool {
+    let least = if radius_px < LEAST_RADIUS_PX {
+        LEAST_CONFIDENCE_IN_SMALL
+    } else {
+        LEAST_CONFIDENCE
+    };
+    confidence >= least
+}
 
 /// The probability that this is a human iris whose visible part is met with an overlap of 0.8 or more:
 /// logistic regression on renders of eyes, look-alikes and photos without eyes
@@ -16,12 +29,11 @@ pub(super) const LEAST_CONFIDENCE: f32 = 0.6;
 pub(super) fn confidence(evidence: &Evidence) -> f32 {
     // Beyond 1 in 1000 more sureness says nothing.
     let presence = evidence.presence.clamp(0.001, 0.999);
-    let log_odds = -10.86
-        + 0.604 * (presence / (1.0 - presence)).ln().clamp(-6.0, 6.0)
-        + 4.52 * evidence.disc_overlap
-        + 3.97 * evidence.disc_inside
-        - 1.57 * evidence.disc_around
-        + 3.02 * evidence.pupil_overlap;
+    let log_odds =
+        -12.757 + 1.116 * (presence / (1.0 - presence)).ln() + 7.161 * evidence.disc_overlap
+            - 10.612 * evidence.disc_around
+            + 2.881 * evidence.pupil_overlap
+            + 1.475 * evidence.limbus_edge;
     1.0 / (1.0 + (-log_odds).exp())
 }
 
