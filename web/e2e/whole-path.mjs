@@ -1,13 +1,14 @@
 // The whole path in a real browser at phone size, against a running server:
-// register, send a photo, see each step, compare the result, reload in the middle of a
-// second job, lose the socket, send photos that will not do, sign out and in again.
+// register, send a photo, see what was found in it and each step, compare the result, reload
+// in the middle of a second job, lose the socket, send photos that will not do, sign out and in
+// again.
 //
 //   BASE_URL=http://127.0.0.1:8080 PHOTO=eye.jpg BAD_PHOTO=bear.jpg npm run e2e
 //
 // SHOTS=folder keeps screenshots. CHROMIUM names another browser.
 
 import assert from 'node:assert/strict';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
@@ -85,6 +86,7 @@ try {
   await story('every step is shown and spoken, and progress never goes back', async () => {
     await page.getByRole('button', { name: 'Process' }).click();
     await page.getByText(STEPS[1], { exact: true }).waitFor();
+    await page.getByRole('img', { name: 'The outline of your iris' }).waitFor();
     await shot(page, 'progress');
     await fits(page);
     await finished(page);
@@ -181,8 +183,34 @@ try {
     console.log(`    it says: ${lines.join(' / ')}`);
     assert.ok(lines.length >= 2, 'a message and a suggestion');
     await page.getByText('Take another photo').waitFor();
+    assert.ok(!page.url().includes('#/jobs/'), 'no job was made of it');
+    await shot(page, 'not-usable');
+    await fits(page);
+    await page.getByRole('button', { name: 'Try this one anyway' }).click();
+    await page.waitForURL(/#\/jobs\//);
+    await page.getByRole('heading', { name: 'This photo will not do' }).waitFor();
     await shot(page, 'problem');
     await fits(page);
+  });
+
+  await story('an eye that is seen and will not do is outlined, before and after a try', async () => {
+    const blurred = await blurredCopy(page, PHOTO);
+    await page.getByText('Irisflow', { exact: true }).click();
+    await choose(page, blurred);
+    await page.getByRole('button', { name: 'Process' }).click();
+    await page.getByRole('heading', { name: 'We see your eye, but' }).waitFor();
+    const outline = page.getByRole('img', { name: 'The outline of your iris' });
+    await liesOver(outline.locator('ellipse').first(), page.getByAltText('What you picked'));
+    console.log(`    it says: ${(await page.getByRole('alert').innerText()).replaceAll(/\n+/g, ' / ')}`);
+    await shot(page, 'outlined');
+    await fits(page);
+    await page.getByRole('button', { name: 'Try this one anyway' }).click();
+    await page.waitForURL(/#\/jobs\//);
+    await page.getByRole('heading', { name: 'We see your eye, but' }).waitFor();
+    await liesOver(outline.locator('ellipse').first(), page.getByAltText('Your original'));
+    await shot(page, 'problem-outlined');
+    await fits(page);
+    rmSync(blurred);
   });
 
   await story('a HEIC photo is refused kindly, with the way to send it as JPEG', async () => {
@@ -305,6 +333,32 @@ async function finished(page) {
 async function loaded(image) {
   await image.waitFor();
   await image.evaluate((node) => node.decode());
+}
+
+/** The photo out of focus: the page can do that itself. */
+async function blurredCopy(page, photo) {
+  const blurred = await page.evaluate(async (base64) => {
+    const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+    const image = await createImageBitmap(new Blob([bytes]));
+    const canvas = document.createElement('canvas');
+    [canvas.width, canvas.height] = [image.width, image.height];
+    const paper = canvas.getContext('2d');
+    paper.filter = `blur(${Math.round(image.width / 50)}px)`;
+    paper.drawImage(image, 0, 0);
+    return canvas.toDataURL('image/jpeg', 0.92);
+  }, readFileSync(photo).toString('base64'));
+  const target = path.join(tmpdir(), `irisflow-e2e-${process.pid}-blurred.jpg`);
+  writeFileSync(target, Buffer.from(blurred.split(',')[1], 'base64'));
+  return target;
+}
+
+/** The drawing is on the picture, somewhere around its middle. */
+async function liesOver(drawing, picture) {
+  const [inner, outer] = [await drawing.boundingBox(), await picture.boundingBox()];
+  const share = (from, length, at, whole) => (from + length / 2 - at) / whole;
+  const across = share(inner.x, inner.width, outer.x, outer.width);
+  const down = share(inner.y, inner.height, outer.y, outer.height);
+  assert.ok(inner.width > 20 && across > 0.2 && across < 0.8 && down > 0.2 && down < 0.8, `${across}, ${down}`);
 }
 
 function naturalWidth(image) {

@@ -71,6 +71,8 @@ pub struct JobStatus {
     pub result_height: Option<u32>,
     /// The numbers that say how usable the iris was.
     pub quality: Option<Value>,
+    /// 0 to 100.
+    pub quality_score: Option<u8>,
 }
 
 /// What became of photos that were submitted together.

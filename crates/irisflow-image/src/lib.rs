@@ -5,6 +5,7 @@
 //! one function. All coordinates are pixels of the *upright* photo (EXIF orientation applied), origin
 //! at its top left corner, x to the right, y down; pixel centres are at `+0.5`.
 
+pub mod check;
 pub mod coverage;
 pub mod diagnostics;
 pub mod encode;

@@ -107,6 +107,12 @@ pub struct JobResult {
     /// The numbers that say how usable the iris was.
     #[serde(default)]
     pub quality: serde_json::Value,
+    /// 0 to 100; none of a job that ended before there was a score.
+    #[serde(default)]
+    pub quality_score: Option<u8>,
+    /// The same in words, for the person who took the photo.
+    #[serde(default)]
+    pub quality_message: Option<String>,
 }
 
 /// Interactive jobs go before batches of the same user.
@@ -505,6 +511,8 @@ mod tests {
             processing_time_ms: 300,
             step_ms: [60; 5],
             quality: serde_json::Value::Null,
+            quality_score: None,
+            quality_message: None,
         }
     }
 

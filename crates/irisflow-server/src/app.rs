@@ -12,6 +12,7 @@ use crate::auth::{Passwords, Throttle, Tokens};
 use crate::limits::Rates;
 use crate::live::Resumptions;
 use crate::outlook::RecentHistory;
+use crate::photos::Checks;
 use crate::public_url::PublicUrl;
 use crate::settings::ServerSettings;
 
@@ -56,6 +57,7 @@ pub(crate) struct AppState {
     pub(crate) passwords: Passwords,
     pub(crate) throttle: Throttle,
     pub(crate) rates: Rates,
+    pub(crate) checks: Checks,
     pub(crate) signer: UrlSigner,
     pub(crate) public_url: PublicUrl,
     pub(crate) resumptions: Resumptions,
@@ -73,6 +75,7 @@ impl AppState {
         Self {
             tokens: Tokens::new(&parts.secrets, &settings, Arc::clone(&parts.clock)),
             passwords: Passwords::new(),
+            checks: Checks::new(settings.check_limits),
             throttle: Throttle::new(&settings, Arc::clone(&parts.clock)),
             rates: Rates::new(&settings.use_limits),
             signer: UrlSigner::new(parts.secrets.urls),

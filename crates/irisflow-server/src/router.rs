@@ -45,6 +45,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(privacy::list::list, privacy::give::give))
         .routes(routes!(photos::upload::upload))
         .routes(routes!(photos::confirm::confirm))
+        .routes(routes!(photos::check::check))
         .routes(routes!(photos::create::create, photos::list::list))
         .routes(routes!(photos::show::show, photos::delete::delete))
         .routes(routes!(processing::submit::submit))

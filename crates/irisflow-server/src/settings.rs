@@ -6,6 +6,7 @@ use std::time::Duration;
 use irisflow_image::load::Limits;
 
 pub use crate::limits::UseLimits;
+pub use crate::photos::CheckLimits;
 pub use crate::time_limits::TimeLimits;
 pub use crate::tls::TlsFiles;
 
@@ -38,6 +39,7 @@ pub struct ServerSettings {
     pub outlook_interval: Duration,
     pub batch_limit: usize,
     pub photo_limits: Limits,
+    pub check_limits: CheckLimits,
     pub time_limits: TimeLimits,
     pub use_limits: UseLimits,
     /// HTTPS with these files; plain HTTP without.
@@ -77,6 +79,7 @@ impl Default for ServerSettings {
             outlook_interval: Duration::from_secs(2),
             batch_limit: 10,
             photo_limits: Limits::default(),
+            check_limits: CheckLimits::default(),
             time_limits: TimeLimits::default(),
             use_limits: UseLimits::default(),
             tls: None,

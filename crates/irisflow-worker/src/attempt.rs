@@ -197,6 +197,8 @@ impl Attempt<'_> {
             processing_time_ms: elapsed_ms(self.running),
             step_ms: step_ms(&processed, fetching, writing.elapsed()),
             quality: quality_of(&processed),
+            quality_score: Some(processed.segmentation.quality.score()),
+            quality_message: Some(processed.segmentation.quality.headline().to_owned()),
         })
     }
 

@@ -104,6 +104,7 @@ fn report(job: &JobStatus) -> Value {
             "rejection": null,
             "result": { "width": job.result_width, "height": job.result_height },
             "quality": job.quality,
+            "quality_score": job.quality_score,
             "processing_time_ms": job.processing_time_ms,
         }),
         Status::Cancelled => json!({ "status": "cancelled", "rejection": null }),

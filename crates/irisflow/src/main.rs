@@ -3,14 +3,17 @@
 mod account;
 mod backup;
 mod bars;
+mod check;
 mod compose;
 mod data_folder;
 mod exit;
+mod findings;
 mod follow;
 mod kept_session;
 mod logging;
 mod meters;
 mod names;
+mod photo_file;
 mod process;
 mod serve;
 mod submit;
@@ -49,6 +52,8 @@ enum Command {
     Restore(backup::restore::RestoreArgs),
     /// Process photos here and now, without a server.
     Process(process::ProcessArgs),
+    /// Say whether photos can be used, without processing them.
+    Check(check::CheckArgs),
     /// Process photos on a server, and watch it work.
     Submit(Box<submit::SubmitArgs>),
     /// Come back to jobs on a server.
@@ -66,6 +71,7 @@ fn main() -> ExitCode {
         Command::Backup(arguments) => backup::run(arguments),
         Command::Restore(arguments) => backup::restore::run(arguments),
         Command::Process(arguments) => process::run(arguments),
+        Command::Check(arguments) => Ok(check::run(arguments)),
         Command::Submit(arguments) => submit::run(*arguments),
         Command::Watch(arguments) => watch::run(*arguments),
     };

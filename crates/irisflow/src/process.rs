@@ -6,8 +6,8 @@
 mod progress;
 mod report;
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::fs;
+use std::io::{self, Write as _};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,6 +21,7 @@ use irisflow_image::rejection::Rejection;
 
 use crate::exit::Outcome;
 use crate::names::{OutputNames, OutputNaming};
+use crate::photo_file::read_photo;
 use crate::whole_file;
 use progress::Progress;
 
@@ -78,8 +79,7 @@ fn process_one(
     progress: &mut Progress,
 ) -> anyhow::Result<Outcome> {
     let options = ProcessOptions::default();
-    let bytes = read_photo(photo, &options.limits)
-        .with_context(|| format!("cannot read {}", photo.display()))?;
+    let bytes = read_photo(photo, &options.limits)?;
     let mut observer = |stage, mark| {
         progress.stage(stage, mark);
         ControlFlow::Continue(())
@@ -102,18 +102,6 @@ fn process_one(
         }
         Err(error @ (ProcessError::Stopped | ProcessError::Internal(_))) => Err(error.into()),
     }
-}
-
-/// Reads no more than one byte over the limit: that one gets the photo its rejection.
-fn read_photo(photo: &Path, limits: &Limits) -> io::Result<Vec<u8>> {
-    let limit = limits.max_bytes as u64 + 1;
-    let mut bytes = Vec::new();
-    if photo == Path::new("-") {
-        io::stdin().lock().take(limit).read_to_end(&mut bytes)?;
-    } else {
-        File::open(photo)?.take(limit).read_to_end(&mut bytes)?;
-    }
-    Ok(bytes)
 }
 
 fn write_iris(iris: &ProcessedIris, names: &OutputNames) -> anyhow::Result<()> {

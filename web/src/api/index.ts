@@ -2,7 +2,7 @@
 
 import { createHttp, type HttpParts } from './http';
 import { ApiError, Unreachable } from './errors';
-import type { Job, JobStatus, Page, Photo, Tokens, UploadSlot, User } from './types';
+import type { Check, Job, JobStatus, Page, Photo, Tokens, UploadSlot, User } from './types';
 import { contentTypeOf, putBytes } from './upload';
 import { wait } from './waiting';
 import { watchJob, type JobView } from './watch-job';
@@ -28,8 +28,11 @@ export interface Api {
   me(): Promise<User>;
   /** Sends the photo and has the server look at it. */
   uploadPhoto(file: File, sending: Sending): Promise<Photo>;
+  /** Looks at a photo without making a job of it. */
+  check(photoId: string, signal?: AbortSignal): Promise<Check>;
   submit(photoId: string, signal?: AbortSignal): Promise<Job>;
   reprocess(jobId: string, signal?: AbortSignal): Promise<Job>;
+  cancel(jobId: string): Promise<void>;
   job(jobId: string, signal?: AbortSignal): Promise<JobStatus>;
   recentJobs(signal?: AbortSignal): Promise<JobStatus[]>;
   watch(jobId: string, onView: (view: JobView) => void, signal: AbortSignal): Promise<JobStatus>;
@@ -81,9 +84,13 @@ export function createApi(parts: HttpParts): Api {
     },
     me: () => http.send<User>('GET', '/users/me'),
     uploadPhoto,
+    check: (photoId, signal) => http.send<Check>('POST', `/photos/${photoId}/check`, { signal }),
     submit: (photoId, signal) =>
       http.send<Job>('POST', '/processing/submit', { body: { photo_id: photoId }, signal }),
     reprocess: (jobId, signal) => http.send<Job>('POST', `/processing/jobs/${jobId}/reprocess`, { signal }),
+    async cancel(jobId) {
+      await http.send('POST', `/processing/jobs/${jobId}/cancel`);
+    },
     job: (jobId, signal) => http.send<JobStatus>('GET', `/processing/jobs/${jobId}`, { signal }),
     async recentJobs(signal) {
       const page = await http.send<Page<JobStatus>>('GET', '/processing/jobs?page=1&page_size=8', { signal });

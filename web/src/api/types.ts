@@ -17,6 +17,30 @@ export interface Photo {
   original_url: string | null;
 }
 
+/** Centre, semi-axes and the first one's rotation, clockwise; pixels of the upright photo. */
+export interface Ellipse {
+  cx: number;
+  cy: number;
+  rx: number;
+  ry: number;
+  angle_deg: number;
+}
+
+/** What a quick look at a photo says. */
+export interface Check {
+  usable: boolean;
+  eyes_seen: number;
+  message: string;
+  suggestion: string | null;
+  quality_score: number | null;
+  photo: { width: number; height: number } | null;
+  /** Also of an iris that is not good enough. */
+  iris: Ellipse | null;
+  pupil: Ellipse | null;
+  upper_lid: [number, number][];
+  lower_lid: [number, number][];
+}
+
 export interface UploadSlot {
   upload_url: string;
   photo_id: string;
@@ -50,6 +74,9 @@ export interface JobStatus extends Job {
   processing_time_ms: number | null;
   result_width: number | null;
   result_height: number | null;
+  /** 0 to 100. */
+  quality_score: number | null;
+  quality_message: string | null;
 }
 
 export interface Page<Item> {

@@ -3,7 +3,7 @@
 
 import { flushSync, mount, unmount, type Component } from 'svelte';
 import { onTestFinished, vi, type Mocked } from 'vitest';
-import type { Api, JobStatus } from '../api';
+import type { Api, Check, JobStatus } from '../api';
 
 export interface Stage {
   all(selector: string): Element[];
@@ -53,7 +53,7 @@ export function show<Props extends Record<string, unknown>>(screen: Component<Pr
 
 /** Lets promises that are already decided arrive on the screen. */
 export async function settle(): Promise<void> {
-  for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
+  for (let turn = 0; turn < 30; turn += 1) await Promise.resolve();
   flushSync();
 }
 
@@ -73,8 +73,10 @@ export function quietApi(): Mocked<Api> {
     signOut: vi.fn(never),
     me: vi.fn(never),
     uploadPhoto: vi.fn(never),
+    check: vi.fn(never),
     submit: vi.fn(never),
     reprocess: vi.fn(never),
+    cancel: vi.fn(never),
     job: vi.fn(never),
     recentJobs: vi.fn(never),
     watch: vi.fn(never),
@@ -103,6 +105,25 @@ export function jobLike(differences: Partial<JobStatus> = {}): JobStatus {
     processing_time_ms: 840,
     result_width: 2048,
     result_height: 2048,
+    quality_score: 83,
+    quality_message: 'A good photo.',
+    ...differences,
+  };
+}
+
+/** A usable photo of 400 x 300 pixels with the iris in its middle. */
+export function checkLike(differences: Partial<Check> = {}): Check {
+  return {
+    usable: true,
+    eyes_seen: 1,
+    message: 'A beautiful, sharp photo.',
+    suggestion: null,
+    quality_score: 83,
+    photo: { width: 400, height: 300 },
+    iris: { cx: 200, cy: 150, rx: 80, ry: 78, angle_deg: 10 },
+    pupil: { cx: 200, cy: 151, rx: 30, ry: 30, angle_deg: 0 },
+    upper_lid: [[100, 100], [200, 80], [300, 100]],
+    lower_lid: [],
     ...differences,
   };
 }

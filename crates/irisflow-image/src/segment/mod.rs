@@ -15,6 +15,7 @@ mod sight;
 #[cfg(test)]
 mod tests;
 mod verdict;
+mod words;
 
 use crate::geometry::{Ellipse, PixelRect, Polyline};
 use crate::plane::{Plane, ReducedPhoto, YCbCr};

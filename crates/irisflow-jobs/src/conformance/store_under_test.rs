@@ -284,6 +284,8 @@ pub(crate) fn result_of(job: &Job) -> JobResult {
         processing_time_ms: 312,
         step_ms: [40, 60, 80, 100, 32],
         quality: serde_json::json!({ "sharpness": 0.75 }),
+        quality_score: Some(83),
+        quality_message: Some("A good photo.".to_owned()),
     }
 }
 

@@ -61,8 +61,10 @@ pub(crate) struct JobStatusBody {
     result_height: Option<u32>,
     /// The numbers that say how usable the iris was.
     quality: Option<serde_json::Value>,
-    /// Null: not told yet.
-    quality_score: Option<f32>,
+    /// 0 to 100.
+    quality_score: Option<u8>,
+    /// The same in words, as in "A beautiful, sharp photo."
+    quality_message: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -152,7 +154,8 @@ impl AppState {
             result_width: result.map(|result| result.width_px),
             result_height: result.map(|result| result.height_px),
             quality: result.map(|result| result.quality.clone()),
-            quality_score: None,
+            quality_score: result.and_then(|result| result.quality_score),
+            quality_message: result.and_then(|result| result.quality_message.clone()),
         }
     }
 }

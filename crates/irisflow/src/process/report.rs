@@ -1,66 +1,29 @@
-//! NAME.json: what was found in a photo, or why it cannot be used. Coordinates are pixels of the
-//! upright photo.
+//! NAME.json: what was found in a photo, or why it cannot be used.
 
-use irisflow_image::geometry::Ellipse;
 use irisflow_image::load::PhotoHeader;
 use irisflow_image::pipeline::{ProcessedIris, Stage};
 use irisflow_image::rejection::Rejection;
-use irisflow_image::segment::Quality;
 use serde_json::{Map, Value, json};
 
+use crate::findings;
+
 pub(super) fn completed(iris: &ProcessedIris) -> Value {
-    let (width, height) = iris.photo_size;
-    let found = &iris.segmentation;
-    json!({
+    let report = json!({
         "status": "completed",
         "rejection": null,
-        "photo": { "width": width, "height": height },
+        "photo": findings::photo(iris.photo_size),
         "result": { "width": iris.width, "height": iris.height },
-        "iris": ellipse(&found.iris),
-        "pupil": ellipse(&found.pupil),
-        "upper_lid": line(&found.upper_lid),
-        "lower_lid": line(&found.lower_lid),
-        "quality": quality(&found.quality),
-        "quality_score": found.quality.score(),
-        "confidence": found.confidence,
         "steps_ms": steps_ms(&iris.stage_ms),
-    })
+    });
+    findings::with_iris(report, Some(&iris.segmentation))
 }
 
 pub(super) fn rejected(rejection: &Rejection, header: Option<&PhotoHeader>) -> Value {
-    let photo = header.map(|header| json!({ "width": header.width, "height": header.height }));
     json!({
         "status": "rejected",
-        "rejection": {
-            "code": rejection.code.as_str(),
-            "message": rejection.message,
-            "suggestion": rejection.suggestion,
-            "value": rejection.value,
-            "threshold": rejection.threshold,
-        },
-        "photo": photo,
+        "rejection": findings::rejection(rejection),
+        "photo": header.map(|header| findings::photo((header.width, header.height))),
     })
-}
-
-fn ellipse(ellipse: &Ellipse) -> Value {
-    json!({
-        "cx": ellipse.cx,
-        "cy": ellipse.cy,
-        "rx": ellipse.rx,
-        "ry": ellipse.ry,
-        "angle_deg": ellipse.angle_deg,
-    })
-}
-
-fn line(points: &[(f32, f32)]) -> Value {
-    points.iter().map(|&(x, y)| json!([x, y])).collect()
-}
-
-fn quality(quality: &Quality) -> Value {
-    let named = quality.named().into_iter();
-    named
-        .map(|(name, value)| (name.to_owned(), json!(value)))
-        .collect()
 }
 
 fn steps_ms(stage_ms: &[f64; 5]) -> Value {

@@ -8,6 +8,7 @@ mod backups;
 mod bad_photos;
 mod batches;
 mod cancelling;
+mod checking;
 mod deleting;
 mod failures;
 mod hostile;

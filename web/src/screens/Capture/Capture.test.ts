@@ -1,7 +1,7 @@
 import { expect, test, vi } from 'vitest';
 import { ApiError, Unreachable, type Job, type Photo } from '../../api';
 import { contentTypeOf } from '../../api/upload';
-import { jobLike, quietApi, settle, show } from '../../testing/stage';
+import { checkLike, jobLike, quietApi, settle, show } from '../../testing/stage';
 import Capture from './Capture.svelte';
 
 const photo = new File(['bytes'], 'eye.jpg', { type: 'image/jpeg' });
@@ -22,12 +22,48 @@ test('offers the camera and the library', () => {
 test('nothing is sent before Process is pressed; then the job is handed on', async () => {
   const { api, onsubmitted, stage } = capture(photo);
   const job = jobLike({ status: 'pending', progress: 0 });
+  const check = checkLike();
   api.uploadPhoto.mockResolvedValue({ id: 'p1' } as Photo);
+  api.check.mockResolvedValue(check);
   api.submit.mockResolvedValue(job as Job);
   expect(api.uploadPhoto).not.toHaveBeenCalled();
   await stage.press('Process');
   expect(api.submit.mock.calls[0]?.[0]).toBe('p1');
-  expect(onsubmitted).toHaveBeenCalledWith(job);
+  expect(onsubmitted).toHaveBeenCalledWith(job, check);
+});
+
+test('a photo that will not do shows what we see and why, before any job', async () => {
+  const { api, stage } = capture(photo);
+  api.uploadPhoto.mockResolvedValue({ id: 'p1' } as Photo);
+  api.check.mockResolvedValue(
+    checkLike({ usable: false, message: 'The iris is out of focus.', suggestion: 'Hold the camera still.' }),
+  );
+  await stage.press('Process');
+  expect(stage.one('h1').textContent).toBe('We see your eye, but…');
+  expect(stage.one('[role=alert]').textContent).toContain('Hold the camera still.');
+  expect(stage.all('svg[role=img] ellipse')).toHaveLength(2);
+  expect(stage.button('Take another photo')).toBeTruthy();
+  expect(api.submit).not.toHaveBeenCalled();
+});
+
+test('a photo that will not do can be tried anyway, without sending it again', async () => {
+  const { api, onsubmitted, stage } = capture(photo);
+  api.uploadPhoto.mockResolvedValue({ id: 'p1' } as Photo);
+  api.check.mockResolvedValue(checkLike({ usable: false, iris: null }));
+  api.submit.mockResolvedValue(jobLike() as Job);
+  await stage.press('Process');
+  await stage.press('Try this one anyway');
+  expect(onsubmitted).toHaveBeenCalledOnce();
+  expect(api.uploadPhoto).toHaveBeenCalledOnce();
+});
+
+test('a server too busy to look is no obstacle: the job will tell', async () => {
+  const { api, onsubmitted, stage } = capture(photo);
+  api.uploadPhoto.mockResolvedValue({ id: 'p1' } as Photo);
+  api.check.mockRejectedValue(new ApiError(503, 'unavailable', 'Busy.'));
+  api.submit.mockResolvedValue(jobLike() as Job);
+  await stage.press('Process');
+  expect(onsubmitted).toHaveBeenCalledExactlyOnceWith(jobLike(), null);
 });
 
 test('shows how much was sent, and can be cancelled', async () => {
@@ -66,6 +102,7 @@ test('a network that is away asks for another try, not for another photo', async
 test('a photo that arrived is not sent twice when only the start failed', async () => {
   const { api, onsubmitted, stage } = capture(photo);
   api.uploadPhoto.mockResolvedValue({ id: 'p1' } as Photo);
+  api.check.mockResolvedValue(checkLike());
   api.submit.mockRejectedValueOnce(new ApiError(503, 'busy', 'Busy.'));
   await stage.press('Process');
   api.submit.mockResolvedValue(jobLike() as Job);

@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import { jobLike, quietApi, settle, show } from '../../testing/stage';
+import { checkLike, jobLike, quietApi, settle, show } from '../../testing/stage';
 import Problem from './Problem.svelte';
 
 function problem(differences = {}) {
@@ -21,6 +21,17 @@ test('a photo at fault shows message and suggestion and asks for another, not fo
   expect(stage.text()).toContain(quality.suggestion);
   expect(stage.button('Take another photo')).toBeTruthy();
   expect(stage.all('button')).toHaveLength(0);
+});
+
+test('an eye that was seen is outlined, although it will not do', async () => {
+  const api = quietApi();
+  api.check.mockResolvedValue(checkLike({ usable: false, message: 'The iris is out of focus.' }));
+  const job = jobLike({ status: 'failed', ...quality, error_type: 'quality_issue', original_url: '/photo.jpg' });
+  const stage = show(Problem, { api, job, onpick: vi.fn(), onsubmitted: vi.fn(), onleave: vi.fn() });
+  await settle();
+  expect(api.check.mock.calls[0]?.[0]).toBe(job.photo_id);
+  expect(stage.one('h1').textContent).toBe('We see your eye, but…');
+  expect(stage.all('ellipse')).toHaveLength(2);
 });
 
 test('the other photo is handed on', async () => {

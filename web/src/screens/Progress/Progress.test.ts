@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { ApiError, type JobStatus, type JobView } from '../../api';
-import { jobLike, quietApi, settle, show } from '../../testing/stage';
+import { ApiError, Unreachable, type JobStatus, type JobView } from '../../api';
+import { checkLike, jobLike, quietApi, settle, show } from '../../testing/stage';
 import { ceilingOf, createStepPlayer, glide, placeOf, STEPS } from './pace';
 import Progress from './Progress.svelte';
 
@@ -145,6 +145,29 @@ describe('the screen', () => {
     fail(new ApiError(404, 'job_not_found', 'This picture is not here.'));
     await pass(50);
     expect(stage.one('[role=alert]').textContent).toContain('This picture is not here.');
+  });
+
+  test('shows what was seen in the photo, in words and outlined', async () => {
+    const sighting = { photo: new Blob(['x']), check: checkLike({ suggestion: 'Look straight into the camera.' }) };
+    const stage = show(Progress, { api: quietApi(), job: jobLike(), sighting, ondone: vi.fn(), onleave: vi.fn() });
+    await settle();
+    expect(stage.text()).toContain('A beautiful, sharp photo. Look straight into the camera.');
+    expect(stage.all('.seen ellipse')).toHaveLength(2);
+  });
+
+  test('can be stopped', async () => {
+    const { api, stage } = watching();
+    await stage.press('Stop');
+    expect(api.cancel).toHaveBeenCalledWith(jobLike().job_id);
+    expect(stage.text()).toContain('Stopping…');
+  });
+
+  test('says so when it could not be stopped, and offers it again', async () => {
+    const { api, stage } = watching();
+    api.cancel.mockRejectedValue(new Unreachable());
+    await stage.press('Stop');
+    expect(stage.one('[role=alert]').textContent).toContain('could not be stopped');
+    expect(stage.button('Stop').textContent).toBe('Stop');
   });
 
   test('leaving ends the watch, not the work', async () => {

@@ -10,10 +10,11 @@ function result(differences = {}) {
   return { api, ...props, stage: show(Result, { api, job: jobLike(differences), ...props }) };
 }
 
-test('compares before and after and tells size and time', () => {
+test('compares before and after and tells quality, size and time', () => {
   const { stage } = result();
   expect(stage.one('[role=slider]')).toBeTruthy();
-  expect(stage.text()).toContain('2048 × 2048 pixels · 0.8 s of work');
+  expect(stage.text()).toContain('A good photo.');
+  expect(stage.text()).toContain('Photo quality 83 of 100 · 2048 × 2048 pixels · 0.8 s of work');
 });
 
 test('shows the picture alone when there is no before', () => {

@@ -1,0 +1,176 @@
+//! `POST /photos/{id}/check`
+
+use std::time::Instant;
+
+use axum::Json;
+use axum::extract::State;
+use irisflow_image::check::{Checked, check_photo};
+use irisflow_image::geometry::{Ellipse, Polyline};
+use irisflow_image::rejection::Rejection;
+use irisflow_image::segment::Quality;
+use irisflow_jobs::PhotoId;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::UNKNOWN_PHOTO;
+use super::view::key_of;
+use crate::app::App;
+use crate::auth::CurrentUser;
+use crate::error::{ApiError, ErrorBody, ValidationBody};
+use crate::extract::PathId;
+use crate::processing::submit::check_usable;
+
+/// What a quick look at a photo says. Everything is in pixels of the upright photo.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CheckBody {
+    /// Whether processing would accept the photo.
+    usable: bool,
+    /// How many eyes were seen, usable or not.
+    eyes_seen: usize,
+    /// For people: why the photo cannot be used, or how good it is.
+    #[schema(example = "A beautiful, sharp photo.")]
+    message: String,
+    /// The one thing to do; null when there is nothing to wish for.
+    suggestion: Option<String>,
+    /// Null for a usable photo.
+    rejection: Option<RejectionBody>,
+    /// Named figures of the iris that can be used best.
+    #[schema(value_type = Option<Object>)]
+    quality: Option<serde_json::Value>,
+    /// 0 to 100.
+    quality_score: Option<u8>,
+    /// 0 to 1: how sure it is that an iris was found and measured rightly.
+    confidence: Option<f32>,
+    photo: Option<SizeBody>,
+    /// The outer border of the iris that can be used best, also of one that is not good enough.
+    iris: Option<EllipseBody>,
+    pupil: Option<EllipseBody>,
+    /// The lid's margin from left to right, `[x, y]` each; empty when it does not come near the iris.
+    upper_lid: Vec<[f32; 2]>,
+    lower_lid: Vec<[f32; 2]>,
+    checked_in_ms: u64,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RejectionBody {
+    #[schema(example = "too_blurry")]
+    code: &'static str,
+    message: String,
+    suggestion: String,
+    /// What was measured, where there is a number.
+    value: Option<f64>,
+    /// What it was held against.
+    threshold: Option<f64>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SizeBody {
+    width: u32,
+    height: u32,
+}
+
+/// Centre, semi-axes, and the rotation of the first one, clockwise.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct EllipseBody {
+    cx: f32,
+    cy: f32,
+    rx: f32,
+    ry: f32,
+    angle_deg: f32,
+}
+
+/// Look at a photo without making a job of it: whether it can be used, why not, where the iris is, and
+/// how good it is.
+#[utoipa::path(post, path = "/photos/{id}/check", tag = "photos", security(("bearer" = [])),
+    params(("id" = String, Path)),
+    responses(
+        (status = 200, description = "The verdict, also on a photo that cannot be used", body = CheckBody),
+        (status = 401, body = ErrorBody),
+        (status = 403, description = "`consent_required`", body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 409, description = "`photo_not_uploaded`: not confirmed yet", body = ErrorBody),
+        (status = 410, description = "`photo_expired`", body = ErrorBody),
+        (status = 422, body = ValidationBody),
+        (status = 503, description = "Busy; `Retry-After` says when to ask again", body = ErrorBody),
+    ))]
+pub(crate) async fn check(
+    State(app): State<App>,
+    user: CurrentUser,
+    PathId(photo_id): PathId<PhotoId>,
+) -> Result<Json<CheckBody>, ApiError> {
+    app.check_consent(&user).await?;
+    let photo = app.parts.photos.photo(user.id(), photo_id).await?;
+    let photo = photo.ok_or(ApiError::NotFound(UNKNOWN_PHOTO))?;
+    check_usable(&photo)?;
+    let (files, limits) = (app.parts.files.clone(), app.settings.photo_limits);
+    let look = move || {
+        let begun = Instant::now();
+        let bytes = files.get(&key_of(&photo))?;
+        // Deleted since it was looked up.
+        let bytes = bytes.ok_or(ApiError::NotFound(UNKNOWN_PHOTO))?;
+        let checked = check_photo(&bytes, &limits);
+        let checked_in_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok::<_, ApiError>(CheckBody::of(&checked, checked_in_ms))
+    };
+    Ok(Json(app.checks.in_turn(look).await??))
+}
+
+impl CheckBody {
+    fn of(checked: &Checked, checked_in_ms: u64) -> Self {
+        let verdict = &checked.verdict;
+        let iris = verdict.iris.as_ref();
+        Self {
+            usable: verdict.rejection.is_none(),
+            eyes_seen: verdict.eyes_seen,
+            message: verdict.headline(),
+            suggestion: verdict.tip(),
+            rejection: verdict.rejection.as_ref().map(RejectionBody::from),
+            quality: iris.map(|iris| named(&iris.quality)),
+            quality_score: iris.map(|iris| iris.quality.score()),
+            confidence: iris.map(|iris| iris.confidence),
+            photo: checked
+                .photo_size
+                .map(|(width, height)| SizeBody { width, height }),
+            iris: iris.map(|iris| EllipseBody::from(&iris.iris)),
+            pupil: iris.map(|iris| EllipseBody::from(&iris.pupil)),
+            upper_lid: iris.map_or_else(Vec::new, |iris| points(&iris.upper_lid)),
+            lower_lid: iris.map_or_else(Vec::new, |iris| points(&iris.lower_lid)),
+            checked_in_ms,
+        }
+    }
+}
+
+impl From<&Rejection> for RejectionBody {
+    fn from(rejection: &Rejection) -> Self {
+        Self {
+            code: rejection.code.as_str(),
+            message: rejection.message.clone(),
+            suggestion: rejection.suggestion.clone(),
+            value: rejection.value,
+            threshold: rejection.threshold,
+        }
+    }
+}
+
+impl From<&Ellipse> for EllipseBody {
+    fn from(ellipse: &Ellipse) -> Self {
+        Self {
+            cx: ellipse.cx,
+            cy: ellipse.cy,
+            rx: ellipse.rx,
+            ry: ellipse.ry,
+            angle_deg: ellipse.angle_deg,
+        }
+    }
+}
+
+fn named(quality: &Quality) -> serde_json::Value {
+    let figures = quality.named().into_iter();
+    figures
+        .map(|(name, value)| (name.to_owned(), serde_json::json!(value)))
+        .collect()
+}
+
+fn points(line: &Polyline) -> Vec<[f32; 2]> {
+    line.iter().map(|&(x, y)| [x, y]).collect()
+}

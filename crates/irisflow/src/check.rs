@@ -1,0 +1,90 @@
+//! `irisflow check`: whether photos can be used, and why not; offline, and without processing them.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use irisflow_image::check::{Checked, check_photo};
+use irisflow_image::load::Limits;
+use serde_json::{Value, json};
+
+use crate::complain;
+use crate::exit::Outcome;
+use crate::findings;
+use crate::photo_file::read_photo;
+
+/// Say of photos of eyes whether they can be used, and how good they are, offline.
+///
+/// Prints one line for each photo: the verdict, the score from 0 to 100, and what to do for a better
+/// photo.
+///
+/// Exit status: 0 when every photo can be used, 1 when some cannot, 2 for a wrong command line, 3 when
+/// some could not be read.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckArgs {
+    /// Photos to look at; `-` reads one from standard input.
+    #[arg(required = true, value_name = "PHOTO")]
+    photos: Vec<PathBuf>,
+
+    /// One JSON object per line instead of words: figures, outlines, limits.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Looks at all photos, one after the other. What goes wrong with one is told on standard error and in
+/// the exit code.
+pub(crate) fn run(args: CheckArgs) -> ExitCode {
+    let tell = if args.json { in_json } else { in_words };
+    let outcomes = args.photos.iter().map(|photo| {
+        check_one(photo, tell).unwrap_or_else(|error| {
+            complain(&error);
+            Outcome::Failed
+        })
+    });
+    outcomes.max().unwrap_or(Outcome::Completed).into()
+}
+
+type Tell = fn(&Path, &Checked, u128) -> String;
+
+fn check_one(photo: &Path, tell: Tell) -> anyhow::Result<Outcome> {
+    let limits = Limits::default();
+    let bytes = read_photo(photo, &limits)?;
+    let begun = Instant::now();
+    let checked = check_photo(&bytes, &limits);
+    let line = tell(photo, &checked, begun.elapsed().as_millis());
+    // A closed pipe is not our failure.
+    let _ = writeln!(io::stdout(), "{line}");
+    Ok(match checked.verdict.rejection {
+        None => Outcome::Completed,
+        Some(_) => Outcome::Rejected,
+    })
+}
+
+fn in_words(photo: &Path, checked: &Checked, _checked_in_ms: u128) -> String {
+    let verdict = &checked.verdict;
+    let judged = match (&verdict.rejection, &verdict.iris) {
+        (None, Some(iris)) => format!("usable, {} of 100", iris.quality.score()),
+        (None, None) => "usable".to_owned(),
+        (Some(rejection), _) => format!("not usable, {}", rejection.code.as_str()),
+    };
+    let words = [Some(verdict.headline()), verdict.tip()];
+    let words: Vec<String> = words.into_iter().flatten().collect();
+    format!("{}: {judged}: {}", photo.display(), words.join(" "))
+}
+
+/// As `POST /photos/{id}/check` answers, and which file it was.
+fn in_json(photo: &Path, checked: &Checked, checked_in_ms: u128) -> String {
+    let verdict = &checked.verdict;
+    let report: Value = json!({
+        "file": photo.display().to_string(),
+        "usable": verdict.rejection.is_none(),
+        "eyes_seen": verdict.eyes_seen,
+        "message": verdict.headline(),
+        "suggestion": verdict.tip(),
+        "rejection": verdict.rejection.as_ref().map(findings::rejection),
+        "photo": checked.photo_size.map(findings::photo),
+        "checked_in_ms": u64::try_from(checked_in_ms).unwrap_or(u64::MAX),
+    });
+    findings::with_iris(report, verdict.iris.as_ref()).to_string()
+}

@@ -1,0 +1,69 @@
+//! What was found in a photo, as JSON: one way to write it for every command. Coordinates are pixels of
+//! the upright photo.
+
+use irisflow_image::geometry::Ellipse;
+use irisflow_image::rejection::Rejection;
+use irisflow_image::segment::{IrisSegmentation, Quality};
+use serde_json::{Map, Value, json};
+
+/// `report`, which is an object, with the fields that tell of an iris: null when there is none.
+pub(crate) fn with_iris(mut report: Value, found: Option<&IrisSegmentation>) -> Value {
+    if let Some(report) = report.as_object_mut() {
+        report.extend(iris_fields(found));
+    }
+    report
+}
+
+fn iris_fields(found: Option<&IrisSegmentation>) -> Map<String, Value> {
+    let fields = [
+        ("iris", found.map(|found| ellipse(&found.iris))),
+        ("pupil", found.map(|found| ellipse(&found.pupil))),
+        ("upper_lid", found.map(|found| line(&found.upper_lid))),
+        ("lower_lid", found.map(|found| line(&found.lower_lid))),
+        ("quality", found.map(|found| quality(&found.quality))),
+        (
+            "quality_score",
+            found.map(|found| json!(found.quality.score())),
+        ),
+        ("confidence", found.map(|found| json!(found.confidence))),
+    ];
+    fields
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), json!(value)))
+        .collect()
+}
+
+pub(crate) fn rejection(rejection: &Rejection) -> Value {
+    json!({
+        "code": rejection.code.as_str(),
+        "message": rejection.message,
+        "suggestion": rejection.suggestion,
+        "value": rejection.value,
+        "threshold": rejection.threshold,
+    })
+}
+
+pub(crate) fn photo((width, height): (u32, u32)) -> Value {
+    json!({ "width": width, "height": height })
+}
+
+fn ellipse(ellipse: &Ellipse) -> Value {
+    json!({
+        "cx": ellipse.cx,
+        "cy": ellipse.cy,
+        "rx": ellipse.rx,
+        "ry": ellipse.ry,
+        "angle_deg": ellipse.angle_deg,
+    })
+}
+
+fn line(points: &[(f32, f32)]) -> Value {
+    points.iter().map(|&(x, y)| json!([x, y])).collect()
+}
+
+fn quality(quality: &Quality) -> Value {
+    let named = quality.named().into_iter();
+    named
+        .map(|(name, value)| (name.to_owned(), json!(value)))
+        .collect()
+}
