@@ -27,6 +27,18 @@ pub struct Frame {
     /// Restarts after an error or a lost worker.
     #[serde(default)]
     pub attempt_count: u32,
+    /// Place in the queue, counted from 1, while it waits.
+    #[serde(default)]
+    pub queue_position: Option<u32>,
+    /// Why it waits, while it does.
+    #[serde(default, deserialize_with = "if_understood")]
+    pub waiting_because: Option<Waiting>,
+    /// Until the result, where that can be told.
+    #[serde(default, deserialize_with = "if_understood")]
+    pub eta_ms: Option<Eta>,
+    /// The present step takes far longer than it did for others.
+    #[serde(default)]
+    pub slower_than_usual: bool,
     /// Of a completed job. Links end after a while; [`Client::job`] gives fresh ones.
     pub result_url: Option<String>,
     pub mask_url: Option<String>,
@@ -36,6 +48,32 @@ pub struct Frame {
     pub code: Option<String>,
     pub message: Option<String>,
     pub suggestion: Option<String>,
+}
+
+/// Why a job waits.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Waiting {
+    /// A stable name, as in `workers_busy`.
+    pub code: String,
+    /// A sentence, for people.
+    pub message: String,
+}
+
+/// An estimate in milliseconds: most likely not sooner than `low` and not later than `high`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Eta {
+    pub low: u64,
+    pub high: u64,
+}
+
+/// What is only there for comfort must not cost a frame when a later server says it differently.
+fn if_understood<'de, D, T>(said: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: serde::de::DeserializeOwned,
+{
+    let said = serde_json::Value::deserialize(said)?;
+    Ok(serde_json::from_value(said).ok())
 }
 
 /// What a watcher is told.
@@ -226,5 +264,43 @@ impl Watch {
     fn end(&mut self, error: ClientError) -> Next {
         self.connection = Connection::Ended;
         Next::Tell(Err(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(text: &str) -> Heard {
+        serde_json::from_str(text).expect("understood")
+    }
+
+    #[test]
+    fn a_frame_is_told_from_a_refusal_by_its_error() {
+        let frame =
+            r#"{"job_id":"j","status":"processing","progress":40,"step":"s","timestamp":"t"}"#;
+        let refusal = r#"{"error":"Token expired","detail":"d","code":"token_expired","job_id":"j",
+            "status":"processing","progress":40,"step":"s","timestamp":"t"}"#;
+        assert!(matches!(heard(frame), Heard::Frame(frame) if frame.progress == 40));
+        assert!(matches!(heard(refusal), Heard::Error(error) if error.code == "token_expired"));
+    }
+
+    #[test]
+    fn what_a_later_server_adds_does_no_harm() {
+        let text = r#"{"job_id":"j","status":"resting","progress":0,"step":"s","timestamp":"t",
+            "queue_position":3,"waiting_because":"the moon is full",
+            "eta_ms":{"low":1000,"high":4000},"slower_than_usual":false,"mood":"good"}"#;
+        let Heard::Frame(frame) = heard(text) else {
+            panic!("a frame");
+        };
+        assert_eq!(frame.status, Status::Unknown);
+        assert_eq!(frame.waiting_because, None);
+        assert_eq!(
+            frame.eta_ms,
+            Some(Eta {
+                low: 1000,
+                high: 4000
+            })
+        );
     }
 }

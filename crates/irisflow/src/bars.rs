@@ -99,8 +99,25 @@ impl PhotoBar {
         if self.is_new_attempt(frame.attempt_count) {
             let attempt = frame.attempt_count + 1;
             self.words(&format!("Trying again, attempt {attempt}..."));
+        } else if let Some(waiting) = &frame.waiting_because {
+            self.words(&waiting.message);
         } else {
             self.words(&frame.step);
+        }
+        self.estimate(frame);
+    }
+
+    /// Beside the words, on a terminal only: it changes too often for lines.
+    fn estimate(&self, frame: &Frame) {
+        if let (Some((bar, _)), Some(eta)) = (&self.shown, frame.eta_ms) {
+            let (low, high) = (eta.low / 1000, eta.high.div_ceil(1000));
+            let words = self.said().words.clone();
+            let slow = if frame.slower_than_usual {
+                ", slower than usual"
+            } else {
+                ""
+            };
+            bar.set_message(format!("{words} {low} to {high} s{slow}"));
         }
     }
 
