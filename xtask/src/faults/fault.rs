@@ -42,9 +42,9 @@ pub(super) enum Point {
 }
 
 /// What an attempt may take in the runs with [`Fault::Hang`].
-pub(super) const HANG_LIMIT_MS: u64 = 2_500;
-/// The lease in all runs.
-pub(super) const LEASE_MS: u64 = 1_000;
+pub(super) const HANG_LIMIT_MS: u64 = 6_000;
+/// The lease in all runs: short, but not so short that a busy machine cannot keep it.
+pub(super) const LEASE_MS: u64 = 2_000;
 
 impl Fault {
     pub(super) const ALL: [Self; 9] = [
@@ -84,7 +84,7 @@ impl Fault {
             Self::Panic => format!("{point}:panic:{jobs}/first,{point}:panic:{some}"),
             Self::Hang => {
                 // Some come back late, some so late that their thread was given up.
-                let late = HANG_LIMIT_MS + LEASE_MS / 2;
+                let late = HANG_LIMIT_MS + LEASE_MS / 4;
                 let too_late = HANG_LIMIT_MS + LEASE_MS * 2;
                 let rest = jobs - some;
                 format!("{point}:hang{late}:{some}/first,{point}:hang{too_late}:{rest}/first")
@@ -104,7 +104,10 @@ impl Fault {
     /// Settings beside those of all runs.
     pub(super) fn settings(self) -> Vec<(&'static str, String)> {
         match self {
-            Self::Hang => vec![("IRISFLOW_MAX_RUNTIME_MS", HANG_LIMIT_MS.to_string())],
+            Self::Hang => vec![
+                ("IRISFLOW_MAX_RUNTIME_MS", HANG_LIMIT_MS.to_string()),
+                ("IRISFLOW_WORKERS", "4".to_owned()),
+            ],
             _ => Vec::new(),
         }
     }
@@ -114,8 +117,8 @@ impl Fault {
         match self {
             Self::Transient => &["storage_unavailable"],
             Self::Server | Self::Panic => &["step_failed"],
-            Self::Hang => &["timed_out"],
             // A job that loses three workers is taken for their killer.
+            Self::Hang => &["timed_out", "worker_lost"],
             Self::Kill | Self::Suspend => &["worker_lost"],
             Self::Terminate => &[],
             Self::FullDisk | Self::ReadOnlyDisk => &["storage_unavailable", "worker_lost"],

@@ -34,7 +34,7 @@ pub(crate) struct FaultsArgs {
     #[arg(long)]
     only: Option<String>,
     /// How many servers run at once.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 4)]
     at_once: usize,
     /// A build with the feature `faults` that is there already.
     #[arg(long)]
@@ -48,7 +48,7 @@ impl FaultsArgs {
             repetitions: 3,
             seed: None,
             only: None,
-            at_once: 3,
+            at_once: 4,
             program: Some(program),
         }
     }
