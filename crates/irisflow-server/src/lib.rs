@@ -47,9 +47,7 @@ pub mod accounts {
 }
 
 pub use router::openapi;
-pub use settings::{
-    CheckLimits, Registration, ServerSettings, TimeLimits, TlsFiles, UseLimits,
-};
+pub use settings::{CheckLimits, Registration, ServerSettings, TimeLimits, TlsFiles, UseLimits};
 
 /// How long requests under way may go on when the server is to stop.
 const LAST_REQUESTS: Duration = Duration::from_secs(8);

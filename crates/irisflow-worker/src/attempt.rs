@@ -215,6 +215,8 @@ impl Attempt<'_> {
             processing_time_ms: elapsed_ms(self.running),
             step_ms: [0; 5],
             quality: serde_json::Value::Null,
+            quality_score: None,
+            quality_message: None,
         }
     }
 

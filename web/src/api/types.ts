@@ -86,8 +86,17 @@ export interface Page<Item> {
   page_size: number;
 }
 
+/** What there is to say to somebody who waits. */
+export interface Outlook {
+  /** Null for a job that does not wait. */
+  waiting_because: { code: string; message: string } | null;
+  /** Null while there is nothing to judge by. */
+  eta_ms: { low: number; high: number } | null;
+  retrying: string | null;
+}
+
 /** A frame of `/ws/jobs/{id}` that tells how the job is. */
-export interface JobFrame {
+export interface JobFrame extends Partial<Outlook> {
   job_id: string;
   status: JobState;
   progress: number;

@@ -3,7 +3,7 @@
 // read over HTTP, so a network that blocks sockets delays the screen and loses nothing.
 
 import { ApiError, isAbort, SignedOut } from './errors';
-import { isFinal, type JobFrame, type JobStatus, type RefusalFrame } from './types';
+import { isFinal, type JobFrame, type Outlook, type JobStatus, type RefusalFrame } from './types';
 import { aborted, backoffMs, wait } from './waiting';
 
 /** After this long without a frame the socket may be dead without knowing it. */
@@ -19,6 +19,8 @@ export interface JobView {
   step: string;
   /** False while the connection is being found again. The job goes on meanwhile. */
   connected: boolean;
+  /** What was last said of waiting; null once nothing is. */
+  outlook?: Partial<Outlook>;
 }
 
 export interface Watching {
@@ -54,6 +56,7 @@ export async function watchJob(watching: Watching): Promise<JobStatus> {
     view.progress = Math.max(view.progress, seen.progress ?? 0);
     if (seen.step && !behind) view.step = seen.step;
     view.connected = seen.connected ?? view.connected;
+    if (seen.outlook) view.outlook = seen.outlook;
     watching.onView({ ...view });
   };
 
@@ -65,6 +68,7 @@ export async function watchJob(watching: Watching): Promise<JobStatus> {
     const ending = await listen(watching, token, (frame) => {
       heard = true;
       show({ progress: frame.progress, step: frame.step, connected: true });
+      if (frame.waiting_because !== undefined) show({ outlook: frame });
     });
     if (heard) failures = refusals = 0;
 

@@ -91,6 +91,8 @@ async fn finish(store: &OpenStore, job: &Job) -> anyhow::Result<()> {
         processing_time_ms: 0,
         step_ms: [0; 5],
         quality: serde_json::Value::Null,
+        quality_score: None,
+        quality_message: None,
     };
     store.jobs.finish(fence, result).await?;
     Ok(())

@@ -3,6 +3,7 @@ import { ApiError, Unreachable, type JobStatus, type JobView } from '../../api';
 import { checkLike, jobLike, quietApi, settle, show } from '../../testing/stage';
 import { ceilingOf, createStepPlayer, glide, placeOf, STEPS } from './pace';
 import Progress from './Progress.svelte';
+import { waitingWords } from './waiting';
 
 describe('the bar', () => {
   /** Draws 60 frames a second for so long and gives every position. */
@@ -76,6 +77,16 @@ describe('the steps', () => {
   });
 });
 
+test.each([
+  [{}, null],
+  [{ waiting_because: { code: 'queue_ahead', message: 'Others go first.' }, eta_ms: null }, 'Others go first.'],
+  [{ retrying: 'Trying again, attempt 2', eta_ms: { low: 900, high: 4000 } }, 'Trying again, attempt 2'],
+  [{ eta_ms: { low: 9000, high: 18_000 } }, 'About 20 seconds.'],
+  [{ eta_ms: { low: 60_000, high: 118_000 } }, 'About 2 minutes.'],
+])('who waits is told %o as %s', (outlook, words) => {
+  expect(waitingWords(outlook)).toBe(words);
+});
+
 describe('the screen', () => {
   beforeEach(() => {
     vi.useFakeTimers();
@@ -131,6 +142,17 @@ describe('the screen', () => {
     end(jobLike());
     await pass(1500);
     expect(sessionStorage.getItem('irisflow.running')).toBeNull();
+  });
+
+  test('says why a job waits, until it no longer does', async () => {
+    const { stage, hear, pass } = watching();
+    const outlook = { waiting_because: { code: 'workers_busy', message: 'All workers are busy.' } };
+    hear({ progress: 0, step: 'Preparing your image...', connected: true, outlook });
+    await pass(50);
+    expect(stage.text()).toContain('All workers are busy.');
+    hear({ progress: 5, step: 'Preparing your image...', connected: true, outlook: { waiting_because: null } });
+    await pass(50);
+    expect(stage.text()).not.toContain('All workers are busy.');
   });
 
   test('says when the connection is being found again', async () => {
