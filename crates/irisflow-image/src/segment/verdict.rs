@@ -11,7 +11,7 @@ use crate::rejection::Rejection;
 pub(super) const LEAST_CONFIDENCE: f32 = 0.65;
 /// "Come closer" may be said on less: it is no answer that could harm, and of an eye of few pixels
 /// nothing surer is to be had.
-const LEAST_CONFIDENCE_IN_SMALL: f32 = 0.35;
+const LEAST_CONFIDENCE_IN_SMALL: f32 = 0.55;
 
 /// Whether this is an eye, be it one that cannot be used.
 pub(super) fn is_eye(confidence: f32, radius_px: f32) -> bool {
