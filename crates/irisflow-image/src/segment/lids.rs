@@ -7,7 +7,7 @@ use crate::geometry::{Ellipse, Polyline};
 /// Columns that are asked, from edge to edge of the iris.
 const COLUMNS: usize = 64;
 /// How far beyond the limbus a margin is followed, in radii.
-const BEYOND: f32 = 0.15;
+const BEYOND: f32 = 0.4;
 
 /// Where the eye is open over the iris. Pixels of the photo.
 #[derive(Debug)]

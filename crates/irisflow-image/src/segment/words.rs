@@ -125,6 +125,7 @@ mod tests {
         let weak = Quality {
             iris_radius_px: 45.0,
             sharpness: 0.13,
+            limbus_contrast: 10.0,
             visible_share: 0.5,
             ..fine()
         };
