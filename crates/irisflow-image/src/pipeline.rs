@@ -13,7 +13,7 @@ use crate::plane::Plane;
 use crate::portrait::{Portrait, RESULT_SIDE, take_portrait};
 use crate::reflections::{Sensitivity, remove_reflections};
 use crate::rejection::Rejection;
-use crate::segment::{IrisSegmentation, PhotoPixels, segment_iris};
+use crate::segment::{IrisSegmentation, PhotoPixels, Quality, segment_iris};
 
 /// The steps a photo goes through, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -85,6 +85,9 @@ pub struct ProcessedIris {
     pub photo_size: (u32, u32),
     /// As found, with reflections marked.
     pub segmentation: IrisSegmentation,
+    /// The quality of the photo as it came, on which the verdict rests; that of `segmentation` knows the
+    /// reflections better, which were measured when they were taken away.
+    pub judged: Quality,
     /// Milliseconds per stage, in the order of [`Stage::ALL`].
     pub stage_ms: [f64; 5],
 }
@@ -138,6 +141,7 @@ pub fn process(
     let profile = photo.profile().cloned();
     drop(photo); // The full frame is by far the largest thing held.
     let before = portrait.clone();
+    let judged = segmentation.quality;
     let filled = stages.run(Stage::RemovingReflections, || {
         let sensitivity = &options.sensitivity;
         Ok(remove_reflections(
@@ -169,6 +173,7 @@ pub fn process(
         height: RESULT_SIDE,
         photo_size,
         segmentation,
+        judged,
         stage_ms: stages.stage_ms,
     })
 }

@@ -197,8 +197,8 @@ impl Attempt<'_> {
             processing_time_ms: elapsed_ms(self.running),
             step_ms: step_ms(&processed, fetching, writing.elapsed()),
             quality: quality_of(&processed),
-            quality_score: Some(processed.segmentation.quality.score()),
-            quality_message: Some(processed.segmentation.quality.headline().to_owned()),
+            quality_score: Some(processed.judged.score()),
+            quality_message: Some(processed.judged.headline().to_owned()),
         })
     }
 

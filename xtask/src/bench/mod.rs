@@ -2,6 +2,7 @@
 //! whole job through the running service.
 
 mod claims;
+mod finding;
 mod session;
 mod store;
 mod throughput;
@@ -29,6 +30,8 @@ pub(crate) struct BenchArgs {
 enum Section {
     /// What a claim costs with a long queue of many users, against an empty one.
     Claims(claims::ClaimsArgs),
+    /// Finding the iris in a 12-megapixel photo, against decoding it.
+    Finding(finding::FindingArgs),
     /// Jobs a second through a pipeline that does nothing, beside Celery, Redis and SQLite.
     Throughput(throughput::ThroughputArgs),
     /// How wrong the foretold times are.
@@ -44,6 +47,7 @@ pub(crate) fn run(arguments: BenchArgs) -> anyhow::Result<()> {
     match arguments.section {
         None => runtime.block_on(whole_job::run(arguments.whole_job, &root)),
         Some(Section::Claims(arguments)) => runtime.block_on(claims::run(arguments)),
+        Some(Section::Finding(arguments)) => finding::run(&arguments, &root),
         Some(Section::Throughput(arguments)) => runtime.block_on(throughput::run(arguments)),
         Some(Section::Waiting(arguments)) => runtime.block_on(waiting::run(arguments, &root)),
     }

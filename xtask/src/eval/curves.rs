@@ -127,9 +127,7 @@ fn push(csv: &mut String, why: &str, row: &Row<'_>) -> anyhow::Result<()> {
     let quality = figures.map_or([None; 10], |f| {
         f.quality.named().map(|(_, value)| Some(value))
     });
-    let evidence = figures.map_or([None; 5], |f| {
-        f.evidence.named().map(|(_, value)| Some(value))
-    });
+    let evidence = figures.map_or([None; 6], |f| f.evidence.named().map(|(_, value)| value));
     for value in quality.into_iter().chain(evidence) {
         write!(csv, ",{}", cell(value.map(f64::from)))?;
     }
@@ -137,6 +135,6 @@ fn push(csv: &mut String, why: &str, row: &Row<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn names(named: &[(&'static str, f32)]) -> Vec<&'static str> {
-    named.iter().map(|&(name, _)| name).collect()
+fn names<T>(named: &[(&'static str, T)]) -> Vec<&'static str> {
+    named.iter().map(|(name, _)| *name).collect()
 }

@@ -170,6 +170,18 @@ fn write_errors(text: &mut String, with_eye: &[&RenderOutcome]) -> anyhow::Resul
         two(accepted(true).map(|a| a.radius_error.abs()).collect()),
         two(accepted(true).filter_map(|a| a.pupil_error).collect()),
     )?;
+    let usable: Sorted = with_eye
+        .iter()
+        .filter(|outcome| outcome.usability() == Some(Usability::Usable))
+        .filter_map(|outcome| Some((*outcome.found.as_ref().ok()?)?.overlap))
+        .collect();
+    writeln!(
+        text,
+        "Of the accepted ones that are usable: overlap mean {}, median {}, 10th percentile {}. The table holds borderline and unusable ones that were accepted as well.",
+        number(usable.mean(), 3),
+        number(usable.quantile(0.5), 3),
+        number(usable.quantile(0.1), 3),
+    )?;
     let overlaps: Sorted = accepted(false).map(|a| a.overlap).collect();
     writeln!(
         text,

@@ -374,6 +374,19 @@ fn dark_disc_on_a_plain_ground_is_no_iris() {
 }
 
 #[test]
+fn iris_and_pupil_without_an_eye_around_are_no_iris() {
+    let photo = draw(480, 400, |x, y| {
+        let (dx, dy) = ((x - EYE.cx) / EYE.radius, (y - EYE.cy) / EYE.radius);
+        if dx.hypot(dy) < 1.0 {
+            EYE.eyeball(dx, dy)
+        } else {
+            SKIN
+        }
+    });
+    assert_eq!(refused(&photo), RejectionCode::NoIrisFound);
+}
+
+#[test]
 fn every_refusal_says_what_to_do() {
     let photo = draw(320, 240, |_, _| SKIN);
     let refusal = segment_iris(&photo)

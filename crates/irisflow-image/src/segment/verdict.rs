@@ -7,6 +7,9 @@ use super::{IrisSegmentation, advice, quality};
 use crate::plane::Plane;
 use crate::rejection::Rejection;
 
+/// Less difference between the surroundings and what lies beside the limbus than this is a plain ground
+/// without lids or lashes; usable renders of eyes have 16 and more.
+const LEAST_SURROUNDINGS: f32 = 7.0;
 /// Below this confidence there is no iris for us.
 pub(super) const LEAST_CONFIDENCE: f32 = 0.65;
 /// "Come closer" may be said on less: it is no answer that could harm, and of an eye of few pixels
@@ -26,7 +29,14 @@ pub(super) fn is_eye(confidence: f32, radius_px: f32) -> bool {
 /// The probability that this is a human iris whose visible part is met with an overlap of 0.8 or more:
 /// logistic regression on renders of eyes, look-alikes and photos without eyes
 /// (`cargo xtask eval --curves` lists what it was fitted to; docs/accuracy.md says how it does).
+/// 0 where the photo itself shows that no eye is around.
 pub(super) fn confidence(evidence: &Evidence) -> f32 {
+    if evidence
+        .surroundings
+        .is_some_and(|value| value < LEAST_SURROUNDINGS)
+    {
+        return 0.0;
+    }
     // Beyond 1 in 1000 more sureness says nothing.
     let presence = evidence.presence.clamp(0.001, 0.999);
     let log_odds =

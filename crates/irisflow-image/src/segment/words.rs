@@ -5,8 +5,9 @@ use super::{Quality, Verdict};
 use crate::rejection::Rejection;
 
 /// From this score on, and when nothing about the photo is poor, there is nothing to wish for.
-const BEAUTIFUL_SCORE: u8 = 75;
-const GOOD_SCORE: u8 = 50;
+const BEAUTIFUL_SCORE: u8 = 80;
+/// A score is a geometric mean of seven figures: two weak ones still leave more than this, three do not.
+const GOOD_SCORE: u8 = 65;
 /// A figure worth less than this is worth a tip.
 const WORTH_A_TIP: f32 = 0.6;
 
@@ -125,7 +126,6 @@ mod tests {
         let weak = Quality {
             iris_radius_px: 45.0,
             sharpness: 0.13,
-            limbus_contrast: 10.0,
             visible_share: 0.5,
             ..fine()
         };

@@ -15,7 +15,10 @@ pub(super) fn completed(iris: &ProcessedIris) -> Value {
         "result": { "width": iris.width, "height": iris.height },
         "steps_ms": steps_ms(&iris.stage_ms),
     });
-    findings::with_iris(report, Some(&iris.segmentation))
+    let mut report = findings::with_iris(report, Some(&iris.segmentation));
+    // As `check` says it: of the photo, not of what was made of it.
+    report["quality_score"] = json!(iris.judged.score());
+    report
 }
 
 pub(super) fn rejected(rejection: &Rejection, header: Option<&PhotoHeader>) -> Value {
