@@ -1,6 +1,7 @@
 //! The margins of the lids where they come near the iris: where the eye opening that the network sees
 //! ends above and below, column by column.
 
+use super::float_image::median;
 use super::sight::Sight;
 use crate::geometry::{Ellipse, Polyline};
 
@@ -38,9 +39,14 @@ impl Opening {
             let share = (index as f32 + 0.5) / COLUMNS as f32;
             Column::at(iris.cx + (2.0 * share - 1.0) * reach, iris, sight)
         };
-        Self {
-            columns: (0..COLUMNS).filter_map(column).collect(),
+        let mut columns: Vec<Column> = (0..COLUMNS).filter_map(column).collect();
+        let uppers: Vec<Margin> = columns.iter().map(|column| column.upper).collect();
+        let lowers: Vec<Margin> = columns.iter().map(|column| column.lower).collect();
+        let smooth = smoothed(&uppers).into_iter().zip(smoothed(&lowers));
+        for (column, (upper, lower)) in columns.iter_mut().zip(smooth) {
+            (column.upper, column.lower) = (upper, lower);
         }
+        Self { columns }
     }
 
     /// From where to where the eye is open at `x`.
@@ -78,6 +84,67 @@ impl Opening {
             .map(|(x, margin)| (x, margin.y))
             .collect()
     }
+}
+
+/// Margins of lids are smooth; lashes, which cross them, and the cells of a map are not. A local straight
+/// line (Cleveland 1979, with Tukey's biweight against single columns that are far off) through the lid
+/// margins around each; what is no lid stays.
+fn smoothed(margins: &[Margin]) -> Vec<Margin> {
+    const REACH: usize = 14;
+    const ROUNDS: usize = 3;
+    let mut lines: Vec<f32> = margins.iter().map(|margin| margin.y).collect();
+    for round in 0..ROUNDS {
+        let off = |at: usize| (margins[at].y - lines[at]).abs();
+        let lids = (0..margins.len()).filter(|&at| margins[at].is_lid);
+        let typical = median(&mut lids.map(off).collect::<Vec<_>>()).unwrap_or(0.0);
+        let trust = |at: usize| {
+            if round == 0 || typical <= 0.0 {
+                return 1.0;
+            }
+            let far = off(at) / (6.0 * typical);
+            (1.0 - far * far).max(0.0).powi(2)
+        };
+        let next = (0..margins.len()).map(|at| {
+            let from = at.saturating_sub(REACH);
+            let to = (at + REACH + 1).min(margins.len());
+            let near = (from..to).filter(|&other| margins[other].is_lid);
+            let points = near.map(|other| {
+                let distance = other as f32 - at as f32;
+                let share = distance.abs() / (REACH as f32 + 1.0);
+                let weight = (1.0 - share.powi(3)).powi(3) * trust(other);
+                (distance, margins[other].y, weight)
+            });
+            line_at_zero(points).unwrap_or(lines[at])
+        });
+        lines = next.collect();
+    }
+    let pairs = margins.iter().zip(lines);
+    pairs
+        .map(|(margin, y)| Margin {
+            y: if margin.is_lid { y } else { margin.y },
+            ..*margin
+        })
+        .collect()
+}
+
+/// Where the weighted least-squares line through `(x, y, weight)` passes zero; none without weight.
+fn line_at_zero(points: impl Iterator<Item = (f32, f32, f32)>) -> Option<f32> {
+    let (mut s, mut sx, mut sy, mut sxx, mut sxy) = (0.0_f32, 0.0, 0.0, 0.0, 0.0);
+    for (x, y, weight) in points {
+        s += weight;
+        sx += weight * x;
+        sy += weight * y;
+        sxx += weight * x * x;
+        sxy += weight * x * y;
+    }
+    if s < 1e-3 {
+        return None;
+    }
+    let spread = s * sxx - sx * sx;
+    if spread < 1e-3 {
+        return Some(sy / s);
+    }
+    Some((sxx * sy - sx * sxy) / spread)
 }
 
 impl Column {

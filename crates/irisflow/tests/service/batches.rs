@@ -1,5 +1,7 @@
 //! Photos that were submitted together, watched and cancelled as one.
 
+use std::cell::RefCell;
+
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -30,10 +32,15 @@ async fn the_progress_of_a_batch_rises_to_100_when_all_have_ended() {
     let submitted = submit_batch(&user, vec![good_eye(), no_eye(), good_eye()]).await;
     let batch_id = text(&submitted["batch_id"]);
 
-    let mut seen = vec![batch(&user, &batch_id).await];
-    while seen.last().expect("one")["progress"] != 100 {
-        seen.push(batch(&user, &batch_id).await);
-    }
+    let seen = RefCell::new(Vec::new());
+    app.until("the batch has ended", async || {
+        let now = batch(&user, &batch_id).await;
+        let ended = now["progress"] == 100;
+        seen.borrow_mut().push(now);
+        ended
+    })
+    .await;
+    let seen = seen.into_inner();
 
     let progress: Vec<_> = seen
         .iter()
