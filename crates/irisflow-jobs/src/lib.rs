@@ -37,7 +37,7 @@ pub use outlook::{
     Eta, Fleet, History, Outlook, Question, QueuePlace, Stage, StepTimes, WaitingReason,
     trying_again,
 };
-pub use photo::{NewPhoto, Photo, PhotoFormat, StoredPhoto, UploadStatus};
+pub use photo::{Confirmed, NewPhoto, Photo, PhotoFormat, StoredPhoto, UploadStatus};
 pub use policy::JobPolicy;
 pub use ports::{
     AccountStore, Census, JobFilter, JobSnapshot, JobStore, Page, PageRequest, PhotoStore, Privacy,
@@ -45,5 +45,5 @@ pub use ports::{
 };
 pub use privacy::{Consent, ConsentType, DeletionReceipt, Destroyed, NewConsent};
 pub use step::{Checkpoint, Step, shown_step};
-pub use submission::{Enqueued, Submission, SubmissionKey};
+pub use submission::{Enqueued, QueueLimits, Submission, SubmissionKey};
 pub use sweep::{Sweep, SweepTarget};

@@ -64,6 +64,16 @@ impl UploadStatus {
     }
 }
 
+/// What became of a confirmation.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Confirmed {
+    Photo(Photo),
+    /// Unknown, foreign or deleted.
+    Missing,
+    /// The user would store more than the quota.
+    StorageFull,
+}
+
 /// The formats that are taken in. Found from the bytes, never from a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PhotoFormat {

@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::id::{BatchId, JobId, PhotoId, ReceiptId, SessionId, UserId, WorkerId};
 use crate::job::{Fence, Job, JobResult};
 use crate::outlook::{Fleet, QueuePlace, StepTimes};
-use crate::photo::{NewPhoto, Photo, StoredPhoto};
+use crate::photo::{Confirmed, NewPhoto, Photo, StoredPhoto};
 use crate::privacy::{Consent, DeletionReceipt, NewConsent};
 use crate::step::Checkpoint;
 use crate::submission::{Enqueued, Submission};
@@ -215,14 +215,15 @@ pub trait PhotoStore: Send + Sync + std::fmt::Debug {
     /// Records that an upload is expected, and sweeps for what may be left of it.
     async fn add_photo(&self, photo: NewPhoto) -> Result<Photo>;
 
-    /// Records what was taken in. Gives the photo unchanged when that was done before; `None` when
-    /// it is unknown, foreign or deleted.
+    /// Records what was taken in, if all that the user stores stays within `quota_bytes`. Gives the
+    /// photo unchanged when that was done before. What is not recorded leaves a sweep of its objects.
     async fn confirm_photo(
         &self,
         user_id: UserId,
         photo_id: PhotoId,
         stored: StoredPhoto,
-    ) -> Result<Option<Photo>>;
+        quota_bytes: u64,
+    ) -> Result<Confirmed>;
 
     /// Records that the upload cannot be used. A later upload to the same photo still may be.
     async fn photo_failed(&self, user_id: UserId, photo_id: PhotoId) -> Result<()>;

@@ -10,6 +10,23 @@ pub struct Submission {
     pub jobs: Vec<NewJob>,
     /// With a key, repeating the submission is harmless.
     pub key: Option<SubmissionKey>,
+    pub limits: QueueLimits,
+}
+
+/// How long a queue may get by a submission. One that was taken before is answered whatever the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueLimits {
+    /// Jobs of one user that wait or run; never exceeded.
+    pub of_user: u64,
+    /// Jobs of all users that wait; many who submit in the same moment may exceed it a little.
+    pub of_all: u64,
+}
+
+impl QueueLimits {
+    pub const NONE: Self = Self {
+        of_user: u64::MAX,
+        of_all: u64::MAX,
+    };
 }
 
 /// The client's name for one request, and what it asked for.
@@ -32,13 +49,21 @@ pub enum Enqueued {
     Before { jobs: Vec<Job>, memo: String },
     /// The key has asked for something else before. Nothing was queued.
     KeyTaken,
+    /// The user has too many unfinished jobs. Nothing was queued.
+    UserQueueFull,
+    /// Too many jobs wait. Nothing was queued.
+    QueueFull,
     /// The user has no such photo (any more). Nothing was queued.
     PhotoMissing(PhotoId),
 }
 
 impl Submission {
-    /// Without a key: asked twice, it is done twice.
+    /// Without a key: asked twice, it is done twice. Without limits.
     pub fn of(jobs: Vec<NewJob>) -> Self {
-        Self { jobs, key: None }
+        Self {
+            jobs,
+            key: None,
+            limits: QueueLimits::NONE,
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use irisflow_jobs::UserId;
+use irisflow_jobs::{QueueLimits, UserId};
 
 use crate::app::{App, AppState};
 use crate::buckets::{Buckets, retry_after_s};
@@ -102,21 +102,27 @@ impl AppState {
         Ok(())
     }
 
-    /// Whether the user may queue so many jobs more.
-    pub(crate) async fn check_queue(&self, user_id: UserId, more: usize) -> Result<(), ApiError> {
-        let (limits, more) = (self.settings.use_limits, more as u64);
-        let full = |whose, limit| ApiError::QueueFull {
-            whose,
-            limit,
+    pub(crate) fn queue_limits(&self) -> QueueLimits {
+        let limits = self.settings.use_limits;
+        QueueLimits {
+            of_user: limits.user_jobs,
+            of_all: limits.queue_jobs,
+        }
+    }
+
+    pub(crate) fn user_queue_is_full(&self) -> ApiError {
+        ApiError::QueueFull {
+            whose: "one account",
+            limit: self.settings.use_limits.user_jobs,
             retry_after_s: QUEUE_RETRY_S,
-        };
-        let usage = self.parts.census.usage(user_id).await?;
-        if usage.unfinished_jobs + more > limits.user_jobs {
-            return Err(full("one account", limits.user_jobs));
         }
-        if self.parts.census.queue().await?.waiting + more > limits.queue_jobs {
-            return Err(full("this server", limits.queue_jobs));
+    }
+
+    pub(crate) fn queue_is_full(&self) -> ApiError {
+        ApiError::QueueFull {
+            whose: "this server",
+            limit: self.settings.use_limits.queue_jobs,
+            retry_after_s: QUEUE_RETRY_S,
         }
-        Ok(())
     }
 }

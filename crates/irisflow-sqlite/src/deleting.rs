@@ -5,7 +5,7 @@ use irisflow_jobs::{JobPolicy, StoreError};
 
 use crate::job_row::JobRow;
 use crate::unavailable;
-use crate::writing::{Standing, Writing};
+use crate::writing::{Script, Standing, Writing, count};
 
 impl Writing<'_> {
     /// The worker of a running job finds no row and so is fenced off.
@@ -21,9 +21,11 @@ impl Writing<'_> {
             .execute(&mut *self.tx)
             .await
             .map_err(unavailable)?;
-        let previous = Some(row.last_seq);
-        self.log(job.user_id, job.id, previous, &[&job.deleted()])
+        let mut script = Script::new("");
+        let (previous, deleted) = (Some(row.last_seq), job.deleted());
+        self.log(&mut script, job.user_id, job.id, previous, &[&deleted])
             .await?;
+        self.run(script).await?;
         let submission_id: Option<i64> =
             sqlx::query_scalar("DELETE FROM jobs WHERE id = ? RETURNING submission_id")
                 .bind(job.id.as_uuid())
@@ -36,8 +38,10 @@ impl Writing<'_> {
         if let Some(id) = job.batch_id {
             self.forget_empty_batch(id).await?;
         }
-        self.count(job.user_id, Standing::of(&job.state), Standing::default())
-            .await?;
+        let mut script = Script::new("");
+        let standing = Standing::of(&job.state);
+        count(&mut script, job.user_id, standing, Standing::default());
+        self.run(script).await?;
         self.sweep_leftovers(job, policy).await
     }
 }

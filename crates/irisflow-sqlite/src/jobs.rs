@@ -1,11 +1,13 @@
 //! `JobStore` on SQLite: the queue is the `jobs` table.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use irisflow_jobs::{
-    Batch, BatchId, Checkpoint, Enqueued, Failure, Fence, Fleet, Job, JobEvent, JobFilter, JobId,
-    JobResult, JobState, JobStore, Page, PageRequest, PhotoId, QueuePlace, Refusal, Renewal,
-    StatusFilter, StepTimes, StoreError, Submission, Sweep, SweepTarget, Timestamp, UserId,
-    WorkerId, Written,
+    Batch, BatchId, Census as _, Checkpoint, Enqueued, Failure, Fence, Fleet, Job, JobEvent,
+    JobFilter, JobId, JobResult, JobState, JobStore, Page, PageRequest, PhotoId, Priority,
+    QueuePlace, Refusal, Renewal, StatusFilter, StepTimes, StoreError, Submission, Sweep,
+    SweepTarget, Timestamp, UserId, WorkerId, Written,
 };
 use uuid::Uuid;
 
@@ -20,6 +22,10 @@ type Result<T> = std::result::Result<T, StoreError>;
 #[async_trait]
 impl JobStore for SqliteStore {
     async fn enqueue(&self, submission: Submission) -> Result<Enqueued> {
+        let (limits, more) = (submission.limits, submission.jobs.len() as u64);
+        // Asked before the transaction: it looks at all users, and writers wait for each other.
+        let queue_is_full =
+            limits.of_all < u64::MAX && self.queue().await?.waiting + more > limits.of_all;
         let mut writing = self.begin().await?;
         let submission_id = match &submission.key {
             None => None,
@@ -31,6 +37,20 @@ impl JobStore for SqliteStore {
                 }
             }
         };
+        if queue_is_full {
+            return Ok(Enqueued::QueueFull);
+        }
+        if limits.of_user < u64::MAX {
+            let mut wanted: HashMap<UserId, u64> = HashMap::new();
+            for new in &submission.jobs {
+                *wanted.entry(new.user_id).or_default() += 1;
+            }
+            for (user_id, more) in wanted {
+                if writing.unfinished_jobs(user_id).await? + more > limits.of_user {
+                    return Ok(Enqueued::UserQueueFull);
+                }
+            }
+        }
         let mut queued = Vec::with_capacity(submission.jobs.len());
         for new in submission.jobs {
             if !writing.has_photo(new.user_id, new.photo_id).await? {
@@ -349,6 +369,16 @@ impl Writing<'_> {
         Ok(row.filter(|row| row.job.user_id == user_id))
     }
 
+    async fn unfinished_jobs(&mut self, user_id: UserId) -> Result<u64> {
+        let unfinished: Option<i64> =
+            sqlx::query_scalar("SELECT queued + running FROM timelines WHERE user_id = ?")
+                .bind(user_id.as_uuid())
+                .fetch_optional(&mut *self.tx)
+                .await
+                .map_err(unavailable)?;
+        Ok(unfinished.map_or(0, |unfinished| u64::try_from(unfinished).unwrap_or(0)))
+    }
+
     async fn has_photo(&mut self, user_id: UserId, photo_id: PhotoId) -> Result<bool> {
         sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM photos WHERE id = ? AND user_id = ?)")
             .bind(photo_id.as_uuid())
@@ -389,9 +419,12 @@ impl Writing<'_> {
         let Some(user_id) = user_id else {
             return Ok(None);
         };
-        let high = self.first_due(user_id, "high").await?;
-        let default = self.first_due(user_id, "default").await?;
-        Ok(match (high, default) {
+        let mut first = self.first_due(user_id).await?;
+        let mut take = |priority| {
+            let at = first.iter().position(|row| row.job.priority == priority)?;
+            Some(first.swap_remove(at))
+        };
+        Ok(match (take(Priority::High), take(Priority::Default)) {
             (Some(high), Some(default)) => {
                 let aged = self.now.since(default.job.created_at) >= ageing;
                 let earlier = default.job.run_at < high.job.run_at;
@@ -401,17 +434,19 @@ impl Writing<'_> {
         })
     }
 
-    async fn first_due(&mut self, user_id: Uuid, priority: &str) -> Result<Option<JobRow>> {
+    /// Of each priority the job that is due first.
+    async fn first_due(&mut self, user_id: Uuid) -> Result<Vec<JobRow>> {
         sqlx::query_as(
-            "SELECT * FROM jobs
-             WHERE user_id = ? AND priority = ? AND state IN ('pending', 'waiting')
-               AND run_at <= ?
-             ORDER BY run_at, id LIMIT 1",
+            "SELECT * FROM jobs WHERE id IN (
+                 SELECT (SELECT id FROM jobs
+                         WHERE user_id = ? AND priority = named.priority
+                           AND state IN ('pending', 'waiting') AND run_at <= ?
+                         ORDER BY run_at, id LIMIT 1)
+                 FROM (SELECT 'high' AS priority UNION ALL SELECT 'default') AS named)",
         )
         .bind(user_id)
-        .bind(priority)
         .bind(self.now.as_millis())
-        .fetch_optional(&mut *self.tx)
+        .fetch_all(&mut *self.tx)
         .await
         .map_err(unavailable)
     }

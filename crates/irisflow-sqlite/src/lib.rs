@@ -65,6 +65,8 @@ impl SqliteStore {
             .busy_timeout(BUSY_TIMEOUT);
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
+            // A file does not hang up; when a connection is given back it is asked whether it lives.
+            .test_before_acquire(false)
             // On a full or broken disk SQLite rolls back by itself, and the library goes on believing in
             // a transaction: such a connection would refuse every later one.
             .before_acquire(|connection, _| {
@@ -80,6 +82,7 @@ impl SqliteStore {
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
+            .test_before_acquire(false)
             .connect_with(options.read_only(true))
             .await
             .map_err(unavailable)?;

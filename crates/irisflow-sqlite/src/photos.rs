@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use irisflow_jobs::{
-    NewPhoto, Page, PageRequest, Photo, PhotoFormat, PhotoId, PhotoStore, StoreError, StoredPhoto,
-    SweepTarget, Timestamp, UploadStatus, UserId,
+    Confirmed, NewPhoto, Page, PageRequest, Photo, PhotoFormat, PhotoId, PhotoStore, StoreError,
+    StoredPhoto, SweepTarget, Timestamp, UploadStatus, UserId,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row};
@@ -54,12 +54,18 @@ impl PhotoStore for SqliteStore {
         user_id: UserId,
         photo_id: PhotoId,
         stored: StoredPhoto,
-    ) -> Result<Option<Photo>> {
+        quota_bytes: u64,
+    ) -> Result<Confirmed> {
+        let room = quota_bytes.checked_sub(stored.size_bytes);
+        // No room at all is less than what nothing takes.
+        let room = room.map_or(-1, |room| i64::try_from(room).unwrap_or(i64::MAX));
         let mut writing = self.begin().await?;
         sqlx::query(
             "UPDATE photos SET status = 'uploaded', format = ?, width_px = ?, height_px = ?,
                  size_bytes = ?, sha256 = ?
-             WHERE id = ? AND user_id = ? AND status <> 'uploaded'",
+             WHERE id = ? AND user_id = ? AND status <> 'uploaded'
+               AND (SELECT coalesce(sum(size_bytes), 0) FROM photos AS others
+                    WHERE others.user_id = photos.user_id AND others.id <> photos.id) <= ?",
         )
         .bind(stored.format.extension())
         .bind(stored.width_px)
@@ -68,6 +74,7 @@ impl PhotoStore for SqliteStore {
         .bind(&stored.sha256)
         .bind(photo_id.as_uuid())
         .bind(user_id.as_uuid())
+        .bind(room)
         .execute(&mut *writing.tx)
         .await
         .map_err(unavailable)?;
@@ -80,13 +87,20 @@ impl PhotoStore for SqliteStore {
         writing
             .sweep(SweepTarget::Incoming { user_id, photo_id }, writing.now)
             .await?;
-        if row.is_none() {
+        let confirmed = match row {
+            Some(PhotoRow(photo)) if photo.status == UploadStatus::Uploaded => {
+                Confirmed::Photo(photo)
+            }
+            Some(_) => Confirmed::StorageFull,
+            None => Confirmed::Missing,
+        };
+        if !matches!(confirmed, Confirmed::Photo(_)) {
             writing
                 .sweep(SweepTarget::Photo { user_id, photo_id }, writing.now)
                 .await?;
         }
         writing.commit().await?;
-        Ok(row.map(|row| row.0))
+        Ok(confirmed)
     }
 
     async fn photo_failed(&self, user_id: UserId, photo_id: PhotoId) -> Result<()> {

@@ -1,5 +1,8 @@
 //! One write transaction: the changes of jobs, the events that tell of them, and, after the commit,
 //! the hints. Nothing is announced that could still be rolled back.
+//!
+//! SQLite runs on a thread of its own, and handing it a statement costs more than most statements do:
+//! what needs no answer goes there as one script.
 
 use std::sync::Arc;
 
@@ -90,44 +93,19 @@ impl Writing<'_> {
         };
         let entries = transitions.iter().filter_map(|by| by.log.as_ref());
         let entries: Vec<&LogEntry> = entries.collect();
+        let mut script = Script::new("");
         let previous = Some(before.last_seq);
-        let last_seq = self.log(job.user_id, job.id, previous, &entries).await?;
+        let last_seq = self
+            .log(&mut script, job.user_id, job.id, previous, &entries)
+            .await?;
         let last_seq = last_seq.unwrap_or(before.last_seq);
-        let columns = StateColumns::of(&job.state)?;
-        sqlx::query(
-            "UPDATE jobs SET state = ?, step = ?, progress = ?, attempt_count = ?, retries = ?,
-                 crashes = ?, epoch = ?, run_at = ?, cancel_requested = ?, worker = ?,
-                 lease_until = ?, result = ?, failure = ?, last_seq = ?, updated_at = ?
-             WHERE id = ?",
-        )
-        .bind(columns.state)
-        .bind(job.step.map(irisflow_jobs::Step::name))
-        .bind(job.progress)
-        .bind(job.attempt_count)
-        .bind(job.retries)
-        .bind(job.crashes)
-        .bind(job.epoch)
-        .bind(job.run_at.as_millis())
-        .bind(job.cancel_requested)
-        .bind(columns.worker)
-        .bind(columns.lease_until)
-        .bind(columns.result)
-        .bind(columns.failure)
-        .bind(last_seq)
-        .bind(job.updated_at.as_millis())
-        .bind(job.id.as_uuid())
-        .execute(&mut *self.tx)
-        .await
-        .map_err(unavailable)?;
+        write_job(&mut script, job, last_seq)?;
         if job.state.is_claimable() {
             self.work_may_wait = true;
         }
-        self.count(
-            job.user_id,
-            Standing::of(&before.job.state),
-            Standing::of(&job.state),
-        )
-        .await
+        let standing = Standing::of(&before.job.state);
+        count(&mut script, job.user_id, standing, Standing::of(&job.state));
+        self.run(script).await
     }
 
     pub(crate) async fn insert_job(
@@ -141,37 +119,54 @@ impl Writing<'_> {
                 "a new job without its first event".to_owned(),
             ));
         };
-        let last_seq = self.log(job.user_id, job.id, None, &[entry]).await?;
-        sqlx::query(
+        let mut script = Script::new("");
+        let last_seq = self
+            .log(&mut script, job.user_id, job.id, None, &[entry])
+            .await?;
+        script.push(
             "INSERT INTO jobs (id, user_id, photo_id, batch_id, priority, state, progress,
                  attempt_count, retries, crashes, epoch, run_at, cancel_requested, last_seq,
-                 created_at, updated_at, submission_id)
-             VALUES (?, ?, ?, ?, ?, 'pending', ?, 0, 0, 0, ?, ?, 0, ?, ?, ?, ?)",
-        )
-        .bind(job.id.as_uuid())
-        .bind(job.user_id.as_uuid())
-        .bind(job.photo_id.as_uuid())
-        .bind(job.batch_id.map(irisflow_jobs::BatchId::as_uuid))
-        .bind(job.priority.name())
-        .bind(job.progress)
-        .bind(job.epoch)
-        .bind(job.run_at.as_millis())
-        .bind(last_seq)
-        .bind(job.created_at.as_millis())
-        .bind(job.updated_at.as_millis())
-        .bind(submission_id)
-        .execute(&mut *self.tx)
-        .await
-        .map_err(unavailable)?;
+                 created_at, updated_at, submission_id) VALUES (",
+        );
+        let mut values = script.separated(", ");
+        values
+            .push_bind(job.id.as_uuid())
+            .push_bind(job.user_id.as_uuid())
+            .push_bind(job.photo_id.as_uuid())
+            .push_bind(job.batch_id.map(irisflow_jobs::BatchId::as_uuid))
+            .push_bind(job.priority.name())
+            .push("'pending'")
+            .push_bind(job.progress)
+            .push("0, 0, 0")
+            .push_bind(job.epoch)
+            .push_bind(job.run_at.as_millis())
+            .push("0")
+            .push_bind(last_seq)
+            .push_bind(job.created_at.as_millis())
+            .push_bind(job.updated_at.as_millis())
+            .push_bind(submission_id);
+        script.push("); ");
         self.work_may_wait = true;
-        self.count(job.user_id, Standing::default(), Standing::of(&job.state))
-            .await
+        let standing = Standing::of(&job.state);
+        count(&mut script, job.user_id, Standing::default(), standing);
+        self.run(script).await
     }
 
-    /// Appends one job's events to the user's timeline; the hints go out after the commit. Returns the
-    /// position of the last.
+    /// Runs statements that nobody waits for an answer of.
+    pub(crate) async fn run(&mut self, mut script: Script) -> Result<(), StoreError> {
+        if script.sql().as_str().is_empty() {
+            return Ok(());
+        }
+        let script = script.build();
+        script.execute(&mut *self.tx).await.map_err(unavailable)?;
+        Ok(())
+    }
+
+    /// Takes the next positions of the user's timeline and puts one job's events there into the script;
+    /// the hints go out after the commit. Returns the position of the last.
     pub(crate) async fn log(
         &mut self,
+        script: &mut Script,
         user_id: UserId,
         job_id: JobId,
         mut previous_of_job: Option<i64>,
@@ -205,51 +200,82 @@ impl Writing<'_> {
             previous_of_job = Some(seq);
             rows.push((event, body));
         }
-        let mut insert: QueryBuilder<Sqlite> = QueryBuilder::new(
-            "INSERT INTO events (user_id, seq, job_id, previous_of_job, kind, body, at) ",
-        );
-        insert.push_values(&rows, |mut row, (event, body)| {
+        script.push("INSERT INTO events (user_id, seq, job_id, previous_of_job, kind, body, at) ");
+        script.push_values(rows, |mut row, (event, body)| {
             row.push_bind(event.user_id.as_uuid())
                 .push_bind(event.seq)
                 .push_bind(event.job_id.as_uuid())
                 .push_bind(event.previous_of_job)
                 .push_bind(event.kind.name())
-                .push_bind(body.clone())
+                .push_bind(body)
                 .push_bind(event.at.as_millis());
-        });
-        let insert = insert.build();
-        insert.execute(&mut *self.tx).await.map_err(unavailable)?;
-        for (event, _) in rows {
             self.hints.push((user_id, Hint::Event(Arc::new(event))));
-        }
+        });
+        script.push("; ");
         Ok(Some(last_seq))
     }
+}
 
-    /// Brings the user's counters up to date after one job moved from one standing to another.
-    pub(crate) async fn count(
-        &mut self,
-        user_id: UserId,
-        before: Standing,
-        after: Standing,
-    ) -> Result<(), StoreError> {
-        if before == after && after.queued == 0 {
-            return Ok(());
-        }
-        sqlx::query(
-            "UPDATE timelines SET queued = queued + ?, running = running + ?,
-                 next_run_at = (SELECT min(run_at) FROM jobs
-                                WHERE jobs.user_id = timelines.user_id
-                                  AND state IN ('pending', 'waiting'))
-             WHERE user_id = ?",
-        )
-        .bind(after.queued - before.queued)
-        .bind(after.running - before.running)
-        .bind(user_id.as_uuid())
-        .execute(&mut *self.tx)
-        .await
-        .map_err(unavailable)?;
-        Ok(())
+/// Statements that are sent together.
+pub(crate) type Script = QueryBuilder<Sqlite>;
+
+fn write_job(script: &mut Script, job: &Job, last_seq: i64) -> Result<(), StoreError> {
+    let columns = StateColumns::of(&job.state)?;
+    script
+        .push("UPDATE jobs SET state = ")
+        .push_bind(columns.state)
+        .push(", step = ")
+        .push_bind(job.step.map(irisflow_jobs::Step::name))
+        .push(", progress = ")
+        .push_bind(job.progress)
+        .push(", attempt_count = ")
+        .push_bind(job.attempt_count)
+        .push(", retries = ")
+        .push_bind(job.retries)
+        .push(", crashes = ")
+        .push_bind(job.crashes)
+        .push(", epoch = ")
+        .push_bind(job.epoch)
+        .push(", run_at = ")
+        .push_bind(job.run_at.as_millis())
+        .push(", cancel_requested = ")
+        .push_bind(job.cancel_requested)
+        .push(", worker = ")
+        .push_bind(columns.worker)
+        .push(", lease_until = ")
+        .push_bind(columns.lease_until)
+        .push(", result = ")
+        .push_bind(columns.result)
+        .push(", failure = ")
+        .push_bind(columns.failure)
+        .push(", last_seq = ")
+        .push_bind(last_seq)
+        .push(", updated_at = ")
+        .push_bind(job.updated_at.as_millis())
+        .push(" WHERE id = ")
+        .push_bind(job.id.as_uuid())
+        .push("; ");
+    Ok(())
+}
+
+/// Brings the user's counters up to date after one job moved from one standing to another.
+pub(crate) fn count(script: &mut Script, user_id: UserId, before: Standing, after: Standing) {
+    if before == after && after.queued == 0 {
+        return;
     }
+    script
+        .push("UPDATE timelines SET queued = queued + ")
+        .push_bind(after.queued - before.queued)
+        .push(", running = running + ")
+        .push_bind(after.running - before.running)
+        .push(
+            ", next_run_at = (SELECT min(run_at) FROM jobs
+                              WHERE jobs.user_id = timelines.user_id
+                                AND state IN ('pending', 'waiting'))
+             WHERE user_id = ",
+        )
+        .push_bind(user_id.as_uuid())
+        .push("; ");
 }
 
 /// What one job adds to its user's counters.

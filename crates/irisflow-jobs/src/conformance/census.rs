@@ -47,7 +47,7 @@ pub async fn the_bytes_of_photos_that_were_taken_in_are_a_users(store: StoreUnde
     store.photo(user_id).await;
     let confirmed = store
         .photos
-        .confirm_photo(user_id, photo_id, stored_photo());
+        .confirm_photo(user_id, photo_id, stored_photo(), u64::MAX);
     confirmed.await.expect("the store works");
 
     assert_eq!(

@@ -53,6 +53,9 @@ macro_rules! every_store_must_pass {
             a_key_expires,
             a_key_goes_with_the_last_of_its_jobs,
             one_key_asked_for_by_many_at_once_makes_one_job,
+            a_users_limit_holds_for_many_at_once,
+            a_full_queue_takes_nobodys_jobs,
+            a_full_queue_still_gives_the_first_answer,
         }
         $crate::store_tests! { $open, batching:
             a_batch_holds_its_jobs_in_the_order_given,
@@ -162,6 +165,7 @@ macro_rules! every_store_must_pass {
             confirming_records_what_was_stored,
             a_second_confirm_changes_nothing,
             a_failed_upload_may_still_succeed,
+            a_photo_beyond_the_quota_is_not_taken_in,
             an_uploaded_photo_does_not_fail_afterwards,
             a_foreign_photo_is_neither_shown_nor_changed,
             photos_are_listed_newest_first_and_in_pages,

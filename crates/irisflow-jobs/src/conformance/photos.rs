@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::StoreUnderTest;
 use super::store_under_test::stored_photo;
-use crate::{EventKind, PageRequest, Photo, PhotoId, StoredPhoto, UploadStatus, UserId};
+use crate::{Confirmed, EventKind, PageRequest, Photo, PhotoId, StoredPhoto, UploadStatus, UserId};
 
 pub async fn a_new_photo_awaits_its_upload(store: StoreUnderTest) {
     let user_id = store.user().await;
@@ -166,14 +166,48 @@ async fn read(store: &StoreUnderTest, user_id: UserId, photo_id: PhotoId) -> Opt
     photo.expect("the store works")
 }
 
+pub async fn a_photo_beyond_the_quota_is_not_taken_in(store: StoreUnderTest) {
+    let user_id = store.user().await;
+    let photos = [store.photo(user_id).await, store.photo(user_id).await];
+    let quota = 2 * stored_photo().size_bytes - 1;
+    let first = confirm_within(&store, user_id, photos[0], stored_photo(), quota).await;
+    let second = confirm_within(&store, user_id, photos[1], stored_photo(), quota).await;
+    let again = confirm_within(&store, user_id, photos[0], stored_photo(), quota).await;
+
+    assert_eq!(second, Confirmed::StorageFull);
+    assert!(matches!(first, Confirmed::Photo(_)));
+    assert_eq!(again, first, "what was taken in stays");
+    let refused = read(&store, user_id, photos[1]).await;
+    assert_eq!(
+        refused.map(|photo| photo.status),
+        Some(UploadStatus::Pending)
+    );
+}
+
 async fn confirm(
     store: &StoreUnderTest,
     user_id: UserId,
     photo_id: PhotoId,
     stored: StoredPhoto,
 ) -> Option<Photo> {
-    let confirmed = store.photos.confirm_photo(user_id, photo_id, stored).await;
-    confirmed.expect("the store works")
+    match confirm_within(store, user_id, photo_id, stored, u64::MAX).await {
+        Confirmed::Photo(photo) => Some(photo),
+        Confirmed::Missing => None,
+        Confirmed::StorageFull => panic!("nothing is larger than this quota"),
+    }
+}
+
+async fn confirm_within(
+    store: &StoreUnderTest,
+    user_id: UserId,
+    photo_id: PhotoId,
+    stored: StoredPhoto,
+    quota_bytes: u64,
+) -> Confirmed {
+    let confirmed = store
+        .photos
+        .confirm_photo(user_id, photo_id, stored, quota_bytes);
+    confirmed.await.expect("the store works")
 }
 
 async fn fail(store: &StoreUnderTest, user_id: UserId, photo_id: PhotoId) {

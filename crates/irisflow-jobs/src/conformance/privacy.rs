@@ -135,7 +135,7 @@ pub async fn an_original_does_not_expire_while_a_job_needs_it(store: StoreUnderT
     let job = store.running_job().await;
     let stored = store
         .photos
-        .confirm_photo(job.user_id, job.photo_id, stored_photo());
+        .confirm_photo(job.user_id, job.photo_id, stored_photo(), u64::MAX);
     stored.await.expect("the store works");
     store.advance(DAY);
 
@@ -228,7 +228,7 @@ async fn finished_job(store: &StoreUnderTest) -> Job {
     let queued = store.queue(user_id).await;
     let stored = store
         .photos
-        .confirm_photo(user_id, queued.photo_id, stored_photo());
+        .confirm_photo(user_id, queued.photo_id, stored_photo(), u64::MAX);
     stored.await.expect("the store works");
     loop {
         let claimed = store.claim().await;

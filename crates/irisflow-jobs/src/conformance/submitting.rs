@@ -8,8 +8,8 @@ use tokio::task::JoinSet;
 use super::StoreUnderTest;
 use super::store_under_test::queued;
 use crate::{
-    Enqueued, Job, JobFilter, NewJob, PageRequest, PhotoId, Priority, Submission, SubmissionKey,
-    UserId,
+    Enqueued, Job, JobFilter, NewJob, PageRequest, PhotoId, Priority, QueueLimits, Submission,
+    SubmissionKey, UserId,
 };
 
 pub async fn the_same_key_and_request_give_the_first_answer(store: StoreUnderTest) {
@@ -115,6 +115,7 @@ pub async fn one_key_asked_for_by_many_at_once_makes_one_job(store: StoreUnderTe
             let submission = Submission {
                 jobs: vec![new],
                 key: Some(key(user_id, 1)),
+                limits: QueueLimits::NONE,
             };
             jobs.enqueue(submission).await.expect("the store works")
         });
@@ -128,6 +129,70 @@ pub async fn one_key_asked_for_by_many_at_once_makes_one_job(store: StoreUnderTe
     assert_eq!(jobs.len(), CLIENTS);
     assert!(jobs.iter().all(|job| job == &jobs[0]), "all name one job");
     assert_eq!(count(&store, user_id).await, 1);
+}
+
+/// All of a submission must fit.
+pub async fn a_users_limit_holds_for_many_at_once(store: StoreUnderTest) {
+    const CLIENTS: usize = 20;
+    let limits = QueueLimits {
+        of_user: 3,
+        ..QueueLimits::NONE
+    };
+    let user_id = store.user().await;
+    let wanted = new(&store, user_id).await;
+    let mut clients = JoinSet::new();
+    for _ in 0..CLIENTS {
+        let jobs = Arc::clone(&store.jobs);
+        let pair = [(); 2].map(|()| NewJob {
+            id: crate::JobId::generate(),
+            ..wanted.clone()
+        });
+        clients.spawn(async move {
+            let submission = Submission {
+                limits,
+                ..Submission::of(pair.to_vec())
+            };
+            jobs.enqueue(submission).await.expect("the store works")
+        });
+    }
+
+    let answers = clients.join_all().await;
+
+    let refused = answers
+        .iter()
+        .filter(|&answer| *answer == Enqueued::UserQueueFull);
+    assert_eq!(refused.count(), CLIENTS - 1);
+    assert_eq!(count(&store, user_id).await, 2);
+}
+
+pub async fn a_full_queue_takes_nobodys_jobs(store: StoreUnderTest) {
+    let limits = QueueLimits {
+        of_all: 1,
+        ..QueueLimits::NONE
+    };
+    let (user_id, other_id) = (store.user().await, store.user().await);
+    let first = submit_within(&store, vec![new(&store, user_id).await], None, limits).await;
+    let other = submit_within(&store, vec![new(&store, other_id).await], None, limits).await;
+    store.claim().await;
+    let later = submit_within(&store, vec![new(&store, other_id).await], None, limits).await;
+
+    assert_eq!(other, Enqueued::QueueFull);
+    assert_eq!((queued(first).len(), queued(later).len()), (1, 1));
+}
+
+pub async fn a_full_queue_still_gives_the_first_answer(store: StoreUnderTest) {
+    let limits = QueueLimits {
+        of_user: 1,
+        of_all: 1,
+    };
+    let user_id = store.user().await;
+    let tap = Some(key(user_id, 1));
+    let first = vec![new(&store, user_id).await];
+    let first = jobs_of(submit_within(&store, first, tap.clone(), limits).await);
+    let again = vec![new(&store, user_id).await];
+    let again = submit_within(&store, again, tap, limits).await;
+
+    assert_eq!(jobs_of(again), first);
 }
 
 async fn new(store: &StoreUnderTest, user_id: UserId) -> NewJob {
@@ -144,15 +209,24 @@ fn key(user_id: UserId, asked: u8) -> SubmissionKey {
 }
 
 async fn submit(store: &StoreUnderTest, jobs: Vec<NewJob>, key: SubmissionKey) -> Enqueued {
-    let key = Some(key);
-    let enqueued = store.jobs.enqueue(Submission { jobs, key }).await;
+    submit_within(store, jobs, Some(key), QueueLimits::NONE).await
+}
+
+async fn submit_within(
+    store: &StoreUnderTest,
+    jobs: Vec<NewJob>,
+    key: Option<SubmissionKey>,
+    limits: QueueLimits,
+) -> Enqueued {
+    let submission = Submission { jobs, key, limits };
+    let enqueued = store.jobs.enqueue(submission).await;
     enqueued.expect("the store works")
 }
 
 fn jobs_of(answer: Enqueued) -> Vec<Job> {
     match answer {
         Enqueued::Now(jobs) | Enqueued::Before { jobs, .. } => jobs,
-        Enqueued::KeyTaken | Enqueued::PhotoMissing(_) => Vec::new(),
+        _ => Vec::new(),
     }
 }
 

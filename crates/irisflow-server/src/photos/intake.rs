@@ -3,7 +3,7 @@
 
 use irisflow_image::load::{self, Limits};
 use irisflow_image::rejection::Rejection;
-use irisflow_jobs::{Photo, PhotoFormat, PhotoId, StoredPhoto, UserId};
+use irisflow_jobs::{Confirmed, Photo, PhotoFormat, PhotoId, StoredPhoto, UserId};
 use irisflow_photos::{FileStore, ObjectKey, StorageError};
 use sha2::{Digest as _, Sha256};
 
@@ -35,12 +35,16 @@ impl AppState {
             tokio::task::spawn_blocking(move || read_and_store(&files, &limits, user_id, photo_id))
                 .await??;
         match intake {
-            Intake::Stored(stored) => self
-                .parts
-                .photos
-                .confirm_photo(user_id, photo_id, stored)
-                .await?
-                .ok_or(ApiError::NotFound(UNKNOWN_PHOTO)),
+            Intake::Stored(stored) => {
+                let limit_bytes = self.settings.use_limits.stored_bytes;
+                let photos = &self.parts.photos;
+                let confirmed = photos.confirm_photo(user_id, photo_id, stored, limit_bytes);
+                match confirmed.await? {
+                    Confirmed::Photo(photo) => Ok(photo),
+                    Confirmed::Missing => Err(ApiError::NotFound(UNKNOWN_PHOTO)),
+                    Confirmed::StorageFull => Err(ApiError::StorageFull { limit_bytes }),
+                }
+            }
             Intake::Rejected(rejection) => {
                 self.parts.photos.photo_failed(user_id, photo_id).await?;
                 tracing::info!(%photo_id, code = rejection.code.as_str(), "upload turned down");

@@ -73,7 +73,6 @@ pub(crate) async fn batch(
     }
     app.check_consent(&user).await?;
     let sorted = app.sort_out(user.id(), &request.photo_ids).await?;
-    app.check_queue(user.id(), sorted.new_jobs.len()).await?;
     let key = |skipped: &[SkippedPhoto]| {
         let memo = serde_json::to_string(skipped).unwrap_or_default();
         key.stands_for(user.id(), "batch", &request, memo)
@@ -141,6 +140,7 @@ impl AppState {
             let submission = Submission {
                 jobs: new_jobs.clone(),
                 key: key(&skipped),
+                limits: self.queue_limits(),
             };
             match self.parts.jobs.enqueue(submission).await? {
                 Enqueued::Now(jobs) => return Ok((jobs, skipped)),
@@ -148,6 +148,8 @@ impl AppState {
                     return Ok((jobs, serde_json::from_str(&memo).unwrap_or_default()));
                 }
                 Enqueued::KeyTaken => return Err(ApiError::IdempotencyKeyTaken),
+                Enqueued::UserQueueFull => return Err(self.user_queue_is_full()),
+                Enqueued::QueueFull => return Err(self.queue_is_full()),
                 Enqueued::PhotoMissing(photo_id) => {
                     new_jobs.retain(|new| new.photo_id != photo_id);
                     skipped.push(SkippedPhoto {

@@ -39,7 +39,6 @@ pub(crate) async fn reprocess(
     let photo = app.parts.photos.photo(user.id(), original.photo_id).await?;
     app.check_consent(&user).await?;
     check_usable(&photo.ok_or(ApiError::NotFound(UNKNOWN_PHOTO))?)?;
-    app.check_queue(user.id(), 1).await?;
     let key = key.stands_for(user.id(), "reprocess", &job_id, String::new());
     let job = app.enqueue_one(user.id(), original.photo_id, key).await?;
     Ok((StatusCode::CREATED, Json(app.job_body(&job).await?)))

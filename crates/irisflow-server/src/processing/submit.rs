@@ -51,7 +51,6 @@ pub(crate) async fn submit(
     let photo = photo.ok_or(ApiError::NotFound(UNKNOWN_PHOTO))?;
     app.check_consent(&user).await?;
     check_usable(&photo)?;
-    app.check_queue(user.id(), 1).await?;
     let key = key.stands_for(user.id(), "submit", &request, String::new());
     let job = app.enqueue_one(user.id(), photo_id, key).await?;
     Ok((StatusCode::CREATED, Json(app.job_body(&job).await?)))
@@ -75,11 +74,15 @@ impl AppState {
         key: Option<SubmissionKey>,
     ) -> Result<Job, ApiError> {
         let jobs = vec![new_job(user_id, photo_id, None, Priority::High)];
-        match self.parts.jobs.enqueue(Submission { jobs, key }).await? {
+        let limits = self.queue_limits();
+        let submission = Submission { jobs, key, limits };
+        match self.parts.jobs.enqueue(submission).await? {
             Enqueued::Now(mut jobs) | Enqueued::Before { mut jobs, .. } => jobs
                 .pop()
                 .ok_or_else(|| StoreError::Corrupt("a job vanished".to_owned()).into()),
             Enqueued::KeyTaken => Err(ApiError::IdempotencyKeyTaken),
+            Enqueued::UserQueueFull => Err(self.user_queue_is_full()),
+            Enqueued::QueueFull => Err(self.queue_is_full()),
             Enqueued::PhotoMissing(_) => Err(ApiError::NotFound(UNKNOWN_PHOTO)),
         }
     }
