@@ -212,7 +212,8 @@ fn expected_pupil(closeup: &Closeup, sight: &Sight, limbus: &Ellipse) -> Expecte
 fn segment_closely(photo: &dyn PhotoPixels, found: &Examined) -> Option<IrisSegmentation> {
     let (width, height) = photo.size();
     let (iris, pupil, closeup) = (found.iris, found.pupil, &found.closeup);
-    let opening = Opening::over(&iris, &found.sighting.sight);
+    let closest = found.sighting.look_more_closely(photo, &iris);
+    let opening = Opening::over(&iris, closest.as_ref().unwrap_or(&found.sighting.sight));
     let rect = label_rect(&iris, width, height)?;
     let labels = draw_labels(rect, &iris, &pupil, &opening);
     Some(IrisSegmentation {

@@ -17,6 +17,8 @@ pub(super) struct Sighting {
 /// The side of the square of the closer look, in radii of the iris: the middle of what the network
 /// was trained on.
 const CLOSE_SIDE_RADII: f32 = 4.0;
+/// The same of the look that tells where the lids end: as close as leaves some white beside the iris.
+const CLOSEST_SIDE_RADII: f32 = 2.6;
 /// At most this many places get a closer look: two eyes, and two mistakes.
 const MOST_PLACES: usize = 4;
 /// A region with a lower peak than this is not worth a closer look.
@@ -95,21 +97,40 @@ fn parts((width, height): (u32, u32)) -> Vec<Square> {
 }
 
 fn look_closely(photo: &dyn PhotoPixels, region: &Region) -> Option<Sighting> {
-    let square = framing(photo, region.centre, region.radius);
+    let square = framing(photo, region.centre, CLOSE_SIDE_RADII * region.radius);
     let sighting = look_at(photo, square)?;
     let disc = sighting.disc;
-    let better = framing(photo, (disc.cx, disc.cy), disc.mean_radius());
+    let better = framing(
+        photo,
+        (disc.cx, disc.cy),
+        CLOSE_SIDE_RADII * disc.mean_radius(),
+    );
     if square.is_about(&better) {
         return Some(sighting);
     }
     Some(look_at(photo, better).unwrap_or(sighting))
 }
 
-/// The square in which a disc has the usual size, but not more than the whole photo: where the frame
-/// cuts the iris, grey around it would say nothing.
-fn framing(photo: &dyn PhotoPixels, centre: (f32, f32), radius: f32) -> Square {
+impl Sighting {
+    /// Looks once more, as closely as shows best where the lids end. None where this look was that close.
+    pub(super) fn look_more_closely(
+        &self,
+        photo: &dyn PhotoPixels,
+        iris: &Ellipse,
+    ) -> Option<Sight> {
+        let side = CLOSEST_SIDE_RADII * iris.mean_radius();
+        let square = framing(photo, (iris.cx, iris.cy), side);
+        if self.sight.square.is_about(&square) {
+            return None;
+        }
+        Sight::of(photo, square)
+    }
+}
+
+/// A square of this side, but not more than the whole photo: where the frame cuts the iris, grey around
+/// it would say nothing.
+fn framing(photo: &dyn PhotoPixels, centre: (f32, f32), side: f32) -> Square {
     let whole = Square::around_photo(photo.size());
-    let side = CLOSE_SIDE_RADII * radius;
     if side < whole.side {
         Square::around(centre, side)
     } else {
