@@ -4,7 +4,7 @@
 
 use super::closeup::Closeup;
 use super::float_image::percentile;
-use super::limbus::{Limbus, LimbusSpoke, point_on_ray, sclera_colour};
+use super::limbus::{Limbus, LimbusSpoke, iris_colour, point_on_ray, sclera_colour};
 use super::sight::Sight;
 use crate::geometry::Ellipse;
 
@@ -21,9 +21,9 @@ pub struct Evidence {
     pub pupil_overlap: f32,
     /// Share of the open rays with an edge on the fitted limbus.
     pub limbus_edge: f32,
-    /// How far the surroundings are from the colour beside the limbus, in steps of luma (chroma counts
-    /// double): the 75th percentile. Around an eye there are lids and lashes, around a disc on a plain
-    /// ground nothing. None where the frame ends before.
+    /// How far the surroundings are from the colour beside the limbus (75th percentile), as a share of the
+    /// step across the limbus. Around an eye there are lids and lashes, around a disc on a plain ground
+    /// nothing. None where the frame ends before.
     pub surroundings: Option<f32>,
 }
 
@@ -78,7 +78,10 @@ pub(super) fn gather(
 fn surroundings(closeup: &Closeup, limbus: &Limbus) -> Option<f32> {
     const RAYS: usize = 64;
     const LEAST_SAMPLES: usize = 80;
+    /// Less than this, in steps of luma, is noise rather than a limbus.
+    const LEAST_STEP: f32 = 8.0;
     let beside = sclera_colour(&limbus.spokes)?;
+    let step = iris_colour(&limbus.spokes)?.distance(beside);
     let mut distances = Vec::new();
     for ray in 0..RAYS {
         let theta = ray as f32 * std::f32::consts::TAU / RAYS as f32;
@@ -91,5 +94,5 @@ fn surroundings(closeup: &Closeup, limbus: &Limbus) -> Option<f32> {
     if distances.len() < LEAST_SAMPLES {
         return None;
     }
-    percentile(&mut distances, 0.75)
+    Some(percentile(&mut distances, 0.75)? / step.max(LEAST_STEP))
 }

@@ -7,9 +7,9 @@ use super::{IrisSegmentation, advice, quality};
 use crate::plane::Plane;
 use crate::rejection::Rejection;
 
-/// Less difference between the surroundings and what lies beside the limbus than this is a plain ground
-/// without lids or lashes; usable renders of eyes have 16 and more.
-const LEAST_SURROUNDINGS: f32 = 7.0;
+/// Less difference between the surroundings and what lies beside the limbus than this share of the step
+/// across it is a plain ground without lids or lashes.
+const LEAST_SURROUNDINGS: f32 = 0.1;
 /// Below this confidence there is no iris for us.
 pub(super) const LEAST_CONFIDENCE: f32 = 0.65;
 /// "Come closer" may be said on less: it is no answer that could harm, and of an eye of few pixels
