@@ -7,6 +7,7 @@
 
 use std::ops::ControlFlow;
 
+use irisflow_image::check::check_photo;
 use irisflow_image::geometry::PixelRect;
 use irisflow_image::load::{ColourProfile, EyePhoto, Limits, load_photo};
 use irisflow_image::pipeline::{
@@ -16,6 +17,7 @@ use irisflow_image::plane::YCbCr;
 use irisflow_image::rejection::RejectionCode;
 use irisflow_image::segment::PhotoPixels;
 
+const EYE: &[u8] = include_bytes!("photos/pixabay_eye_2154384.jpg");
 const GREY_EYE: &[u8] = include_bytes!("photos/pixabay_eye_3221498_gray.jpg");
 
 fn finish(bytes: &[u8]) -> ProcessedIris {
@@ -171,4 +173,55 @@ fn a_file_that_is_no_photo_is_rejected_with_its_code() {
         unreachable!("text is no photo")
     };
     assert_eq!(rejection.code, RejectionCode::NotAnImage);
+}
+
+/// Two eyes side by side, one of them out of focus.
+fn two_eyes(blurred_is_left: bool) -> Vec<u8> {
+    const REACH: usize = 5;
+    let (_, eye) = decoded(EYE);
+    let planes = [&eye.y, &eye.cb, &eye.cr];
+    let (width, height) = (eye.y.width as usize, eye.y.height as usize);
+    let mut ycbcr = Vec::with_capacity(width * 2 * height * 3);
+    for y in 0..height {
+        for x in 0..2 * width {
+            let is_blurred = (x < width) == blurred_is_left;
+            let reach = if is_blurred { REACH } else { 0 };
+            let rows = y.saturating_sub(reach)..(y + reach + 1).min(height);
+            let columns = (x % width).saturating_sub(reach)..(x % width + reach + 1).min(width);
+            let count = (rows.len() * columns.len()) as u32;
+            ycbcr.extend(planes.map(|plane| {
+                let near = rows
+                    .clone()
+                    .flat_map(|row| &plane.row(row as u32)[columns.clone()]);
+                (near.map(|&value| u32::from(value)).sum::<u32>() / count) as u8
+            }));
+        }
+    }
+    let mut jpeg = Vec::new();
+    jpeg_encoder::Encoder::new(&mut jpeg, 92)
+        .encode(
+            &ycbcr,
+            2 * width as u16,
+            height as u16,
+            jpeg_encoder::ColorType::Ycbcr,
+        )
+        .expect("it fits a JPEG");
+    jpeg
+}
+
+#[test]
+fn of_two_eyes_the_better_one_is_used_and_said_to_be() {
+    for blurred_is_left in [true, false] {
+        let checked = check_photo(&two_eyes(blurred_is_left), &Limits::default());
+        let verdict = checked.verdict;
+        assert_eq!((verdict.eyes_seen, &verdict.rejection), (2, &None));
+        assert!(
+            verdict
+                .headline()
+                .contains("Of the two eyes we see, the better one")
+        );
+        let (width, _) = checked.photo_size.expect("it is a photo");
+        let is_left = verdict.iris.expect("an iris").iris.cx < width as f32 / 2.0;
+        assert_ne!(is_left, blurred_is_left);
+    }
 }
