@@ -37,13 +37,13 @@ pub(super) fn confidence(evidence: &Evidence) -> f32 {
     {
         return 0.0;
     }
-    // Beyond 1 in 1000 more sureness says nothing.
-    let presence = evidence.presence.clamp(0.001, 0.999);
+    // Beyond 1 in 100 more sureness says nothing.
+    let presence = evidence.presence.clamp(0.01, 0.99);
     let log_odds =
-        -12.757 + 1.116 * (presence / (1.0 - presence)).ln() + 7.161 * evidence.disc_overlap
-            - 10.612 * evidence.disc_around
-            + 2.881 * evidence.pupil_overlap
-            + 1.475 * evidence.limbus_edge;
+        -17.913 + 1.413 * (presence / (1.0 - presence)).ln() + 12.504 * evidence.disc_overlap
+            - 14.812 * evidence.disc_around
+            + 3.020 * evidence.pupil_overlap
+            + 0.920 * evidence.limbus_edge;
     1.0 / (1.0 + (-log_odds).exp())
 }
 
