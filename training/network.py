@@ -11,6 +11,8 @@ from torch import nn
 SIDE = 256
 OUT = 128
 MAPS = ("opening", "iris", "pupil", "reflection")
+# Of the network that looks from close by: also what lashes and hair cover of the iris.
+NEAR_MAPS = (*MAPS, "covered")
 WIDTHS = (16, 32, 64, 128, 192, 192)
 
 
@@ -47,7 +49,7 @@ class Lift(nn.Module):
 
 
 class EyeNetwork(nn.Module):
-    def __init__(self):
+    def __init__(self, maps=MAPS):
         super().__init__()
         w = WIDTHS
         self.stem = nn.Conv2d(3, w[0], 3, 2, 1, bias=False)
@@ -63,7 +65,7 @@ class EyeNetwork(nn.Module):
         self.lift2 = Lift(w[3], w[2])
         self.lift1 = Lift(w[2], w[1])
         self.lift0 = Lift(w[1], w[0])
-        self.head = nn.Conv2d(w[0], len(MAPS), 1)
+        self.head = nn.Conv2d(w[0], len(maps), 1)
         self.presence = nn.Linear(w[5], 1)
         nn.init.constant_(self.head.bias, -1.5)
 
@@ -82,6 +84,14 @@ class EyeNetwork(nn.Module):
         y = self.lift1(y, b)
         y = self.lift0(y, a)
         return self.head(y), presence
+
+    def begin_as(self, state):
+        """Takes the weights of a network with fewer maps; the maps beyond begin anew."""
+        head = {name: value for name, value in state.items() if name.startswith("head.")}
+        self.load_state_dict({name: value for name, value in state.items() if name not in head}, strict=False)
+        with torch.no_grad():
+            for name, value in head.items():
+                self.get_parameter(name)[:len(value)] = value
 
 
 if __name__ == "__main__":

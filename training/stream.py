@@ -9,7 +9,9 @@ import numpy as np
 from PIL import Image
 
 SIDE = 256
-OPENING, IRIS, PUPIL, REFLECTION, VISIBLE, BACKGROUND = 1, 2, 4, 8, 16, 32
+OPENING, IRIS, PUPIL, REFLECTION, VISIBLE, BACKGROUND, COVERED = 1, 2, 4, 8, 16, 32, 64
+BITS = (OPENING, IRIS, PUPIL, REFLECTION)
+NEAR_BITS = (*BITS, COVERED)
 LETTERBOX = 128
 
 
@@ -47,11 +49,11 @@ class Photos:
         return canvas[:, ::-1] if rng.random() < 0.5 else canvas
 
 
-def records(renderer, seed, start):
+def records(renderer, seed, start, near=False):
     """Endless (presence, framing, photo, labels); presence is 0, 1 or 2 for unclear."""
     size = 2 + SIDE * SIDE * 4
     while True:
-        command = [renderer, "stream", "--seed", str(seed), "--start", str(start), "--count", "100000"]
+        command = [renderer, "stream", "--seed", str(seed), "--start", str(start), "--count", "100000"] + ["--near"] * near
         process = subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=1 << 20)
         try:
             while True:
@@ -67,10 +69,10 @@ def records(renderer, seed, start):
             process.wait()
 
 
-def targets(labels):
-    """Maps at half resolution: opening, iris, pupil, reflection, each the share of the four pixels."""
-    maps = np.empty((4, SIDE // 2, SIDE // 2), np.float32)
-    for index, bit in enumerate((OPENING, IRIS, PUPIL, REFLECTION)):
+def targets(labels, bits):
+    """A map at half resolution for each bit: the share of the four pixels that have it."""
+    maps = np.empty((len(bits), SIDE // 2, SIDE // 2), np.float32)
+    for index, bit in enumerate(bits):
         on = ((labels & bit) != 0).astype(np.float32)
         maps[index] = on.reshape(SIDE // 2, 2, SIDE // 2, 2).mean((1, 3))
     return maps
@@ -88,20 +90,21 @@ def again(rng, sample):
     return photo, maps, presence
 
 
-def batches(renderer, photos, seed, start, size, negative_share, again_share=0.35):
+def batches(renderer, photos, seed, start, size, negative_share, near=False, again_share=0.35):
     """Endless (photos N x S x S x 3 bytes, maps, presence); made by a thread ahead of its use.
 
     Rendering costs almost as much as training, so a share of the samples are recent renders used again.
     """
     waiting = queue.Queue(6)
     recent = collections.deque(maxlen=400)
+    bits = NEAR_BITS if near else BITS
 
     def fill():
         rng = np.random.default_rng([seed, start])
-        source = records(renderer, seed, start)
+        source = records(renderer, seed, start, near)
         while True:
             x = np.empty((size, SIDE, SIDE, 3), np.uint8)
-            y = np.zeros((size, 4, SIDE // 2, SIDE // 2), np.float32)
+            y = np.zeros((size, len(bits), SIDE // 2, SIDE // 2), np.float32)
             p = np.zeros(size, np.float32)
             for slot in range(size):
                 if rng.random() < negative_share:
@@ -114,7 +117,7 @@ def batches(renderer, photos, seed, start, size, negative_share, again_share=0.3
                 behind = (labels & BACKGROUND) != 0
                 if framing >= 2 and presence != 0 and behind.mean() > 0.02 and rng.random() < 0.6:
                     photo = np.where(behind[..., None], photos.crop(rng, letterbox=False), photo)
-                x[slot], y[slot], p[slot] = photo, targets(labels), presence
+                x[slot], y[slot], p[slot] = photo, targets(labels, bits), presence
                 recent.append((x[slot].copy(), y[slot].copy(), presence))
             waiting.put((x, y, p))
 

@@ -15,22 +15,25 @@ import numpy as np
 import torch
 
 import judge
-from network import EyeNetwork
+from network import MAPS, NEAR_MAPS, EyeNetwork
 from stream import Photos, batches
 
-WEIGHT_OF_MAP = torch.tensor([1.0, 2.0, 1.0, 0.5]).view(1, 4, 1, 1)
+WEIGHT_OF_MAP = torch.tensor([1.0, 2.0, 1.0, 0.5, 1.0]).view(1, 5, 1, 1)
+# From close by the lids matter as much as the disc.
+WEIGHT_OF_NEAR_MAP = torch.tensor([2.0, 2.0, 1.0, 0.5, 1.0]).view(1, 5, 1, 1)
 
 
-def loss_of(logits, presence, maps, present):
+def loss_of(logits, presence, maps, present, weight):
     """Cross entropy and dice of every map, cross entropy of presence where it is clear."""
+    weight = weight[:, :maps.shape[1]]
     entropy = torch.nn.functional.binary_cross_entropy_with_logits(logits, maps, reduction="none")
-    entropy = (entropy.mean((2, 3), keepdim=True) * WEIGHT_OF_MAP).sum(1).mean()
+    entropy = (entropy.mean((2, 3), keepdim=True) * weight).sum(1).mean()
     guess = torch.sigmoid(logits)
     both = (guess * maps).sum((2, 3))
     size = guess.sum((2, 3)) + maps.sum((2, 3))
     has = (maps.sum((2, 3)) > 2).float()
-    dice = (1 - (2 * both + 1) / (size + 1)) * has * WEIGHT_OF_MAP[..., 0, 0]
-    dice = dice.sum() / (has * WEIGHT_OF_MAP[..., 0, 0]).sum().clamp(min=1)
+    dice = (1 - (2 * both + 1) / (size + 1)) * has * weight[..., 0, 0]
+    dice = dice.sum() / (has * weight[..., 0, 0]).sum().clamp(min=1)
     clear = (present < 1.5).float()
     eye = torch.nn.functional.binary_cross_entropy_with_logits(presence, present.clamp(max=1), reduction="none")
     eye = (eye * clear).sum() / clear.sum().clamp(min=1)
@@ -42,6 +45,8 @@ def main():
     parser.add_argument("--renderer", default="../target/release/irisflow-synth")
     parser.add_argument("--photos", required=True, help="file made by gather_photos.py")
     parser.add_argument("--checkpoint", required=True)
+    parser.add_argument("--near", action="store_true", help="the network that looks from close by")
+    parser.add_argument("--begin-as", help="checkpoint of the other network to begin with")
     parser.add_argument("--samples", type=int, default=10**9, help="stop after this many samples in all")
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--final-rate", type=float, default=None, help="fall to this rate until --samples")
@@ -56,7 +61,10 @@ def main():
 
     torch.set_num_threads(1)
     torch.manual_seed(options.seed)
-    network = EyeNetwork().to(memory_format=torch.channels_last)
+    network = EyeNetwork(NEAR_MAPS if options.near else MAPS)
+    if options.begin_as and not os.path.exists(options.checkpoint):
+        network.begin_as(torch.load(options.begin_as)["average"])
+    network = network.to(memory_format=torch.channels_last)
     average = copy.deepcopy(network).eval()
     optimiser = torch.optim.AdamW(network.parameters(), lr=options.rate, weight_decay=1e-3)
     seen, rendered_from, curve = 0, 0, []
@@ -77,7 +85,8 @@ def main():
         os.replace(options.checkpoint + ".new", options.checkpoint)
 
     first = seen
-    source = batches(options.renderer, Photos(options.photos), options.seed, seen, options.batch, options.negatives)
+    source = batches(options.renderer, Photos(options.photos), options.seed, seen, options.batch, options.negatives,
+                     options.near)
     running, since, clock = [], 0, time.time()
     network.train()
     while seen < options.samples and not stop:
@@ -92,7 +101,8 @@ def main():
         photos, maps, present = next(source)
         x = torch.from_numpy(photos).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
         logits, presence = network(x)
-        loss, parts = loss_of(logits, presence, torch.from_numpy(maps), torch.from_numpy(present))
+        loss, parts = loss_of(logits, presence, torch.from_numpy(maps), torch.from_numpy(present),
+                              WEIGHT_OF_NEAR_MAP if options.near else WEIGHT_OF_MAP)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)

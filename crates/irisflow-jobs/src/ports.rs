@@ -20,7 +20,7 @@ use crate::submission::{Enqueued, Submission};
 use crate::sweep::Sweep;
 
 /// A store that cannot do its work at the moment. "Not found" is not an error but `None`.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The database cannot be reached, is full or is locked: trying again may help.
     #[error("the database is not available: {0}")]

@@ -29,7 +29,7 @@ impl AccountStore for SqliteStore {
         .bind(&new.email)
         .bind(&new.password_hash)
         .bind(writing.now.as_millis())
-        .execute(&mut *writing.tx)
+        .execute(writing.connection()?)
         .await
         .map_err(unavailable)?
         .rows_affected();
@@ -39,7 +39,7 @@ impl AccountStore for SqliteStore {
         sqlx::query("INSERT INTO timelines (user_id, epoch) VALUES (?, ?)")
             .bind(new.id.as_uuid())
             .bind(Uuid::new_v4())
-            .execute(&mut *writing.tx)
+            .execute(writing.connection()?)
             .await
             .map_err(unavailable)?;
         let account = Account {
@@ -76,7 +76,7 @@ impl AccountStore for SqliteStore {
         .bind(session.expires_at.as_millis())
         .bind(session.last_used_at.as_millis())
         .bind(&session.device)
-        .execute(&mut *writing.tx)
+        .execute(writing.connection()?)
         .await
         .map_err(unavailable)?;
         writing.add_refresh_token(session.id, refresh_hash).await?;
@@ -98,7 +98,7 @@ impl AccountStore for SqliteStore {
         let mut writing = self.begin().await?;
         let token = sqlx::query("SELECT session_id, spent_at FROM refresh_tokens WHERE hash = ?")
             .bind(refresh_hash.as_slice())
-            .fetch_optional(&mut *writing.tx)
+            .fetch_optional(writing.connection()?)
             .await
             .map_err(unavailable)?;
         let Some(token) = token else {
@@ -110,7 +110,8 @@ impl AccountStore for SqliteStore {
                 .map_err(unavailable)?,
         );
         let spent_at: Option<i64> = token.try_get("spent_at").map_err(unavailable)?;
-        let Some(mut live) = live_session(&mut writing.tx, session_id, writing.now).await? else {
+        let now = writing.now;
+        let Some(mut live) = live_session(writing.connection()?, session_id, now).await? else {
             return Ok(RefreshOutcome::Unknown);
         };
         match spent_at.map(Timestamp::from_millis) {
@@ -175,19 +176,20 @@ impl AccountStore for SqliteStore {
     }
 
     async fn enable(&self, user_id: UserId) -> Result<()> {
+        let mut writing = self.begin().await?;
         sqlx::query("UPDATE users SET is_active = 1 WHERE id = ?")
             .bind(user_id.as_uuid())
-            .execute(&self.writer)
+            .execute(writing.connection()?)
             .await
             .map_err(unavailable)?;
-        Ok(())
+        writing.commit().await
     }
 
     async fn disable(&self, user_id: UserId) -> Result<()> {
         let mut writing = self.begin().await?;
         sqlx::query("UPDATE users SET is_active = 0 WHERE id = ?")
             .bind(user_id.as_uuid())
-            .execute(&mut *writing.tx)
+            .execute(writing.connection()?)
             .await
             .map_err(unavailable)?;
         writing.end_all_but(user_id, None).await?;
@@ -195,13 +197,14 @@ impl AccountStore for SqliteStore {
     }
 
     async fn set_admin(&self, user_id: UserId, is_admin: bool) -> Result<()> {
+        let mut writing = self.begin().await?;
         sqlx::query("UPDATE users SET is_admin = ? WHERE id = ?")
             .bind(is_admin)
             .bind(user_id.as_uuid())
-            .execute(&self.writer)
+            .execute(writing.connection()?)
             .await
             .map_err(unavailable)?;
-        Ok(())
+        writing.commit().await
     }
 
     async fn accounts(&self) -> Result<Vec<Account>> {
@@ -218,7 +221,7 @@ impl Writing<'_> {
         sqlx::query("UPDATE users SET password_hash = ? WHERE id = ?")
             .bind(password_hash)
             .bind(user_id.as_uuid())
-            .execute(&mut *self.tx)
+            .execute(self.connection()?)
             .await
             .map_err(unavailable)?;
         Ok(())

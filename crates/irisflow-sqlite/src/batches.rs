@@ -21,7 +21,7 @@ impl Writing<'_> {
             .bind(batch_id.as_uuid())
             .bind(job.user_id.as_uuid())
             .bind(job.created_at.as_millis())
-            .execute(&mut *self.tx)
+            .execute(self.connection()?)
             .await
             .map_err(unavailable)?;
         }
@@ -35,7 +35,7 @@ impl Writing<'_> {
                  AND NOT EXISTS (SELECT 1 FROM jobs WHERE batch_id = ?1)",
         )
         .bind(id.as_uuid())
-        .execute(&mut *self.tx)
+        .execute(self.connection()?)
         .await
         .map_err(unavailable)?;
         Ok(())

@@ -18,7 +18,7 @@ impl Writing<'_> {
         self.attempt_unwanted(job);
         sqlx::query("DELETE FROM events WHERE job_id = ?")
             .bind(job.id.as_uuid())
-            .execute(&mut *self.tx)
+            .execute(self.connection()?)
             .await
             .map_err(unavailable)?;
         let mut script = Script::new("");
@@ -29,7 +29,7 @@ impl Writing<'_> {
         let submission_id: Option<i64> =
             sqlx::query_scalar("DELETE FROM jobs WHERE id = ? RETURNING submission_id")
                 .bind(job.id.as_uuid())
-                .fetch_one(&mut *self.tx)
+                .fetch_one(self.connection()?)
                 .await
                 .map_err(unavailable)?;
         if let Some(id) = submission_id {

@@ -33,7 +33,11 @@ impl JobStore for SqliteStore {
                 let life = self.policy.idempotency_key_life;
                 match writing.open_submission(key, life).await? {
                     Opened::New(id) => Some(id),
-                    Opened::Answered(answer) => return Ok(answer),
+                    Opened::Answered(answer) => {
+                        // What it repeats may be waiting for the same commit.
+                        writing.commit().await?;
+                        return Ok(answer);
+                    }
                 }
             }
         };
@@ -145,7 +149,7 @@ impl JobStore for SqliteStore {
              ORDER BY lease_until LIMIT 1",
         )
         .bind(writing.now.as_millis())
-        .fetch_optional(&mut *writing.tx)
+        .fetch_optional(writing.connection()?)
         .await
         .map_err(unavailable)?;
         let Some(row) = row else { return Ok(None) };
@@ -181,16 +185,16 @@ impl JobStore for SqliteStore {
 
     async fn cancel_batch(&self, user_id: UserId, batch_id: BatchId) -> Result<Option<Batch>> {
         let mut writing = self.begin().await?;
-        if read_batch(&mut writing.tx, user_id, batch_id)
+        if read_batch(writing.connection()?, user_id, batch_id)
             .await?
             .is_none()
         {
             return Ok(None);
         }
-        for row in rows_of_batch(&mut writing.tx, batch_id).await? {
+        for row in rows_of_batch(writing.connection()?, batch_id).await? {
             writing.cancel(row, &self.policy).await?;
         }
-        let batch = read_batch(&mut writing.tx, user_id, batch_id).await?;
+        let batch = read_batch(writing.connection()?, user_id, batch_id).await?;
         writing.commit().await?;
         Ok(batch)
     }
@@ -354,7 +358,7 @@ impl Writing<'_> {
     pub(crate) async fn job_row(&mut self, job_id: JobId) -> Result<Option<JobRow>> {
         sqlx::query_as("SELECT * FROM jobs WHERE id = ?")
             .bind(job_id.as_uuid())
-            .fetch_optional(&mut *self.tx)
+            .fetch_optional(self.connection()?)
             .await
             .map_err(unavailable)
     }
@@ -373,7 +377,7 @@ impl Writing<'_> {
         let unfinished: Option<i64> =
             sqlx::query_scalar("SELECT queued + running FROM timelines WHERE user_id = ?")
                 .bind(user_id.as_uuid())
-                .fetch_optional(&mut *self.tx)
+                .fetch_optional(self.connection()?)
                 .await
                 .map_err(unavailable)?;
         Ok(unfinished.map_or(0, |unfinished| u64::try_from(unfinished).unwrap_or(0)))
@@ -383,7 +387,7 @@ impl Writing<'_> {
         sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM photos WHERE id = ? AND user_id = ?)")
             .bind(photo_id.as_uuid())
             .bind(user_id.as_uuid())
-            .fetch_one(&mut *self.tx)
+            .fetch_one(self.connection()?)
             .await
             .map_err(unavailable)
     }
@@ -413,7 +417,7 @@ impl Writing<'_> {
              ORDER BY running, next_run_at LIMIT 1",
         )
         .bind(self.now.as_millis())
-        .fetch_optional(&mut *self.tx)
+        .fetch_optional(self.connection()?)
         .await
         .map_err(unavailable)?;
         let Some(user_id) = user_id else {
@@ -446,7 +450,7 @@ impl Writing<'_> {
         )
         .bind(user_id)
         .bind(self.now.as_millis())
-        .fetch_all(&mut *self.tx)
+        .fetch_all(self.connection()?)
         .await
         .map_err(unavailable)
     }

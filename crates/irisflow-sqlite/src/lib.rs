@@ -18,6 +18,7 @@ mod sessions;
 mod submissions;
 mod sweeps;
 mod timeline;
+mod writer;
 mod writing;
 
 pub use backup::{NamedResult, Snapshot, begin_new_history};
@@ -28,12 +29,14 @@ use std::time::Duration;
 
 use irisflow_jobs::{Announcer, Clock, JobPolicy, JobStore, StoreError, Timestamp};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection as _, SqlitePool};
+use sqlx::{ConnectOptions as _, Connection as _, SqlitePool};
+
+use writer::Writer;
 
 /// All stores of one SQLite file. One process per file: see [`SqliteStore::void_leases`].
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
-    writer: SqlitePool,
+    writer: Writer,
     readers: SqlitePool,
     clock: Arc<dyn Clock>,
     policy: JobPolicy,
@@ -63,23 +66,13 @@ impl SqliteStore {
             // What is deleted is overwritten, too.
             .pragma("secure_delete", "ON")
             .busy_timeout(BUSY_TIMEOUT);
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            // A file does not hang up; when a connection is given back it is asked whether it lives.
-            .test_before_acquire(false)
-            // On a full or broken disk SQLite rolls back by itself, and the library goes on believing in
-            // a transaction: such a connection would refuse every later one.
-            .before_acquire(|connection, _| {
-                let usable = !connection.is_in_transaction();
-                Box::pin(async move { Ok(usable) })
-            })
-            .connect_with(options.clone())
-            .await
-            .map_err(unavailable)?;
+        let mut first = options.connect().await.map_err(unavailable)?;
         sqlx::migrate!()
-            .run(&writer)
+            .run(&mut first)
             .await
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        first.close().await.map_err(unavailable)?;
+        let writer = Writer::open(options.clone()).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .test_before_acquire(false)
@@ -98,14 +91,16 @@ impl SqliteStore {
     /// Takes every job from its worker, as if all leases had run out. For the start of a process that
     /// holds the lock on the data folder: no worker of an earlier one can be alive. Returns how many.
     pub async fn void_leases(&self) -> Result<u64, StoreError> {
+        let mut writing = self.begin().await?;
         sqlx::query("UPDATE jobs SET lease_until = 0 WHERE state = 'processing'")
-            .execute(&self.writer)
+            .execute(writing.connection()?)
             .await
             .map_err(unavailable)?;
         sqlx::query("DELETE FROM workers")
-            .execute(&self.writer)
+            .execute(writing.connection()?)
             .await
             .map_err(unavailable)?;
+        writing.commit().await?;
         let mut voided = 0;
         while self.reap_one().await?.is_some() {
             voided += 1;
@@ -184,14 +179,15 @@ mod tests {
             .await
             .expect("a store");
         let pages: i64 = sqlx::query_scalar("PRAGMA page_count")
-            .fetch_one(&store.writer)
+            .fetch_one(&store.readers)
             .await
             .expect("its size");
         let limit = async |pages: i64| {
+            let mut writing = store.begin().await.expect("a turn");
             sqlx::query(sqlx::AssertSqlSafe(format!(
                 "PRAGMA max_page_count = {pages}"
             )))
-            .execute(&store.writer)
+            .execute(writing.connection().expect("a connection"))
             .await
             .expect("a limit");
         };

@@ -33,12 +33,12 @@ impl Writing<'_> {
         .bind(enhancing)
         .bind(saving)
         .bind(job.photo_id.as_uuid())
-        .execute(&mut *self.tx)
+        .execute(self.connection()?)
         .await
         .map_err(unavailable)?;
         sqlx::query("DELETE FROM step_times WHERE id <= (SELECT max(id) FROM step_times) - ?")
             .bind(MOST_HISTORY)
-            .execute(&mut *self.tx)
+            .execute(self.connection()?)
             .await
             .map_err(unavailable)?;
         Ok(())
@@ -144,7 +144,7 @@ impl SqliteStore {
         // One that has been silent for long does not come back under its old id.
         sqlx::query("DELETE FROM workers WHERE seen_at <= ?")
             .bind((writing.now - self.policy.lease * 2).as_millis())
-            .execute(&mut *writing.tx)
+            .execute(writing.connection()?)
             .await
             .map_err(unavailable)?;
         sqlx::query(
@@ -154,18 +154,19 @@ impl SqliteStore {
         .bind(worker.as_uuid())
         .bind(slots)
         .bind(writing.now.as_millis())
-        .execute(&mut *writing.tx)
+        .execute(writing.connection()?)
         .await
         .map_err(unavailable)?;
         writing.commit().await
     }
 
     pub(crate) async fn delete_worker(&self, worker: WorkerId) -> Result<(), StoreError> {
+        let mut writing = self.begin().await?;
         sqlx::query("DELETE FROM workers WHERE id = ?")
             .bind(worker.as_uuid())
-            .execute(&self.writer)
+            .execute(writing.connection()?)
             .await
             .map_err(unavailable)?;
-        Ok(())
+        writing.commit().await
     }
 }

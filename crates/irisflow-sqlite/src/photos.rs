@@ -35,7 +35,7 @@ impl PhotoStore for SqliteStore {
         .bind(&photo.announced_type)
         .bind(photo.status.name())
         .bind(photo.created_at.as_millis())
-        .execute(&mut *writing.tx)
+        .execute(writing.connection()?)
         .await
         .map_err(unavailable)?;
         let target = SweepTarget::Incoming {
@@ -75,13 +75,13 @@ impl PhotoStore for SqliteStore {
         .bind(photo_id.as_uuid())
         .bind(user_id.as_uuid())
         .bind(room)
-        .execute(&mut *writing.tx)
+        .execute(writing.connection()?)
         .await
         .map_err(unavailable)?;
         let row: Option<PhotoRow> = sqlx::query_as(SELECT_PHOTO)
             .bind(photo_id.as_uuid())
             .bind(user_id.as_uuid())
-            .fetch_optional(&mut *writing.tx)
+            .fetch_optional(writing.connection()?)
             .await
             .map_err(unavailable)?;
         writing
@@ -111,7 +111,7 @@ impl PhotoStore for SqliteStore {
         )
         .bind(photo_id.as_uuid())
         .bind(user_id.as_uuid())
-        .execute(&mut *writing.tx)
+        .execute(writing.connection()?)
         .await
         .map_err(unavailable)?;
         writing
@@ -159,7 +159,7 @@ impl PhotoStore for SqliteStore {
             sqlx::query_as("SELECT * FROM jobs WHERE photo_id = ? AND user_id = ?")
                 .bind(photo_id.as_uuid())
                 .bind(user_id.as_uuid())
-                .fetch_all(&mut *writing.tx)
+                .fetch_all(writing.connection()?)
                 .await
                 .map_err(unavailable)?;
         for row in &jobs {
@@ -168,7 +168,7 @@ impl PhotoStore for SqliteStore {
         let deleted = sqlx::query("DELETE FROM photos WHERE id = ? AND user_id = ?")
             .bind(photo_id.as_uuid())
             .bind(user_id.as_uuid())
-            .execute(&mut *writing.tx)
+            .execute(writing.connection()?)
             .await
             .map_err(unavailable)?
             .rows_affected();

@@ -35,7 +35,7 @@ impl Privacy for SqliteStore {
         .bind(consent.consent_type.name())
         .bind(&consent.text_version)
         .bind(consent.granted_at.as_millis())
-        .execute(&mut *writing.tx)
+        .execute(writing.connection()?)
         .await
         .map_err(unavailable)?;
         writing.commit().await?;
@@ -60,7 +60,7 @@ impl Privacy for SqliteStore {
         // Everything that hangs on the account goes by its foreign keys.
         let deleted = sqlx::query("DELETE FROM users WHERE id = ?")
             .bind(user_id.as_uuid())
-            .execute(&mut *writing.tx)
+            .execute(writing.connection()?)
             .await
             .map_err(unavailable)?
             .rows_affected();
@@ -69,7 +69,7 @@ impl Privacy for SqliteStore {
         }
         sqlx::query("DELETE FROM sweeps WHERE user_id = ?")
             .bind(user_id.as_uuid())
-            .execute(&mut *writing.tx)
+            .execute(writing.connection()?)
             .await
             .map_err(unavailable)?;
         let leases_ended = writing.now + self.policy.lease * 2;
@@ -85,13 +85,14 @@ impl Privacy for SqliteStore {
     }
 
     async fn note_destroyed_objects(&self, receipt_id: ReceiptId, objects: u64) -> Result<()> {
+        let mut writing = self.begin().await?;
         sqlx::query("UPDATE deletion_receipts SET objects = ? WHERE id = ?")
             .bind(i64::try_from(objects).unwrap_or(i64::MAX))
             .bind(receipt_id.as_uuid())
-            .execute(&self.writer)
+            .execute(writing.connection()?)
             .await
             .map_err(unavailable)?;
-        Ok(())
+        writing.commit().await
     }
 
     async fn expire_originals(&self, announced_before: Timestamp, limit: u32) -> Result<u32> {
@@ -104,7 +105,7 @@ impl Privacy for SqliteStore {
         )
         .bind(announced_before.as_millis())
         .bind(limit)
-        .fetch_all(&mut *writing.tx)
+        .fetch_all(writing.connection()?)
         .await
         .map_err(unavailable)?;
         for &(id, user_id) in &photos {
@@ -114,7 +115,7 @@ impl Privacy for SqliteStore {
                  WHERE id = ?",
             )
             .bind(id)
-            .execute(&mut *writing.tx)
+            .execute(writing.connection()?)
             .await
             .map_err(unavailable)?;
             let target = SweepTarget::Photo {
@@ -137,7 +138,7 @@ impl Privacy for SqliteStore {
         )
         .bind(ended_before.as_millis())
         .bind(limit)
-        .fetch_all(&mut *writing.tx)
+        .fetch_all(writing.connection()?)
         .await
         .map_err(unavailable)?;
         for row in &jobs {
@@ -154,10 +155,7 @@ impl SqliteStore {
     /// Deleted rows are overwritten in the database (`secure_delete`); this does the same for the log
     /// of changes. A reader may be in the way; then the log is overwritten in the course of time.
     async fn wipe_log(&self) {
-        let wiped = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-            .execute(&self.writer)
-            .await;
-        if let Err(error) = wiped {
+        if let Err(error) = self.writer.empty_log().await {
             tracing::warn!(%error, "could not empty the database's log of changes");
         }
     }
@@ -173,7 +171,7 @@ impl Writing<'_> {
                  (SELECT count(*) FROM consents WHERE user_id = ?1) AS consents",
         )
         .bind(user_id.as_uuid())
-        .fetch_one(&mut *self.tx)
+        .fetch_one(self.connection()?)
         .await
         .map_err(unavailable)?;
         let count = |column: &str| {
@@ -194,7 +192,7 @@ impl Writing<'_> {
         let running: Vec<JobRow> =
             sqlx::query_as("SELECT * FROM jobs WHERE user_id = ? AND state = 'processing'")
                 .bind(user_id.as_uuid())
-                .fetch_all(&mut *self.tx)
+                .fetch_all(self.connection()?)
                 .await
                 .map_err(unavailable)?;
         for row in &running {
@@ -203,7 +201,7 @@ impl Writing<'_> {
         let sessions: Vec<Uuid> =
             sqlx::query_scalar("SELECT id FROM sessions WHERE user_id = ? AND ended_at IS NULL")
                 .bind(user_id.as_uuid())
-                .fetch_all(&mut *self.tx)
+                .fetch_all(self.connection()?)
                 .await
                 .map_err(unavailable)?;
         for session in sessions {
@@ -226,7 +224,7 @@ impl Writing<'_> {
             .bind(receipt.id.as_uuid())
             .bind(receipt.at.as_millis())
             .bind(counts)
-            .execute(&mut *self.tx)
+            .execute(self.connection()?)
             .await
             .map_err(unavailable)?;
         Ok(receipt)
@@ -239,7 +237,7 @@ impl Writing<'_> {
                  AND NOT EXISTS (SELECT 1 FROM jobs WHERE photo_id = ?1)",
         )
         .bind(photo_id)
-        .execute(&mut *self.tx)
+        .execute(self.connection()?)
         .await
         .map_err(unavailable)?;
         Ok(())

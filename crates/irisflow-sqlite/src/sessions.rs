@@ -2,7 +2,7 @@
 
 use irisflow_jobs::{Session, SessionId, SessionWithAccount, StoreError, Timestamp, UserId};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow as _, Row};
+use sqlx::{FromRow as _, Row, SqliteConnection};
 use uuid::Uuid;
 
 use crate::accounts::AccountRow;
@@ -38,7 +38,7 @@ impl Writing<'_> {
         sqlx::query("INSERT INTO refresh_tokens (hash, session_id) VALUES (?, ?)")
             .bind(hash.as_slice())
             .bind(session_id.as_uuid())
-            .execute(&mut *self.tx)
+            .execute(self.connection()?)
             .await
             .map_err(unavailable)?;
         Ok(())
@@ -48,7 +48,7 @@ impl Writing<'_> {
         sqlx::query("UPDATE refresh_tokens SET spent_at = ? WHERE hash = ?")
             .bind(self.now.as_millis())
             .bind(hash.as_slice())
-            .execute(&mut *self.tx)
+            .execute(self.connection()?)
             .await
             .map_err(unavailable)?;
         Ok(())
@@ -63,7 +63,7 @@ impl Writing<'_> {
             .bind(expires_at.as_millis())
             .bind(self.now.as_millis())
             .bind(session_id.as_uuid())
-            .execute(&mut *self.tx)
+            .execute(self.connection()?)
             .await
             .map_err(unavailable)?;
         Ok(())
@@ -76,7 +76,7 @@ impl Writing<'_> {
         .bind(self.now.as_millis())
         .bind(session_id.as_uuid())
         .bind(user_id.as_uuid())
-        .execute(&mut *self.tx)
+        .execute(self.connection()?)
         .await
         .map_err(unavailable)?
         .rows_affected();
@@ -100,7 +100,7 @@ impl Writing<'_> {
         .bind(self.now.as_millis())
         .bind(user_id.as_uuid())
         .bind(kept.map(SessionId::as_uuid))
-        .fetch_all(&mut *self.tx)
+        .fetch_all(self.connection()?)
         .await
         .map_err(unavailable)?;
         for session in &ended {
@@ -112,7 +112,7 @@ impl Writing<'_> {
 
 /// A session that has neither ended nor run out, with its account.
 pub(crate) async fn live_session(
-    tx: &mut sqlx::Transaction<'static, sqlx::Sqlite>,
+    connection: &mut SqliteConnection,
     session_id: SessionId,
     now: Timestamp,
 ) -> Result<Option<SessionWithAccount>> {
@@ -125,7 +125,7 @@ pub(crate) async fn live_session(
     )
     .bind(session_id.as_uuid())
     .bind(now.as_millis())
-    .fetch_optional(&mut **tx)
+    .fetch_optional(connection)
     .await
     .map_err(unavailable)?;
     let Some(row) = row else { return Ok(None) };

@@ -21,7 +21,7 @@ impl Writing<'_> {
     ) -> Result<Opened, StoreError> {
         sqlx::query("DELETE FROM submissions WHERE expires_at <= ?")
             .bind(self.now.as_millis())
-            .execute(&mut *self.tx)
+            .execute(self.connection()?)
             .await
             .map_err(unavailable)?;
         let known: Option<(i64, Vec<u8>, String)> = sqlx::query_as(
@@ -29,7 +29,7 @@ impl Writing<'_> {
         )
         .bind(key.user_id.as_uuid())
         .bind(&key.key)
-        .fetch_optional(&mut *self.tx)
+        .fetch_optional(self.connection()?)
         .await
         .map_err(unavailable)?;
         match known {
@@ -59,7 +59,7 @@ impl Writing<'_> {
         .bind(key.fingerprint.as_slice())
         .bind(&key.memo)
         .bind((self.now + life).as_millis())
-        .fetch_one(&mut *self.tx)
+        .fetch_one(self.connection()?)
         .await
         .map_err(unavailable)
     }
@@ -68,7 +68,7 @@ impl Writing<'_> {
     async fn jobs_of_submission(&mut self, id: i64) -> Result<Vec<JobRow>, StoreError> {
         sqlx::query_as("SELECT * FROM jobs WHERE submission_id = ? ORDER BY rowid")
             .bind(id)
-            .fetch_all(&mut *self.tx)
+            .fetch_all(self.connection()?)
             .await
             .map_err(unavailable)
     }
@@ -80,7 +80,7 @@ impl Writing<'_> {
                  AND NOT EXISTS (SELECT 1 FROM jobs WHERE submission_id = ?1)",
         )
         .bind(id)
-        .execute(&mut *self.tx)
+        .execute(self.connection()?)
         .await
         .map_err(unavailable)?;
         Ok(())

@@ -19,7 +19,7 @@ impl Writing<'_> {
             .bind(user_id.as_uuid())
             .bind(subject_id)
             .bind(due_at.as_millis())
-            .execute(&mut *self.tx)
+            .execute(self.connection()?)
             .await
             .map_err(unavailable)?;
         Ok(())
@@ -34,14 +34,14 @@ impl Writing<'_> {
              RETURNING user_id, seq",
         )
         .bind(job_id)
-        .fetch_optional(&mut *self.tx)
+        .fetch_optional(self.connection()?)
         .await
         .map_err(unavailable)?;
         if let Some((user_id, seq)) = forgotten {
             sqlx::query("UPDATE timelines SET floor_seq = max(floor_seq, ?) WHERE user_id = ?")
                 .bind(seq)
                 .bind(user_id)
-                .execute(&mut *self.tx)
+                .execute(self.connection()?)
                 .await
                 .map_err(unavailable)?;
         }
@@ -77,7 +77,7 @@ impl SqliteStore {
         let subject: Option<Uuid> =
             sqlx::query_scalar("DELETE FROM sweeps WHERE id = ? RETURNING subject_id")
                 .bind(sweep_id)
-                .fetch_optional(&mut *writing.tx)
+                .fetch_optional(writing.connection()?)
                 .await
                 .map_err(unavailable)?;
         if let Some(subject) = subject {
@@ -92,7 +92,7 @@ impl SqliteStore {
             "UPDATE sweeps SET failures = failures + 1 WHERE id = ? RETURNING failures",
         )
         .bind(sweep_id)
-        .fetch_optional(&mut *writing.tx)
+        .fetch_optional(writing.connection()?)
         .await
         .map_err(unavailable)?;
         let Some(failures) = failures else {
@@ -102,7 +102,7 @@ impl SqliteStore {
         sqlx::query("UPDATE sweeps SET due_at = ? WHERE id = ?")
             .bind((writing.now + wait).as_millis())
             .bind(sweep_id)
-            .execute(&mut *writing.tx)
+            .execute(writing.connection()?)
             .await
             .map_err(unavailable)?;
         writing.commit().await

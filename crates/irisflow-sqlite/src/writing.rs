@@ -10,14 +10,15 @@ use irisflow_jobs::{
     Event, Fence, Hint, Job, JobId, JobState, LogEntry, SessionId, StoreError, Timestamp,
     Transition, UserId,
 };
-use sqlx::{QueryBuilder, Sqlite, Transaction};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::job_row::{JobRow, StateColumns};
+use crate::writer::Turn;
 use crate::{SqliteStore, unavailable};
 
 pub(crate) struct Writing<'s> {
     store: &'s SqliteStore,
-    pub(crate) tx: Transaction<'static, Sqlite>,
+    turn: Turn,
     pub(crate) now: Timestamp,
     hints: Vec<(UserId, Hint)>,
     work_may_wait: bool,
@@ -26,14 +27,10 @@ pub(crate) struct Writing<'s> {
 
 impl SqliteStore {
     pub(crate) async fn begin(&self) -> Result<Writing<'_>, StoreError> {
-        let tx = self
-            .writer
-            .begin_with("BEGIN IMMEDIATE")
-            .await
-            .map_err(unavailable)?;
+        let turn = self.writer.begin().await?;
         Ok(Writing {
             store: self,
-            tx,
+            turn,
             now: self.now(),
             hints: Vec::new(),
             work_may_wait: false,
@@ -43,9 +40,13 @@ impl SqliteStore {
 }
 
 impl Writing<'_> {
+    pub(crate) fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
+        self.turn.connection()
+    }
+
     /// Commits, then tells who may want to know.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        self.tx.commit().await.map_err(unavailable)?;
+        self.turn.commit().await?;
         for (user_id, hint) in self.hints {
             self.store.announcer.announce(user_id, hint);
         }
@@ -158,7 +159,10 @@ impl Writing<'_> {
             return Ok(());
         }
         let script = script.build();
-        script.execute(&mut *self.tx).await.map_err(unavailable)?;
+        script
+            .execute(self.connection()?)
+            .await
+            .map_err(unavailable)?;
         Ok(())
     }
 
@@ -181,7 +185,7 @@ impl Writing<'_> {
         )
         .bind(count)
         .bind(user_id.as_uuid())
-        .fetch_one(&mut *self.tx)
+        .fetch_one(self.connection()?)
         .await
         .map_err(unavailable)?;
         let mut rows = Vec::with_capacity(entries.len());

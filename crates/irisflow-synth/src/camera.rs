@@ -227,6 +227,30 @@ impl Camera {
         gain
     }
 
+    /// Marks the iris that something hides before the open eye, in the sharpness of the photo.
+    pub(crate) fn mark_covered(&self, labels: &mut [u8]) {
+        const OPEN_IRIS: u8 = label::OPENING | label::IRIS;
+        let is_open = |bits: u8| bits & OPEN_IRIS == OPEN_IRIS;
+        let hidden = |bits: u8| is_open(bits) && bits & label::VISIBLE == 0;
+        if !labels.iter().any(|&bits| hidden(bits)) {
+            return;
+        }
+        let side = labels.len().isqrt();
+        let mut cover: Vec<f32> = labels
+            .iter()
+            .map(|&bits| f32::from(u8::from(hidden(bits))))
+            .collect();
+        let softness = self.softness_px();
+        if softness > 0.3 {
+            blur(&mut cover, side, softness);
+        }
+        for (bits, cover) in labels.iter_mut().zip(cover) {
+            if cover > 0.5 && is_open(*bits) {
+                *bits |= label::COVERED;
+            }
+        }
+    }
+
     /// Develops the photo, with or without the mirrored light.
     pub(crate) fn develop(
         &self,

@@ -17,6 +17,9 @@ pub mod label {
     pub const VISIBLE: u8 = 16;
     /// Neither person nor object: may be replaced by another background.
     pub const BACKGROUND: u8 = 32;
+    /// Iris or pupil between the lids of which lashes, hair or frames hide more than shows, as blurred as
+    /// the photo is: a lash that blur has made invisible hides nothing.
+    pub const COVERED: u8 = 64;
 }
 
 #[derive(Debug)]

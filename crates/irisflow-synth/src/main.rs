@@ -29,6 +29,9 @@ enum Command {
         count: u64,
         #[arg(long, default_value_t = 256)]
         size: usize,
+        /// Only looks from close by.
+        #[arg(long)]
+        near: bool,
     },
     /// Draws pictures side by side into one PNG, each with its labels below when asked for.
     Sheet {
@@ -42,7 +45,7 @@ enum Command {
         rows: usize,
         #[arg(long, default_value_t = 256)]
         size: usize,
-        /// Only one framing: macro, crop, close, region, face; or none, closed, elsewhere.
+        /// Only one framing: macro, crop, close, region, face; or none, closed, elsewhere, near.
         #[arg(long)]
         framing: Option<String>,
         #[arg(long)]
@@ -58,7 +61,11 @@ fn main() -> Result<()> {
             start,
             count,
             size,
-        } => stream(&tiles, seed, start, count, size),
+            near,
+        } => {
+            let wish = if near { Wish::Near } else { Wish::Any };
+            stream(&tiles, seed, start, count, size, wish)
+        }
         Command::Sheet {
             out,
             seed,
@@ -71,6 +78,7 @@ fn main() -> Result<()> {
             let wish = match framing.as_deref() {
                 None => Wish::Any,
                 Some("none") => Wish::LookAlike,
+                Some("near") => Wish::Near,
                 Some("closed") => Wish::ClosedEye(Framing::Close),
                 Some("elsewhere") => Wish::OtherFace(Framing::Close),
                 Some(name) => Wish::Eye(
@@ -85,10 +93,10 @@ fn main() -> Result<()> {
     }
 }
 
-fn stream(tiles: &Tiles, seed: u64, start: u64, count: u64, size: usize) -> Result<()> {
+fn stream(tiles: &Tiles, seed: u64, start: u64, count: u64, size: usize, wish: Wish) -> Result<()> {
     let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
     for index in start..start + count {
-        let picture = render(tiles, seed, index, size, Wish::Any, false);
+        let picture = render(tiles, seed, index, size, wish, false);
         let presence = match picture.presence {
             Presence::No => 0,
             Presence::Yes => 1,
@@ -163,6 +171,8 @@ fn label_colours(picture: &Picture) -> Vec<u8> {
     for (pixel, &bits) in rgb.chunks_exact_mut(3).zip(&picture.labels) {
         let tint: [u8; 3] = if bits & label::REFLECTION != 0 {
             [255, 255, 0]
+        } else if bits & label::COVERED != 0 {
+            [0, 0, 255]
         } else if bits & label::PUPIL != 0 {
             [255, 0, 0]
         } else if bits & label::VISIBLE != 0 {

@@ -32,6 +32,8 @@ pub enum Wish {
     ClosedEye(Framing),
     /// A face, but no eye of it.
     OtherFace(Framing),
+    /// The training mixture of looks from close by: about four or two and a half iris radii a side.
+    Near,
 }
 
 #[derive(Debug)]
@@ -85,23 +87,41 @@ pub fn render(
     let mut rng = Rng::new(seed, index);
     let drawn = Framing::ALL[rng.weighted(&[0.08, 0.36, 0.28, 0.15, 0.13])];
     let kind = rng.weighted(&[0.8, 0.11, 0.045, 0.045]);
+    let eye = Subject::Eye;
     match wish {
-        Wish::Eye(framing) => person(tiles, &mut rng, side, framing, Subject::Eye, keep_clean),
+        Wish::Eye(framing) => {
+            let view = View::sample(&mut rng, side, framing);
+            person(tiles, &mut rng, view, eye, keep_clean)
+        }
         Wish::LookAlike => round_thing(tiles, &mut rng, side, keep_clean),
         Wish::ClosedEye(framing) => {
-            let subject = Subject::ClosedEye;
-            person(tiles, &mut rng, side, framing, subject, keep_clean)
+            let view = View::sample(&mut rng, side, framing);
+            person(tiles, &mut rng, view, Subject::ClosedEye, keep_clean)
         }
         Wish::OtherFace(framing) => {
-            let subject = Subject::OtherFace;
-            person(tiles, &mut rng, side, framing, subject, keep_clean)
+            let view = View::sample(&mut rng, side, framing);
+            person(tiles, &mut rng, view, Subject::OtherFace, keep_clean)
         }
-        Wish::Any => match kind {
-            0 => person(tiles, &mut rng, side, drawn, Subject::Eye, keep_clean),
-            1 => round_thing(tiles, &mut rng, side, keep_clean),
-            2 => person(tiles, &mut rng, side, drawn, Subject::ClosedEye, keep_clean),
-            _ => person(tiles, &mut rng, side, drawn, Subject::OtherFace, keep_clean),
-        },
+        Wish::Any | Wish::Near if kind == 1 => round_thing(tiles, &mut rng, side, keep_clean),
+        Wish::Any | Wish::Near => {
+            let view = match wish {
+                Wish::Near => near_view(&mut rng, side),
+                _ => View::sample(&mut rng, side, drawn),
+            };
+            let subject = [eye, eye, Subject::ClosedEye, Subject::OtherFace][kind];
+            person(tiles, &mut rng, view, subject, keep_clean)
+        }
+    }
+}
+
+/// Half the crops are as close as shows best where the lids end.
+fn near_view(rng: &mut Rng, side: usize) -> View {
+    const CLOSER: f32 = 1.35;
+    match rng.weighted(&[0.1, 0.4, 0.42, 0.08]) {
+        0 => View::sample(rng, side, Framing::Macro),
+        1 => View::sample(rng, side, Framing::Crop),
+        2 => View::sample(rng, side, Framing::Crop).zoomed(CLOSER),
+        _ => View::sample(rng, side, Framing::Close),
     }
 }
 
@@ -117,12 +137,11 @@ enum Subject {
 fn person(
     tiles: &Tiles,
     rng: &mut Rng,
-    side: usize,
-    framing: Framing,
+    mut view: View,
     subject: Subject,
     keep_clean: bool,
 ) -> Picture {
-    let mut view = View::sample(rng, side, framing);
+    let side = view.side;
     if subject == Subject::OtherFace {
         view.look_away(rng);
     }
@@ -169,6 +188,7 @@ fn person(
         visible += has(label::VISIBLE);
         opening += has(label::OPENING);
     }
+    camera.mark_covered(&mut labels);
     let traits = if closed {
         eyes.clear();
         None
@@ -201,7 +221,7 @@ fn person(
         without_reflections,
         labels,
         presence,
-        framing,
+        framing: view.framing,
         window: view.window,
         eyes,
         traits,

@@ -75,6 +75,15 @@ impl Linear {
         (self.xx * x + self.xy * y, self.yx * x + self.yy * y)
     }
 
+    pub(crate) fn scaled(&self, by: f32) -> Self {
+        Self {
+            xx: self.xx * by,
+            xy: self.xy * by,
+            yx: self.yx * by,
+            yy: self.yy * by,
+        }
+    }
+
     pub(crate) fn after(&self, first: &Self) -> Self {
         Self {
             xx: self.xx * first.xx + self.xy * first.yx,
@@ -216,6 +225,17 @@ impl View {
 }
 
 impl View {
+    /// The same from closer by, with the middle of the picture where it was.
+    pub(crate) fn zoomed(mut self, by: f32) -> Self {
+        let middle = self.side as f32 * 0.5;
+        let away = |from: f32| middle + (from - middle) * by;
+        self.origin = (away(self.origin.0), away(self.origin.1));
+        self.px_per_mm *= by;
+        self.to_px = self.to_px.scaled(by);
+        self.to_mm = self.to_px.inverse();
+        self
+    }
+
     /// Turns the camera to another part of the face, so that no eye is in the picture.
     pub(crate) fn look_away(&mut self, rng: &mut Rng) {
         let middle = self.side as f32 * 0.5;
