@@ -1,8 +1,8 @@
 """Writes the running average of a checkpoint as the weights the product embeds, and a test vector.
 
-Usage: export.py CHECKPOINT [--renderer PATH]
+Usage: export.py CHECKPOINT [--near] [--renderer PATH]
 
-Weights (`irisflow-image/weights/iris_segmenter.bin`), little endian: the eight bytes `IRSEG001`, the
+Weights (`irisflow-image/weights/iris_segmenter.bin`, or `iris_near.bin`), little endian: the eight bytes `IRSEG001`, the
 number of layers as u32, then per layer: kind u8 (0 convolution 3x3 stride 2, 1 depthwise 3x3, 2 pointwise,
 3 linear), stride u8, inputs u16, outputs u16, the weights as f16 and the biases as f32. Batch norm is
 folded in. Order of a kernel: outermost to innermost tap row, tap column, input, output; a depthwise
@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from network import MAPS, OUT, SIDE, EyeNetwork
+from network import MAPS, NEAR_MAPS, OUT, SIDE, EyeNetwork
 
 CRATE = Path(__file__).resolve().parent.parent / "crates" / "irisflow-image"
 
@@ -106,21 +106,24 @@ def run_folded(listed, image):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint")
+    parser.add_argument("--near", action="store_true", help="the network that looks from close by")
     parser.add_argument("--renderer", default=str(CRATE.parent.parent / "target" / "release" / "irisflow-synth"))
     options = parser.parse_args()
-    network = EyeNetwork().eval()
+    maps_of, end = (NEAR_MAPS, "_near") if options.near else (MAPS, "")
+    network = EyeNetwork(maps_of).eval()
     kept = torch.load(options.checkpoint, map_location="cpu")
     network.load_state_dict(kept["average"])
 
-    weights = CRATE / "weights" / "iris_segmenter.bin"
+    weights = CRATE / "weights" / ("iris_near.bin" if options.near else "iris_segmenter.bin")
     weights.parent.mkdir(exist_ok=True)
     listed = write_weights(network, weights)
     folder = CRATE / "tests" / "segmenter"
     folder.mkdir(parents=True, exist_ok=True)
-    record = subprocess.run([options.renderer, "stream", "--seed", "20251123", "--start", "3", "--count", "1"],
+    record = subprocess.run([options.renderer, "stream", "--seed", "20251123", "--start", "3", "--count", "1"]
+                            + ["--near"] * options.near,
                             capture_output=True, check=True).stdout
     image = np.frombuffer(record, np.uint8)[2:2 + SIDE * SIDE * 3].reshape(SIDE, SIDE, 3)
-    Image.fromarray(image).save(folder / "input.png", optimize=True)
+    Image.fromarray(image).save(folder / f"input{end}.png", optimize=True)
     with torch.no_grad():
         maps, presence = run_folded(listed, image)
         plain, plain_presence = network(torch.from_numpy(image.astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None])
@@ -129,13 +132,13 @@ def main():
     chance = torch.sigmoid(maps).numpy()
     rng = np.random.default_rng(7)
     samples = []
-    for index, name in enumerate(MAPS):
+    for index, name in enumerate(maps_of):
         for _ in range(100):
             y, x = (int(v) for v in rng.integers(0, OUT, 2))
             samples.append([index, y, x, round(float(chance[index, y, x]), 6)])
-    text = {"presence": round(float(torch.sigmoid(presence)), 6), "maps": list(MAPS),
+    text = {"presence": round(float(torch.sigmoid(presence)), 6), "maps": list(maps_of),
             "samples_map_row_column_value": samples}
-    (folder / "expected.json").write_text(json.dumps(text) + "\n")
+    (folder / f"expected{end}.json").write_text(json.dumps(text) + "\n")
     print("presence", text["presence"], float(torch.sigmoid(plain_presence[0])),
           "peaks", [round(float(c.max()), 3) for c in chance])
 

@@ -8,14 +8,19 @@
 
 use std::fs::File;
 use std::io::BufReader;
+use std::path::Path;
 use std::time::Instant;
 
-use irisflow_image::network::{EyeMaps, EyeNetwork, INPUT_SIDE, MAP_SIDE};
+use irisflow_image::network::{EyeMaps, EyeNetwork, INPUT_SIDE, Look, MAP_SIDE};
 
-const EXPECTED: &str = include_str!("segmenter/expected.json");
+/// What each network gave in training.
+const WHOLE: &str = include_str!("segmenter/expected.json");
+const NEAR: &str = include_str!("segmenter/expected_near.json");
 
-fn stored_input() -> Box<[u8; INPUT_SIDE * INPUT_SIDE * 3]> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/segmenter/input.png");
+fn stored_input(name: &str) -> Box<[u8; INPUT_SIDE * INPUT_SIDE * 3]> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/segmenter")
+        .join(name);
     let decoder = png::Decoder::new(BufReader::new(File::open(path).unwrap()));
     let mut reader = decoder.read_info().unwrap();
     let mut rgb = vec![0; reader.output_buffer_size().unwrap()];
@@ -24,8 +29,8 @@ fn stored_input() -> Box<[u8; INPUT_SIDE * INPUT_SIDE * 3]> {
 }
 
 /// The numbers after a key, up to the end of its value.
-fn numbers_after(key: &str) -> Vec<f32> {
-    let tail = &EXPECTED[EXPECTED.find(key).unwrap() + key.len()..];
+fn numbers_after(text: &str, key: &str) -> Vec<f32> {
+    let tail = &text[text.find(key).unwrap() + key.len()..];
     let end = if tail.starts_with("\": [") {
         tail.find("]]").unwrap()
     } else {
@@ -38,32 +43,44 @@ fn numbers_after(key: &str) -> Vec<f32> {
 }
 
 fn value_at(maps: &EyeMaps, map: usize, row: usize, column: usize) -> f32 {
-    [&maps.opening, &maps.iris, &maps.pupil, &maps.reflection][map][row * MAP_SIDE + column]
+    let covered = maps.covered.as_deref().unwrap_or_default();
+    [
+        &maps.opening,
+        &maps.iris,
+        &maps.pupil,
+        &maps.reflection,
+        covered,
+    ][map][row * MAP_SIDE + column]
 }
 
-#[test]
-fn the_network_reproduces_the_outputs_of_training() {
-    let maps = EyeNetwork::load().run(&stored_input());
-
-    let samples = numbers_after("samples_map_row_column_value");
-    assert_eq!(samples.len(), 4 * 400);
+fn assert_reproduced(maps: &EyeMaps, count: usize, expected: &str) {
+    let samples = numbers_after(expected, "samples_map_row_column_value");
+    assert_eq!(samples.len(), 4 * 100 * count);
     for sample in samples.chunks_exact(4) {
         let [map, row, column] = [sample[0], sample[1], sample[2]].map(|n| n as usize);
-        let value = value_at(&maps, map, row, column);
+        let value = value_at(maps, map, row, column);
         assert!(
             (value - sample[3]).abs() < 1e-3,
             "map {map} at {row}, {column}: {value}, not {}",
             sample[3]
         );
     }
-    let presence = numbers_after("presence");
+    let presence = numbers_after(expected, "presence");
     assert!((maps.presence - presence[0]).abs() < 1e-3);
+}
+
+#[test]
+fn the_networks_reproduce_the_outputs_of_training() {
+    let whole = EyeNetwork::of(Look::Whole).run(&stored_input("input.png"));
+    assert_reproduced(&whole, 4, WHOLE);
+    let near = EyeNetwork::of(Look::Near).run(&stored_input("input_near.png"));
+    assert_reproduced(&near, 5, NEAR);
 }
 
 #[test]
 #[ignore = "prints how long one run takes on this machine"]
 fn one_run_takes() {
-    let (network, input) = (EyeNetwork::load(), stored_input());
+    let (network, input) = (EyeNetwork::of(Look::Near), stored_input("input_near.png"));
     let mut times: Vec<f64> = (0..40)
         .map(|_| {
             let start = Instant::now();

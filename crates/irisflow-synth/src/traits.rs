@@ -111,6 +111,8 @@ pub(crate) struct Shot<'a> {
 struct Look {
     visible: f32,
     reflected: f32,
+    /// Reflected so brightly that no texture is left.
+    burnt: f32,
     iris: Colour,
     white: Colour,
 }
@@ -221,6 +223,10 @@ impl Shot<'_> {
                 look.visible += 1.0;
                 if bits & label::REFLECTION != 0 {
                     look.reflected += 1.0;
+                    let rgb = self.colour_at(index);
+                    if rgb.iter().all(|&value| value >= 245) {
+                        look.burnt += 1.0;
+                    }
                 } else if bits & label::PUPIL == 0 {
                     look.iris.add(self.colour_at(index));
                 }
@@ -260,11 +266,18 @@ impl Shot<'_> {
             ("bright", -luma, -235.0, -215.0),
             ("no contrast to the white", contrast, 3.0, 12.0),
             ("noise", -self.camera.noise(), -0.08, -0.04),
+            // Through a soft reflection the texture still shows.
             (
                 "reflections",
                 -look.reflected / look.visible.max(1.0),
-                -0.55,
+                -1.0,
                 -0.35,
+            ),
+            (
+                "burnt out",
+                -look.burnt / look.visible.max(1.0),
+                -0.45,
+                -0.25,
             ),
             ("looks aside", round, 0.6, 0.8),
         ];

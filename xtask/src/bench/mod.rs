@@ -40,6 +40,9 @@ enum Section {
 
 pub(crate) fn run(arguments: BenchArgs) -> anyhow::Result<()> {
     let root = workspace_root()?;
+    if cfg!(debug_assertions) {
+        return run_again_in_release(&root);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -51,6 +54,28 @@ pub(crate) fn run(arguments: BenchArgs) -> anyhow::Result<()> {
         Some(Section::Throughput(arguments)) => runtime.block_on(throughput::run(arguments)),
         Some(Section::Waiting(arguments)) => runtime.block_on(waiting::run(arguments, &root)),
     }
+}
+
+/// Figures of a development build would say little: the same command as a release, which is built first.
+fn run_again_in_release(root: &Path) -> anyhow::Result<()> {
+    let status = Command::new("cargo")
+        .args([
+            "run",
+            "--release",
+            "--locked",
+            "--quiet",
+            "--package",
+            "xtask",
+            "--",
+        ])
+        .args(std::env::args_os().skip(1))
+        .current_dir(root)
+        .status()
+        .context("building the release of the developer commands")?;
+    if !status.success() {
+        bail!("the measurement failed");
+    }
+    Ok(())
 }
 
 /// The program named, or the release, which is built first.

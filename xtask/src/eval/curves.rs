@@ -124,7 +124,7 @@ fn push(csv: &mut String, why: &str, row: &Row<'_>) -> anyhow::Result<()> {
         cell(refusal.and_then(|refusal| refusal.threshold)),
     )?;
     write!(csv, ",{}", cell(figures.map(|f| f64::from(f.confidence))))?;
-    let quality = figures.map_or([None; 10], |f| {
+    let quality = figures.map_or([None; 11], |f| {
         f.quality.named().map(|(_, value)| Some(value))
     });
     let evidence = figures.map_or([None; 6], |f| f.evidence.named().map(|(_, value)| value));

@@ -15,6 +15,8 @@ const DRAWN: usize = 20;
 /// Quality of the JPEG files that are made of renders, above what they were compressed with before.
 const FILE_QUALITY: u8 = 93;
 
+const OPEN_IRIS: u8 = label::OPENING | label::IRIS;
+
 /// What a render shows, with the eye that counts.
 pub(super) enum Shown {
     Eye(Traits, TrueEye),
@@ -173,7 +175,10 @@ fn compare(
     let (left, top) = picture.photo_corner();
     let visible = |x: u32, y: u32| {
         let (x, y) = (x as usize + left, y as usize + top);
-        picture.labels[y * picture.side + x] & label::VISIBLE != 0
+        let bits = picture.labels[y * picture.side + x];
+        let is_open = bits & OPEN_IRIS == OPEN_IRIS;
+        is_open
+            && bits & label::COVERED == 0
             && eye.iris.distance(x as f32 + 0.5, y as f32 + 0.5) < 1.1
     };
     let truth = Truth {

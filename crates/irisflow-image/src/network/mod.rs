@@ -1,5 +1,6 @@
-//! The segmenter's network: where in a 256 x 256 picture the eye opening, the iris disc, the pupil and
-//! reflections are, and whether there is an eye at all.
+//! The segmenter's networks: where in a 256 x 256 picture the eye opening, the iris disc, the pupil and
+//! reflections are, and whether there is an eye at all. One finds eyes in whole photos, one measures an
+//! iris from close by; they differ in their weights, and the second also says what lashes cover.
 //!
 //! The weights are part of the binary. What the picture should show (the whole photo, or a crop around
 //! an iris) is decided by the caller. `weights.rs` reads the file, `kernels.rs` computes; training and
@@ -23,9 +24,32 @@ pub const LETTERBOX: u8 = 128;
 const WIDTHS: [usize; 6] = [16, 32, 64, 128, 192, 192];
 /// Separable blocks per level; the first of a level halves the map, the others add their input.
 const BLOCKS: [usize; 5] = [2, 2, 3, 3, 2];
-const MAPS: usize = 4;
 
-static WEIGHTS: &[u8] = include_bytes!("../../weights/iris_segmenter.bin");
+/// What a network was trained to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Anything from a macro of an iris to a person from afar.
+    Whole,
+    /// A square of two to five iris radii around an iris.
+    Near,
+}
+
+impl Look {
+    fn weights(self) -> &'static [u8] {
+        match self {
+            Self::Whole => include_bytes!("../../weights/iris_segmenter.bin"),
+            Self::Near => include_bytes!("../../weights/iris_near.bin"),
+        }
+    }
+
+    /// Opening, iris, pupil, reflection, and from close by what is covered.
+    fn maps(self) -> usize {
+        match self {
+            Self::Whole => 4,
+            Self::Near => 5,
+        }
+    }
+}
 
 /// Probabilities, 0 to 1, in rows of `MAP_SIDE`; a cell covers two by two input pixels.
 #[derive(Debug, Clone)]
@@ -38,6 +62,8 @@ pub struct EyeMaps {
     pub pupil: Vec<f32>,
     /// Light mirrored by the eye.
     pub reflection: Vec<f32>,
+    /// Iris or pupil behind lashes or hair; only seen from close by.
+    pub covered: Option<Vec<f32>>,
     /// Whether the picture shows a human eye with some iris.
     pub presence: f32,
 }
@@ -68,18 +94,23 @@ struct Lift {
 
 impl EyeNetwork {
     /// The network of this build, unpacked at the first call.
-    pub fn load() -> &'static Self {
-        static NETWORK: OnceLock<EyeNetwork> = OnceLock::new();
-        NETWORK.get_or_init(|| {
+    pub fn of(look: Look) -> &'static Self {
+        static WHOLE: OnceLock<EyeNetwork> = OnceLock::new();
+        static NEAR: OnceLock<EyeNetwork> = OnceLock::new();
+        let network = match look {
+            Look::Whole => &WHOLE,
+            Look::Near => &NEAR,
+        };
+        network.get_or_init(|| {
             #[expect(
                 clippy::expect_used,
                 reason = "the bytes are part of the build, and a test reads them"
             )]
-            Self::read(WEIGHTS).expect("the embedded weights fit this network")
+            Self::read(look.weights(), look.maps()).expect("the embedded weights fit this network")
         })
     }
 
-    fn read(bytes: &[u8]) -> Result<Self, WeightsError> {
+    fn read(bytes: &[u8], maps: usize) -> Result<Self, WeightsError> {
         let mut reader = LayerReader::new(bytes)?;
         let stem = reader.next(LayerKind::Convolution, 2, 3, WIDTHS[0])?;
         let level0 = Separable::read(&mut reader, WIDTHS[0], WIDTHS[0], 1)?;
@@ -100,7 +131,7 @@ impl EyeNetwork {
                 block: Separable::read(&mut reader, fine, fine, 1)?,
             });
         }
-        let head = reader.next(LayerKind::Pointwise, 1, WIDTHS[0], MAPS)?;
+        let head = reader.next(LayerKind::Pointwise, 1, WIDTHS[0], maps)?;
         let presence = reader.next(LayerKind::Linear, 1, WIDTHS[5], 1)?;
         reader.finish()?;
         Ok(Self {
@@ -144,18 +175,16 @@ impl EyeNetwork {
             map = lift.block.run(fine);
         }
         let logits = kernels::pointwise(&map, &self.head, false);
-        let [opening, iris, pupil, reflection] = std::array::from_fn(|index| {
-            logits
-                .values
-                .chunks_exact(MAPS)
-                .map(|cell| sigmoid(cell[index]))
-                .collect()
-        });
+        let map_of = |index: usize| {
+            let cells = logits.values.chunks_exact(logits.channels);
+            cells.map(|cell| sigmoid(cell[index])).collect()
+        };
         EyeMaps {
-            opening,
-            iris,
-            pupil,
-            reflection,
+            opening: map_of(0),
+            iris: map_of(1),
+            pupil: map_of(2),
+            reflection: map_of(3),
+            covered: (logits.channels > 4).then(|| map_of(4)),
             presence: sigmoid(presence),
         }
     }
@@ -202,19 +231,31 @@ fn sigmoid(x: f32) -> f32 {
 mod tests {
     use super::*;
 
+    fn read(look: Look, bytes: &[u8]) -> bool {
+        EyeNetwork::read(bytes, look.maps()).is_ok()
+    }
+
     #[test]
-    fn the_embedded_weights_fit_the_network() {
-        assert!(EyeNetwork::read(WEIGHTS).is_ok());
+    fn the_embedded_weights_fit_their_networks() {
+        for look in [Look::Whole, Look::Near] {
+            assert!(read(look, look.weights()), "{look:?}");
+        }
+    }
+
+    #[test]
+    fn weights_of_another_network_are_refused() {
+        assert!(!read(Look::Whole, Look::Near.weights()));
     }
 
     #[test]
     fn weights_cut_short_are_refused() {
-        assert!(EyeNetwork::read(&WEIGHTS[..WEIGHTS.len() - 1]).is_err());
+        let weights = Look::Whole.weights();
+        assert!(!read(Look::Whole, &weights[..weights.len() - 1]));
     }
 
     #[test]
     fn weights_with_something_behind_them_are_refused() {
-        let longer: Vec<u8> = WEIGHTS.iter().copied().chain([0]).collect();
-        assert!(EyeNetwork::read(&longer).is_err());
+        let longer: Vec<u8> = Look::Whole.weights().iter().copied().chain([0]).collect();
+        assert!(!read(Look::Whole, &longer));
     }
 }

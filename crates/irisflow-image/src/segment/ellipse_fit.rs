@@ -30,7 +30,7 @@ pub(super) struct FitPrior {
 /// Nearly round: a limbus differs from a circle by about 2 %, and gaze adds a little.
 pub(super) const LIMBUS_PRIOR: FitPrior = FitPrior {
     scatter: 0.02,
-    elongation: 0.015,
+    elongation: 0.02,
     start: 0.2,
 };
 /// Pupils are rounder, but the start is coarser in relation to their radius.

@@ -4,11 +4,14 @@
 use super::Label;
 use super::closeup::rect_around;
 use super::lids::Opening;
+use super::sight::Sight;
 use crate::geometry::{Ellipse, PixelRect};
 use crate::plane::Plane;
 
 /// How far the labelled part reaches beyond the iris, in radii.
 const MARGIN: f32 = 1.15;
+/// A pixel counts as covered when that is more likely than not.
+const LEAST_COVER: f32 = 0.5;
 
 /// The part of a `width` x `height` photo that the labels of `iris` cover.
 pub(super) fn label_rect(iris: &Ellipse, width: u32, height: u32) -> Option<PixelRect> {
@@ -45,6 +48,23 @@ pub(super) fn draw_labels(
         }
     }
     labels
+}
+
+/// Hides what the network sees behind lashes or hair.
+pub(super) fn hide_covered(labels: &mut Plane, rect: PixelRect, sight: &Sight) {
+    let Some(covered) = &sight.maps.covered else {
+        return;
+    };
+    for row in 0..rect.height {
+        let y = rect.y as f32 + row as f32 + 0.5;
+        for (column, label) in labels.row_mut(row).iter_mut().enumerate() {
+            let x = rect.x as f32 + column as f32 + 0.5;
+            let is_shown = [Label::VisibleIris as u8, Label::Pupil as u8].contains(label);
+            if is_shown && sight.at(covered, x, y) > LEAST_COVER {
+                *label = Label::Hidden as u8;
+            }
+        }
+    }
 }
 
 /// The columns of `rect` whose centres lie inside the ellipse on the line `y` of the photo.

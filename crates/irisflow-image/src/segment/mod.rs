@@ -23,7 +23,7 @@ use crate::rejection::Rejection;
 
 use closeup::Closeup;
 use ellipse_fit::PUPIL_PRIOR;
-use labels::{draw_labels, label_rect};
+use labels::{draw_labels, hide_covered, label_rect};
 use lids::Opening;
 use limbus::{Limbus, find_limbus};
 use pupil::{ExpectedPupil, find_pupil};
@@ -147,7 +147,10 @@ pub struct Examined {
     pub pupil: Ellipse,
     pub evidence: Evidence,
     pub confidence: f32,
+    /// From as far as says whether it is an eye.
     sighting: Sighting,
+    /// From as near as shows where iris, pupil and lids end.
+    near: Sighting,
     closeup: Closeup,
     limbus: Limbus,
 }
@@ -174,22 +177,23 @@ const MEASURING_RADIUS: f32 = 110.0;
 
 fn examine(photo: &dyn PhotoPixels, sighting: Sighting) -> Option<Examined> {
     let closeup = Closeup::of_photo(photo, &sighting.disc, MEASURING_RADIUS)?;
-    let sight = &sighting.sight;
+    let near = sighting.look_near(photo)?;
     let open = |x: f32, y: f32| {
         let (x, y) = closeup.point_to_photo((x, y));
-        sight.at(&sight.maps.opening, x, y)
+        near.sight.at(&near.sight.maps.opening, x, y)
     };
-    let limbus = find_limbus(&closeup, &closeup.to_local(&sighting.disc), &open);
-    let expected = expected_pupil(&closeup, sight, &limbus.ellipse);
+    let limbus = find_limbus(&closeup, &closeup.to_local(&near.disc), &open);
+    let expected = expected_pupil(&closeup, &near.sight, &limbus.ellipse);
     let pupil = find_pupil(&closeup, &limbus.ellipse, &expected);
     let (iris, outlined) = (closeup.to_photo(&limbus.ellipse), closeup.to_photo(&pupil));
-    let evidence = evidence::gather(&closeup, &limbus, sight, &iris, &outlined);
+    let evidence = evidence::gather(&closeup, &limbus, &sighting.sight, &iris, &outlined);
     Some(Examined {
         iris,
         pupil: outlined,
         confidence: verdict::confidence(&evidence),
         evidence,
         sighting,
+        near,
         closeup,
         limbus,
     })
@@ -212,10 +216,10 @@ fn expected_pupil(closeup: &Closeup, sight: &Sight, limbus: &Ellipse) -> Expecte
 fn segment_closely(photo: &dyn PhotoPixels, found: &Examined) -> Option<IrisSegmentation> {
     let (width, height) = photo.size();
     let (iris, pupil, closeup) = (found.iris, found.pupil, &found.closeup);
-    let closest = found.sighting.look_more_closely(photo, &iris);
-    let opening = Opening::over(&iris, closest.as_ref().unwrap_or(&found.sighting.sight));
+    let opening = Opening::over(&iris, &found.near.sight);
     let rect = label_rect(&iris, width, height)?;
-    let labels = draw_labels(rect, &iris, &pupil, &opening);
+    let mut labels = draw_labels(rect, &iris, &pupil, &opening);
+    hide_covered(&mut labels, rect, &found.near.sight);
     Some(IrisSegmentation {
         iris,
         pupil,

@@ -24,6 +24,8 @@ pub struct Quality {
     /// How crisp the iris is, 0 (blurred) to about 0.5: the share of its edges that a slight blur takes
     /// (sharpness).
     pub sharpness: f32,
+    /// The same of limbus, lids and lashes around it: a dark brown iris has little to be crisp.
+    pub sharpness_around: f32,
     /// Mean luma of the visible iris ring, 0 to 255.
     pub mean_luma: f32,
     /// Share of the visible ring that is burnt out or black without any detail (grey scale utilisation).
@@ -42,7 +44,7 @@ impl Quality {
     }
 
     /// Every figure with its stable name.
-    pub fn named(&self) -> [(&'static str, f32); 10] {
+    pub fn named(&self) -> [(&'static str, f32); 11] {
         [
             ("iris_radius_px", self.iris_radius_px),
             ("pupil_ratio", self.pupil_ratio),
@@ -50,6 +52,7 @@ impl Quality {
             ("reflection_share", self.reflection_share),
             ("usable_share", self.usable_share()),
             ("sharpness", self.sharpness),
+            ("sharpness_around", self.sharpness_around),
             ("mean_luma", self.mean_luma),
             ("clipped_share", self.clipped_share),
             ("limbus_contrast", self.limbus_contrast),
@@ -105,7 +108,8 @@ pub(super) fn measure_quality(
         pupil_ratio: pupil.mean_radius() / iris.mean_radius(),
         visible_share: visible_share(labels),
         reflection_share: light.reflected,
-        sharpness: edge_sharpness(closeup, &limbus.ellipse),
+        sharpness: edge_sharpness(closeup, &limbus.ellipse, WITHIN),
+        sharpness_around: edge_sharpness(closeup, &limbus.ellipse, AROUND),
         mean_luma: light.middle,
         clipped_share: light.clipped,
         limbus_contrast: limbus_contrast(&limbus.spokes),
@@ -184,11 +188,11 @@ pub(super) fn share_in_frame(labels: &Plane, iris: &Ellipse) -> f32 {
 /// How much of the edges within the iris a blur of 4 % of its radius takes away, 0 to 1: much where
 /// fine structure is crisp, little where the photo is blurred already (Crete et al. 2007, "The blur
 /// effect"). A light smoothing first keeps sensor noise from counting as structure.
-fn edge_sharpness(closeup: &Closeup, limbus: &Ellipse) -> f32 {
+fn edge_sharpness(closeup: &Closeup, limbus: &Ellipse, ring: (f32, f32)) -> f32 {
     let radius = limbus.mean_radius();
     let seen = closeup.luma.blurred(0.012 * radius);
     let blurred = seen.blurred(0.04 * radius);
-    let [before, after] = [&seen, &blurred].map(|image| mean_edge(image, limbus));
+    let [before, after] = [&seen, &blurred].map(|image| mean_edge(image, limbus, ring));
     if before < 0.05 {
         0.0
     } else {
@@ -196,14 +200,20 @@ fn edge_sharpness(closeup: &Closeup, limbus: &Ellipse) -> f32 {
     }
 }
 
-/// Mean gradient between a fifth of the radius and just inside the limbus.
-fn mean_edge(image: &FloatImage, limbus: &Ellipse) -> f32 {
+/// Rings in shares of the radius: the iris, and what is around it.
+const WITHIN: (f32, f32) = (0.2, 0.903);
+const AROUND: (f32, f32) = (0.95, 1.5);
+
+/// Mean gradient over a ring.
+fn mean_edge(image: &FloatImage, limbus: &Ellipse, (from, to): (f32, f32)) -> f32 {
+    const STEPS: usize = 20;
     let gradient = Gradient::of(image);
     let (mut sum, mut count) = (0.0, 0);
     for index in 0..128 {
         let theta = index as f32 * std::f32::consts::TAU / 128.0;
-        for step in 0..20 {
-            let (x, y) = point_on_ray(limbus, theta, 0.2 + 0.037 * step as f32);
+        for step in 0..STEPS {
+            let share = step as f32 / (STEPS - 1) as f32;
+            let (x, y) = point_on_ray(limbus, theta, from + (to - from) * share);
             if let (Some(gx), Some(gy)) = (gradient.gx.sample(x, y), gradient.gy.sample(x, y)) {
                 sum += (gx * gx + gy * gy).sqrt();
                 count += 1;

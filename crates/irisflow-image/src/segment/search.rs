@@ -1,9 +1,11 @@
-//! Where eyes are: the network looks at the whole photo, then closely at each place it noticed.
+//! Where eyes are: a network looks at the whole photo, then closely at each place it noticed; what it
+//! takes for an eye is shown to the second network from nearer still.
 
 use super::PhotoPixels;
 use super::ellipse_fit::FitPrior;
 use super::sight::{Region, Sight, Square};
 use crate::geometry::Ellipse;
+use crate::network::Look;
 
 /// An eye as the network sees it from close by.
 #[derive(Debug)]
@@ -17,8 +19,8 @@ pub(super) struct Sighting {
 /// The side of the square of the closer look, in radii of the iris: the middle of what the network
 /// was trained on.
 const CLOSE_SIDE_RADII: f32 = 4.0;
-/// The same of the look that tells where the lids end: as close as leaves some white beside the iris.
-const CLOSEST_SIDE_RADII: f32 = 2.6;
+/// The same of the look that measures: as near as leaves some white beside the iris.
+const NEAR_SIDE_RADII: f32 = 3.0;
 /// At most this many places get a closer look: two eyes, and two mistakes.
 const MOST_PLACES: usize = 4;
 /// A region with a lower peak than this is not worth a closer look.
@@ -71,7 +73,8 @@ fn places(photo: &dyn PhotoPixels) -> Vec<Region> {
 }
 
 fn regions_in(photo: &dyn PhotoPixels, square: Square) -> Vec<Region> {
-    Sight::of(photo, square).map_or_else(Vec::new, |sight| sight.regions(&sight.maps.iris))
+    Sight::of(photo, square, Look::Whole)
+        .map_or_else(Vec::new, |sight| sight.regions(&sight.maps.iris))
 }
 
 /// Overlapping squares of 0.6 of the shorter side that cover the photo; none of a small photo, which
@@ -112,18 +115,17 @@ fn look_closely(photo: &dyn PhotoPixels, region: &Region) -> Option<Sighting> {
 }
 
 impl Sighting {
-    /// Looks once more, as closely as shows best where the lids end. None where this look was that close.
-    pub(super) fn look_more_closely(
-        &self,
-        photo: &dyn PhotoPixels,
-        iris: &Ellipse,
-    ) -> Option<Sight> {
-        let side = CLOSEST_SIDE_RADII * iris.mean_radius();
-        let square = framing(photo, (iris.cx, iris.cy), side);
-        if self.sight.square.is_about(&square) {
-            return None;
-        }
-        Sight::of(photo, square)
+    /// Looks once more, so near that lashes show: the disc and what was seen. None beside the photo.
+    pub(super) fn look_near(&self, photo: &dyn PhotoPixels) -> Option<Self> {
+        let disc = self.disc;
+        let square = framing(
+            photo,
+            (disc.cx, disc.cy),
+            NEAR_SIDE_RADII * disc.mean_radius(),
+        );
+        let sight = Sight::of(photo, square, Look::Near)?;
+        let disc = disc_in(&sight).unwrap_or(disc);
+        Some(Self { disc, sight })
     }
 }
 
@@ -139,12 +141,18 @@ fn framing(photo: &dyn PhotoPixels, centre: (f32, f32), side: f32) -> Square {
 }
 
 fn look_at(photo: &dyn PhotoPixels, square: Square) -> Option<Sighting> {
-    let sight = Sight::of(photo, square)?;
-    let regions = sight.regions(&sight.maps.iris);
-    let disc = regions
-        .iter()
-        .find_map(|region| sight.outline(&sight.maps.iris, region, DISC_PRIOR))?;
+    let sight = Sight::of(photo, square, Look::Whole)?;
+    let disc = disc_in(&sight)?;
     Some(Sighting { disc, sight })
+}
+
+/// The iris that most speaks for.
+fn disc_in(sight: &Sight) -> Option<Ellipse> {
+    let map = &sight.maps.iris;
+    let regions = sight.regions(map);
+    regions
+        .iter()
+        .find_map(|region| sight.outline(map, region, DISC_PRIOR))
 }
 
 /// Whether two looks ended at the same eye.

@@ -3,7 +3,7 @@
 use super::PhotoPixels;
 use super::ellipse_fit::{EdgePoint, FitPrior, fit_ellipse};
 use crate::geometry::{Ellipse, PixelRect};
-use crate::network::{EyeMaps, EyeNetwork, INPUT_SIDE, LETTERBOX, MAP_SIDE};
+use crate::network::{EyeMaps, EyeNetwork, INPUT_SIDE, LETTERBOX, Look, MAP_SIDE};
 use crate::plane::YCbCr;
 
 /// A square in pixels of the photo; it may reach beyond it.
@@ -127,11 +127,11 @@ const LEAST_CELLS: usize = 6;
 
 impl Sight {
     /// Shows the square to the network. None when it lies beside the photo.
-    pub(super) fn of(photo: &dyn PhotoPixels, square: Square) -> Option<Self> {
+    pub(super) fn of(photo: &dyn PhotoPixels, square: Square, look: Look) -> Option<Self> {
         let picture = square.picture(photo)?;
         Some(Self {
             square,
-            maps: EyeNetwork::load().run(&picture),
+            maps: EyeNetwork::of(look).run(&picture),
             photo_size: photo.size(),
         })
     }

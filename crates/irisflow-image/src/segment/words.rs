@@ -97,6 +97,7 @@ mod tests {
             visible_share: 0.95,
             reflection_share: 0.02,
             sharpness: 0.4,
+            sharpness_around: 0.4,
             mean_luma: 100.0,
             clipped_share: 0.0,
             limbus_contrast: 60.0,
@@ -114,6 +115,7 @@ mod tests {
     fn one_weak_figure_gets_its_tip_and_spoils_the_highest_praise() {
         let soft = Quality {
             sharpness: 0.15,
+            sharpness_around: 0.15,
             ..fine()
         };
         assert!(soft.score() >= BEAUTIFUL_SCORE, "{}", soft.score());
@@ -126,6 +128,7 @@ mod tests {
         let weak = Quality {
             iris_radius_px: 45.0,
             sharpness: 0.13,
+            sharpness_around: 0.13,
             visible_share: 0.5,
             ..fine()
         };
