@@ -57,14 +57,14 @@ async fn a_watcher_is_told_when_its_place_changes() {
     user.until_progress(&running, 5).await;
     let ahead = user.submit(&photo_id).await;
     let waiting = user.submit(&photo_id).await;
-    let socket = user.watch(&waiting).await;
+    let mut socket = user.watch(&waiting).await;
+    let first = socket.frame().await;
     user.cancel(&ahead).await;
 
     let watched = socket.until_the_end().await;
 
-    let places = watched
-        .frames
-        .iter()
+    let places = std::iter::once(&first)
+        .chain(&watched.frames)
         .map(|frame| frame["queue_position"].as_u64());
     let mut places: Vec<u64> = places.flatten().collect();
     places.dedup();
