@@ -72,7 +72,9 @@ def main():
         kept = torch.load(options.checkpoint)
         network.load_state_dict(kept["network"])
         average.load_state_dict(kept["average"])
-        optimiser.load_state_dict(kept["optimiser"])
+        # A compact checkpoint has none: the optimiser finds its pace again in some hundred steps.
+        if "optimiser" in kept:
+            optimiser.load_state_dict(kept["optimiser"])
         seen, curve = kept["seen"], kept["curve"]
         print(f"going on after {seen} samples", flush=True)
 
