@@ -35,7 +35,7 @@ pub(super) fn run(arguments: &FindingArgs, root: &Path) -> anyhow::Result<()> {
         ms(decoding)
     );
     println!(
-        "both looks and the fits:             {:6.1} ms, {:.2} of the baseline",
+        "all looks and the fits:              {:6.1} ms, {:.2} of the baseline",
         ms(finding),
         share(finding)
     );

@@ -55,13 +55,21 @@ pub(super) fn hide_covered(labels: &mut Plane, rect: PixelRect, sight: &Sight) {
     let Some(covered) = &sight.maps.covered else {
         return;
     };
-    for row in 0..rect.height {
-        let y = rect.y as f32 + row as f32 + 0.5;
-        for (column, label) in labels.row_mut(row).iter_mut().enumerate() {
-            let x = rect.x as f32 + column as f32 + 0.5;
-            let is_shown = [Label::VisibleIris as u8, Label::Pupil as u8].contains(label);
-            if is_shown && sight.at(covered, x, y) > LEAST_COVER {
-                *label = Label::Hidden as u8;
+    let span = |from: f32, side: f32, start: u32, length: u32| {
+        let pixel = |at: f32| (at - start as f32 - 0.5).ceil().clamp(0.0, length as f32) as u32;
+        pixel(from)..pixel(from + side)
+    };
+    for square in sight.squares_above(covered, LEAST_COVER) {
+        for row in span(square.top, square.side, rect.y, rect.height) {
+            let y = rect.y as f32 + row as f32 + 0.5;
+            let labels = labels.row_mut(row);
+            for column in span(square.left, square.side, rect.x, rect.width) {
+                let x = rect.x as f32 + column as f32 + 0.5;
+                let label = &mut labels[column as usize];
+                let is_shown = [Label::VisibleIris as u8, Label::Pupil as u8].contains(label);
+                if is_shown && sight.at(covered, x, y) > LEAST_COVER {
+                    *label = Label::Hidden as u8;
+                }
             }
         }
     }

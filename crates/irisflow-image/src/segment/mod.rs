@@ -103,9 +103,11 @@ pub fn judge_photo(photo: &dyn PhotoPixels) -> Verdict {
         let rejection = verdict::judge(&segmentation, photo.size()).err();
         Some((segmentation, rejection))
     });
-    // A usable one before an unusable one, then by quality.
+    // A usable one before an unusable one, then by quality and by how much of it the frame holds.
     let rank = |(iris, rejection): &(IrisSegmentation, Option<Rejection>)| {
-        (rejection.is_none(), iris.quality.score())
+        let in_frame = quality::share_in_frame(&iris.labels, &iris.iris);
+        let worth = f32::from(iris.quality.score()) * in_frame;
+        (rejection.is_none(), worth.round() as u32)
     };
     match judged.max_by_key(rank) {
         Some((iris, rejection)) => Verdict {

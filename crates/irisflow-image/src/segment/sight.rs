@@ -160,6 +160,29 @@ impl Sight {
         row(y0) * (1.0 - fy) + row(y1) * fy
     }
 
+    /// The squares between the middles of four cells in which `map` is somewhere above `limit`. Pixels of
+    /// the photo.
+    pub(super) fn squares_above<'a>(
+        &'a self,
+        map: &'a [f32],
+        limit: f32,
+    ) -> impl Iterator<Item = Square> + 'a {
+        let is_above = move |index: usize| {
+            let (below, inside) = (index + MAP_SIDE, index % MAP_SIDE + 1 < MAP_SIDE);
+            let corners = [index, index + 1, below, below + 1];
+            inside && corners.iter().any(|&corner| map[corner] > limit)
+        };
+        let squares = (0..map.len() - MAP_SIDE).filter(move |&index| is_above(index));
+        squares.map(|index| {
+            let (left, top) = self.point(index);
+            Square {
+                left,
+                top,
+                side: self.cell(),
+            }
+        })
+    }
+
     /// The point of the photo in the middle of a cell.
     pub(super) fn point(&self, index: usize) -> (f32, f32) {
         let cell = self.cell();
