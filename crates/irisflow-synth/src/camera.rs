@@ -266,17 +266,25 @@ impl Camera {
         let half = side as f32 * 0.5;
         let centre = self.vignette_centre.unwrap_or((half, half));
         let reach = self.vignette_reach * half * std::f32::consts::SQRT_2;
-        for index in 0..side * side {
-            let fall = if self.vignette > 0.0 {
-                let dx = (index % side) as f32 - centre.0;
-                let dy = (index / side) as f32 - centre.1;
-                1.0 - self.vignette * ((dx * dx + dy * dy) / (reach * reach)).min(1.0)
-            } else {
-                1.0
-            };
-            for c in 0..3 {
-                let light = canvas.base[index][c] + share * canvas.glow[index][c];
-                planes.of[c][index] = (light * gain * self.white[c] * fall).min(4.0);
+        let off_unit = 1.0 / (reach * reach);
+        let [red, green, blue] = &mut planes.of;
+        let exposure = self.white.map(|white| white * gain);
+        for y in 0..side {
+            let row = y * side..(y + 1) * side;
+            let down = y as f32 - centre.1;
+            let light = canvas.base[row.clone()]
+                .iter()
+                .zip(&canvas.glow[row.clone()]);
+            let planes = red[row.clone()]
+                .iter_mut()
+                .zip(&mut green[row.clone()])
+                .zip(&mut blue[row]);
+            for (x, ((base, glow), ((r, g), b))) in light.zip(planes).enumerate() {
+                let across = x as f32 - centre.0;
+                let off_centre = (across * across + down * down) * off_unit;
+                let fall = 1.0 - self.vignette * off_centre.min(1.0);
+                let of = |c: usize| ((base[c] + share * glow[c]) * exposure[c] * fall).min(4.0);
+                (*r, *g, *b) = (of(0), of(1), of(2));
             }
         }
         if self.bloom > 0.0 {
@@ -323,13 +331,16 @@ impl Camera {
             self.process(&mut planes, tiles);
         }
         let mut photo = Vec::with_capacity(side * side * 3);
-        for index in 0..side * side {
-            if window.contains((index % side) as f32 + 0.5, (index / side) as f32 + 0.5) {
-                for plane in &planes.of {
-                    photo.push((plane[index] * 255.0 + 0.5).clamp(0.0, 255.0) as u8);
-                }
-            } else {
-                photo.extend_from_slice(&LETTERBOX);
+        let [red, green, blue] = &planes.of;
+        let byte = |value: f32| (value * 255.0 + 0.5) as u8;
+        for y in 0..side {
+            for x in 0..side {
+                photo.extend_from_slice(&if window.contains(x as f32 + 0.5, y as f32 + 0.5) {
+                    let index = y * side + x;
+                    [byte(red[index]), byte(green[index]), byte(blue[index])]
+                } else {
+                    LETTERBOX
+                });
             }
         }
         photo

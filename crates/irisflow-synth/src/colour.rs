@@ -16,6 +16,18 @@ pub(crate) fn mix(a: Rgb, b: Rgb, t: f32) -> Rgb {
     ]
 }
 
+/// Mixes light so that half of `t` looks halfway between: in roots, close to how pictures are encoded and
+/// eyes see.
+#[inline]
+pub(crate) fn mix_seen(a: Rgb, b: Rgb, t: f32) -> Rgb {
+    let roots = mix(
+        a.map(|c| c.max(0.0).sqrt()),
+        b.map(|c| c.max(0.0).sqrt()),
+        t,
+    );
+    times(roots, roots)
+}
+
 #[inline]
 pub(crate) fn scale(a: Rgb, k: f32) -> Rgb {
     [a[0] * k, a[1] * k, a[2] * k]
@@ -34,7 +46,8 @@ pub(crate) fn luminance(a: Rgb) -> f32 {
 /// 0 below `low`, 1 above `high`, smooth between.
 #[inline]
 pub(crate) fn smoothstep(low: f32, high: f32, x: f32) -> f32 {
-    let t = ((x - low) / (high - low)).clamp(0.0, 1.0);
+    // The reciprocal is a constant in most calls.
+    let t = ((x - low) * (1.0 / (high - low))).clamp(0.0, 1.0);
     t * t * (3.0 - 2.0 * t)
 }
 

@@ -106,6 +106,8 @@ pub(crate) struct Iris {
     pub pupil: f32,
     /// Offset of the pupil's centre in iris radii.
     pub pupil_shift: (f32, f32),
+    /// Width of the pupil as a share of its height: 1 in people.
+    pub pupil_width: f32,
     /// Half width of the blend into the sclera, in iris radii.
     pub limbus_softness: f32,
     outer: Rgb,
@@ -154,6 +156,7 @@ impl Iris {
             colour,
             pupil,
             pupil_shift: (rng.range(-0.05, 0.05), rng.range(-0.04, 0.04)),
+            pupil_width: 1.0,
             limbus_softness: rng.log_range(0.012, 0.075),
             outer: vary(outer),
             inner: vary(inner),
@@ -230,7 +233,9 @@ impl Iris {
             ((rho * 34.0 + wave).sin() * smoothstep(0.45, 0.7, rho)) * self.furrows * detail;
         colour = scale(colour, 1.0 + 0.5 * furrow);
         for &(at_turn, at_rho, size) in &self.freckles {
-            let across = ((turn - at_turn + 0.5).rem_euclid(1.0) - 0.5) * TAU * r;
+            let off = turn - at_turn;
+            let wraps = f32::from(i8::from(off > 0.5) - i8::from(off < -0.5));
+            let across = (off - wraps) * TAU * r;
             let far = length(across, (rho - at_rho) * (1.0 - self.pupil)) / size;
             if far < 2.0 {
                 colour = mix(colour, [0.035, 0.018, 0.01], 0.7 * bell(far));
@@ -242,6 +247,27 @@ impl Iris {
         colour = mix(colour, [0.4, 0.42, 0.44], haze);
         let ruff = bell((rho - 0.01) / 0.03) * 0.5 * detail;
         mix(colour, [0.02, 0.012, 0.008], ruff)
+    }
+
+    /// Yellow, green, blue or nearly black, with a pupil that is large or a slit.
+    pub(crate) fn make_animal(&mut self, rng: &mut Rng) {
+        let colours = [
+            srgb(190.0, 150.0, 60.0),
+            srgb(150.0, 160.0, 80.0),
+            srgb(110.0, 150.0, 170.0),
+            srgb(160.0, 90.0, 40.0),
+            srgb(80.0, 50.0, 30.0),
+            srgb(30.0, 20.0, 16.0),
+        ];
+        self.outer = scale(rng.pick(&colours), rng.log_range(0.5, 1.4));
+        self.inner = scale(rng.pick(&colours), rng.log_range(0.5, 1.4));
+        self.fibre = mix(self.outer, self.inner, 0.5);
+        self.pupil_colour = scale([0.004, 0.005, 0.006], rng.log_range(0.3, 4.0));
+        (self.pupil, self.pupil_width) = if rng.chance(0.3) {
+            (rng.range(0.5, 0.9), rng.range(0.12, 0.6))
+        } else {
+            (rng.range(0.3, 0.9), 1.0)
+        };
     }
 
     pub(crate) fn pupil_colour(&self) -> Rgb {

@@ -6,6 +6,7 @@
 //! are none are in `lookalike.rs`; what a picture shows, for measuring by group, in `traits.rs`. No
 //! product code uses this crate.
 
+mod animal;
 mod camera;
 mod canvas;
 mod clothes;

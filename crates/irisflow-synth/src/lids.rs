@@ -9,10 +9,7 @@ const CELLS: usize = 192;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Lids {
-    upper: Vec<f32>,
-    lower: Vec<f32>,
-    /// Where the upper lid folds; below the margin where it does not.
-    fold: Vec<f32>,
+    cells: Vec<Cell>,
     pub inner_x: f32,
     pub outer_x: f32,
     /// Height of the lid between margin and fold.
@@ -22,6 +19,17 @@ pub(crate) struct Lids {
     pub caruncle: f32,
     pub crease_depth: f32,
     pub margin_mm: f32,
+}
+
+/// The margins between two tabulated places: value at the first, and how much more at the second.
+#[derive(Debug, Clone, Copy)]
+struct Cell {
+    upper: (f32, f32),
+    lower: (f32, f32),
+    /// Where the upper lid folds; below the margin where it does not.
+    fold: (f32, f32),
+    upper_across: f32,
+    lower_across: f32,
 }
 
 /// How the upper lid folds.
@@ -116,7 +124,6 @@ impl Lids {
             let bulge = (1.0 - tau.abs().powf(p)).max(0.0).powf(q);
             base + height * bulge + wobble * (1.0 - t * t) * (x * 0.7 + phase).sin()
         };
-        let at = |cell: usize| (cell as f32 / CELLS as f32 * 2.0 - 1.0) * SPAN_MM;
         let (crease_mm, crease_slope) = fold.crease(rng);
         let plate_mm = crease_mm.unwrap_or(4.0) * if closed { 2.0 } else { 1.0 };
         // The fold runs past the corners, where the margins meet.
@@ -128,13 +135,11 @@ impl Lids {
             line - tilt * t * 0.5 - (height_up.max(0.0) + plate_mm * along) * arch
         };
         Self {
-            fold: (0..=CELLS).map(|c| fold_at(at(c))).collect(),
-            upper: (0..=CELLS)
-                .map(|c| curve(at(c), -height_up, p_up, q_up, skew_up))
-                .collect(),
-            lower: (0..=CELLS)
-                .map(|c| curve(at(c), height_low, p_low, q_low, skew_low))
-                .collect(),
+            cells: tabulate(
+                |x| curve(x, -height_up, p_up, q_up, skew_up),
+                |x| curve(x, height_low, p_low, q_low, skew_low),
+                fold_at,
+            ),
             inner_x,
             outer_x,
             plate_mm,
@@ -149,22 +154,71 @@ impl Lids {
         }
     }
 
+    /// An opening that is nearly round and hardly larger than the iris.
+    pub(crate) fn of_animal(rng: &mut Rng) -> Self {
+        let half = rng.range(5.8, 9.0);
+        let (height_up, height_low) = (rng.range(4.2, 6.8), rng.range(4.4, 6.8));
+        let tilt = rng.range(-0.6, 1.4);
+        let curve = |x: f32, height: f32| {
+            let t = x / half;
+            -tilt * t.clamp(-1.5, 1.5) * 0.5 + height * (1.0 - t * t).max(0.0).sqrt()
+        };
+        Self {
+            cells: tabulate(
+                |x| curve(x, -height_up),
+                |x| curve(x, height_low),
+                |_| -height_up - 4.0,
+            ),
+            inner_x: -half,
+            outer_x: half,
+            plate_mm: 4.0,
+            has_crease: false,
+            caruncle: 0.0,
+            crease_depth: 0.0,
+            margin_mm: 0.8,
+        }
+    }
+
     #[inline]
     pub(crate) fn margin(&self, x: f32) -> Margin {
         let position = ((x / SPAN_MM + 1.0) * 0.5 * CELLS as f32).clamp(0.0, CELLS as f32 - 1.001);
-        let cell = position as usize;
-        let t = position - cell as f32;
-        let step = 2.0 * SPAN_MM / CELLS as f32;
-        let (u0, u1) = (self.upper[cell], self.upper[cell + 1]);
-        let (l0, l1) = (self.lower[cell], self.lower[cell + 1]);
-        let (f0, f1) = (self.fold[cell], self.fold[cell + 1]);
-        let across = |rise: f32| 1.0 / (1.0 + (rise / step) * (rise / step)).sqrt();
+        let index = position as usize;
+        let t = position - index as f32;
+        let cell = &self.cells[index];
+        let along = |(from, more): (f32, f32)| from + more * t;
         Margin {
-            upper: u0 + (u1 - u0) * t,
-            lower: l0 + (l1 - l0) * t,
-            fold: f0 + (f1 - f0) * t,
-            upper_across: across(u1 - u0),
-            lower_across: across(l1 - l0),
+            upper: along(cell.upper),
+            lower: along(cell.lower),
+            fold: along(cell.fold),
+            upper_across: cell.upper_across,
+            lower_across: cell.lower_across,
         }
     }
+}
+
+/// Curves over x as a table.
+fn tabulate(
+    upper: impl Fn(f32) -> f32,
+    lower: impl Fn(f32) -> f32,
+    fold: impl Fn(f32) -> f32,
+) -> Vec<Cell> {
+    const STEP: f32 = 2.0 * SPAN_MM / CELLS as f32;
+    let values = |index: usize| {
+        let x = index as f32 * STEP - SPAN_MM;
+        [upper(x), lower(x), fold(x)]
+    };
+    let across = |rise: f32| 1.0 / (1.0 + (rise / STEP) * (rise / STEP)).sqrt();
+    (0..CELLS)
+        .map(|index| {
+            let (first, second) = (values(index), values(index + 1));
+            let [upper, lower, fold] = std::array::from_fn(|i| (first[i], second[i] - first[i]));
+            Cell {
+                upper,
+                lower,
+                fold,
+                upper_across: across(upper.1),
+                lower_across: across(lower.1),
+            }
+        })
+        .collect()
 }

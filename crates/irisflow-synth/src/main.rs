@@ -45,7 +45,7 @@ enum Command {
         rows: usize,
         #[arg(long, default_value_t = 256)]
         size: usize,
-        /// Only one framing: macro, crop, close, region, face; or none, closed, elsewhere, near.
+        /// Only one framing: macro, crop, close, region, face; or none, animal, closed, elsewhere, near.
         #[arg(long)]
         framing: Option<String>,
         #[arg(long)]
@@ -78,6 +78,7 @@ fn main() -> Result<()> {
             let wish = match framing.as_deref() {
                 None => Wish::Any,
                 Some("none") => Wish::LookAlike,
+                Some("animal") => Wish::Animal(Framing::Close),
                 Some("near") => Wish::Near,
                 Some("closed") => Wish::ClosedEye(Framing::Close),
                 Some("elsewhere") => Wish::OtherFace(Framing::Close),

@@ -1,5 +1,6 @@
 //! Who is in the picture: skin, hair, make-up, the way the eyes look.
 
+use crate::animal::Fur;
 use crate::colour::{Rgb, luminance, mix, scale, srgb};
 use crate::iris::Iris;
 use crate::lids::{Fold, Lids};
@@ -106,6 +107,8 @@ pub(crate) struct Person {
     pub mouth: Mouth,
     pub beard: f32,
     pub hairline: f32,
+    /// An animal instead.
+    pub fur: Option<Fur>,
 }
 
 const SKIN_TONES: [(f32, f32, f32); 9] = [
@@ -296,6 +299,7 @@ impl Person {
                 0.0
             },
             hairline: rng.range(58.0, 82.0),
+            fur: None,
         }
     }
 }

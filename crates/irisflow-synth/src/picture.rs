@@ -1,5 +1,6 @@
 //! One labelled picture from a seed and an index.
 
+use crate::animal::turn_into_animal;
 use crate::camera::Camera;
 use crate::canvas::{Canvas, label};
 use crate::lighting::Lighting;
@@ -29,6 +30,8 @@ pub enum Wish {
     Eye(Framing),
     /// Things that look a little like an eye.
     LookAlike,
+    /// An animal's face or eye.
+    Animal(Framing),
     ClosedEye(Framing),
     /// A face, but no eye of it.
     OtherFace(Framing),
@@ -85,8 +88,8 @@ pub fn render(
     keep_clean: bool,
 ) -> Picture {
     let mut rng = Rng::new(seed, index);
-    let drawn = Framing::ALL[rng.weighted(&[0.08, 0.36, 0.28, 0.15, 0.13])];
-    let kind = rng.weighted(&[0.8, 0.11, 0.045, 0.045]);
+    let drawn = Framing::ALL[rng.weighted(&[0.08, 0.34, 0.26, 0.15, 0.17])];
+    let kind = rng.weighted(&[0.77, 0.1, 0.045, 0.045, 0.04]);
     let eye = Subject::Eye;
     match wish {
         Wish::Eye(framing) => {
@@ -94,6 +97,10 @@ pub fn render(
             person(tiles, &mut rng, view, eye, keep_clean)
         }
         Wish::LookAlike => round_thing(tiles, &mut rng, side, keep_clean),
+        Wish::Animal(framing) => {
+            let view = View::sample(&mut rng, side, framing);
+            person(tiles, &mut rng, view, Subject::Animal, keep_clean)
+        }
         Wish::ClosedEye(framing) => {
             let view = View::sample(&mut rng, side, framing);
             person(tiles, &mut rng, view, Subject::ClosedEye, keep_clean)
@@ -105,10 +112,20 @@ pub fn render(
         Wish::Any | Wish::Near if kind == 1 => round_thing(tiles, &mut rng, side, keep_clean),
         Wish::Any | Wish::Near => {
             let view = match wish {
+                // From nearer still hardly anything tells them apart.
+                _ if kind == 4 && drawn == Framing::Macro => {
+                    View::sample(&mut rng, side, Framing::Close)
+                }
                 Wish::Near => near_view(&mut rng, side),
                 _ => View::sample(&mut rng, side, drawn),
             };
-            let subject = [eye, eye, Subject::ClosedEye, Subject::OtherFace][kind];
+            let subject = [
+                eye,
+                eye,
+                Subject::ClosedEye,
+                Subject::OtherFace,
+                Subject::Animal,
+            ][kind];
             person(tiles, &mut rng, view, subject, keep_clean)
         }
     }
@@ -130,6 +147,7 @@ fn near_view(rng: &mut Rng, side: usize) -> View {
 enum Subject {
     Eye,
     ClosedEye,
+    Animal,
     /// Cheek, nose, mouth, brow, hair: the eye is outside the picture.
     OtherFace,
 }
@@ -145,8 +163,11 @@ fn person(
     if subject == Subject::OtherFace {
         view.look_away(rng);
     }
-    let closed = subject == Subject::ClosedEye;
-    let person = Person::sample(rng, closed);
+    let mut person = Person::sample(rng, subject == Subject::ClosedEye);
+    if subject == Subject::Animal {
+        turn_into_animal(rng, &mut person);
+    }
+    let no_eye = matches!(subject, Subject::ClosedEye | Subject::Animal);
     let lighting = Lighting::sample(rng);
     let mirrored = Mirrored::sample(rng);
     let mut canvas = Canvas::new(side);
@@ -172,7 +193,7 @@ fn person(
     let mut labels = canvas.labels;
     let (mut disc, mut visible, mut opening) = (0u32, 0u32, 0u32);
     for (index, bits) in labels.iter_mut().enumerate() {
-        if closed {
+        if no_eye {
             *bits &= label::BACKGROUND;
         }
         let inside = view
@@ -189,7 +210,7 @@ fn person(
         opening += has(label::OPENING);
     }
     camera.mark_covered(&mut labels);
-    let traits = if closed {
+    let traits = if no_eye {
         eyes.clear();
         None
     } else {
@@ -205,7 +226,7 @@ fn person(
         eyes = shot.judge_eyes(&eyes);
         (!eyes.is_empty()).then(|| shot.traits())
     };
-    let presence = if closed || opening == 0 {
+    let presence = if no_eye || opening == 0 {
         Presence::No
     } else if view.px_per_mm * IRIS_RADIUS_MM < 1.3 * side as f32 / 256.0 {
         // Nobody sees an iris there.

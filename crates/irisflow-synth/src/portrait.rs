@@ -2,7 +2,7 @@
 
 use crate::canvas::{Canvas, label};
 use crate::clothes::Clothes;
-use crate::colour::{Rgb, bell, length, luminance, mix, scale, smoothstep, srgb, times};
+use crate::colour::{Rgb, bell, length, luminance, mix, mix_seen, scale, smoothstep, srgb, times};
 use crate::growth;
 use crate::lighting::{Lighting, face_normal, socket_depth};
 use crate::noise::Tiles;
@@ -14,6 +14,8 @@ use crate::view::{Framing, IRIS_RADIUS_MM, Linear, View};
 
 const EYEBALL_MM: f32 = 12.0;
 const CORNEA_MM: f32 = 7.8;
+/// Farther above a crease nothing of it shows.
+const CREASE_REACH_MM: f32 = 9.0;
 
 /// An ellipse of the finished picture, in pixels.
 #[derive(Debug, Clone, Copy, Default)]
@@ -128,7 +130,7 @@ impl Eyeball<'_> {
         let r = length(u, v);
         let iris = &person.iris;
         let (pu, pv) = (u - iris.pupil_shift.0, v - iris.pupil_shift.1);
-        let p = length(pu, pv);
+        let p = length(pu / iris.pupil_width, pv);
         let (sx, sy) = (x / EYEBALL_MM, y / EYEBALL_MM);
         let sz = (1.0 - sx * sx - sy * sy).max(0.1).sqrt();
         let soft = iris.limbus_softness + 0.35 / (IRIS_RADIUS_MM * self.px_per_mm);
@@ -140,7 +142,7 @@ impl Eyeball<'_> {
         if white_share > 0.0 {
             let length = (sx * sx + sy * sy + sz * sz).sqrt();
             let lit = self.lighting.on([sx / length, sy / length, sz / length]);
-            base = mix(base, times(self.sclera_at(x, y, lid_x), lit), white_share);
+            base = mix_seen(base, times(self.sclera_at(x, y, lid_x), lit), white_share);
         }
         let sclera = &person.sclera;
         let occlusion = 1.0
@@ -534,11 +536,13 @@ impl Surface<'_> {
             let wave = tiles.cloud.at(face_x * 2.0 + person.skin.offset.0, y * 2.0) * 2.5;
             let half = person.face_half;
             let centre_y = 12.0;
-            let across = (face_x / half.0).hypot((y - centre_y) / half.1);
+            let across = length(face_x / half.0, (y - centre_y) / half.1);
             let hairline = -person.hairline + 0.006 * face_x * face_x + wave * 1.5;
             if across > 1.0 || y < hairline {
-                let hair_across =
-                    (face_x / (half.0 * 1.18)).hypot((y - centre_y + 8.0) / (half.1 * 1.18));
+                let hair_across = length(
+                    face_x / (half.0 * 1.18),
+                    (y - centre_y + 8.0) / (half.1 * 1.18),
+                );
                 if let Some(cloth) = self.clothes.at(tiles, face_x, y) {
                     return (times(cloth, light), false);
                 }
@@ -563,7 +567,7 @@ impl Surface<'_> {
             }
         }
         let mut colour = self.skin_at(spot);
-        if wide && y > 20.0 {
+        if wide && y > 20.0 && person.fur.is_none() {
             colour = self.features(colour, face_x, y);
         }
         let skin = &person.skin;
@@ -587,6 +591,9 @@ impl Surface<'_> {
         let person = self.person;
         let skin = &person.skin;
         let tiles = self.tiles;
+        if let Some(fur) = &person.fur {
+            return fur.colour_at(tiles, face_x, y, lid_x / person.lids.outer_x);
+        }
         let detail = smoothstep(1.2, 6.0, self.view.px_per_mm);
         let (ox, oy) = skin.offset;
         let blotch = tiles.cloud.at(face_x * 4.0 + ox, y * 4.0 + oy);
@@ -638,7 +645,7 @@ impl Surface<'_> {
                         * on_plate
                         * smoothstep(0.2 * plate, plate, above),
                 );
-                if lids.has_crease {
+                if lids.has_crease && above_fold < CREASE_REACH_MM {
                     let place = above_fold - 0.2 * blotch;
                     colour = scale(
                         colour,

@@ -29,7 +29,7 @@ pub(super) struct FitPrior {
 
 /// Nearly round: a limbus differs from a circle by about 2 %, and gaze adds a little.
 pub(super) const LIMBUS_PRIOR: FitPrior = FitPrior {
-    scatter: 0.02,
+    scatter: 0.011,
     elongation: 0.02,
     start: 0.2,
 };

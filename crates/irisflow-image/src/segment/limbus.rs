@@ -212,7 +212,7 @@ fn limbus_field(closeup: &Closeup, circle: &Ellipse) -> EdgeField {
         &image,
         (circle.cx, circle.cy),
         1.5 * radius,
-        0.035 * radius,
+        0.025 * radius,
         0.9,
     )
 }
