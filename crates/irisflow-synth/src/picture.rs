@@ -52,7 +52,7 @@ pub struct Picture {
     pub framing: Framing,
     /// What is photo and not letterbox.
     pub window: Window,
-    /// Eyes whose centre lies in the picture.
+    /// Eyes of which some iris shows.
     pub eyes: Vec<TrueEye>,
     /// What is to be seen, when there is an eye.
     pub traits: Option<Traits>,

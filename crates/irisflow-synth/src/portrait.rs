@@ -379,8 +379,10 @@ pub(crate) fn paint(
             )
         })
         .filter(|eye| {
-            let full = side as f32;
-            (0.0..full).contains(&eye.iris.cx) && (0.0..full).contains(&eye.iris.cy)
+            // Also one that the frame cuts through the middle.
+            let reach = eye.iris.rx.max(eye.iris.ry);
+            let span = -reach..side as f32 + reach;
+            span.contains(&eye.iris.cx) && span.contains(&eye.iris.cy)
         })
         .collect()
 }

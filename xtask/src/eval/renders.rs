@@ -132,9 +132,10 @@ fn eye_wish(index: u64) -> (Wish, usize) {
 }
 
 fn empty_wish(index: u64) -> (Wish, usize) {
-    match index % 4 {
+    match index % 5 {
         0 | 1 => (Wish::LookAlike, 640),
-        2 => (Wish::ClosedEye(Framing::Close), 640),
+        2 => (Wish::Animal(Framing::Close), 640),
+        3 => (Wish::ClosedEye(Framing::Close), 640),
         _ => (Wish::OtherFace(Framing::Region), 640),
     }
 }
@@ -142,6 +143,7 @@ fn empty_wish(index: u64) -> (Wish, usize) {
 fn what_is_shown(wish: Wish, picture: &Picture, found: Option<&IrisSegmentation>) -> Shown {
     match (wish, picture.presence) {
         (Wish::LookAlike, _) => Shown::NoEye("look-alike"),
+        (Wish::Animal(_), _) => Shown::NoEye("animal"),
         (Wish::ClosedEye(_), _) => Shown::NoEye("closed eye"),
         (Wish::OtherFace(_), Presence::No) => Shown::NoEye("other part of a face"),
         (_, Presence::Yes) => match (&picture.traits, eye_that_counts(picture, found)) {

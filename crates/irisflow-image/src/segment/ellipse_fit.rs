@@ -31,7 +31,7 @@ pub(super) struct FitPrior {
 pub(super) const LIMBUS_PRIOR: FitPrior = FitPrior {
     scatter: 0.011,
     elongation: 0.02,
-    start: 0.2,
+    start: 0.1,
 };
 /// Pupils are rounder, but the start is coarser in relation to their radius.
 pub(super) const PUPIL_PRIOR: FitPrior = FitPrior {

@@ -28,7 +28,7 @@ use lids::Opening;
 use limbus::{Limbus, find_limbus};
 use pupil::{ExpectedPupil, find_pupil};
 use quality::measure_quality;
-use search::{Sighting, search};
+use search::{Sighting, search, search_finely};
 use sight::Sight;
 
 pub use advice::Side;
@@ -97,7 +97,12 @@ pub struct Verdict {
 pub fn judge_photo(photo: &dyn PhotoPixels) -> Verdict {
     let mut examined = explain(photo);
     let confidence = examined.first().map_or(0.0, |best| best.confidence);
-    examined.retain(|eye| verdict::is_eye(eye.confidence, eye.iris.mean_radius()));
+    let is_eye = |eye: &Examined| verdict::is_eye(eye.confidence, eye.iris.mean_radius());
+    examined.retain(is_eye);
+    if examined.is_empty() {
+        examined = examine_all(photo, search_finely(photo));
+        examined.retain(is_eye);
+    }
     let judged = examined.iter().filter_map(|eye| {
         let segmentation = eye.segmentation(photo)?;
         let rejection = verdict::judge(&segmentation, photo.size()).err();
@@ -166,8 +171,12 @@ impl Examined {
 
 /// Every eye with its evidence, best first.
 pub fn explain(photo: &dyn PhotoPixels) -> Vec<Examined> {
-    let sightings = search(photo).into_iter();
+    examine_all(photo, search(photo))
+}
+
+fn examine_all(photo: &dyn PhotoPixels, sightings: Vec<Sighting>) -> Vec<Examined> {
     let mut examined: Vec<Examined> = sightings
+        .into_iter()
         .filter_map(|sighting| examine(photo, sighting))
         .collect();
     examined.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));

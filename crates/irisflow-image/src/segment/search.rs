@@ -39,8 +39,21 @@ const DISC_PRIOR: FitPrior = FitPrior {
 
 /// Every eye the network sees, the most conspicuous first.
 pub(super) fn search(photo: &dyn PhotoPixels) -> Vec<Sighting> {
+    look_at_places(photo, places(photo))
+}
+
+/// The same in many small parts of the photo: eyes in a face, or in a person from afar. Some thirty looks.
+pub(super) fn search_finely(photo: &dyn PhotoPixels) -> Vec<Sighting> {
+    look_at_places(photo, places_in(photo, SMALL_PARTS))
+}
+
+fn look_at_places(photo: &dyn PhotoPixels, mut places: Vec<Region>) -> Vec<Sighting> {
+    let best = places.first().map_or(0.0, |region| region.weight);
+    places
+        .retain(|region| region.peak >= LEAST_PEAK && region.weight >= LEAST_SHARE_OF_BEST * best);
+    places.truncate(MOST_PLACES);
     let mut found: Vec<Sighting> = Vec::new();
-    for region in places(photo) {
+    for region in places {
         let Some(sighting) = look_closely(photo, &region) else {
             continue;
         };
@@ -57,19 +70,35 @@ pub(super) fn search(photo: &dyn PhotoPixels) -> Vec<Sighting> {
 /// Where the network notices an iris, the most conspicuous first: in the whole photo, or, when it is
 /// not sure of any there, in parts of it.
 fn places(photo: &dyn PhotoPixels) -> Vec<Region> {
-    let whole = Square::around_photo(photo.size());
-    let mut regions = regions_in(photo, whole);
-    if regions.first().is_none_or(|best| best.peak < SURE_PEAK) {
-        for part in parts(photo.size()) {
-            regions.extend(regions_in(photo, part));
-        }
-        regions.sort_by(|a, b| b.peak.total_cmp(&a.peak));
+    let regions = regions_in(photo, Square::around_photo(photo.size()));
+    if regions.first().is_some_and(|best| best.peak >= SURE_PEAK) {
+        return regions;
     }
-    let best = regions.first().map_or(0.0, |region| region.weight);
-    regions
-        .retain(|region| region.peak >= LEAST_PEAK && region.weight >= LEAST_SHARE_OF_BEST * best);
-    regions.truncate(MOST_PLACES);
-    regions
+    let mut all = places_in(photo, LARGE_PARTS);
+    all.extend(regions);
+    all.sort_by(|a, b| b.peak.total_cmp(&a.peak));
+    all
+}
+
+/// The same in parts of the photo; what two parts show is one place.
+fn places_in(photo: &dyn PhotoPixels, division: Division) -> Vec<Region> {
+    let parts = division.of(photo.size()).into_iter();
+    let mut regions: Vec<Region> = parts.flat_map(|part| regions_in(photo, part)).collect();
+    regions.sort_by(|a, b| b.peak.total_cmp(&a.peak));
+    let mut places: Vec<Region> = Vec::new();
+    for region in regions {
+        let is_known = |place: &Region| {
+            let (dx, dy) = (
+                region.centre.0 - place.centre.0,
+                region.centre.1 - place.centre.1,
+            );
+            dx.hypot(dy) < 0.5 * place.radius
+        };
+        if !places.iter().any(is_known) {
+            places.push(region);
+        }
+    }
+    places
 }
 
 fn regions_in(photo: &dyn PhotoPixels, square: Square) -> Vec<Region> {
@@ -77,26 +106,42 @@ fn regions_in(photo: &dyn PhotoPixels, square: Square) -> Vec<Region> {
         .map_or_else(Vec::new, |sight| sight.regions(&sight.maps.iris))
 }
 
-/// Overlapping squares of 0.6 of the shorter side that cover the photo; none of a small photo, which
-/// has no more to show than the first look saw.
-fn parts((width, height): (u32, u32)) -> Vec<Square> {
-    const SHARE: f32 = 0.6;
-    const LEAST_SIDE: f32 = 200.0;
-    const MOST_PARTS: usize = 8;
-    let side = SHARE * width.min(height) as f32;
-    if side < LEAST_SIDE {
-        return Vec::new();
+/// Overlapping squares that cover a photo.
+struct Division {
+    /// Side as a share of the photo's shorter side.
+    share: f32,
+    /// Smaller squares, in pixels, would show no more than the whole.
+    least_side: f32,
+    most_parts: usize,
+}
+
+const LARGE_PARTS: Division = Division {
+    share: 0.6,
+    least_side: 200.0,
+    most_parts: 8,
+};
+const SMALL_PARTS: Division = Division {
+    share: 0.3,
+    least_side: 100.0,
+    most_parts: 48,
+};
+
+impl Division {
+    fn of(&self, (width, height): (u32, u32)) -> Vec<Square> {
+        let side = self.share * width.min(height) as f32;
+        if side < self.least_side {
+            return Vec::new();
+        }
+        let starts = |length: u32| {
+            let room = length as f32 - side;
+            let steps = (room / (0.75 * side)).ceil().max(1.0) as usize;
+            (0..=steps).map(move |step| room * step as f32 / steps as f32)
+        };
+        starts(height)
+            .flat_map(|top| starts(width).map(move |left| Square { left, top, side }))
+            .take(self.most_parts)
+            .collect()
     }
-    let starts = |length: u32| {
-        let room = length as f32 - side;
-        let steps = (room / (0.75 * side)).ceil().max(1.0) as usize;
-        (0..=steps).map(move |step| room * step as f32 / steps as f32)
-    };
-    let mut squares: Vec<Square> = starts(height)
-        .flat_map(|top| starts(width).map(move |left| Square { left, top, side }))
-        .collect();
-    squares.truncate(MOST_PARTS);
-    squares
 }
 
 fn look_closely(photo: &dyn PhotoPixels, region: &Region) -> Option<Sighting> {
