@@ -329,6 +329,18 @@ fn small_iris_is_asked_to_come_closer() {
 }
 
 #[test]
+fn eye_from_afar_is_asked_to_come_closer() {
+    let photo = Eye {
+        width: 1200,
+        height: 900,
+        radius: 6.0,
+        ..EYE
+    }
+    .draw();
+    assert_eq!(refused(&photo), RejectionCode::IrisTooSmall);
+}
+
+#[test]
 fn blurred_iris_is_refused_as_blurred() {
     let photo = Eye { blur: 0.09, ..EYE }.draw();
     assert_eq!(refused(&photo), RejectionCode::TooBlurry);
