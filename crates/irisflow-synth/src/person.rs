@@ -302,6 +302,11 @@ impl Person {
             fur: None,
         }
     }
+
+    /// Turns the eyes far to one side; the lids stay where they are.
+    pub(crate) fn look_aside(&mut self, rng: &mut Rng) {
+        self.gaze.0 = rng.sign() * rng.range(0.35, 0.75);
+    }
 }
 
 fn sample_gaze(rng: &mut Rng) -> (f32, f32) {

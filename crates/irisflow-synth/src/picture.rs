@@ -119,13 +119,12 @@ pub fn render(
                 Wish::Near => near_view(&mut rng, side),
                 _ => View::sample(&mut rng, side, drawn),
             };
-            let subject = [
-                eye,
-                eye,
-                Subject::ClosedEye,
-                Subject::OtherFace,
-                Subject::Animal,
-            ][kind];
+            let subject = match kind {
+                0 => Subject::SoughtEye,
+                2 => Subject::ClosedEye,
+                3 => Subject::OtherFace,
+                _ => Subject::Animal,
+            };
             person(tiles, &mut rng, view, subject, keep_clean)
         }
     }
@@ -146,6 +145,8 @@ fn near_view(rng: &mut Rng, side: usize) -> View {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Subject {
     Eye,
+    /// As the networks meet it: a closer look has the iris in its middle, wherever the eye looks.
+    SoughtEye,
     ClosedEye,
     Animal,
     /// Cheek, nose, mouth, brow, hair: the eye is outside the picture.
@@ -164,6 +165,9 @@ fn person(
         view.look_away(rng);
     }
     let mut person = Person::sample(rng, subject == Subject::ClosedEye);
+    if subject == Subject::SoughtEye {
+        seek(rng, &mut view, &mut person);
+    }
     if subject == Subject::Animal {
         turn_into_animal(rng, &mut person);
     }
@@ -246,6 +250,22 @@ fn person(
         window: view.window,
         eyes,
         traits,
+    }
+}
+
+/// Brings the iris to where the eyeball's middle was, and has more eyes look far aside than people do:
+/// there lids, corner and foreshortening leave least to go by.
+fn seek(rng: &mut Rng, view: &mut View, person: &mut Person) {
+    let (aside, centred) = match view.framing {
+        Framing::Macro => (0.08, 0.5),
+        Framing::Crop => (0.18, 0.9),
+        _ => (0.0, 0.0),
+    };
+    if rng.chance(aside) {
+        person.look_aside(rng);
+    }
+    if rng.chance(centred) {
+        view.centre_on(portrait::iris_offset_mm(person.gaze));
     }
 }
 

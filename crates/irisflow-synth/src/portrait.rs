@@ -61,9 +61,19 @@ struct Disc {
     cornea: (f32, f32),
 }
 
+/// From the centre of the eyeball to that of the iris, millimetres.
+fn iris_depth_mm() -> f32 {
+    (EYEBALL_MM * EYEBALL_MM - IRIS_RADIUS_MM * IRIS_RADIUS_MM).sqrt()
+}
+
+/// Where the iris is beside the middle of the eyeball, millimetres of the picture plane.
+pub(crate) fn iris_offset_mm(gaze: (f32, f32)) -> (f32, f32) {
+    (gaze.0 * iris_depth_mm(), gaze.1 * iris_depth_mm())
+}
+
 impl Disc {
     fn of(gaze: (f32, f32), camera_mm: f32) -> Self {
-        let depth = (EYEBALL_MM * EYEBALL_MM - IRIS_RADIUS_MM * IRIS_RADIUS_MM).sqrt();
+        let depth = iris_depth_mm();
         let z = (1.0 - gaze.0 * gaze.0 - gaze.1 * gaze.1).max(0.04).sqrt();
         let nearness = camera_mm / (camera_mm + EYEBALL_MM - z * depth);
         let bearing = gaze.1.atan2(gaze.0);

@@ -236,6 +236,12 @@ impl View {
         self
     }
 
+    /// Moves the camera so that what lies `mm` beside the eyeball's centre comes where that was.
+    pub(crate) fn centre_on(&mut self, mm: (f32, f32)) {
+        let (x, y) = self.to_px.apply(mm.0, mm.1);
+        self.origin = (self.origin.0 - x, self.origin.1 - y);
+    }
+
     /// Turns the camera to another part of the face, so that no eye is in the picture.
     pub(crate) fn look_away(&mut self, rng: &mut Rng) {
         let middle = self.side as f32 * 0.5;

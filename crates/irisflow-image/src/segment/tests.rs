@@ -333,7 +333,7 @@ fn eye_from_afar_is_asked_to_come_closer() {
     let photo = Eye {
         width: 1200,
         height: 900,
-        radius: 6.0,
+        radius: 4.0,
         ..EYE
     }
     .draw();

@@ -7,9 +7,16 @@ use crate::app::{App, good_eye, json_of, no_eye, text};
 
 #[tokio::test]
 async fn a_submitted_job_has_all_promised_fields() {
-    let app = App::start().await;
+    // The only worker is held up, so the job is still waiting when it is shown.
+    let settings = [
+        ("IRISFLOW_WORKERS", "1"),
+        ("IRISFLOW_FAULTS", "loading:hang4000:1"),
+    ];
+    let app = App::start_with(&settings).await;
     let user = app.user("you").await;
     let photo_id = user.upload(good_eye()).await;
+    let running = user.submit(&photo_id).await;
+    user.until_progress(&running, 5).await;
     let answer = user
         .post("/processing/submit", &json!({ "photo_id": photo_id }))
         .await;
