@@ -11,6 +11,7 @@ mod limbus;
 mod pupil;
 mod quality;
 mod search;
+mod sharpness;
 mod sight;
 #[cfg(test)]
 mod tests;
@@ -243,7 +244,7 @@ fn segment_closely(photo: &dyn PhotoPixels, found: &Examined) -> Option<IrisSegm
             &found.sighting.sight,
             &found.limbus,
             (&iris, &pupil),
-            &labels,
+            (&labels, rect),
         ),
         labels,
         confidence: found.confidence,

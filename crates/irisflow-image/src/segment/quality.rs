@@ -4,10 +4,11 @@
 use super::Label;
 use super::advice::Side;
 use super::closeup::Closeup;
-use super::float_image::{FloatImage, Gradient, median};
+use super::float_image::median;
 use super::limbus::{Limbus, LimbusSpoke, is_lateral, point_on_ray};
+use super::sharpness::Edges;
 use super::sight::Sight;
-use crate::geometry::Ellipse;
+use crate::geometry::{Ellipse, PixelRect};
 use crate::plane::Plane;
 
 /// Numbers that say how usable the iris is. In brackets the metric of ISO/IEC 29794-6 each is after.
@@ -100,16 +101,25 @@ pub(super) fn measure_quality(
     sight: &Sight,
     limbus: &Limbus,
     (iris, pupil): (&Ellipse, &Ellipse),
-    labels: &Plane,
+    (labels, rect): (&Plane, PixelRect),
 ) -> Quality {
+    let edges = Edges::of(&closeup.luma, limbus.ellipse.mean_radius());
+    let shows_texture = |x: f32, y: f32| {
+        let point = closeup.point_to_photo((x, y));
+        shows_texture(sight, iris, pupil, (labels, rect), point)
+    };
     let light = RingLight::of(closeup, sight, limbus, &closeup.to_local(pupil));
     Quality {
         iris_radius_px: iris.mean_radius(),
         pupil_ratio: pupil.mean_radius() / iris.mean_radius(),
         visible_share: visible_share(labels),
         reflection_share: light.reflected,
-        sharpness: edge_sharpness(closeup, &limbus.ellipse, WITHIN),
-        sharpness_around: edge_sharpness(closeup, &limbus.ellipse, AROUND),
+        sharpness: edges
+            .sharpness(&limbus.ellipse, WITHIN, shows_texture)
+            .unwrap_or(0.0),
+        sharpness_around: edges
+            .sharpness(&limbus.ellipse, AROUND, |_, _| true)
+            .unwrap_or(0.0),
         mean_luma: light.middle,
         clipped_share: light.clipped,
         limbus_contrast: limbus_contrast(&limbus.spokes),
@@ -185,42 +195,41 @@ pub(super) fn share_in_frame(labels: &Plane, iris: &Ellipse) -> f32 {
     (labelled as f32 / (std::f32::consts::PI * iris.rx * iris.ry)).min(1.0)
 }
 
-/// How much of the edges within the iris a blur of 4 % of its radius takes away, 0 to 1: much where
-/// fine structure is crisp, little where the photo is blurred already (Crete et al. 2007, "The blur
-/// effect"). A light smoothing first keeps sensor noise from counting as structure.
-fn edge_sharpness(closeup: &Closeup, limbus: &Ellipse, ring: (f32, f32)) -> f32 {
-    let radius = limbus.mean_radius();
-    let seen = closeup.luma.blurred(0.012 * radius);
-    let blurred = seen.blurred(0.04 * radius);
-    let [before, after] = [&seen, &blurred].map(|image| mean_edge(image, limbus, ring));
-    if before < 0.05 {
-        0.0
-    } else {
-        (1.0 - after / before).clamp(0.0, 1.0)
-    }
-}
-
 /// Rings in shares of the radius: the iris, and what is around it.
 const WITHIN: (f32, f32) = (0.2, 0.903);
 const AROUND: (f32, f32) = (0.95, 1.5);
 
-/// Mean gradient over a ring.
-fn mean_edge(image: &FloatImage, limbus: &Ellipse, (from, to): (f32, f32)) -> f32 {
-    const STEPS: usize = 20;
-    let gradient = Gradient::of(image);
-    let (mut sum, mut count) = (0.0, 0);
-    for index in 0..128 {
-        let theta = index as f32 * std::f32::consts::TAU / 128.0;
-        for step in 0..STEPS {
-            let share = step as f32 / (STEPS - 1) as f32;
-            let (x, y) = point_on_ray(limbus, theta, from + (to - from) * share);
-            if let (Some(gx), Some(gy)) = (gradient.gx.sample(x, y), gradient.gy.sample(x, y)) {
-                sum += (gx * gx + gy * gy).sqrt();
-                count += 1;
-            }
-        }
-    }
-    sum / count.max(1) as f32
+/// Whether a point of the iris, with a little around it, shows nothing but its own texture: no rim of a
+/// lid, a lash, the pupil or a reflection.
+fn shows_texture(
+    sight: &Sight,
+    iris: &Ellipse,
+    pupil: &Ellipse,
+    labels: (&Plane, PixelRect),
+    (x, y): (f32, f32),
+) -> bool {
+    const LITTLE: f32 = 0.06;
+    let (labels, rect) = labels;
+    let apart = LITTLE * iris.mean_radius();
+    let is_iris = |x: f32, y: f32| {
+        let (column, row) = (x - rect.x as f32, y - rect.y as f32);
+        column >= 0.0
+            && row >= 0.0
+            && column < labels.width as f32
+            && row < labels.height as f32
+            && labels.at(column as u32, row as u32) == Label::VisibleIris as u8
+    };
+    pupil.normalised_distance(x, y) * pupil.mean_radius() > pupil.mean_radius() + apart
+        && sight.at(&sight.maps.reflection, x, y) < 0.5
+        && [
+            (0.0, 0.0),
+            (apart, 0.0),
+            (-apart, 0.0),
+            (0.0, apart),
+            (0.0, -apart),
+        ]
+        .iter()
+        .all(|(dx, dy)| is_iris(x + dx, y + dy))
 }
 
 fn limbus_contrast(spokes: &[LimbusSpoke]) -> f32 {

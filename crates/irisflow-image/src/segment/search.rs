@@ -108,7 +108,7 @@ fn regions_in(photo: &dyn PhotoPixels, square: Square) -> Vec<Region> {
 
 /// Overlapping squares that cover a photo.
 struct Division {
-    /// Side as a share of the photo's shorter side.
+    /// Side as a share of the photo's shorter side; larger where that would be too many.
     share: f32,
     /// Smaller squares, in pixels, would show no more than the whole.
     least_side: f32,
@@ -128,20 +128,33 @@ const SMALL_PARTS: Division = Division {
 
 impl Division {
     fn of(&self, (width, height): (u32, u32)) -> Vec<Square> {
-        let side = self.share * width.min(height) as f32;
+        let mut side = self.share * width.min(height) as f32;
         if side < self.least_side {
             return Vec::new();
         }
-        let starts = |length: u32| {
-            let room = length as f32 - side;
-            let steps = (room / (0.75 * side)).ceil().max(1.0) as usize;
-            (0..=steps).map(move |step| room * step as f32 / steps as f32)
-        };
-        starts(height)
-            .flat_map(|top| starts(width).map(move |left| Square { left, top, side }))
-            .take(self.most_parts)
-            .collect()
+        loop {
+            let (lefts, tops) = (starts(width, side), starts(height, side));
+            if lefts.len() * tops.len() > self.most_parts {
+                side *= 1.05;
+                continue;
+            }
+            let row = |top: f32| lefts.iter().map(move |&left| Square { left, top, side });
+            return tops.iter().flat_map(|&top| row(top)).collect();
+        }
     }
+}
+
+/// Where intervals of length `side` begin that cover `0..length`, each overlapping the next by a quarter or
+/// more. One longer than all of it lies around its middle.
+fn starts(length: u32, side: f32) -> Vec<f32> {
+    let room = length as f32 - side;
+    if room <= 0.0 {
+        return vec![0.5 * room];
+    }
+    let steps = (room / (0.75 * side)).ceil();
+    (0..=steps as usize)
+        .map(|step| room * step as f32 / steps)
+        .collect()
 }
 
 fn look_closely(photo: &dyn PhotoPixels, region: &Region) -> Option<Sighting> {
@@ -203,4 +216,38 @@ fn disc_in(sight: &Sight) -> Option<Ellipse> {
 /// Whether two looks ended at the same eye.
 fn is_same(a: &Ellipse, b: &Ellipse) -> bool {
     (a.cx - b.cx).hypot(a.cy - b.cy) < 0.5 * a.mean_radius().max(b.mean_radius())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_cover_every_shape_of_photo_and_are_never_too_many() {
+        for division in [LARGE_PARTS, SMALL_PARTS] {
+            for aspect in [0.4, 0.45, 0.75, 1.0, 1.5, 16.0 / 9.0, 20.0 / 9.0, 3.0, 13.0] {
+                let (width, height) = ((1000.0 * aspect) as u32, 1000);
+                let parts = division.of((width, height));
+                assert!(
+                    !parts.is_empty() && parts.len() <= division.most_parts,
+                    "{aspect}"
+                );
+                for x in (0..width).step_by(20) {
+                    for y in (0..height).step_by(20) {
+                        let (x, y) = (x as f32, y as f32);
+                        let holds = |part: &Square| {
+                            (part.left..=part.left + part.side).contains(&x)
+                                && (part.top..=part.top + part.side).contains(&y)
+                        };
+                        assert!(parts.iter().any(holds), "{aspect}: {x}, {y}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_small_photo_is_not_divided() {
+        assert!(SMALL_PARTS.of((320, 240)).is_empty());
+    }
 }
