@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::client::Client;
 use crate::error::ClientError;
 use crate::ids::{BatchId, JobId, PhotoId};
+use crate::watch::Measured;
 
 /// The most photos that servers take in one batch, unless set otherwise.
 pub const BATCH_LIMIT: usize = 10;
@@ -62,6 +63,9 @@ pub struct JobStatus {
     pub error_code: Option<String>,
     pub error_message: Option<String>,
     pub suggestion: Option<String>,
+    /// The number behind a `quality_issue`.
+    #[serde(default)]
+    pub error_measured: Option<Measured>,
     /// Links end after a while; ask again for new ones.
     pub result_url: Option<String>,
     pub mask_url: Option<String>,
@@ -73,6 +77,9 @@ pub struct JobStatus {
     pub quality: Option<Value>,
     /// 0 to 100.
     pub quality_score: Option<u8>,
+    /// The same in words, as in "A good photo."
+    #[serde(default)]
+    pub quality_message: Option<String>,
 }
 
 /// What became of photos that were submitted together.

@@ -44,4 +44,4 @@ pub use ids::{BatchId, JobId, PhotoId};
 pub use jobs::{BATCH_LIMIT, Batch, Job, JobStatus, Skipped, Status};
 pub use photos::Photo;
 pub use session::{InMemory, TokenKeeper};
-pub use watch::{Eta, Frame, Update, Waiting, Watch};
+pub use watch::{Eta, Frame, Measured, Update, Waiting, Watch};

@@ -14,7 +14,7 @@ use crate::jobs::Status;
 use crate::socket::Socket;
 
 /// How a job stands, or how it ended.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Frame {
     pub job_id: JobId,
     pub status: Status,
@@ -48,6 +48,18 @@ pub struct Frame {
     pub code: Option<String>,
     pub message: Option<String>,
     pub suggestion: Option<String>,
+    /// The number behind a `quality_issue`.
+    #[serde(default)]
+    pub measured: Option<Measured>,
+}
+
+/// A number that was measured in a photo, and the limit that it missed.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Measured {
+    /// Its stable name, as in `sharpness`.
+    pub figure: String,
+    pub value: f64,
+    pub threshold: f64,
 }
 
 /// Why a job waits.
@@ -77,7 +89,7 @@ where
 }
 
 /// What a watcher is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Update {
     Frame(Box<Frame>),
     /// The connection was lost; the job goes on, and the next one is tried after `wait`.

@@ -169,6 +169,7 @@ mod tests {
             confidence: 1.0,
             quality: Quality::default(),
             light_from: None,
+            open_share: 1.0,
         };
         Coverage::of(&segmentation, &RoundView::new(&iris, SIDE))
     }

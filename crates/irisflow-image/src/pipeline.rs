@@ -13,7 +13,7 @@ use crate::plane::Plane;
 use crate::portrait::{Portrait, RESULT_SIDE, take_portrait};
 use crate::reflections::{Sensitivity, remove_reflections};
 use crate::rejection::Rejection;
-use crate::segment::{IrisSegmentation, PhotoPixels, Quality, segment_iris};
+use crate::segment::{IrisSegmentation, PhotoPixels, Quality, judge_photo};
 
 /// The steps a photo goes through, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -88,6 +88,8 @@ pub struct ProcessedIris {
     /// The quality of the photo as it came, on which the verdict rests; that of `segmentation` knows the
     /// reflections better, which were measured when they were taken away.
     pub judged: Quality,
+    /// How good the photo is, in words, as the quick look says it.
+    pub headline: String,
     /// Milliseconds per stage, in the order of [`Stage::ALL`].
     pub stage_ms: [f64; 5],
 }
@@ -133,9 +135,12 @@ pub fn process(
         stage_ms: [0.0; 5],
     };
     let photo = stages.run(Stage::Loading, || Ok(load_photo(bytes, &options.limits)?))?;
-    let (mut portrait, mut segmentation) = stages.run(Stage::Segmenting, || {
-        let segmentation = segment_iris(&photo)?;
-        Ok((take_portrait(&photo, &segmentation.iris), segmentation))
+    let (mut portrait, mut segmentation, headline) = stages.run(Stage::Segmenting, || {
+        let verdict = judge_photo(&photo);
+        let headline = verdict.headline();
+        let segmentation = verdict.into_usable()?;
+        let portrait = take_portrait(&photo, &segmentation.iris);
+        Ok((portrait, segmentation, headline))
     })?;
     let photo_size = photo.size();
     let profile = photo.profile().cloned();
@@ -174,6 +179,7 @@ pub fn process(
         photo_size,
         segmentation,
         judged,
+        headline,
         stage_ms: stages.stage_ms,
     })
 }

@@ -5,14 +5,39 @@
 #[error("{message} {suggestion}")]
 pub struct Rejection {
     pub code: RejectionCode,
-    /// What was found, with its number: short and kind.
+    /// What was found: short and kind.
     pub message: String,
     /// One thing to do.
     pub suggestion: String,
-    /// The number that was measured, where there is one.
-    pub value: Option<f64>,
-    /// The limit it was held against, where there is one.
-    pub threshold: Option<f64>,
+    /// The number behind it, where there is one.
+    pub measured: Option<Measured>,
+}
+
+/// A number that was measured, and the limit that it missed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Measured {
+    /// Its stable name, as in `sharpness`: two numbers of one name can be compared.
+    pub figure: &'static str,
+    pub value: f64,
+    pub threshold: f64,
+}
+
+impl std::fmt::Display for Measured {
+    /// As in "sharpness 0.051, at least 0.085 needed".
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let bound = if self.value < self.threshold {
+            "at least"
+        } else {
+            "at most"
+        };
+        let (value, threshold) = (rounded(self.value), rounded(self.threshold));
+        write!(f, "{} {value}, {bound} {threshold} needed", self.figure)
+    }
+}
+
+/// To three digits behind the point, and none that say nothing.
+fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
 }
 
 /// The stable name of a rejection; screens and tests match on it.

@@ -212,16 +212,19 @@ fn two_eyes(blurred_is_left: bool) -> Vec<u8> {
 #[test]
 fn of_two_eyes_the_better_one_is_used_and_said_to_be() {
     for blurred_is_left in [true, false] {
-        let checked = check_photo(&two_eyes(blurred_is_left), &Limits::default());
+        let photo = two_eyes(blurred_is_left);
+        let checked = check_photo(&photo, &Limits::default());
         let verdict = checked.verdict;
         assert_eq!((verdict.eyes_seen, &verdict.rejection), (2, &None));
-        assert!(
-            verdict
-                .headline()
-                .contains("Of the two eyes we see, the better one")
-        );
+        let headline = verdict.headline();
+        assert!(headline.contains("Of the two eyes we see, the better one"));
         let (width, _) = checked.photo_size.expect("it is a photo");
         let is_left = verdict.iris.expect("an iris").iris.cx < width as f32 / 2.0;
         assert_ne!(is_left, blurred_is_left);
+
+        let mut go_on = |_: Stage, _: StageMark| ControlFlow::Continue(());
+        let processed = process(&photo, &ProcessOptions::default(), &mut go_on);
+        let processed = processed.expect("a usable photo");
+        assert_eq!(processed.headline, headline);
     }
 }

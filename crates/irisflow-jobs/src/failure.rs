@@ -50,6 +50,18 @@ pub struct Failure {
     pub message: String,
     /// One thing to do.
     pub suggestion: String,
+    /// The number behind it, where there is one.
+    #[serde(default)]
+    pub measured: Option<Measured>,
+}
+
+/// A number that was measured in a photo, and the limit that it missed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Its stable name, as in `sharpness`.
+    pub figure: String,
+    pub value: f64,
+    pub threshold: f64,
 }
 
 const TRY_REPROCESS: &str = "Tap 'Reprocess' to try again.";
@@ -69,6 +81,7 @@ impl Failure {
             code: code.into(),
             message: message.into(),
             suggestion: suggestion.into(),
+            measured: None,
         }
     }
 

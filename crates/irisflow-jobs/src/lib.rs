@@ -27,7 +27,7 @@ pub use batch::{Batch, BatchCounts};
 pub use census::{QueueStanding, Usage};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use event::{Event, EventBody, EventKind};
-pub use failure::{ErrorType, Failure};
+pub use failure::{ErrorType, Failure, Measured};
 pub use id::{BatchId, ConsentId, JobId, PhotoId, ReceiptId, SessionId, UserId, WorkerId};
 pub use job::{
     Fence, Job, JobEvent, JobResult, JobState, Lease, LogEntry, NewJob, Priority, Refusal,

@@ -22,6 +22,7 @@ mod photos;
 mod privacy;
 mod processing;
 mod public_url;
+mod quality;
 mod request_id;
 mod router;
 mod settings;

@@ -9,7 +9,9 @@ use irisflow_image::pipeline::{
     self, ProcessError, ProcessOptions, ProcessedIris, Stage, StageMark,
 };
 use irisflow_image::rejection::Rejection;
-use irisflow_jobs::{Checkpoint, ErrorType, Failure, Fence, Job, JobResult, StoreError, Written};
+use irisflow_jobs::{
+    Checkpoint, ErrorType, Failure, Fence, Job, JobResult, Measured, StoreError, Written,
+};
 use irisflow_photos::ObjectKey;
 
 use crate::fault::point;
@@ -198,7 +200,7 @@ impl Attempt<'_> {
             step_ms: step_ms(&processed, fetching, writing.elapsed()),
             quality: quality_of(&processed),
             quality_score: Some(processed.judged.score()),
-            quality_message: Some(processed.judged.headline().to_owned()),
+            quality_message: Some(processed.headline.clone()),
         })
     }
 
@@ -347,12 +349,20 @@ fn point_of(stage: Stage) -> Option<&'static str> {
 }
 
 fn failure_of(rejection: Rejection) -> Failure {
-    Failure::new(
-        ErrorType::QualityIssue,
-        rejection.code.as_str(),
-        rejection.message,
-        rejection.suggestion,
-    )
+    let measured = rejection.measured.map(|measured| Measured {
+        figure: measured.figure.to_owned(),
+        value: measured.value,
+        threshold: measured.threshold,
+    });
+    Failure {
+        measured,
+        ..Failure::new(
+            ErrorType::QualityIssue,
+            rejection.code.as_str(),
+            rejection.message,
+            rejection.suggestion,
+        )
+    }
 }
 
 fn elapsed_ms(running: &RunningJob) -> u64 {
@@ -369,9 +379,12 @@ fn step_ms(processed: &ProcessedIris, fetching: Duration, writing: Duration) -> 
 
 fn quality_of(processed: &ProcessedIris) -> serde_json::Value {
     let segmentation = &processed.segmentation;
-    let named = segmentation.quality.named().into_iter();
+    let named = processed.judged.named().into_iter();
     named
-        .chain([("confidence", segmentation.confidence)])
+        .chain([
+            ("confidence", segmentation.confidence),
+            ("filled_share", segmentation.quality.reflection_share),
+        ])
         .map(|(name, value)| (name.to_owned(), serde_json::json!(value)))
         .collect()
 }

@@ -66,7 +66,11 @@ fn in_words(photo: &Path, checked: &Checked, _checked_in_ms: u128) -> String {
     let judged = match (&verdict.rejection, &verdict.iris) {
         (None, Some(iris)) => format!("usable, {} of 100", iris.quality.score()),
         (None, None) => "usable".to_owned(),
-        (Some(rejection), _) => format!("not usable, {}", rejection.code.as_str()),
+        (Some(rejection), _) => {
+            let number = rejection.measured;
+            let number = number.map_or_else(String::new, |number| format!(" ({number})"));
+            format!("not usable, {}{number}", rejection.code.as_str())
+        }
     };
     let words = [Some(verdict.headline()), verdict.tip()];
     let words: Vec<String> = words.into_iter().flatten().collect();

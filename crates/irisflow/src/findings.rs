@@ -38,8 +38,9 @@ pub(crate) fn rejection(rejection: &Rejection) -> Value {
         "code": rejection.code.as_str(),
         "message": rejection.message,
         "suggestion": rejection.suggestion,
-        "value": rejection.value,
-        "threshold": rejection.threshold,
+        "figure": rejection.measured.map(|measured| measured.figure),
+        "value": rejection.measured.map(|measured| measured.value),
+        "threshold": rejection.measured.map(|measured| measured.threshold),
     })
 }
 
@@ -61,7 +62,7 @@ fn line(points: &[(f32, f32)]) -> Value {
     points.iter().map(|&(x, y)| json!([x, y])).collect()
 }
 
-fn quality(quality: &Quality) -> Value {
+pub(crate) fn quality(quality: &Quality) -> Value {
     let named = quality.named().into_iter();
     named
         .map(|(name, value)| (name.to_owned(), json!(value)))

@@ -98,6 +98,7 @@ async fn download(
 
 fn report(job: &JobStatus) -> Value {
     let ids = json!({ "job_id": job.job_id, "photo_id": job.photo_id });
+    let measured = job.error_measured.as_ref();
     let told = match job.status {
         Status::Completed => json!({
             "status": "completed",
@@ -114,6 +115,9 @@ fn report(job: &JobStatus) -> Value {
                 "code": job.error_code,
                 "message": job.error_message,
                 "suggestion": job.suggestion,
+                "figure": measured.map(|measured| measured.figure.as_str()),
+                "value": measured.map(|measured| measured.value),
+                "threshold": measured.map(|measured| measured.threshold),
             },
         }),
     };

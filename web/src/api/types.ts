@@ -32,6 +32,8 @@ export interface Check {
   eyes_seen: number;
   message: string;
   suggestion: string | null;
+  /** Null for a usable photo. */
+  rejection: { code: string } | null;
   quality_score: number | null;
   photo: { width: number; height: number } | null;
   /** Also of an iris that is not good enough. */

@@ -118,6 +118,7 @@ export function checkLike(differences: Partial<Check> = {}): Check {
     eyes_seen: 1,
     message: 'A beautiful, sharp photo.',
     suggestion: null,
+    rejection: null,
     quality_score: 83,
     photo: { width: 400, height: 300 },
     iris: { cx: 200, cy: 150, rx: 80, ry: 78, angle_deg: 10 },

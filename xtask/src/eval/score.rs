@@ -38,8 +38,8 @@ pub(super) fn ask(bytes: &[u8]) -> anyhow::Result<(EyePhoto, Answer)> {
     let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
     let found = found.map_err(|rejection| Refusal {
         code: rejection.code.as_str(),
-        value: rejection.value,
-        threshold: rejection.threshold,
+        value: rejection.measured.map(|measured| measured.value),
+        threshold: rejection.measured.map(|measured| measured.threshold),
     });
     Ok((
         photo,

@@ -50,6 +50,7 @@ fn all_visible() -> Coverage {
         confidence: 1.0,
         quality: Quality::default(),
         light_from: None,
+        open_share: 1.0,
     };
     Coverage::of(&segmentation, &RoundView::new(&segmentation.iris, SIDE))
 }
@@ -159,6 +160,7 @@ fn a_portrait_of_which_nothing_is_seen_is_no_error() {
         confidence: 0.0,
         quality: Quality::default(),
         light_from: None,
+        open_share: 1.0,
     };
     let coverage = Coverage::of(&segmentation, &portrait.view);
     enhance(&mut portrait, &pupil(), &coverage, &Enhancement::default());

@@ -1,15 +1,14 @@
 //! The words for a photo that cannot be loaded. One function per reason, so that they stay alike.
 
 use super::PhotoFormat;
-use crate::rejection::{Rejection, RejectionCode};
+use crate::rejection::{Measured, Rejection, RejectionCode};
 
 fn refuse(code: RejectionCode, message: String, suggestion: &str) -> Rejection {
     Rejection {
         code,
         message,
         suggestion: suggestion.to_owned(),
-        value: None,
-        threshold: None,
+        measured: None,
     }
 }
 
@@ -71,6 +70,7 @@ pub(super) fn too_many_bytes(found: usize, limit: usize) -> Rejection {
             mib(found),
             mib(limit)
         ),
+        "bytes",
         found as f64,
         limit as f64,
     )
@@ -84,6 +84,7 @@ pub(super) fn too_many_pixels(found: u64, limit: u64) -> Rejection {
             megapixels(found),
             megapixels(limit)
         ),
+        "pixels",
         found as f64,
         limit as f64,
     )
@@ -92,6 +93,7 @@ pub(super) fn too_many_pixels(found: u64, limit: u64) -> Rejection {
 pub(super) fn side_too_long(found: u32, limit: u32) -> Rejection {
     too_large(
         format!("The photo is {found} pixels long and at most {limit} can be read."),
+        "longer_side_px",
         f64::from(found),
         f64::from(limit),
     )
@@ -100,15 +102,19 @@ pub(super) fn side_too_long(found: u32, limit: u32) -> Rejection {
 pub(super) fn too_many_scans(found: usize, limit: usize) -> Rejection {
     too_large(
         format!("The JPEG file is stored in {found} passes and at most {limit} can be read."),
+        "passes",
         found as f64,
         limit as f64,
     )
 }
 
-fn too_large(message: String, value: f64, threshold: f64) -> Rejection {
+fn too_large(message: String, figure: &'static str, value: f64, threshold: f64) -> Rejection {
     Rejection {
-        value: Some(value),
-        threshold: Some(threshold),
+        measured: Some(Measured {
+            figure,
+            value,
+            threshold,
+        }),
         ..refuse(
             RejectionCode::ImageTooLarge,
             message,

@@ -93,6 +93,7 @@ fn segmentation() -> IrisSegmentation {
         confidence: 1.0,
         quality: Quality::default(),
         light_from: None,
+        open_share: 1.0,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The words of a refusal: what is wrong with this photo, its number and limit, and the one thing to do.
 
 use crate::geometry::Ellipse;
-use crate::rejection::{Rejection, RejectionCode};
+use crate::rejection::{Measured, Rejection, RejectionCode};
 
 /// The advice of the product for photos of poor quality; used where nothing fits better.
 const DEFAULT_SUGGESTION: &str =
@@ -71,25 +71,35 @@ fn rejection(
     code: RejectionCode,
     message: impl Into<String>,
     suggestion: impl Into<String>,
-    value: f32,
-    threshold: f32,
+    measured: Measured,
 ) -> Rejection {
     Rejection {
         code,
         message: message.into(),
         suggestion: suggestion.into(),
-        value: Some(f64::from(value)),
-        threshold: Some(f64::from(threshold)),
+        measured: Some(measured),
     }
 }
 
-pub(super) fn no_iris_found(confidence: f32, least: f32) -> Rejection {
+fn measured(figure: &'static str, value: f32, threshold: f32) -> Measured {
+    Measured {
+        figure,
+        value: f64::from(value),
+        threshold: f64::from(threshold),
+    }
+}
+
+/// `well_lit` says that light is not what is missing.
+pub(super) fn no_iris_found(confidence: f32, least: f32, well_lit: bool) -> Rejection {
     rejection(
         RejectionCode::NoIrisFound,
         "We could not find an iris in this photo.",
-        DEFAULT_SUGGESTION,
-        confidence,
-        least,
+        if well_lit {
+            "Come close to one open eye, so that it fills most of the picture."
+        } else {
+            DEFAULT_SUGGESTION
+        },
+        measured("confidence", confidence, least),
     )
 }
 
@@ -103,8 +113,7 @@ pub(super) fn iris_too_small(radius_px: f32, least: f32) -> Rejection {
         RejectionCode::IrisTooSmall,
         "We see your eye, but it is too small in this photo.",
         format!("{closer}, so that your eye fills most of the picture."),
-        radius_px,
-        least,
+        measured("iris_radius_px", radius_px, least),
     )
 }
 
@@ -119,28 +128,27 @@ pub(super) fn iris_cut_off(share_in_frame: f32, least: f32, cut: Side) -> Reject
             "Move the camera a little {} or back, and keep your eye in the middle.",
             cut.direction()
         ),
-        share_in_frame,
-        least,
+        measured("share_in_frame", share_in_frame, least),
     )
 }
 
-pub(super) fn too_dark(luma: f32, least: f32) -> Rejection {
+/// Of the iris (`median_luma`) or of a photo in which nothing was found (`luma_p95`).
+pub(super) fn too_dark(figure: &'static str, luma: f32, least: f32) -> Rejection {
     rejection(
         RejectionCode::TooDark,
         "The photo is too dark to see the iris.",
         "Try again facing a window or a lamp.",
-        luma,
-        least,
+        measured(figure, luma, least),
     )
 }
 
-pub(super) fn overexposed(luma: f32, most: f32) -> Rejection {
+/// Of the iris (`median_luma`) or of a photo in which nothing was found (`luma_p15`).
+pub(super) fn overexposed(figure: &'static str, luma: f32, most: f32) -> Rejection {
     rejection(
         RejectionCode::Overexposed,
         "The photo is too bright to see the iris.",
         "Try again without flash and out of direct sunlight.",
-        luma,
-        most,
+        measured(figure, luma, most),
     )
 }
 
@@ -149,8 +157,16 @@ pub(super) fn iris_behind_lids(visible_share: f32, least: f32) -> Rejection {
         RejectionCode::IrisCovered,
         "Too much of the iris is behind the eyelids.",
         "Open your eye a little wider and try again.",
-        visible_share,
-        least,
+        measured("visible_share", visible_share, least),
+    )
+}
+
+pub(super) fn iris_behind_hair(visible_share: f32, least: f32) -> Rejection {
+    rejection(
+        RejectionCode::IrisCovered,
+        "Lashes, hair or glasses hide too much of the iris.",
+        "Move aside what hangs before your eye, look straight ahead, and try again.",
+        measured("visible_share", visible_share, least),
     )
 }
 
@@ -183,8 +199,7 @@ pub(super) fn iris_behind_light(
         RejectionCode::IrisCovered,
         message,
         suggestion,
-        usable_share,
-        least,
+        measured("usable_share", usable_share, least),
     )
 }
 
@@ -193,7 +208,81 @@ pub(super) fn too_blurry(sharpness: f32, least: f32) -> Rejection {
         RejectionCode::TooBlurry,
         "The iris is out of focus.",
         "Hold the camera still, tap your eye on the screen to focus, and try again.",
-        sharpness,
-        least,
+        measured("sharpness", sharpness, least),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mirrored_window_is_turned_away_from() {
+        let advice = |from| iris_behind_light(0.2, 0.35, from).suggestion;
+        assert_eq!(
+            advice(Some(Side::Left)),
+            "Turn a little to the right and try again."
+        );
+        assert_eq!(
+            advice(Some(Side::Right)),
+            "Turn a little to the left and try again."
+        );
+        assert!(advice(Some(Side::Top)).contains("under the light"));
+        assert!(advice(Some(Side::Bottom)).contains("away from the light"));
+        assert!(advice(None).contains("away from the light"));
+    }
+
+    #[test]
+    fn the_camera_follows_an_iris_that_is_cut_off() {
+        let cut = |cx, cy| cut_side(&Ellipse::circle(cx, cy, 50.0), (400, 300));
+        let sides = [
+            (cut(10.0, 150.0), "on the left", "a little to the left"),
+            (cut(390.0, 150.0), "on the right", "a little to the right"),
+            (cut(200.0, 10.0), "at the top", "a little up"),
+            (cut(200.0, 290.0), "at the bottom", "a little down"),
+        ];
+        for (side, place, direction) in sides {
+            let refusal = iris_cut_off(0.3, 0.45, side);
+            assert!(refusal.message.contains(place), "{}", refusal.message);
+            assert!(
+                refusal.suggestion.contains(direction),
+                "{}",
+                refusal.suggestion
+            );
+        }
+    }
+
+    #[test]
+    fn come_closer_says_by_how_much() {
+        let advice = |radius| iris_too_small(radius, 40.0).suggestion;
+        assert!(advice(35.0).starts_with("Come twice as close"));
+        assert!(advice(15.0).starts_with("Come about 4 times as close"));
+        assert!(advice(4.0).starts_with("Come much closer"));
+    }
+
+    #[test]
+    fn better_light_is_asked_for_only_where_light_is_missing() {
+        assert_eq!(
+            no_iris_found(0.0, 0.65, false).suggestion,
+            DEFAULT_SUGGESTION
+        );
+        assert!(
+            no_iris_found(0.0, 0.65, true)
+                .suggestion
+                .starts_with("Come close")
+        );
+    }
+
+    #[test]
+    fn the_number_and_its_limit_can_be_read() {
+        let told = |refusal: Rejection| refusal.measured.map(|measured| measured.to_string());
+        assert_eq!(
+            told(too_blurry(0.0512, 0.085)).as_deref(),
+            Some("sharpness 0.051, at least 0.085 needed")
+        );
+        assert_eq!(
+            told(overexposed("median_luma", 231.0, 225.0)).as_deref(),
+            Some("median_luma 231, at most 225 needed")
+        );
+    }
 }

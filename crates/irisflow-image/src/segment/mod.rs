@@ -63,8 +63,10 @@ pub struct IrisSegmentation {
     pub rect: PixelRect,
     /// One [`Label`] per pixel of `rect`.
     pub labels: Plane,
-    /// 0 to 1: how well limbus, pupil and photometry agree.
+    /// The probability, 0 to 1, that this is an iris and was measured rightly.
     pub confidence: f32,
+    /// Share of the iris ring between the lids, 0 to 1, whatever hangs before it there.
+    pub open_share: f32,
     pub quality: Quality,
     /// Where the light comes from that is mirrored most; none without a large reflection.
     pub light_from: Option<Side>,
@@ -92,6 +94,20 @@ pub struct Verdict {
     pub iris: Option<IrisSegmentation>,
     /// Why the photo cannot be used; none when it can.
     pub rejection: Option<Rejection>,
+}
+
+impl Verdict {
+    /// The iris, when it can be used.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn into_usable(self) -> Result<IrisSegmentation, Rejection> {
+        match (self.rejection, self.iris) {
+            (Some(rejection), _) => Err(rejection),
+            (None, Some(iris)) => Ok(iris),
+            (None, None) => Err(advice::no_iris_found(0.0, verdict::LEAST_CONFIDENCE, true)),
+        }
+    }
 }
 
 /// Looks for eyes and says whether the best of them can be used.
@@ -137,12 +153,7 @@ pub fn judge_photo(photo: &dyn PhotoPixels) -> Verdict {
 /// # Errors
 /// A rejection when there is no iris, or none worth processing. There is no fallback mask.
 pub fn segment_iris(photo: &dyn PhotoPixels) -> Result<IrisSegmentation, Rejection> {
-    let verdict = judge_photo(photo);
-    match (verdict.rejection, verdict.iris) {
-        (Some(rejection), _) => Err(rejection),
-        (None, Some(iris)) => Ok(iris),
-        (None, None) => Err(advice::no_iris_found(0.0, verdict::LEAST_CONFIDENCE)),
-    }
+    judge_photo(photo).into_usable()
 }
 
 /// The longer side of the copy that is asked whether the photo is simply too dark.
@@ -231,22 +242,25 @@ fn segment_closely(photo: &dyn PhotoPixels, found: &Examined) -> Option<IrisSegm
     let opening = Opening::over(&iris, &found.near.sight);
     let rect = label_rect(&iris, width, height)?;
     let mut labels = draw_labels(rect, &iris, &pupil, &opening);
+    let open_share = quality::visible_share(&labels);
     hide_covered(&mut labels, rect, &found.near.sight);
+    let (quality, light_from) = measure_quality(
+        closeup,
+        &found.sighting.sight,
+        &found.limbus,
+        (&iris, &pupil),
+        (&labels, rect),
+    );
     Some(IrisSegmentation {
         iris,
         pupil,
         upper_lid: opening.upper_lid(),
         lower_lid: opening.lower_lid(),
         rect,
-        light_from: quality::light_from(&found.sighting.sight, &iris),
-        quality: measure_quality(
-            closeup,
-            &found.sighting.sight,
-            &found.limbus,
-            (&iris, &pupil),
-            (&labels, rect),
-        ),
         labels,
+        open_share,
+        quality,
+        light_from,
         confidence: found.confidence,
     })
 }

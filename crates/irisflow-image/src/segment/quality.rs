@@ -22,16 +22,16 @@ pub struct Quality {
     pub visible_share: f32,
     /// Share of the iris ring under specular highlights, 0 to 1.
     pub reflection_share: f32,
-    /// How crisp the iris is, 0 (blurred) to about 0.5: the share of its edges that a slight blur takes
-    /// (sharpness).
+    /// How crisp the iris is, 0 (blurred) to about 0.6: the share of its edges that a slight blur takes
+    /// (sharpness). Where too little of it shows to say, that of what is around it.
     pub sharpness: f32,
     /// The same of limbus, lids and lashes around it: a dark brown iris has little to be crisp.
     pub sharpness_around: f32,
-    /// Mean luma of the visible iris ring, 0 to 255.
-    pub mean_luma: f32,
+    /// Median luma of the visible iris ring, 0 to 255.
+    pub median_luma: f32,
     /// Share of the visible ring that is burnt out or black without any detail (grey scale utilisation).
     pub clipped_share: f32,
-    /// Mean luma step across the limbus from iris to sclera, 0 to 255 (iris-sclera contrast).
+    /// Median luma step across the limbus from iris to sclera, 0 to 255 (iris-sclera contrast).
     pub limbus_contrast: f32,
     /// How far the eye looks past the camera, degrees, from the shape of the limbus (gaze angle). Below
     /// about 15 this is within the differences between people.
@@ -54,7 +54,7 @@ impl Quality {
             ("usable_share", self.usable_share()),
             ("sharpness", self.sharpness),
             ("sharpness_around", self.sharpness_around),
-            ("mean_luma", self.mean_luma),
+            ("median_luma", self.median_luma),
             ("clipped_share", self.clipped_share),
             ("limbus_contrast", self.limbus_contrast),
             ("gaze_deg", self.gaze_deg),
@@ -71,14 +71,14 @@ impl Quality {
 
     /// What each figure is worth, 0 to 1, with its name.
     pub fn worths(&self) -> [(&'static str, f32); 7] {
-        let light = ramp(self.mean_luma, 8.0, 45.0) * ramp(self.mean_luma, 240.0, 200.0);
+        let light = ramp(self.median_luma, 8.0, 45.0) * ramp(self.median_luma, 240.0, 200.0);
         [
             (
                 "resolution",
                 ramp(self.iris_radius_px.ln(), 30.0_f32.ln(), 250.0_f32.ln()),
             ),
             ("usable_area", ramp(self.usable_share(), 0.2, 0.9)),
-            ("sharpness", ramp(self.sharpness, 0.05, 0.35)),
+            ("sharpness", ramp(self.sharpness, 0.05, 0.4)),
             ("exposure", light * ramp(self.clipped_share, 0.6, 0.05)),
             ("contrast", ramp(self.limbus_contrast, 0.0, 30.0)),
             (
@@ -95,38 +95,38 @@ pub(super) fn ramp(value: f32, zero: f32, one: f32) -> f32 {
     ((value - zero) / (one - zero)).clamp(0.0, 1.0)
 }
 
-/// `limbus` is in pixels of the closeup, `iris` and `pupil` in those of the photo.
+/// The figures, and the side from which the light comes that is mirrored most: none without reflections
+/// worth a word. `limbus` is in pixels of the closeup, `iris` and `pupil` in those of the photo.
 pub(super) fn measure_quality(
     closeup: &Closeup,
     sight: &Sight,
     limbus: &Limbus,
     (iris, pupil): (&Ellipse, &Ellipse),
     (labels, rect): (&Plane, PixelRect),
-) -> Quality {
+) -> (Quality, Option<Side>) {
     let edges = Edges::of(&closeup.luma, limbus.ellipse.mean_radius());
     let shows_texture = |x: f32, y: f32| {
         let point = closeup.point_to_photo((x, y));
         shows_texture(sight, iris, pupil, (labels, rect), point)
     };
+    let around = edges.sharpness(&limbus.ellipse, AROUND, |_, _| true);
+    let within = edges.sharpness(&limbus.ellipse, WITHIN, shows_texture);
     let light = RingLight::of(closeup, sight, limbus, &closeup.to_local(pupil));
-    Quality {
+    let quality = Quality {
         iris_radius_px: iris.mean_radius(),
         pupil_ratio: pupil.mean_radius() / iris.mean_radius(),
         visible_share: visible_share(labels),
         reflection_share: light.reflected,
-        sharpness: edges
-            .sharpness(&limbus.ellipse, WITHIN, shows_texture)
-            .unwrap_or(0.0),
-        sharpness_around: edges
-            .sharpness(&limbus.ellipse, AROUND, |_, _| true)
-            .unwrap_or(0.0),
-        mean_luma: light.middle,
+        sharpness: within.or(around).unwrap_or(0.0),
+        sharpness_around: around.unwrap_or(0.0),
+        median_luma: light.middle,
         clipped_share: light.clipped,
         limbus_contrast: limbus_contrast(&limbus.spokes),
         gaze_deg: (iris.rx.min(iris.ry) / iris.rx.max(iris.ry))
             .acos()
             .to_degrees(),
-    }
+    };
+    (quality, light.from)
 }
 
 /// The light on the open part of the iris ring.
@@ -135,51 +135,77 @@ struct RingLight {
     middle: f32,
     clipped: f32,
     reflected: f32,
+    /// Where the middle of the reflections lies, seen from the middle of the iris.
+    from: Option<Side>,
+}
+
+/// A point of the ring, seen from the middle of the iris.
+struct RingPoint {
+    offset: (f32, f32),
+    luma: f32,
+    /// What the network says of a reflection there.
+    mirrored: f32,
 }
 
 impl RingLight {
     fn of(closeup: &Closeup, sight: &Sight, limbus: &Limbus, pupil: &Ellipse) -> Self {
-        let mut lumas = Vec::new();
-        let mut mirrored = Vec::new();
-        for index in 0..96 {
-            let theta = index as f32 * std::f32::consts::TAU / 96.0;
-            for step in 0..14 {
-                let (x, y) = point_on_ray(&limbus.ellipse, theta, 0.3 + 0.05 * step as f32);
-                let (photo_x, photo_y) = closeup.point_to_photo((x, y));
-                let open = sight.at(&sight.maps.opening, photo_x, photo_y) >= 0.5;
-                if let Some(luma) = closeup.luma.sample(x, y).filter(|_| open)
-                    && pupil.normalised_distance(x, y) > 1.1
-                {
-                    lumas.push(luma);
-                    mirrored.push(sight.at(&sight.maps.reflection, photo_x, photo_y));
-                }
-            }
-        }
-        let count = lumas.len().max(1) as f32;
-        let middle = median(&mut lumas.clone()).unwrap_or(0.0);
+        /// Less of the ring under reflections is not worth a word.
+        const WORTH_A_WORD: f32 = 0.05;
+        let points = ring_points(closeup, sight, &limbus.ellipse, pupil);
+        let mut lumas: Vec<f32> = points.iter().map(|point| point.luma).collect();
+        let middle = median(&mut lumas).unwrap_or(0.0);
         // The network takes bright fibres for reflections at times; those are not this bright.
-        let is_mirrored = |luma: f32, probability: f32| {
-            luma > 250.0 || (probability >= 0.5 && luma > middle + 40.0)
+        let is_mirrored = |point: &&RingPoint| {
+            point.luma > 250.0 || (point.mirrored >= 0.5 && point.luma > middle + 40.0)
         };
-        let mirrored = lumas
-            .iter()
-            .zip(&mirrored)
-            .filter(|&(&l, &p)| is_mirrored(l, p))
-            .count();
+        let mirrored: Vec<&RingPoint> = points.iter().filter(is_mirrored).collect();
         let clipped = lumas
             .iter()
             .filter(|&&luma| !(5.0..=250.0).contains(&luma))
             .count();
+        let share = |count: usize| count as f32 / points.len().max(1) as f32;
+        let sum = |axis: fn(&RingPoint) -> f32| mirrored.iter().map(|point| axis(point)).sum();
+        let reflected = share(mirrored.len());
         Self {
             middle,
-            clipped: clipped as f32 / count,
-            reflected: mirrored as f32 / count,
+            clipped: share(clipped),
+            reflected,
+            from: (reflected > WORTH_A_WORD)
+                .then(|| Side::towards(sum(|point| point.offset.0), sum(|point| point.offset.1))),
         }
     }
 }
 
+/// Points of the iris between the lids and outside of the pupil. Ellipses in pixels of the closeup.
+fn ring_points(
+    closeup: &Closeup,
+    sight: &Sight,
+    limbus: &Ellipse,
+    pupil: &Ellipse,
+) -> Vec<RingPoint> {
+    let mut points = Vec::new();
+    for index in 0..96 {
+        let theta = index as f32 * std::f32::consts::TAU / 96.0;
+        for step in 0..14 {
+            let (x, y) = point_on_ray(limbus, theta, 0.3 + 0.05 * step as f32);
+            let (photo_x, photo_y) = closeup.point_to_photo((x, y));
+            let open = sight.at(&sight.maps.opening, photo_x, photo_y) >= 0.5;
+            if let Some(luma) = closeup.luma.sample(x, y).filter(|_| open)
+                && pupil.normalised_distance(x, y) > 1.1
+            {
+                points.push(RingPoint {
+                    offset: (x - limbus.cx, y - limbus.cy),
+                    luma,
+                    mirrored: sight.at(&sight.maps.reflection, photo_x, photo_y),
+                });
+            }
+        }
+    }
+    points
+}
+
 /// Labelled visible iris over all of the ring that is within the frame.
-fn visible_share(labels: &Plane) -> f32 {
+pub(super) fn visible_share(labels: &Plane) -> f32 {
     let count = |label: Label| labels.samples.iter().filter(|&&v| v == label as u8).count() as f32;
     let visible = count(Label::VisibleIris);
     (visible / (visible + count(Label::Hidden)).max(1.0)).clamp(0.0, 1.0)
@@ -239,21 +265,4 @@ fn limbus_contrast(spokes: &[LimbusSpoke]) -> f32 {
         .filter_map(|spoke| Some(spoke.outside?.luma - spoke.inside?.luma))
         .collect();
     median(&mut steps).unwrap_or(0.0).max(0.0)
-}
-
-/// The side from which the mirrored light comes: where the middle of the reflections lies, seen from
-/// the middle of the iris. None without reflections worth a word.
-pub(super) fn light_from(sight: &Sight, iris: &Ellipse) -> Option<Side> {
-    const WORTH_A_WORD: f32 = 0.05;
-    let (mut x_sum, mut y_sum, mut sum, mut cells) = (0.0, 0.0, 0.0, 0.0_f32);
-    for (index, &probability) in sight.maps.reflection.iter().enumerate() {
-        let (x, y) = sight.point(index);
-        if iris.contains(x, y) {
-            cells += 1.0;
-            if probability >= 0.5 {
-                (x_sum, y_sum, sum) = (x_sum + x - iris.cx, y_sum + y - iris.cy, sum + 1.0);
-            }
-        }
-    }
-    (sum > WORTH_A_WORD * cells).then(|| Side::towards(x_sum, y_sum))
 }

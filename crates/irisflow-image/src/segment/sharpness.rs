@@ -12,8 +12,9 @@ const BEFORE: f32 = 0.012;
 const BETWEEN: f32 = 0.04;
 /// A ring with fewer of its points in view says nothing.
 const LEAST_SHARE_OF_RING: f32 = 0.1;
-/// Root mean square edges, in luma per pixel, under which there is nothing to be crisp.
-const LEAST_EDGES: f32 = 0.05;
+/// Root mean square edges, in luma per pixel, under which there is nothing to be crisp: a dark brown
+/// iris in poor light.
+const LEAST_EDGES: f32 = 0.3;
 
 /// The edges around an iris, as they are and after a blur.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ impl Edges {
     }
 
     /// 0 (blurred) to about 0.5, over the points of a ring (in shares of the limbus) that are `in_view`.
-    /// None where too few are.
+    /// None where too few are, or where they show next to no edges.
     pub(super) fn sharpness(
         &self,
         limbus: &Ellipse,
@@ -71,10 +72,7 @@ impl Edges {
             return None;
         }
         let edges = |of: usize| (sums[of] / count as f32 - self.noise[of]).max(0.0).sqrt();
-        if edges(0) < LEAST_EDGES {
-            return Some(0.0);
-        }
-        Some((1.0 - edges(1) / edges(0)).clamp(0.0, 1.0))
+        (edges(0) >= LEAST_EDGES).then(|| (1.0 - edges(1) / edges(0)).clamp(0.0, 1.0))
     }
 }
 

@@ -401,9 +401,9 @@ fn iris_and_pupil_without_an_eye_around_are_no_iris() {
 #[test]
 fn every_refusal_says_what_to_do() {
     let photo = draw(320, 240, |_, _| SKIN);
-    let refusal = segment_iris(&photo)
-        .err()
-        .map(|r| (r.suggestion, r.value, r.threshold));
-    let (suggestion, value, threshold) = refusal.unwrap_or_else(|| panic!("accepted plain skin"));
-    assert!(!suggestion.is_empty() && value < threshold);
+    let refusal = segment_iris(&photo).expect_err("plain skin");
+    let measured = refusal.measured.expect("a number");
+    assert!(!refusal.suggestion.is_empty());
+    assert_eq!(measured.figure, "confidence");
+    assert!(measured.value < measured.threshold);
 }

@@ -58,17 +58,19 @@ pub(super) fn judge(iris: &IrisSegmentation, photo_size: (u32, u32)) -> Result<(
         let cut = advice::cut_side(&iris.iris, photo_size);
         return Err(advice::iris_cut_off(in_frame, LEAST_SHARE_IN_FRAME, cut));
     }
-    if q.mean_luma < LEAST_IRIS_LUMA {
-        return Err(advice::too_dark(q.mean_luma, LEAST_IRIS_LUMA));
+    let luma = q.median_luma;
+    if luma < LEAST_IRIS_LUMA {
+        return Err(advice::too_dark("median_luma", luma, LEAST_IRIS_LUMA));
     }
-    if q.mean_luma > MOST_IRIS_LUMA {
-        return Err(advice::overexposed(q.mean_luma, MOST_IRIS_LUMA));
+    if luma > MOST_IRIS_LUMA {
+        return Err(advice::overexposed("median_luma", luma, MOST_IRIS_LUMA));
     }
     if q.visible_share < LEAST_VISIBLE_SHARE {
-        return Err(advice::iris_behind_lids(
-            q.visible_share,
-            LEAST_VISIBLE_SHARE,
-        ));
+        let behind_lids = iris.open_share < LEAST_VISIBLE_SHARE;
+        return Err(match behind_lids {
+            true => advice::iris_behind_lids(q.visible_share, LEAST_VISIBLE_SHARE),
+            false => advice::iris_behind_hair(q.visible_share, LEAST_VISIBLE_SHARE),
+        });
     }
     if q.usable_share() < LEAST_USABLE_SHARE {
         return Err(advice::iris_behind_light(
@@ -90,11 +92,12 @@ pub(super) fn nothing_found(luma: &Plane, confidence: f32) -> Rejection {
     let bright = percentile(&mut lumas, 0.95).unwrap_or(0.0);
     let dim = percentile(&mut lumas, 0.15).unwrap_or(255.0);
     if bright < LEAST_BRIGHT_LUMA {
-        advice::too_dark(bright, LEAST_BRIGHT_LUMA)
+        advice::too_dark("luma_p95", bright, LEAST_BRIGHT_LUMA)
     } else if dim > MOST_DIM_LUMA {
-        advice::overexposed(dim, MOST_DIM_LUMA)
+        advice::overexposed("luma_p15", dim, MOST_DIM_LUMA)
     } else {
-        advice::no_iris_found(confidence, LEAST_CONFIDENCE)
+        let well_lit = bright >= WELL_LIT_LUMA;
+        advice::no_iris_found(confidence, LEAST_CONFIDENCE, well_lit)
     }
 }
 
@@ -102,7 +105,7 @@ pub(super) fn nothing_found(luma: &Plane, confidence: f32) -> Rejection {
 const LEAST_RADIUS_PX: f32 = 40.0;
 /// Less of the iris ring than this with texture of its own cannot be completed honestly.
 const LEAST_USABLE_SHARE: f32 = 0.35;
-/// Below this mean luma of the ring even a dark brown iris is only noise.
+/// Below this median luma of the ring even a dark brown iris is only noise.
 const LEAST_IRIS_LUMA: f32 = 10.0;
 /// Above this the fibres of the lightest iris are burnt out.
 const MOST_IRIS_LUMA: f32 = 225.0;
@@ -110,10 +113,12 @@ const MOST_IRIS_LUMA: f32 = 225.0;
 const LEAST_VISIBLE_SHARE: f32 = 0.4;
 /// A strip through the middle with both sides of the iris is about this share of its disc.
 const LEAST_SHARE_IN_FRAME: f32 = 0.45;
-/// What a blur by 5 % of the radius leaves of crisp fibres, which measure 0.3 to 0.5.
-const LEAST_SHARPNESS: f32 = 0.085;
-/// Limbus, lids and lashes of usable renders measure 0.12 and more, of blurred ones 0.09 in the median.
-const LEAST_SHARPNESS_AROUND: f32 = 0.1;
+/// Crisp fibres measure 0.3 to 0.6; of irises blurred by over 4.5 % of the radius half measure under 0.09.
+const LEAST_SHARPNESS: f32 = 0.15;
+/// Limbus, lids and lashes of usable renders measure 0.18 and more, of blurred ones 0.08 in the median.
+const LEAST_SHARPNESS_AROUND: f32 = 0.12;
 /// A photo of which 95 % is darker than this shows no eye; one of which 85 % is brighter, none either.
 const LEAST_BRIGHT_LUMA: f32 = 36.0;
 const MOST_DIM_LUMA: f32 = 246.0;
+/// With a brighter twentieth than this, better light is no advice.
+const WELL_LIT_LUMA: f32 = 120.0;

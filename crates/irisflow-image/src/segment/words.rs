@@ -74,7 +74,7 @@ impl Quality {
             "sharpness" => {
                 "For a sharper one, tap your eye on the screen and hold the camera still."
             }
-            "exposure" if self.mean_luma < 100.0 => "Face a window or a lamp to show more of it.",
+            "exposure" if self.median_luma < 100.0 => "Face a window or a lamp to show more of it.",
             "exposure" => "Softer light, without flash, shows more of it.",
             "contrast" => "Even light from the front makes the edge of your iris clearer.",
             "pupil" if self.pupil_ratio < 0.3 => "A little less light lets your pupil open.",
@@ -98,7 +98,7 @@ mod tests {
             reflection_share: 0.02,
             sharpness: 0.4,
             sharpness_around: 0.4,
-            mean_luma: 100.0,
+            median_luma: 100.0,
             clipped_share: 0.0,
             limbus_contrast: 60.0,
             gaze_deg: 5.0,

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::app::AppState;
 use crate::outlook::OutlookBody;
 use crate::public_url::BaseUrl;
+use crate::quality::MeasuredBody;
 
 /// How a job stands, or how it ended.
 #[derive(Serialize)]
@@ -40,6 +41,8 @@ enum End<'a> {
         code: &'a str,
         message: &'a str,
         suggestion: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        measured: Option<MeasuredBody>,
     },
 }
 
@@ -131,6 +134,7 @@ impl AppState {
             code: &failure.code,
             message: &failure.message,
             suggestion: &failure.suggestion,
+            measured: failure.measured.as_ref().map(Into::into),
         });
         to_json(&JobFrame {
             job_id: event.job_id,

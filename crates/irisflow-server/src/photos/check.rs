@@ -19,6 +19,7 @@ use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
 use crate::extract::PathId;
 use crate::processing::submit::check_usable;
+use crate::quality::{MeasuredBody, QualityBody};
 
 /// What a quick look at a photo says. Everything is in pixels of the upright photo.
 #[derive(Serialize, ToSchema)]
@@ -34,10 +35,10 @@ pub(crate) struct CheckBody {
     suggestion: Option<String>,
     /// Null for a usable photo.
     rejection: Option<RejectionBody>,
-    /// Named figures of the iris that can be used best.
-    #[schema(value_type = Option<Object>)]
+    /// Of the iris that can be used best.
+    #[schema(value_type = Option<QualityBody>)]
     quality: Option<serde_json::Value>,
-    /// 0 to 100.
+    /// 0 (useless) to 100 (as good as photos get): the geometric mean of what the figures are worth.
     quality_score: Option<u8>,
     /// 0 to 1: how sure it is that an iris was found and measured rightly.
     confidence: Option<f32>,
@@ -57,10 +58,8 @@ pub(crate) struct RejectionBody {
     code: &'static str,
     message: String,
     suggestion: String,
-    /// What was measured, where there is a number.
-    value: Option<f64>,
-    /// What it was held against.
-    threshold: Option<f64>,
+    #[serde(flatten)]
+    measured: Option<MeasuredBody>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -146,8 +145,11 @@ impl From<&Rejection> for RejectionBody {
             code: rejection.code.as_str(),
             message: rejection.message.clone(),
             suggestion: rejection.suggestion.clone(),
-            value: rejection.value,
-            threshold: rejection.threshold,
+            measured: rejection.measured.map(|measured| MeasuredBody {
+                figure: measured.figure.to_owned(),
+                value: measured.value,
+                threshold: measured.threshold,
+            }),
         }
     }
 }

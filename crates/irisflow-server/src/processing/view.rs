@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use crate::app::AppState;
 use crate::outlook::OutlookBody;
 use crate::public_url::BaseUrl;
+use crate::quality::{MeasuredBody, QualityBody};
 
 /// A job, as submitting answers.
 #[derive(Serialize, ToSchema)]
@@ -47,6 +48,8 @@ pub(crate) struct JobStatusBody {
     error_code: Option<String>,
     error_message: Option<String>,
     suggestion: Option<String>,
+    /// The number behind a `quality_issue`.
+    error_measured: Option<MeasuredBody>,
     /// The finished picture. Signed, as all URLs here.
     result_url: Option<String>,
     /// 0 outside of the iris, 85 filled in, 255 measured; in the result's geometry.
@@ -59,9 +62,10 @@ pub(crate) struct JobStatusBody {
     processing_time_ms: Option<u64>,
     result_width: Option<u32>,
     result_height: Option<u32>,
-    /// The numbers that say how usable the iris was.
+    /// How usable the iris was in the photo.
+    #[schema(value_type = Option<QualityBody>)]
     quality: Option<serde_json::Value>,
-    /// 0 to 100.
+    /// 0 (useless) to 100 (as good as photos get): the geometric mean of what the figures are worth.
     quality_score: Option<u8>,
     /// The same in words, as in "A beautiful, sharp photo."
     quality_message: Option<String>,
@@ -145,6 +149,7 @@ impl AppState {
             error_code: failure.map(|failure| failure.code.clone()),
             error_message: failure.map(|failure| failure.message.clone()),
             suggestion: failure.map(|failure| failure.suggestion.clone()),
+            error_measured: failure.and_then(|failure| failure.measured.as_ref().map(Into::into)),
             result_url: url(0),
             mask_url: url(1),
             before_url: url(2),

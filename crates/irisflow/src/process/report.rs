@@ -17,7 +17,9 @@ pub(super) fn completed(iris: &ProcessedIris) -> Value {
     });
     let mut report = findings::with_iris(report, Some(&iris.segmentation));
     // As `check` says it: of the photo, not of what was made of it.
+    report["quality"] = findings::quality(&iris.judged);
     report["quality_score"] = json!(iris.judged.score());
+    report["filled_share"] = json!(iris.segmentation.quality.reflection_share);
     report
 }
 

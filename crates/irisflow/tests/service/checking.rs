@@ -48,7 +48,10 @@ async fn a_finished_job_says_of_its_photo_what_the_check_said() {
     let job = user.until_ended(&job_id).await;
     assert_eq!(job["quality_score"], verdict["quality_score"], "{job}");
     assert_eq!(job["quality_message"], verdict["message"]);
-    assert_eq!(job["quality"]["sharpness"], verdict["quality"]["sharpness"]);
+    let figures = verdict["quality"].as_object().expect("named figures");
+    for (name, figure) in figures {
+        assert_eq!(&job["quality"][name], figure, "{name}");
+    }
 }
 
 #[tokio::test]
@@ -64,6 +67,29 @@ async fn a_photo_without_an_eye_is_told_why_with_the_number_and_one_thing_to_do(
     assert!(verdict["rejection"]["threshold"].is_number());
     assert_eq!(verdict["iris"], Value::Null);
     assert_eq!(verdict["quality_score"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_job_on_it_fails_with_the_same_words_and_number() {
+    let app = App::start().await;
+    let user = app.user("you").await;
+    let photo_id = user.upload(no_eye()).await;
+    let rejection = check(&user, &photo_id, StatusCode::OK).await["rejection"].clone();
+    let job_id = user.submit(&photo_id).await;
+    let job = user.until_ended(&job_id).await;
+    let last = user.frames_of(&job_id).await.frames.pop().expect("a frame");
+    let measured = json!({
+        "figure": rejection["figure"],
+        "value": rejection["value"],
+        "threshold": rejection["threshold"],
+    });
+    assert_eq!(measured["figure"], "confidence");
+    for (told, number) in [(&job, "error_measured"), (&last, "measured")] {
+        assert_eq!(told["suggestion"], rejection["suggestion"], "{told}");
+        assert_eq!(told[number], measured, "{told}");
+    }
+    assert_eq!(job["error_message"], rejection["message"]);
+    assert_eq!(last["message"], rejection["message"]);
 }
 
 #[tokio::test]

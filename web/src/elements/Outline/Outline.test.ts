@@ -40,8 +40,8 @@ test('the closeup shows the photo with its outline', async () => {
 
 test.each([
   [checkLike({ iris: null }), 'This photo will not do'],
-  [checkLike({ message: 'The iris is out of focus.' }), 'We see your eye, but…'],
-  [checkLike({ message: 'We see your eye, but it is too small in this photo.' }), 'Nearly there'],
+  [checkLike({ rejection: { code: 'too_blurry' } }), 'We see your eye, but…'],
+  [checkLike({ rejection: { code: 'iris_too_small' } }), 'Nearly there'],
 ])('the heading tells whether we see the eye', (check, heading) => {
   expect(headingOf(check)).toBe(heading);
 });

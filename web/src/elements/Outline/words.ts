@@ -4,6 +4,6 @@ import type { Check } from '../../api';
 
 export function headingOf(check: Check): string {
   if (check.iris === null) return 'This photo will not do';
-  // The server's sentence begins so at times, and nobody is told the same thing twice.
-  return check.message.startsWith('We see your eye') ? 'Nearly there' : 'We see your eye, but…';
+  // The sentence on a small iris begins so itself, and nobody is told the same thing twice.
+  return check.rejection?.code === 'iris_too_small' ? 'Nearly there' : 'We see your eye, but…';
 }

@@ -1,0 +1,82 @@
+//! The figures of a photo, and the one that it fails by.
+
+use irisflow_jobs::Measured;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A number that was measured, and the limit that it missed.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(crate) struct MeasuredBody {
+    /// Its stable name; most are names of `quality`.
+    #[schema(example = "sharpness")]
+    pub(crate) figure: String,
+    pub(crate) value: f64,
+    pub(crate) threshold: f64,
+}
+
+impl From<&Measured> for MeasuredBody {
+    fn from(measured: &Measured) -> Self {
+        Self {
+            figure: measured.figure.clone(),
+            value: measured.value,
+            threshold: measured.threshold,
+        }
+    }
+}
+
+/// Figures of an iris in a photo, after the metrics of ISO/IEC 29794-6 (in brackets). Answers carry what
+/// the image library names; this type describes it, and a test holds the two together.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct QualityBody {
+    /// Mean radius of the limbus, pixels of the upright photo (iris radius).
+    iris_radius_px: f32,
+    /// Pupil radius divided by iris radius (pupil dilation).
+    pupil_ratio: f32,
+    /// Share of the iris ring that no lid or lash hides, 0 to 1; reflections count as visible.
+    visible_share: f32,
+    /// Share of the iris ring under specular highlights, 0 to 1.
+    reflection_share: f32,
+    /// Share of the iris ring that shows its own texture, 0 to 1 (usable iris area).
+    usable_share: f32,
+    /// How crisp the iris is, 0 (blurred) to about 0.6 (sharpness).
+    sharpness: f32,
+    /// The same of limbus, lids and lashes around it.
+    sharpness_around: f32,
+    /// Median luma of the visible iris ring, 0 to 255.
+    median_luma: f32,
+    /// Share of the visible ring that is burnt out or black without detail (grey scale utilisation).
+    clipped_share: f32,
+    /// Median luma step across the limbus from iris to sclera, 0 to 255 (iris-sclera contrast).
+    limbus_contrast: f32,
+    /// How far the eye looks past the camera, degrees, from the shape of the limbus (gaze angle). Below
+    /// about 15 this is within the differences between people.
+    gaze_deg: f32,
+    /// Of a finished job: how sure it is that an iris was found and measured rightly, 0 to 1.
+    confidence: Option<f32>,
+    /// Of a finished job: share of the ring that was under reflections and has been filled in.
+    filled_share: Option<f32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use irisflow_image::segment::Quality;
+    use utoipa::PartialSchema;
+    use utoipa::openapi::{RefOr, schema::Schema};
+
+    use super::*;
+
+    #[test]
+    fn the_description_names_what_is_measured() {
+        let RefOr::T(Schema::Object(described)) = QualityBody::schema() else {
+            panic!("an object");
+        };
+        let described: BTreeSet<&str> = described.properties.keys().map(String::as_str).collect();
+        let measured = Quality::default().named().map(|(name, _)| name);
+        let of_a_job = ["confidence", "filled_share"];
+        let expected: BTreeSet<&str> = measured.into_iter().chain(of_a_job).collect();
+        assert_eq!(described, expected);
+    }
+}
