@@ -59,6 +59,8 @@ def records(renderer, seed, start, near=False):
             while True:
                 record = process.stdout.read(size)
                 if len(record) < size:
+                    if process.wait() != 0:
+                        raise RuntimeError(f"the renderer ended with {process.returncode}")
                     break
                 start += 1
                 data = np.frombuffer(record, np.uint8)
@@ -100,6 +102,12 @@ def batches(renderer, photos, seed, start, size, negative_share, near=False, aga
     bits = NEAR_BITS if near else BITS
 
     def fill():
+        try:
+            make()
+        except Exception as error:
+            waiting.put(error)
+
+    def make():
         rng = np.random.default_rng([seed, start])
         source = records(renderer, seed, start, near)
         while True:
@@ -123,4 +131,7 @@ def batches(renderer, photos, seed, start, size, negative_share, near=False, aga
 
     threading.Thread(target=fill, daemon=True).start()
     while True:
-        yield waiting.get()
+        made = waiting.get()
+        if isinstance(made, Exception):
+            raise made
+        yield made

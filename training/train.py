@@ -67,7 +67,7 @@ def main():
     network = network.to(memory_format=torch.channels_last)
     average = copy.deepcopy(network).eval()
     optimiser = torch.optim.AdamW(network.parameters(), lr=options.rate, weight_decay=1e-3)
-    seen, rendered_from, curve = 0, 0, []
+    seen, curve, fall_from = 0, [], options.fall_from
     if os.path.exists(options.checkpoint):
         kept = torch.load(options.checkpoint)
         network.load_state_dict(kept["network"])
@@ -76,14 +76,20 @@ def main():
         if "optimiser" in kept:
             optimiser.load_state_dict(kept["optimiser"])
         seen, curve = kept["seen"], kept["curve"]
+        # A falling rate goes on where it was; finished falls are over.
+        if fall_from is None and kept.get("falls_until", 0) > seen:
+            fall_from = kept["fall_from"]
         print(f"going on after {seen} samples", flush=True)
 
+    fall_from = seen if fall_from is None else fall_from
     stop = []
     signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
 
     def save():
         torch.save({"network": network.state_dict(), "average": average.state_dict(),
-                    "optimiser": optimiser.state_dict(), "seen": seen, "curve": curve}, options.checkpoint + ".new")
+                    "optimiser": optimiser.state_dict(), "seen": seen, "curve": curve,
+                    "fall_from": fall_from, "falls_until": options.samples if options.final_rate else 0},
+                   options.checkpoint + ".new")
         os.replace(options.checkpoint + ".new", options.checkpoint)
 
     first = seen
@@ -94,8 +100,7 @@ def main():
     while seen < options.samples and not stop:
         rate = options.rate
         if options.final_rate:
-            begin = first if options.fall_from is None else options.fall_from
-            t = np.clip((seen - begin) / max(options.samples - begin, 1), 0, 1)
+            t = np.clip((seen - fall_from) / max(options.samples - fall_from, 1), 0, 1)
             rate = options.final_rate + (options.rate - options.final_rate) * 0.5 * (1 + np.cos(np.pi * t))
         warm = min(1.0, (seen - first + options.batch) / 3000) if first == 0 else 1.0
         for group in optimiser.param_groups:

@@ -4,11 +4,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use irisflow_image::load::{Limits, load_photo};
+use irisflow_image::load::{EyePhoto, Limits, load_photo};
 use irisflow_image::segment::{explain, judge_photo};
 
 use super::median;
-use super::whole_job::{PHONE_HEIGHT, phone_photo};
+use super::whole_job::{PHONE_HEIGHT, enlarged, phone_photo};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct FindingArgs {
@@ -19,32 +19,36 @@ pub(super) struct FindingArgs {
 
 pub(super) fn run(arguments: &FindingArgs, root: &Path) -> anyhow::Result<()> {
     let bytes = phone_photo(root, PHONE_HEIGHT)?;
-    let photo = load_photo(&bytes, &Limits::default())
-        .map_err(|rejection| anyhow::anyhow!("{rejection}"))?;
+    let photo = load(&bytes)?;
+    let no_eye = load(&enlarged(root, "mdn_teddy-bear.jpg", PHONE_HEIGHT)?)?;
     // The weights are unpacked once per process.
     anyhow::ensure!(!explain(&photo).is_empty(), "no eye is seen in the photo");
-    let decoding = median_of(arguments.runs, || {
-        load_photo(&bytes, &Limits::default()).is_ok()
-    });
-    let finding = median_of(arguments.runs, || !explain(&photo).is_empty());
-    let verdict = median_of(arguments.runs, || judge_photo(&photo).rejection.is_none());
+    let decoding = median_of(arguments.runs, || load(&bytes).is_ok());
     let ms = |duration: Duration| duration.as_secs_f64() * 1000.0;
-    let share = |duration: Duration| ms(duration) / ms(decoding);
-    println!(
-        "baseline, decoding the photo:        {:6.1} ms",
-        ms(decoding)
+    let row = |what: &str, took: Duration| {
+        let of_baseline = ms(took) / ms(decoding);
+        println!("| {what} | {:.1} | {of_baseline:.2} |", ms(took));
+    };
+    println!("| what | ms | of the baseline |");
+    println!("|---|---|---|");
+    row("baseline: decoding the photo", decoding);
+    row(
+        "all looks of the networks and the fits",
+        median_of(arguments.runs, || !explain(&photo).is_empty()),
     );
-    println!(
-        "all looks and the fits:              {:6.1} ms, {:.2} of the baseline",
-        ms(finding),
-        share(finding)
+    row(
+        "and the mask, the quality and the verdict",
+        median_of(arguments.runs, || judge_photo(&photo).rejection.is_none()),
     );
-    println!(
-        "and the mask, quality and verdict:   {:6.1} ms, {:.2} of the baseline",
-        ms(verdict),
-        share(verdict)
+    row(
+        "the verdict on a photo without an eye, of the same size",
+        median_of(arguments.runs, || judge_photo(&no_eye).rejection.is_some()),
     );
     Ok(())
+}
+
+fn load(bytes: &[u8]) -> anyhow::Result<EyePhoto> {
+    load_photo(bytes, &Limits::default()).map_err(|rejection| anyhow::anyhow!("{rejection}"))
 }
 
 fn median_of(runs: usize, mut once: impl FnMut() -> bool) -> Duration {

@@ -3,6 +3,7 @@
 
 mod claims;
 mod finding;
+mod rendering;
 mod session;
 mod store;
 mod throughput;
@@ -32,6 +33,8 @@ enum Section {
     Claims(claims::ClaimsArgs),
     /// Finding the iris in a 12-megapixel photo, against decoding it.
     Finding(finding::FindingArgs),
+    /// Pictures a second of the renderer, against saving them.
+    Rendering(rendering::RenderingArgs),
     /// Jobs a second through a pipeline that does nothing, beside Celery, Redis and SQLite.
     Throughput(throughput::ThroughputArgs),
     /// How wrong the foretold times are.
@@ -51,6 +54,7 @@ pub(crate) fn run(arguments: BenchArgs) -> anyhow::Result<()> {
         None => runtime.block_on(whole_job::run(arguments.whole_job, &root)),
         Some(Section::Claims(arguments)) => runtime.block_on(claims::run(arguments)),
         Some(Section::Finding(arguments)) => finding::run(&arguments, &root),
+        Some(Section::Rendering(arguments)) => rendering::run(&arguments),
         Some(Section::Throughput(arguments)) => runtime.block_on(throughput::run(arguments)),
         Some(Section::Waiting(arguments)) => runtime.block_on(waiting::run(arguments, &root)),
     }

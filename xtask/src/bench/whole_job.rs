@@ -104,12 +104,17 @@ fn peak_memory_mb(process_id: u32) -> anyhow::Result<u64> {
 /// The test photo enlarged to `height` by four thirds of it (4032 x 3024 is what phones take), the eye in the middle, with the noise of a sensor, so that
 /// it costs what a phone's photo costs to decode.
 pub(super) fn phone_photo(root: &Path, height_px: u16) -> anyhow::Result<Vec<u8>> {
+    enlarged(root, "pixabay_eye_2154384.jpg", height_px)
+}
+
+/// A test photo as a 4:3 JPEG of this height, with sensor noise: as many pixels as a phone makes.
+pub(super) fn enlarged(root: &Path, name: &str, height_px: u16) -> anyhow::Result<Vec<u8>> {
     use irisflow_image::geometry::PixelRect;
     use irisflow_image::load::{Limits, load_photo};
     use irisflow_image::segment::PhotoPixels as _;
 
     let width_px = height_px / 3 * 4;
-    let path = root.join("crates/irisflow-image/tests/photos/pixabay_eye_2154384.jpg");
+    let path = root.join("crates/irisflow-image/tests/photos").join(name);
     let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
     let eye = load_photo(&bytes, &Limits::default())
         .map_err(|rejection| anyhow::anyhow!("{rejection}"))?;
