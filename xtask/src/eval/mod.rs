@@ -8,6 +8,7 @@
 mod curves;
 mod drawing;
 mod explanation;
+mod limits;
 mod photos;
 mod renders;
 mod report;
@@ -39,7 +40,7 @@ pub(crate) struct EvalArgs {
     /// Print only: for a part of the whole
     #[arg(long)]
     dry: bool,
-    /// Write confidence and quality figures of every picture to target/eval-curves.csv, and drawings of
+    /// Write the figures behind the verdict on every picture to target/eval-curves.csv, and drawings of
     /// usable renders that were turned down to target/eval-turned-down.jpg
     #[arg(long)]
     curves: bool,
@@ -65,7 +66,7 @@ pub(crate) fn run(args: EvalArgs) -> anyhow::Result<()> {
         ),
         None => (Vec::new(), Vec::new()),
     };
-    let renders = renders::measure(args.renders, args.seed, args.curves)?;
+    let renders = renders::measure(args.renders, args.seed)?;
     let worst = args.out.with_file_name("accuracy-worst.jpg");
     let report = report::write(&report::Measured {
         eyes: &eyes,

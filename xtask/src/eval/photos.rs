@@ -84,10 +84,7 @@ pub(super) fn measure_eyes(args: &EvalArgs, data: &Path) -> anyhow::Result<Vec<E
         };
         outcomes.push(EyeOutcome {
             name,
-            figures: args
-                .curves
-                .then(|| score::figures(&photo, |found| Some(accuracy(found, &truth))))
-                .flatten(),
+            figures: score::figures(&photo, |found| Some(accuracy(found, &truth))),
             milliseconds: answer.milliseconds,
             found: answer.found.map(|found| accuracy(&found, &truth)),
         });
@@ -111,10 +108,7 @@ pub(super) fn measure_negatives(
         outcomes.push(NegativeOutcome {
             name,
             label,
-            figures: args
-                .curves
-                .then(|| score::figures(&photo, |_| None))
-                .flatten(),
+            figures: score::figures(&photo, |_| None),
             accepted: answer.found.map(|found| found.confidence),
         });
     }

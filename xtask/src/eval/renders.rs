@@ -52,7 +52,7 @@ pub(super) struct Measured {
 }
 
 /// Renders and asks; what was accepted and is worst is kept as a drawing.
-pub(super) fn measure(count: u64, seed: u64, with_figures: bool) -> anyhow::Result<Measured> {
+pub(super) fn measure(count: u64, seed: u64) -> anyhow::Result<Measured> {
     let tiles = Tiles::new();
     let mut outcomes = Vec::new();
     let mut worst: Vec<(f64, Tile)> = Vec::new();
@@ -97,18 +97,12 @@ pub(super) fn measure(count: u64, seed: u64, with_figures: bool) -> anyhow::Resu
         outcomes.push(RenderOutcome {
             index,
             shown,
-            figures: with_figures
-                .then(|| {
-                    score::figures(&photo, |found| {
-                        match what_is_shown(wish, &picture, Some(found)) {
-                            Shown::Eye(_, eye) => {
-                                Some(compare(found, &picture, &eye, (width, height)))
-                            }
-                            _ => None,
-                        }
-                    })
-                })
-                .flatten(),
+            figures: score::figures(&photo, |found| {
+                match what_is_shown(wish, &picture, Some(found)) {
+                    Shown::Eye(_, eye) => Some(compare(found, &picture, &eye, (width, height))),
+                    _ => None,
+                }
+            }),
             milliseconds: answer.milliseconds,
             found: answer.found.map(|_| accuracy),
         });

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use irisflow_synth::Usability;
 
+use super::limits;
 use super::photos::{EyeOutcome, NegativeLabel, NegativeOutcome};
 use super::renders::{RenderOutcome, Shown};
 use super::score::Accuracy;
@@ -77,7 +78,7 @@ fn write_negatives(text: &mut String, negatives: &[NegativeOutcome]) -> anyhow::
     let accepted = negatives.iter().filter(|n| n.accepted.is_ok()).count();
     writeln!(
         text,
-        "\n## Photos without a usable iris\n\n{} accepted. Said to the others: {}.\n",
+        "\n## Photos without a usable iris\n\n{} accepted. Said to the others: {}. Told something else than expected:\n",
         share(accepted, negatives.len()),
         counted(
             negatives
@@ -86,16 +87,27 @@ fn write_negatives(text: &mut String, negatives: &[NegativeOutcome]) -> anyhow::
         )
     )?;
     for negative in negatives {
-        if let Ok(confidence) = negative.accepted {
-            let NegativeLabel { expect, kind } = &negative.label;
-            writeln!(
-                text,
-                "- {}: accepted with {confidence:.2} ({kind}; expected {expect})",
-                negative.name
-            )?;
-        }
+        let NegativeLabel { expect, kind } = &negative.label;
+        let said = match &negative.accepted {
+            Ok(confidence) => format!("accepted with {confidence:.2}"),
+            Err(refusal) if is_expected(refusal.code, expect) => continue,
+            Err(refusal) => refusal.code.to_owned(),
+        };
+        writeln!(
+            text,
+            "- {}: {said} ({kind}; expected {expect})",
+            negative.name
+        )?;
     }
     Ok(())
+}
+
+/// A photo in which nothing at all is to be seen may be called dark, bright or blurred as well.
+fn is_expected(code: &str, expected: &str) -> bool {
+    match expected {
+        "iris_too_small" => code == expected,
+        _ => code != "iris_too_small",
+    }
 }
 
 fn write_renders(text: &mut String, measured: &Measured<'_>) -> anyhow::Result<()> {
@@ -127,6 +139,7 @@ fn write_renders(text: &mut String, measured: &Measured<'_>) -> anyhow::Result<(
     }
     write_errors(text, &with_eye)?;
     write_refusals(text, &with_eye)?;
+    text.push_str(&limits::table(measured.renders));
     write_empty(text, measured.renders)?;
     let milliseconds: Sorted = measured.renders.iter().map(|r| r.milliseconds).collect();
     writeln!(

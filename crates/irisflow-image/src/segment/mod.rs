@@ -35,6 +35,7 @@ use sight::Sight;
 pub use advice::Side;
 pub use evidence::Evidence;
 pub use quality::Quality;
+pub use verdict::LIMITS;
 
 /// What `segment_iris` needs of a photo: a reduced copy of all of it, and full resolution where asked.
 pub trait PhotoPixels {
@@ -114,12 +115,7 @@ impl Verdict {
 pub fn judge_photo(photo: &dyn PhotoPixels) -> Verdict {
     let mut examined = explain(photo);
     let confidence = examined.first().map_or(0.0, |best| best.confidence);
-    let is_eye = |eye: &Examined| verdict::is_eye(eye.confidence, eye.iris.mean_radius());
-    examined.retain(is_eye);
-    if examined.is_empty() {
-        examined = examine_all(photo, search_finely(photo));
-        examined.retain(is_eye);
-    }
+    examined.retain(Examined::is_eye);
     let judged = examined.iter().filter_map(|eye| {
         let segmentation = eye.segmentation(photo)?;
         let rejection = verdict::judge(&segmentation, photo.size()).err();
@@ -175,24 +171,33 @@ pub struct Examined {
 }
 
 impl Examined {
+    /// Whether this is an eye, be it one that cannot be used.
+    fn is_eye(&self) -> bool {
+        verdict::is_eye(self.confidence, self.iris.mean_radius())
+    }
+
     /// What this eye would be if the verdict were kind, for the developers' tools.
     pub fn segmentation(&self, photo: &dyn PhotoPixels) -> Option<IrisSegmentation> {
         segment_closely(photo, self)
     }
 }
 
-/// Every eye with its evidence, best first.
+/// Every place that was looked at closely, with its evidence, the most certain first. Small parts of the
+/// photo are searched where there is no eye otherwise.
 pub fn explain(photo: &dyn PhotoPixels) -> Vec<Examined> {
-    examine_all(photo, search(photo))
+    let mut examined = examine_all(photo, search(photo));
+    if !examined.iter().any(Examined::is_eye) {
+        examined.extend(examine_all(photo, search_finely(photo)));
+    }
+    examined.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+    examined
 }
 
 fn examine_all(photo: &dyn PhotoPixels, sightings: Vec<Sighting>) -> Vec<Examined> {
-    let mut examined: Vec<Examined> = sightings
+    sightings
         .into_iter()
         .filter_map(|sighting| examine(photo, sighting))
-        .collect();
-    examined.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
-    examined
+        .collect()
 }
 
 /// Radius in the closeup, pixels.

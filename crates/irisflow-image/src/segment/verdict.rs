@@ -101,6 +101,17 @@ pub(super) fn nothing_found(luma: &Plane, confidence: f32) -> Rejection {
     }
 }
 
+/// What is needed at least of each figure, by name, for the developers' tools.
+pub const LIMITS: [(&str, f32); 7] = [
+    ("confidence", LEAST_CONFIDENCE),
+    ("iris_radius_px", LEAST_RADIUS_PX),
+    ("median_luma", LEAST_IRIS_LUMA),
+    ("visible_share", LEAST_VISIBLE_SHARE),
+    ("usable_share", LEAST_USABLE_SHARE),
+    ("sharpness", LEAST_SHARPNESS),
+    ("sharpness_around", LEAST_SHARPNESS_AROUND),
+];
+
 /// Smallest limbus radius worth processing, pixels of the photo.
 const LEAST_RADIUS_PX: f32 = 40.0;
 /// Less of the iris ring than this with texture of its own cannot be completed honestly.
