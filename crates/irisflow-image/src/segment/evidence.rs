@@ -3,8 +3,9 @@
 //! weighs it.
 
 use super::closeup::Closeup;
+use super::edges::point_on_ray;
 use super::float_image::percentile;
-use super::limbus::{Limbus, LimbusSpoke, iris_colour, point_on_ray, sclera_colour};
+use super::limbus::{Limbus, LimbusSpoke, iris_colour, sclera_colour};
 use super::sight::Sight;
 use crate::geometry::Ellipse;
 

@@ -2,6 +2,7 @@
 
 mod advice;
 mod closeup;
+mod edges;
 mod ellipse_fit;
 mod evidence;
 mod float_image;

@@ -1,12 +1,13 @@
 //! The pupil: a dark, round hole near the middle of the iris, as an ellipse on sub-pixel edges.
 //!
-//! The same operator as for the limbus (Daugman 1993), over the full turn and inside the limbus, times
-//! how dark the disc is: the border of the collarette is round too, but what it encloses is not dark.
+//! Daugman's integro-differential operator (1993) over the full turn and inside the limbus, times how
+//! dark the disc is: the border of the collarette is round too, but what it encloses is not dark.
 
 use super::closeup::Closeup;
+use super::edges::{EdgeField, point_on_ray, rays, summit};
 use super::ellipse_fit::{EdgePoint, PUPIL_PRIOR, fit_ellipse};
 use super::float_image::percentile;
-use super::limbus::{EdgeField, point_on_ray, rays};
+
 use crate::geometry::Ellipse;
 
 /// Pupil radius over iris radius: the smallest and largest of living eyes, with some room.
@@ -185,27 +186,17 @@ fn outline_points(field: &EdgeField, circle: &Ellipse) -> Vec<EdgePoint> {
     for index in 0..OUTLINE_RAYS {
         let theta = index as f32 * std::f32::consts::TAU / OUTLINE_RAYS as f32;
         let (sin, cos) = theta.sin_cos();
-        let mut rises = [f32::MIN; STEPS];
+        let mut rises = [f32::NEG_INFINITY; STEPS];
         for (step, rise) in rises.iter_mut().enumerate() {
             let (x, y) = point_on_ray(circle, theta, FROM + STEP * step as f32);
             if let Some(along) = field.gradient.along(x, y, (cos, sin)) {
                 *rise = along / field.full_edge;
             }
         }
-        let Some(peak) = (1..STEPS - 1).max_by(|&a, &b| rises[a].total_cmp(&rises[b])) else {
+        let Some((place, top)) = summit(&rises) else {
             continue;
         };
-        let (before, top, after) = (rises[peak - 1], rises[peak], rises[peak + 1]);
-        if top < 0.15 || before > top || after > top || before == f32::MIN || after == f32::MIN {
-            continue;
-        }
-        let curvature = before - 2.0 * top + after;
-        let shift = if curvature < -1e-6 {
-            0.5 * (before - after) / curvature
-        } else {
-            0.0
-        };
-        let (x, y) = point_on_ray(circle, theta, FROM + STEP * (peak as f32 + shift));
+        let (x, y) = point_on_ray(circle, theta, FROM + STEP * place);
         points.push(EdgePoint {
             x,
             y,

@@ -4,8 +4,9 @@
 use super::Label;
 use super::advice::Side;
 use super::closeup::Closeup;
+use super::edges::point_on_ray;
 use super::float_image::median;
-use super::limbus::{Limbus, LimbusSpoke, is_lateral, point_on_ray};
+use super::limbus::{Limbus, LimbusSpoke, is_lateral};
 use super::sharpness::Edges;
 use super::sight::Sight;
 use crate::geometry::{Ellipse, PixelRect};

@@ -3,8 +3,8 @@
 //! al. 2007, "The blur effect"). What sensor noise adds to the edges is taken off first, or a grainy
 //! blurred photo would pass as crisp.
 
+use super::edges::point_on_ray;
 use super::float_image::{FloatImage, Gradient, percentile};
-use super::limbus::point_on_ray;
 use crate::geometry::Ellipse;
 
 /// The blurs before and between, as shares of the radius of the iris.
