@@ -43,7 +43,7 @@ pub(crate) struct QualityBody {
     sharpness: f32,
     /// The same of limbus, lids and lashes around it.
     sharpness_around: f32,
-    /// Median luma of the visible iris ring, 0 to 255.
+    /// Median luma of the visible iris ring beside its reflections, 0 to 255.
     median_luma: f32,
     /// Share of the visible ring that is burnt out or black without detail (grey scale utilisation).
     clipped_share: f32,

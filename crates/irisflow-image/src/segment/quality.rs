@@ -28,7 +28,7 @@ pub struct Quality {
     pub sharpness: f32,
     /// The same of limbus, lids and lashes around it: a dark brown iris has little to be crisp.
     pub sharpness_around: f32,
-    /// Median luma of the visible iris ring, 0 to 255.
+    /// Median luma of the visible iris ring beside its reflections, 0 to 255.
     pub median_luma: f32,
     /// Share of the visible ring that is burnt out or black without any detail (grey scale utilisation).
     pub clipped_share: f32,
@@ -132,7 +132,7 @@ pub(super) fn measure_quality(
 
 /// The light on the open part of the iris ring.
 struct RingLight {
-    /// Median luma.
+    /// Median luma beside the reflections.
     middle: f32,
     clipped: f32,
     reflected: f32,
@@ -153,16 +153,15 @@ impl RingLight {
         /// Less of the ring under reflections is not worth a word.
         const WORTH_A_WORD: f32 = 0.05;
         let points = ring_points(closeup, sight, &limbus.ellipse, pupil);
-        let mut lumas: Vec<f32> = points.iter().map(|point| point.luma).collect();
-        let middle = median(&mut lumas).unwrap_or(0.0);
+        let middle = median_luma(&points);
         // The network takes bright fibres for reflections at times; those are not this bright.
         let is_mirrored = |point: &&RingPoint| {
             point.luma > 250.0 || (point.mirrored >= 0.5 && point.luma > middle + 40.0)
         };
         let mirrored: Vec<&RingPoint> = points.iter().filter(is_mirrored).collect();
-        let clipped = lumas
+        let clipped = points
             .iter()
-            .filter(|&&luma| !(5.0..=250.0).contains(&luma))
+            .filter(|point| !(5.0..=250.0).contains(&point.luma))
             .count();
         let share = |count: usize| count as f32 / points.len().max(1) as f32;
         let sum = |axis: fn(&RingPoint) -> f32| mirrored.iter().map(|point| axis(point)).sum();
@@ -175,6 +174,17 @@ impl RingLight {
                 .then(|| Side::towards(sum(|point| point.offset.0), sum(|point| point.offset.1))),
         }
     }
+}
+
+/// Of the iris itself: what the network takes for reflections is left out, as long as something remains.
+fn median_luma(points: &[RingPoint]) -> f32 {
+    const LEAST_SHARE: f32 = 0.1;
+    let own = points.iter().filter(|point| point.mirrored < 0.5);
+    let mut lumas: Vec<f32> = own.map(|point| point.luma).collect();
+    if (lumas.len() as f32) < LEAST_SHARE * points.len() as f32 {
+        lumas = points.iter().map(|point| point.luma).collect();
+    }
+    median(&mut lumas).unwrap_or(0.0)
 }
 
 /// Points of the iris between the lids and outside of the pupil. Ellipses in pixels of the closeup.

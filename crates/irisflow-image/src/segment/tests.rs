@@ -2,10 +2,10 @@
 
 use super::ellipse_fit::{EdgePoint, LIMBUS_PRIOR, fit_ellipse};
 use super::float_image::FloatImage;
-use super::{IrisSegmentation, Label, PhotoPixels, segment_iris};
+use super::{IrisSegmentation, Label, PhotoPixels, judge_photo, segment_iris};
 use crate::geometry::{Ellipse, PixelRect};
 use crate::plane::{Plane, ReducedPhoto, YCbCr};
-use crate::rejection::RejectionCode;
+use crate::rejection::{Rejection, RejectionCode};
 
 /// A photo held in memory.
 struct Drawing(YCbCr);
@@ -90,6 +90,8 @@ struct Eye {
     roll_deg: f32,
     /// 0 leaves the eye as drawn; 1 blurs it by the iris radius.
     blur: f32,
+    /// A mirrored window: its left and right border beside the centre of the iris, in radii.
+    window: Option<(f32, f32)>,
 }
 
 const EYE: Eye = Eye {
@@ -100,6 +102,7 @@ const EYE: Eye = Eye {
     radius: 90.0,
     roll_deg: 0.0,
     blur: 0.0,
+    window: None,
 };
 
 /// Luma, Cb, Cr.
@@ -117,7 +120,15 @@ impl Eye {
         let (upper, lower) = (-0.8 + 0.16 * u * u, 1.05 - 0.2 * u * u);
         let shade = |edge: f32| (edge / 0.03).clamp(0.0, 1.0);
         let open = shade(v - upper).min(shade(lower - v));
-        mix(SKIN, self.eyeball(dx, dy), open)
+        let mut eyeball = self.eyeball(dx, dy);
+        if self
+            .window
+            .is_some_and(|(left, right)| (left..right).contains(&dx))
+            && dy.abs() < 0.9
+        {
+            eyeball = [252.0, 128.0, 128.0];
+        }
+        mix(SKIN, eyeball, open)
     }
 
     fn eyeball(&self, dx: f32, dy: f32) -> Sample {
@@ -338,6 +349,30 @@ fn eye_from_afar_is_asked_to_come_closer() {
     }
     .draw();
     assert_eq!(refused(&photo), RejectionCode::IrisTooSmall);
+}
+
+/// The rejection of an eye that is seen but cannot be used.
+fn rejection_of(eye: &Eye) -> Rejection {
+    let verdict = judge_photo(&eye.draw());
+    let rejection = verdict.rejection.expect("a rejection");
+    assert!(verdict.iris.is_some(), "{:?}: not seen", rejection.code);
+    rejection
+}
+
+#[test]
+fn window_on_the_left_is_turned_away_from_to_the_right() {
+    let window = Some((-1.0, 0.45));
+    let rejection = rejection_of(&Eye { window, ..EYE });
+    assert_eq!(rejection.code, RejectionCode::IrisCovered);
+    assert!(rejection.message.contains("on the left"), "{rejection}");
+    assert!(rejection.suggestion.contains("to the right"), "{rejection}");
+}
+
+#[test]
+fn iris_that_the_frame_cuts_off_is_brought_back_into_it() {
+    let rejection = rejection_of(&Eye { cx: -25.0, ..EYE });
+    assert_eq!(rejection.code, RejectionCode::IrisCutOff);
+    assert!(rejection.message.contains("on the left"), "{rejection}");
 }
 
 #[test]

@@ -133,3 +133,170 @@ const LEAST_BRIGHT_LUMA: f32 = 36.0;
 const MOST_DIM_LUMA: f32 = 246.0;
 /// With a brighter twentieth than this, better light is no advice.
 const WELL_LIT_LUMA: f32 = 120.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::{Ellipse, PixelRect};
+    use crate::rejection::RejectionCode;
+    use crate::segment::{Label, Quality};
+
+    const SIDE: u32 = 200;
+
+    /// An iris of 90 pixels in the middle of a photo of its own size, all of it in the frame.
+    fn fine() -> IrisSegmentation {
+        let iris = Ellipse::circle(100.0, 100.0, 90.0);
+        let mut labels = Plane::filled(SIDE, SIDE, Label::Nothing as u8);
+        for y in 0..SIDE {
+            for (x, label) in labels.row_mut(y).iter_mut().enumerate() {
+                if iris.contains(x as f32 + 0.5, y as f32 + 0.5) {
+                    *label = Label::VisibleIris as u8;
+                }
+            }
+        }
+        IrisSegmentation {
+            iris,
+            pupil: Ellipse::circle(100.0, 100.0, 30.0),
+            upper_lid: Vec::new(),
+            lower_lid: Vec::new(),
+            rect: PixelRect {
+                x: 0,
+                y: 0,
+                width: SIDE,
+                height: SIDE,
+            },
+            labels,
+            confidence: 0.9,
+            open_share: 0.9,
+            quality: Quality {
+                iris_radius_px: 90.0,
+                pupil_ratio: 0.33,
+                visible_share: 0.9,
+                reflection_share: 0.02,
+                sharpness: 0.4,
+                sharpness_around: 0.4,
+                median_luma: 90.0,
+                clipped_share: 0.0,
+                limbus_contrast: 50.0,
+                gaze_deg: 5.0,
+            },
+            light_from: None,
+        }
+    }
+
+    /// What is said when one thing is wrong.
+    fn refusal(spoil: impl Fn(&mut IrisSegmentation)) -> Rejection {
+        let mut iris = fine();
+        spoil(&mut iris);
+        judge(&iris, (SIDE, SIDE)).expect_err("a spoilt iris")
+    }
+
+    #[test]
+    fn a_fine_iris_is_usable() {
+        assert_eq!(judge(&fine(), (SIDE, SIDE)), Ok(()));
+    }
+
+    #[test]
+    fn each_fault_has_its_code_its_figure_and_a_number_beyond_its_limit() {
+        type Spoil = fn(&mut IrisSegmentation);
+        let faults: [(Spoil, RejectionCode, &str, bool); 8] = [
+            (
+                |i| i.quality.iris_radius_px = 39.0,
+                RejectionCode::IrisTooSmall,
+                "iris_radius_px",
+                true,
+            ),
+            (
+                |i| i.iris.rx = 250.0,
+                RejectionCode::IrisCutOff,
+                "share_in_frame",
+                true,
+            ),
+            (
+                |i| i.quality.median_luma = 9.0,
+                RejectionCode::TooDark,
+                "median_luma",
+                true,
+            ),
+            (
+                |i| i.quality.median_luma = 230.0,
+                RejectionCode::Overexposed,
+                "median_luma",
+                false,
+            ),
+            (
+                |i| {
+                    i.quality.visible_share = 0.35;
+                    i.open_share = 0.36;
+                },
+                RejectionCode::IrisCovered,
+                "visible_share",
+                true,
+            ),
+            (
+                |i| i.quality.visible_share = 0.35,
+                RejectionCode::IrisCovered,
+                "visible_share",
+                true,
+            ),
+            (
+                |i| i.quality.reflection_share = 0.7,
+                RejectionCode::IrisCovered,
+                "usable_share",
+                true,
+            ),
+            (
+                |i| {
+                    i.quality.sharpness = 0.1;
+                    i.quality.sharpness_around = 0.1;
+                },
+                RejectionCode::TooBlurry,
+                "sharpness",
+                true,
+            ),
+        ];
+        for (spoil, code, figure, is_under) in faults {
+            let refusal = refusal(spoil);
+            let measured = refusal.measured.expect("a number");
+            assert_eq!((refusal.code, measured.figure), (code, figure));
+            assert_eq!(measured.value < measured.threshold, is_under, "{figure}");
+        }
+    }
+
+    #[test]
+    fn lids_are_opened_and_hair_is_moved_aside() {
+        let lids = refusal(|i| (i.quality.visible_share, i.open_share) = (0.3, 0.3));
+        assert!(lids.suggestion.contains("wider"), "{lids}");
+        let hair = refusal(|i| (i.quality.visible_share, i.open_share) = (0.3, 0.8));
+        assert!(hair.suggestion.contains("aside"), "{hair}");
+    }
+
+    #[test]
+    fn a_dark_iris_without_texture_is_judged_by_what_is_around_it() {
+        let mut iris = fine();
+        iris.quality.sharpness = 0.05;
+        assert_eq!(judge(&iris, (SIDE, SIDE)), Ok(()));
+    }
+
+    #[test]
+    fn the_limits_named_are_the_limits_kept() {
+        for (figure, limit) in LIMITS {
+            let refusal = match figure {
+                "confidence" => advice::no_iris_found(0.0, LEAST_CONFIDENCE, true),
+                "iris_radius_px" => refusal(|i| i.quality.iris_radius_px = 1.0),
+                "median_luma" => refusal(|i| i.quality.median_luma = 1.0),
+                "visible_share" => refusal(|i| i.quality.visible_share = 0.1),
+                "usable_share" => refusal(|i| i.quality.reflection_share = 0.9),
+                "sharpness" => {
+                    refusal(|i| (i.quality.sharpness, i.quality.sharpness_around) = (0.0, 0.0))
+                }
+                _ => continue,
+            };
+            let measured = refusal.measured.expect("a number");
+            assert_eq!(
+                (measured.figure, measured.threshold),
+                (figure, f64::from(limit))
+            );
+        }
+    }
+}
