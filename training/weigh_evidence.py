@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 
-NAMES = ("presence", "disc_overlap", "disc_around", "pupil_overlap", "limbus_edge")
+NAMES = ("presence", "disc_overlap", "disc_around", "pupil_overlap", "opening_overlap", "limbus_edge")
 SURE = 0.99
 ENOUGH = 0.8
 

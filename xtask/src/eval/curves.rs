@@ -127,7 +127,7 @@ fn push(csv: &mut String, why: &str, row: &Row<'_>) -> anyhow::Result<()> {
     let quality = figures.map_or([None; 11], |f| {
         f.quality.named().map(|(_, value)| Some(value))
     });
-    let evidence = figures.map_or([None; 6], |f| f.evidence.named().map(|(_, value)| value));
+    let evidence = figures.map_or([None; 7], |f| f.evidence.named().map(|(_, value)| value));
     for value in quality.into_iter().chain(evidence) {
         write!(csv, ",{}", cell(value.map(f64::from)))?;
     }

@@ -20,6 +20,8 @@ pub struct Evidence {
     pub disc_around: f32,
     /// Intersection over union of the network's pupil and the fitted one.
     pub pupil_overlap: f32,
+    /// Intersection over union of what of the iris is open between the lids, from close by and from nearer.
+    pub opening_overlap: f32,
     /// Share of the open rays with an edge on the fitted limbus.
     pub limbus_edge: f32,
     /// How far the surroundings are from the colour beside the limbus (75th percentile), as a share of the
@@ -30,12 +32,13 @@ pub struct Evidence {
 
 impl Evidence {
     /// Every measurement with its name, for the developers' tools.
-    pub fn named(&self) -> [(&'static str, Option<f32>); 6] {
+    pub fn named(&self) -> [(&'static str, Option<f32>); 7] {
         [
             ("presence", Some(self.presence)),
             ("disc_overlap", Some(self.disc_overlap)),
             ("disc_around", Some(self.disc_around)),
             ("pupil_overlap", Some(self.pupil_overlap)),
+            ("opening_overlap", Some(self.opening_overlap)),
             ("limbus_edge", Some(self.limbus_edge)),
             ("surroundings", self.surroundings),
         ]
@@ -45,11 +48,12 @@ impl Evidence {
 /// An edge this near to the ellipse (in radii) lies on it.
 const ON_ELLIPSE: f32 = 0.04;
 
-/// `limbus` is in pixels of the closeup, `iris` and `pupil` in those of the photo.
+/// `limbus` is in pixels of the closeup, `iris` and `pupil` in those of the photo. Two looks: the one that
+/// judges, and the nearer one.
 pub(super) fn gather(
     closeup: &Closeup,
     limbus: &Limbus,
-    sight: &Sight,
+    (sight, near): (&Sight, &Sight),
     iris: &Ellipse,
     pupil: &Ellipse,
 ) -> Evidence {
@@ -71,6 +75,7 @@ pub(super) fn gather(
         disc_overlap: disc.overlap,
         disc_around: disc.around,
         pupil_overlap: sight.agreement(&sight.maps.pupil, pupil).overlap,
+        opening_overlap: near.agreement_on_opening(sight, iris),
         limbus_edge: edges as f32 / open.len().max(1) as f32,
         surroundings: surroundings(closeup, limbus),
     }

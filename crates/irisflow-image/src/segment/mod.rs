@@ -215,7 +215,8 @@ fn examine(photo: &dyn PhotoPixels, sighting: Sighting) -> Option<Examined> {
     let expected = expected_pupil(&closeup, &near.sight, &limbus.ellipse);
     let pupil = find_pupil(&closeup, &limbus.ellipse, &expected);
     let (iris, outlined) = (closeup.to_photo(&limbus.ellipse), closeup.to_photo(&pupil));
-    let evidence = evidence::gather(&closeup, &limbus, &sighting.sight, &iris, &outlined);
+    let sights = (&sighting.sight, &near.sight);
+    let evidence = evidence::gather(&closeup, &limbus, sights, &iris, &outlined);
     Some(Examined {
         iris,
         pupil: outlined,
@@ -245,7 +246,7 @@ fn expected_pupil(closeup: &Closeup, sight: &Sight, limbus: &Ellipse) -> Expecte
 fn segment_closely(photo: &dyn PhotoPixels, found: &Examined) -> Option<IrisSegmentation> {
     let (width, height) = photo.size();
     let (iris, pupil, closeup) = (found.iris, found.pupil, &found.closeup);
-    let opening = Opening::over(&iris, &found.near.sight);
+    let opening = Opening::over(&iris, &found.near.sight, &found.sighting.sight);
     let rect = label_rect(&iris, width, height)?;
     let mut labels = draw_labels(rect, &iris, &pupil, &opening);
     let open_share = quality::visible_share(&labels);

@@ -305,6 +305,23 @@ impl Sight {
     }
 }
 
+impl Sight {
+    /// Intersection over union of what this and another look see open within the ellipse, over the cells
+    /// that both see.
+    pub(super) fn agreement_on_opening(&self, other: &Self, ellipse: &Ellipse) -> f32 {
+        let (mut both, mut either) = (0_u32, 0_u32);
+        for (index, &probability) in self.maps.opening.iter().enumerate() {
+            let (x, y) = self.point(index);
+            if ellipse.contains(x, y) && self.is_seen(x, y) && other.is_seen(x, y) {
+                let open = [probability, other.at(&other.maps.opening, x, y)].map(|p| p >= 0.5);
+                both += u32::from(open[0] && open[1]);
+                either += u32::from(open[0] || open[1]);
+            }
+        }
+        both as f32 / either.max(1) as f32
+    }
+}
+
 /// How a map of the network and a fitted ellipse agree.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Agreement {
