@@ -30,7 +30,7 @@ pub(super) struct FitPrior {
 /// Nearly round: a limbus differs from a circle by about 2 %, and gaze adds a little.
 pub(super) const LIMBUS_PRIOR: FitPrior = FitPrior {
     scatter: 0.011,
-    elongation: 0.02,
+    elongation: 0.03,
     start: 0.1,
 };
 /// Pupils are rounder, but the start is coarser in relation to their radius.

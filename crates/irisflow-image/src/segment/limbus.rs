@@ -112,7 +112,7 @@ pub(super) fn find_limbus(
 /// The ellipse with less elongation, by as much as a map of the network may be off: most irises are
 /// seen from the front, and where lids cover much of the outline a map says little about its shape.
 fn rounder(ellipse: &Ellipse) -> Ellipse {
-    const UNSURE: f32 = 0.03;
+    const UNSURE: f32 = 0.01;
     let (mean, half) = (
         0.5 * (ellipse.rx + ellipse.ry),
         0.5 * (ellipse.rx - ellipse.ry),

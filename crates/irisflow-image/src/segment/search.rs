@@ -37,6 +37,12 @@ const DISC_PRIOR: FitPrior = FitPrior {
     start: 0.2,
 };
 
+/// From near, where the map shows its shape, the disc may be as elongated as a gaze far aside makes it.
+const NEAR_DISC_PRIOR: FitPrior = FitPrior {
+    elongation: 0.12,
+    ..DISC_PRIOR
+};
+
 /// Every eye the network sees, the most conspicuous first.
 pub(super) fn search(photo: &dyn PhotoPixels) -> Vec<Sighting> {
     look_at_places(photo, places(photo))
@@ -182,7 +188,7 @@ impl Sighting {
             NEAR_SIDE_RADII * disc.mean_radius(),
         );
         let sight = Sight::of(photo, square, Look::Near)?;
-        let disc = disc_in(&sight).unwrap_or(disc);
+        let disc = disc_in(&sight, NEAR_DISC_PRIOR).unwrap_or(disc);
         Some(Self { disc, sight })
     }
 }
@@ -200,17 +206,17 @@ fn framing(photo: &dyn PhotoPixels, centre: (f32, f32), side: f32) -> Square {
 
 fn look_at(photo: &dyn PhotoPixels, square: Square) -> Option<Sighting> {
     let sight = Sight::of(photo, square, Look::Whole)?;
-    let disc = disc_in(&sight)?;
+    let disc = disc_in(&sight, DISC_PRIOR)?;
     Some(Sighting { disc, sight })
 }
 
 /// The iris that most speaks for.
-fn disc_in(sight: &Sight) -> Option<Ellipse> {
+fn disc_in(sight: &Sight, prior: FitPrior) -> Option<Ellipse> {
     let map = &sight.maps.iris;
     let regions = sight.regions(map);
     regions
         .iter()
-        .find_map(|region| sight.outline(map, region, DISC_PRIOR))
+        .find_map(|region| sight.outline(map, region, prior))
 }
 
 /// Whether two looks ended at the same eye.
