@@ -34,7 +34,7 @@ impl Edges {
             [seen, blurred].map(|image| Gradient::of(&image))
         };
         let variance = noise_deviation(luma).powi(2);
-        let noise = blurs(&impulse(luma)).map(|response| variance * total_square(&response));
+        let noise = blurs(&impulse()).map(|response| variance * total_square(&response));
         let [seen, blurred] = blurs(luma);
         Self {
             seen,
@@ -80,13 +80,12 @@ fn square_at(edges: &Gradient, x: f32, y: f32) -> Option<f32> {
     Some(edges.gx.sample(x, y)?.powi(2) + edges.gy.sample(x, y)?.powi(2))
 }
 
-/// One bright pixel in the middle of a picture: what the filters make of it is what they make of noise.
-fn impulse(like: &FloatImage) -> FloatImage {
-    let mut image = FloatImage::filled(like.width, like.height, 0.0);
-    let middle = like.height / 2 * like.width + like.width / 2;
-    if let Some(sample) = image.samples.get_mut(middle) {
-        *sample = 1.0;
-    }
+/// One bright pixel in the middle of a picture that holds all the filters make of it, which is what they
+/// make of noise.
+fn impulse() -> FloatImage {
+    const SIDE: usize = 65;
+    let mut image = FloatImage::filled(SIDE, SIDE, 0.0);
+    image.samples[SIDE / 2 * SIDE + SIDE / 2] = 1.0;
     image
 }
 
