@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 use std::{env, fs};
 
 #[expect(
@@ -25,7 +26,11 @@ fn main() {
 
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("web");
     match build_web_app(&web) {
-        Ok(()) => copy_folder(&web.join("dist"), &out),
+        Ok(()) => {
+            copy_folder(&web.join("dist"), &out);
+            backdate(&out);
+        }
+        // Not backdated, so that the next build tries again.
         Err(reason) => {
             println!("cargo::warning=the web app is left out: {reason}");
             write_sentence(&out);
@@ -95,6 +100,15 @@ fn copy_into(from: &Path, to: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Makes a folder look old. Cargo watches it, because `memory_serve` embeds it, and a folder that was written
+/// by this very build would look changed to every next one. Where that fails, builds only take longer.
+fn backdate(path: &Path) {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries.for_each(|entry| backdate(&entry.path()));
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_hours(24);
+    let _ = fs::File::open(path).and_then(|opened| opened.set_modified(long_ago));
 }
 
 fn write_sentence(out: &Path) {
