@@ -2,7 +2,7 @@
 //!
 //! `picture.rs` is the entry: a seed and an index give a [`Picture`], always the same one. A person
 //! (`person.rs`) is lit (`lighting.rs`), seen by a view (`view.rs`), painted (`portrait.rs`,
-//! `clothes.rs`, `growth.rs`) and developed by a camera (`camera.rs`). Things that look like eyes and
+//! `eyeball.rs`, `clothes.rs`, `growth.rs`) and developed by a camera (`camera.rs`). Things that look like eyes and
 //! are none are in `lookalike.rs`; what a picture shows, for measuring by group, in `traits.rs`. No
 //! product code uses this crate.
 
@@ -11,6 +11,7 @@ mod camera;
 mod canvas;
 mod clothes;
 mod colour;
+mod eyeball;
 mod growth;
 mod iris;
 mod jpeg;
@@ -24,12 +25,13 @@ mod portrait;
 mod reflections;
 mod rng;
 mod traits;
+mod truth;
 mod view;
 
 pub use canvas::label;
 pub use iris::IrisColour;
 pub use noise::Tiles;
 pub use picture::{Picture, Presence, Wish, render};
-pub use portrait::{TrueEllipse, TrueEye};
 pub use traits::{Traits, Usability};
+pub use truth::{TrueEllipse, TrueEye};
 pub use view::{Framing, Window};

@@ -3,14 +3,16 @@
 use crate::animal::turn_into_animal;
 use crate::camera::Camera;
 use crate::canvas::{Canvas, label};
+use crate::eyeball::iris_offset_mm;
 use crate::lighting::Lighting;
 use crate::lookalike;
 use crate::noise::Tiles;
 use crate::person::Person;
-use crate::portrait::{self, TrueEye};
+use crate::portrait;
 use crate::reflections::Mirrored;
 use crate::rng::Rng;
 use crate::traits::{self, Traits};
+use crate::truth::TrueEye;
 use crate::view::{Framing, IRIS_RADIUS_MM, View, Window};
 
 /// Whether the picture shows a usable human eye.
@@ -166,7 +168,7 @@ fn person(
     }
     let mut person = Person::sample(rng, subject == Subject::ClosedEye);
     if subject == Subject::SoughtEye {
-        seek(rng, &mut view, &mut person);
+        show_as_sought(rng, &mut view, &mut person);
     }
     if subject == Subject::Animal {
         turn_into_animal(rng, &mut person);
@@ -253,9 +255,9 @@ fn person(
     }
 }
 
-/// Brings the iris to where the eyeball's middle was, and has more eyes look far aside than people do:
-/// there lids, corner and foreshortening leave least to go by.
-fn seek(rng: &mut Rng, view: &mut View, person: &mut Person) {
+/// Brings the iris to where the middle of the eyeball was, as a closer look has it. And more eyes look far
+/// aside than people's do: there lids, corner and foreshortening leave least to go by.
+fn show_as_sought(rng: &mut Rng, view: &mut View, person: &mut Person) {
     let (aside, centred) = match view.framing {
         Framing::Macro => (0.08, 0.5),
         Framing::Crop => (0.18, 0.9),
@@ -265,7 +267,7 @@ fn seek(rng: &mut Rng, view: &mut View, person: &mut Person) {
         person.look_aside(rng);
     }
     if rng.chance(centred) {
-        view.centre_on(portrait::iris_offset_mm(person.gaze));
+        view.centre_on(iris_offset_mm(person.gaze));
     }
 }
 

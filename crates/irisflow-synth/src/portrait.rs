@@ -2,276 +2,19 @@
 
 use crate::canvas::{Canvas, label};
 use crate::clothes::Clothes;
-use crate::colour::{Rgb, bell, length, luminance, mix, mix_seen, scale, smoothstep, srgb, times};
+use crate::colour::{Rgb, bell, length, luminance, mix, scale, smoothstep, srgb, times};
+use crate::eyeball::{Disc, Eyeball, label_eye};
 use crate::growth;
 use crate::lighting::{Lighting, face_normal, socket_depth};
 use crate::noise::Tiles;
 use crate::person::Person;
 use crate::reflections::Mirrored;
 use crate::rng::Rng;
-use crate::traits::Usability;
-use crate::view::{Framing, IRIS_RADIUS_MM, Linear, View};
+use crate::truth::TrueEye;
+use crate::view::{Framing, IRIS_RADIUS_MM, View};
 
-const EYEBALL_MM: f32 = 12.0;
-const CORNEA_MM: f32 = 7.8;
 /// Farther above a crease nothing of it shows.
 const CREASE_REACH_MM: f32 = 9.0;
-
-/// An ellipse of the finished picture, in pixels.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct TrueEllipse {
-    pub cx: f32,
-    pub cy: f32,
-    pub rx: f32,
-    pub ry: f32,
-    pub angle_rad: f32,
-}
-
-impl TrueEllipse {
-    /// The radius of the circle of the same area.
-    pub fn mean_radius(&self) -> f32 {
-        (self.rx * self.ry).sqrt()
-    }
-
-    /// 0 at the centre, 1 on the outline.
-    pub fn distance(&self, x: f32, y: f32) -> f32 {
-        let (sin, cos) = self.angle_rad.sin_cos();
-        let (dx, dy) = (x - self.cx, y - self.cy);
-        ((dx * cos + dy * sin) / self.rx).hypot((dy * cos - dx * sin) / self.ry)
-    }
-}
-
-/// One eye as it is in the picture.
-#[derive(Debug, Clone, Copy)]
-pub struct TrueEye {
-    pub iris: TrueEllipse,
-    pub pupil: TrueEllipse,
-    /// Share of the whole disc that nothing hides and the frame does not cut off.
-    pub visible_share: f32,
-    pub usability: Usability,
-}
-
-/// The iris of one eye in the picture plane.
-struct Disc {
-    /// Centre, millimetres of the picture plane around the eyeball.
-    centre: (f32, f32),
-    /// Picture plane millimetres to iris radii.
-    to_disc: Linear,
-    from_disc: Linear,
-    cornea: (f32, f32),
-}
-
-/// From the centre of the eyeball to that of the iris, millimetres.
-fn iris_depth_mm() -> f32 {
-    (EYEBALL_MM * EYEBALL_MM - IRIS_RADIUS_MM * IRIS_RADIUS_MM).sqrt()
-}
-
-/// Where the iris is beside the middle of the eyeball, millimetres of the picture plane.
-pub(crate) fn iris_offset_mm(gaze: (f32, f32)) -> (f32, f32) {
-    (gaze.0 * iris_depth_mm(), gaze.1 * iris_depth_mm())
-}
-
-impl Disc {
-    fn of(gaze: (f32, f32), camera_mm: f32) -> Self {
-        let depth = iris_depth_mm();
-        let z = (1.0 - gaze.0 * gaze.0 - gaze.1 * gaze.1).max(0.04).sqrt();
-        let nearness = camera_mm / (camera_mm + EYEBALL_MM - z * depth);
-        let bearing = gaze.1.atan2(gaze.0);
-        let (sin, cos) = bearing.sin_cos();
-        let radius = IRIS_RADIUS_MM * nearness;
-        // Refraction at the cornea makes the tilted disc look a little rounder than it is.
-        let flat = z + 0.08 * (1.0 - z);
-        let turn = Linear {
-            xx: cos,
-            xy: -sin,
-            yx: sin,
-            yy: cos,
-        };
-        let back = Linear {
-            xx: cos,
-            xy: sin,
-            yx: -sin,
-            yy: cos,
-        };
-        let squash = Linear {
-            xx: radius * flat,
-            xy: 0.0,
-            yx: 0.0,
-            yy: radius,
-        };
-        let from_disc = turn.after(&squash).after(&back);
-        let centre_depth = depth - (CORNEA_MM * CORNEA_MM - IRIS_RADIUS_MM * IRIS_RADIUS_MM).sqrt();
-        Self {
-            centre: (gaze.0 * depth * nearness, gaze.1 * depth * nearness),
-            to_disc: from_disc.inverse(),
-            from_disc,
-            cornea: (gaze.0 * centre_depth, gaze.1 * centre_depth),
-        }
-    }
-}
-
-struct Eyeball<'a> {
-    tiles: &'a Tiles,
-    person: &'a Person,
-    lighting: &'a Lighting,
-    mirrored: &'a Mirrored,
-    disc: Disc,
-    detail: f32,
-    px_per_mm: f32,
-}
-
-/// What one look at the eyeball gives.
-struct Seen {
-    base: Rgb,
-    glow: Rgb,
-    r: f32,
-    p: f32,
-}
-
-impl Eyeball<'_> {
-    /// `x`, `y`: picture plane millimetres around the eyeball; `lid_x`: towards the outer corner;
-    /// `under_upper`, `over_lower`: distance to the margins.
-    fn at(&self, x: f32, y: f32, lid_x: f32, under_upper: f32, over_lower: f32) -> Seen {
-        let person = self.person;
-        let (u, v) = self
-            .disc
-            .to_disc
-            .apply(x - self.disc.centre.0, y - self.disc.centre.1);
-        let r = length(u, v);
-        let iris = &person.iris;
-        let (pu, pv) = (u - iris.pupil_shift.0, v - iris.pupil_shift.1);
-        let p = length(pu / iris.pupil_width, pv);
-        let (sx, sy) = (x / EYEBALL_MM, y / EYEBALL_MM);
-        let sz = (1.0 - sx * sx - sy * sy).max(0.1).sqrt();
-        let soft = iris.limbus_softness + 0.35 / (IRIS_RADIUS_MM * self.px_per_mm);
-        let white_share = smoothstep(1.0 - soft, 1.0 + soft, r);
-        let mut base = [0.0; 3];
-        if white_share < 1.0 {
-            base = self.iris_at(u, v, r, pu, pv, p);
-        }
-        if white_share > 0.0 {
-            let length = (sx * sx + sy * sy + sz * sz).sqrt();
-            let lit = self.lighting.on([sx / length, sy / length, sz / length]);
-            base = mix_seen(base, times(self.sclera_at(x, y, lid_x), lit), white_share);
-        }
-        let sclera = &person.sclera;
-        let occlusion = 1.0
-            - sclera.shade
-                * (0.75 * (-under_upper / sclera.shade_mm).exp()
-                    + 0.35 * (-over_lower / 0.8).exp());
-        let corner = 1.0 - sclera.corner_shade * smoothstep(6.0, 14.5, lid_x.abs());
-        base = scale(base, occlusion.max(0.05) * corner);
-        let glow = self.glow_at(x, y, lid_x, sx, sy, sz, r, under_upper, over_lower);
-        Seen { base, glow, r, p }
-    }
-
-    /// The label where nothing of the eye shows.
-    fn label_disc(&self, labels: &mut u8, x: f32, y: f32) {
-        let (u, v) = self
-            .disc
-            .to_disc
-            .apply(x - self.disc.centre.0, y - self.disc.centre.1);
-        let iris = &self.person.iris;
-        let p = length(u - iris.pupil_shift.0, v - iris.pupil_shift.1);
-        label_eye(labels, length(u, v), p, iris.pupil, false);
-    }
-
-    fn iris_at(&self, u: f32, v: f32, r: f32, pu: f32, pv: f32, p: f32) -> Rgb {
-        let iris = &self.person.iris;
-        let aa = 0.012 + 0.5 / (IRIS_RADIUS_MM * self.px_per_mm);
-        let open = smoothstep(iris.pupil - aa, iris.pupil + aa, p);
-        let mut colour = iris.pupil_colour();
-        if open > 0.0 {
-            let turn = pv.atan2(pu) * 0.159_155 + 0.5;
-            let texture = iris.colour_at(self.tiles, turn, r, p, self.detail);
-            let key = self.lighting.key();
-            // The iris is a bowl behind a lens: light gathers on the side away from the lamp.
-            let gather = 1.0 - 0.45 * (u * key[0] + v * key[1]);
-            let lit = self.lighting.on([0.0, 0.0, 1.0]);
-            colour = mix(colour, scale(times(texture, lit), gather.max(0.3)), open);
-        }
-        colour
-    }
-
-    fn sclera_at(&self, x: f32, y: f32, lid_x: f32) -> Rgb {
-        let sclera = &self.person.sclera;
-        let lids = &self.person.lids;
-        let offset = self.person.skin.offset;
-        let tiles = self.tiles;
-        let mut colour = sclera.colour;
-        let mottled = tiles.cloud.at(x * 9.0 + offset.0, y * 9.0 + offset.1);
-        colour = scale(colour, 1.0 + 0.05 * mottled);
-        let corner = smoothstep(5.0, 13.0, lid_x.abs());
-        let red = (sclera.redness + 0.25 * corner * (0.5 + sclera.redness)).clamp(0.0, 0.8);
-        colour = times(colour, mix([1.0; 3], [0.95, 0.68, 0.64], red));
-        if sclera.vessels > 0.02 && self.detail > 0.15 {
-            // Lines of equal value wind and branch like vessels; they fade in and out.
-            let line = tiles.cloud.at(x * 8.0 + offset.1, y * 15.0 + offset.0);
-            let fine = tiles.drift.at(x * 17.0, y * 30.0 + offset.0);
-            let strong = smoothstep(-0.8, 1.0, tiles.drift.at(x * 5.0, y * 5.0 + offset.1));
-            let vein = bell(line / 0.09) * strong + bell(fine / 0.12) * 0.5;
-            let amount = vein * sclera.vessels * (0.3 + 0.7 * corner) * self.detail;
-            colour = mix(colour, times(colour, [0.85, 0.35, 0.32]), amount.min(0.85));
-        }
-        // Caruncle and the fold beside it.
-        let meat = smoothstep(
-            lids.inner_x + 4.2 * lids.caruncle,
-            lids.inner_x + 2.2 * lids.caruncle,
-            lid_x + 0.3 * mottled,
-        );
-        colour = mix(
-            colour,
-            times(self.person.skin.colour, [1.0, 0.55, 0.5]),
-            0.85 * meat,
-        );
-        colour
-    }
-
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the values are at hand in the one caller"
-    )]
-    fn glow_at(
-        &self,
-        x: f32,
-        y: f32,
-        lid_x: f32,
-        sx: f32,
-        sy: f32,
-        sz: f32,
-        r: f32,
-        under_upper: f32,
-        over_lower: f32,
-    ) -> Rgb {
-        let sclera = &self.person.sclera;
-        let mut glow = [0.0; 3];
-        if r < 1.6 || sclera.gloss > 0.3 {
-            let (cx, cy) = (
-                (x - self.disc.cornea.0) / CORNEA_MM,
-                (y - self.disc.cornea.1) / CORNEA_MM,
-            );
-            let cz = (1.0 - cx * cx - cy * cy).max(0.12).sqrt();
-            let beyond = smoothstep(1.0, 1.3, r);
-            let mut nx = cx / cz + (sx / sz - cx / cz) * beyond;
-            let mut ny = cy / cz + (sy / sz - cy / cz) * beyond;
-            let ripple = 0.004 + 0.05 * beyond;
-            nx += ripple * self.tiles.drift.at(x * 16.0, y * 16.0);
-            ny += ripple * self.tiles.cloud.at(x * 16.0 + 91.0, y * 16.0);
-            let seen = self.mirrored.at(self.tiles, nx, ny);
-            let share = (1.0 - beyond) + beyond * sclera.gloss * 0.15;
-            let rising = smoothstep(0.0, 0.6, under_upper);
-            glow = scale(seen, share * rising);
-        }
-        // The line of tears along the lower lid, and sparkles.
-        let tears = bell((over_lower - 0.25) / 0.22) * sclera.gloss;
-        if tears > 0.03 {
-            let broken = smoothstep(0.1, 1.6, self.tiles.cloud.at(x * 14.0, y * 6.0 + 31.0));
-            let shine = tears * broken * 0.4 * smoothstep(14.0, 9.0, lid_x.abs());
-            glow = [glow[0] + shine, glow[1] + shine, glow[2] + shine];
-        }
-        glow
-    }
-}
 
 /// Paints the person as the view shows them; returns the true ellipses of eyes in the picture.
 pub(crate) fn paint(
@@ -381,10 +124,8 @@ pub(crate) fn paint(
     sides
         .iter()
         .map(|&mirror| {
-            true_eye(
+            eyeball.truth(
                 view,
-                person,
-                &eyeball.disc,
                 (mirror * half_distance - half_distance) * view.yaw_cos,
             )
         })
@@ -395,48 +136,6 @@ pub(crate) fn paint(
             span.contains(&eye.iris.cx) && span.contains(&eye.iris.cy)
         })
         .collect()
-}
-
-fn label_eye(labels: &mut u8, r: f32, p: f32, pupil: f32, open: bool) {
-    if open {
-        *labels |= label::OPENING;
-    }
-    if r <= 1.0 {
-        *labels |= label::IRIS;
-        if open {
-            *labels |= label::VISIBLE;
-        }
-        if p <= pupil {
-            *labels |= label::PUPIL;
-        }
-    }
-}
-
-fn true_eye(view: &View, person: &Person, disc: &Disc, eye_offset: f32) -> TrueEye {
-    let shape = view.to_px.after(&disc.from_disc);
-    let (cx, cy) = view.to_px.apply(disc.centre.0 + eye_offset, disc.centre.1);
-    let (rx, ry, angle_rad) = shape.circle_image();
-    let iris = TrueEllipse {
-        cx: cx + view.origin.0,
-        cy: cy + view.origin.1,
-        rx,
-        ry,
-        angle_rad,
-    };
-    let (sx, sy) = shape.apply(person.iris.pupil_shift.0, person.iris.pupil_shift.1);
-    let pupil = person.iris.pupil;
-    TrueEye {
-        iris,
-        pupil: TrueEllipse {
-            cx: iris.cx + sx,
-            cy: iris.cy + sy,
-            rx: rx * pupil,
-            ry: ry * pupil,
-            angle_rad,
-        },
-        visible_share: 0.0,
-        usability: Usability::Unusable("not judged"),
-    }
 }
 
 /// Light on the face at every eighth pixel.

@@ -5,8 +5,8 @@ use crate::camera::Camera;
 use crate::canvas::label;
 use crate::iris::IrisColour;
 use crate::person::Person;
-use crate::portrait::TrueEye;
 use crate::reflections::Mirrored;
+use crate::truth::TrueEye;
 use crate::view::{Framing, View};
 
 /// Whether a person would call an iris usable. Between clear cases neither answer is wrong.

@@ -5,8 +5,8 @@ use std::f32::consts::{FRAC_PI_2, PI};
 
 use crate::rng::Rng;
 
-/// What a picture shows of the eye. The two passes of the segmenter meet `Crop` (second pass) and
-/// everything else (first pass).
+/// What a picture shows of the eye. The segmenter's look at a whole photo meets all of them but `Crop`, its
+/// closer looks that one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
     Macro,
