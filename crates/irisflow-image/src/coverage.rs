@@ -140,10 +140,11 @@ fn spread_along(places: &[bool], reach: usize, index: impl Fn(usize, usize) -> u
 #[cfg(test)]
 mod tests {
     use super::Coverage;
-    use crate::geometry::{Ellipse, PixelRect};
+    use crate::geometry::Ellipse;
     use crate::plane::Plane;
     use crate::portrait::RoundView;
-    use crate::segment::{IrisSegmentation, Label, Quality};
+    use crate::segment::Label;
+    use crate::segment::testing::segmentation;
 
     const SIDE: u32 = 400;
 
@@ -154,23 +155,7 @@ mod tests {
             labels.row_mut(row).fill(Label::Hidden as u8);
         }
         let iris = Ellipse::circle(200.0, 200.0, 200.0 * crate::portrait::IRIS_FILL);
-        let segmentation = IrisSegmentation {
-            iris,
-            pupil: Ellipse::circle(200.0, 200.0, 50.0),
-            upper_lid: Vec::new(),
-            lower_lid: Vec::new(),
-            rect: PixelRect {
-                x: 0,
-                y: 0,
-                width: SIDE,
-                height: SIDE,
-            },
-            labels,
-            confidence: 1.0,
-            quality: Quality::default(),
-            light_from: None,
-            open_share: 1.0,
-        };
+        let segmentation = segmentation(iris, Ellipse::circle(200.0, 200.0, 50.0), labels);
         Coverage::of(&segmentation, &RoundView::new(&iris, SIDE))
     }
 

@@ -104,7 +104,7 @@ fn json_of_a_rejection_holds_its_number_and_limit_and_no_outline() {
     let object = objects(&ended).remove(0);
     assert_eq!(object["usable"], false);
     assert_eq!(object["rejection"]["code"], "no_iris_found");
-    assert!(object["rejection"]["threshold"].is_number());
+    assert_eq!(object["rejection"]["threshold"], 0.65);
     assert_eq!(object["iris"], Value::Null);
 }
 

@@ -81,17 +81,15 @@ fn is_refused(figures: &Figures, figure: &str, factor: f32) -> bool {
 }
 
 fn of_quality(quality: &Quality, figure: &str) -> f32 {
-    let named = quality.named().into_iter();
-    named
-        .filter(|(name, _)| *name == figure)
-        .map(|(_, value)| value)
-        .sum()
+    named(&quality.named(), figure)
 }
 
 fn limit(figure: &str) -> f32 {
-    let limits = LIMITS.iter();
-    limits
-        .filter(|(name, _)| *name == figure)
-        .map(|(_, limit)| limit)
-        .sum()
+    named(&LIMITS, figure)
+}
+
+/// Not a number where the name is unknown, which no comparison holds for.
+fn named(values: &[(&str, f32)], wanted: &str) -> f32 {
+    let found = values.iter().find(|(name, _)| *name == wanted);
+    found.map_or(f32::NAN, |&(_, value)| value)
 }

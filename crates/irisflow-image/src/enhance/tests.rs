@@ -2,10 +2,11 @@
 
 use super::{Enhancement, enhance};
 use crate::coverage::Coverage;
-use crate::geometry::{Ellipse, PixelRect};
+use crate::geometry::Ellipse;
 use crate::plane::Plane;
 use crate::portrait::{IRIS_FILL, Portrait, RoundView};
-use crate::segment::{IrisSegmentation, Label, Quality};
+use crate::segment::Label;
+use crate::segment::testing::segmentation;
 
 const SIDE: u32 = 300;
 const MIDDLE: f32 = 150.0;
@@ -33,26 +34,14 @@ fn eye(luma: impl Fn(f32, f32) -> f32) -> Portrait {
     portrait
 }
 
+fn coverage_of(labels: Plane) -> Coverage {
+    let iris = Ellipse::circle(MIDDLE, MIDDLE, MIDDLE * IRIS_FILL);
+    let segmentation = segmentation(iris, pupil(), labels);
+    Coverage::of(&segmentation, &RoundView::new(&iris, SIDE))
+}
+
 fn all_visible() -> Coverage {
-    let rect = PixelRect {
-        x: 0,
-        y: 0,
-        width: SIDE,
-        height: SIDE,
-    };
-    let segmentation = IrisSegmentation {
-        iris: Ellipse::circle(MIDDLE, MIDDLE, MIDDLE * IRIS_FILL),
-        pupil: pupil(),
-        upper_lid: Vec::new(),
-        lower_lid: Vec::new(),
-        rect,
-        labels: Plane::filled(SIDE, SIDE, Label::VisibleIris as u8),
-        confidence: 1.0,
-        quality: Quality::default(),
-        light_from: None,
-        open_share: 1.0,
-    };
-    Coverage::of(&segmentation, &RoundView::new(&segmentation.iris, SIDE))
+    coverage_of(Plane::filled(SIDE, SIDE, Label::VisibleIris as u8))
 }
 
 fn enhanced(mut portrait: Portrait) -> Portrait {
@@ -145,23 +134,6 @@ fn a_portrait_of_which_nothing_is_seen_is_no_error() {
     let mut portrait = eye(|_, _| 100.0);
     let mut hidden = Plane::filled(SIDE, SIDE, Label::Hidden as u8);
     hidden.samples[0] = Label::VisibleIris as u8;
-    let segmentation = IrisSegmentation {
-        iris: Ellipse::circle(MIDDLE, MIDDLE, MIDDLE * IRIS_FILL),
-        pupil: pupil(),
-        upper_lid: Vec::new(),
-        lower_lid: Vec::new(),
-        rect: PixelRect {
-            x: 0,
-            y: 0,
-            width: SIDE,
-            height: SIDE,
-        },
-        labels: hidden,
-        confidence: 0.0,
-        quality: Quality::default(),
-        light_from: None,
-        open_share: 1.0,
-    };
-    let coverage = Coverage::of(&segmentation, &portrait.view);
+    let coverage = coverage_of(hidden);
     enhance(&mut portrait, &pupil(), &coverage, &Enhancement::default());
 }

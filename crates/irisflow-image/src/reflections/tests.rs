@@ -3,10 +3,11 @@
 use std::f32::consts::TAU;
 
 use super::{Sensitivity, remove_reflections};
-use crate::geometry::{Ellipse, PixelRect};
+use crate::geometry::Ellipse;
 use crate::plane::Plane;
 use crate::portrait::{Portrait, RoundView};
-use crate::segment::{IrisSegmentation, Label, Quality};
+use crate::segment::testing::{labels_of, segmentation as segmentation_of};
+use crate::segment::{IrisSegmentation, Label};
 
 const SIDE: u32 = 360;
 const MIDDLE: f32 = 180.0;
@@ -67,34 +68,7 @@ impl Eye {
 fn segmentation() -> IrisSegmentation {
     let iris = Ellipse::circle(MIDDLE, MIDDLE, MIDDLE * crate::portrait::IRIS_FILL);
     let pupil = Ellipse::circle(MIDDLE, MIDDLE, PUPIL_RADIUS);
-    let mut labels = Plane::filled(SIDE, SIDE, Label::Nothing as u8);
-    for v in 0..SIDE {
-        for (u, label) in labels.row_mut(v).iter_mut().enumerate() {
-            let (x, y) = (u as f32 + 0.5, v as f32 + 0.5);
-            if pupil.contains(x, y) {
-                *label = Label::Pupil as u8;
-            } else if iris.contains(x, y) {
-                *label = Label::VisibleIris as u8;
-            }
-        }
-    }
-    IrisSegmentation {
-        iris,
-        pupil,
-        upper_lid: Vec::new(),
-        lower_lid: Vec::new(),
-        rect: PixelRect {
-            x: 0,
-            y: 0,
-            width: SIDE,
-            height: SIDE,
-        },
-        labels,
-        confidence: 1.0,
-        quality: Quality::default(),
-        light_from: None,
-        open_share: 1.0,
-    }
+    segmentation_of(iris, pupil, labels_of(&iris, &pupil, SIDE))
 }
 
 /// Lays light over a disc of the portrait: `share` of each pixel becomes `colour`.

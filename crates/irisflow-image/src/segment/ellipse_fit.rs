@@ -27,7 +27,7 @@ pub(super) struct FitPrior {
     pub(super) start: f32,
 }
 
-/// Nearly round: a limbus differs from a circle by about 2 %, and gaze adds a little.
+/// Beyond what the network saw of it: a limbus differs from a circle by about 2 %, and gaze adds to that.
 pub(super) const LIMBUS_PRIOR: FitPrior = FitPrior {
     scatter: 0.011,
     elongation: 0.03,

@@ -39,8 +39,9 @@ struct Margin {
 impl Opening {
     /// The opening over the iris with this limbus, as it is seen from near, where its end is met best. Where
     /// that look is at odds with the one from farther off, both have a say: one of them is wrong.
-    pub(super) fn over(iris: &Ellipse, near: &Sight, far: &Sight) -> Self {
-        let at_odds = near.agreement_on_opening(far, iris) < LEAST_AGREEMENT;
+    /// `agreement` is the intersection over union of what both see open.
+    pub(super) fn over(iris: &Ellipse, near: &Sight, far: &Sight, agreement: f32) -> Self {
+        let at_odds = agreement < LEAST_AGREEMENT;
         let near_say = if at_odds { NEAR_SAY } else { 1.0 };
         let open = |x: f32, y: f32| {
             let from = |sight: &Sight| sight.at(&sight.maps.opening, x, y);

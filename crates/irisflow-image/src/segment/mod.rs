@@ -11,9 +11,12 @@ mod lids;
 mod limbus;
 mod pupil;
 mod quality;
+mod ring_light;
 mod search;
 mod sharpness;
 mod sight;
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -30,6 +33,7 @@ use lids::Opening;
 use limbus::{Limbus, find_limbus};
 use pupil::{ExpectedPupil, find_pupil};
 use quality::measure_quality;
+use ring_light::RingLight;
 use search::{Sighting, search, search_finely};
 use sight::Sight;
 
@@ -246,17 +250,25 @@ fn expected_pupil(closeup: &Closeup, sight: &Sight, limbus: &Ellipse) -> Expecte
 fn segment_closely(photo: &dyn PhotoPixels, found: &Examined) -> Option<IrisSegmentation> {
     let (width, height) = photo.size();
     let (iris, pupil, closeup) = (found.iris, found.pupil, &found.closeup);
-    let opening = Opening::over(&iris, &found.near.sight, &found.sighting.sight);
+    let (near, far) = (&found.near.sight, &found.sighting.sight);
+    let opening = Opening::over(&iris, near, far, found.evidence.opening_overlap);
     let rect = label_rect(&iris, width, height)?;
     let mut labels = draw_labels(rect, &iris, &pupil, &opening);
     let open_share = quality::visible_share(&labels);
-    hide_covered(&mut labels, rect, &found.near.sight);
-    let (quality, light_from) = measure_quality(
+    hide_covered(&mut labels, rect, near);
+    let light = RingLight::of(
         closeup,
-        &found.sighting.sight,
+        far,
+        &found.limbus.ellipse,
+        &closeup.to_local(&pupil),
+    );
+    let quality = measure_quality(
+        closeup,
+        far,
         &found.limbus,
         (&iris, &pupil),
         (&labels, rect),
+        &light,
     );
     Some(IrisSegmentation {
         iris,
@@ -267,7 +279,7 @@ fn segment_closely(photo: &dyn PhotoPixels, found: &Examined) -> Option<IrisSegm
         labels,
         open_share,
         quality,
-        light_from,
+        light_from: light.from,
         confidence: found.confidence,
     })
 }

@@ -142,50 +142,19 @@ const WELL_LIT_LUMA: f32 = 120.0;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geometry::{Ellipse, PixelRect};
-    use crate::rejection::RejectionCode;
-    use crate::segment::{Label, Quality};
+    use crate::geometry::Ellipse;
+    use crate::segment::testing::{fine_quality, labels_of, segmentation};
 
     const SIDE: u32 = 200;
 
-    /// An iris of 90 pixels in the middle of a photo of its own size, all of it in the frame.
     fn fine() -> IrisSegmentation {
-        let iris = Ellipse::circle(100.0, 100.0, 90.0);
-        let mut labels = Plane::filled(SIDE, SIDE, Label::Nothing as u8);
-        for y in 0..SIDE {
-            for (x, label) in labels.row_mut(y).iter_mut().enumerate() {
-                if iris.contains(x as f32 + 0.5, y as f32 + 0.5) {
-                    *label = Label::VisibleIris as u8;
-                }
-            }
-        }
+        let (iris, pupil) = (
+            Ellipse::circle(100.0, 100.0, 90.0),
+            Ellipse::circle(100.0, 100.0, 30.0),
+        );
         IrisSegmentation {
-            iris,
-            pupil: Ellipse::circle(100.0, 100.0, 30.0),
-            upper_lid: Vec::new(),
-            lower_lid: Vec::new(),
-            rect: PixelRect {
-                x: 0,
-                y: 0,
-                width: SIDE,
-                height: SIDE,
-            },
-            labels,
-            confidence: 0.9,
-            open_share: 0.9,
-            quality: Quality {
-                iris_radius_px: 90.0,
-                pupil_ratio: 0.33,
-                visible_share: 0.9,
-                reflection_share: 0.02,
-                sharpness: 0.4,
-                sharpness_around: 0.4,
-                median_luma: 90.0,
-                clipped_share: 0.0,
-                limbus_contrast: 50.0,
-                gaze_deg: 5.0,
-            },
-            light_from: None,
+            quality: fine_quality(),
+            ..segmentation(iris, pupil, labels_of(&iris, &pupil, SIDE))
         }
     }
 
@@ -202,70 +171,32 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_has_its_code_its_figure_and_a_number_beyond_its_limit() {
-        type Spoil = fn(&mut IrisSegmentation);
-        let faults: [(Spoil, RejectionCode, &str, bool); 8] = [
-            (
-                |i| i.quality.iris_radius_px = 39.0,
-                RejectionCode::IrisTooSmall,
-                "iris_radius_px",
-                true,
-            ),
-            (
-                |i| i.iris.rx = 250.0,
-                RejectionCode::IrisCutOff,
-                "share_in_frame",
-                true,
-            ),
-            (
-                |i| i.quality.median_luma = 9.0,
-                RejectionCode::TooDark,
-                "median_luma",
-                true,
-            ),
-            (
-                |i| i.quality.median_luma = 230.0,
-                RejectionCode::Overexposed,
-                "median_luma",
-                false,
-            ),
-            (
-                |i| {
-                    i.quality.visible_share = 0.35;
-                    i.open_share = 0.36;
-                },
-                RejectionCode::IrisCovered,
-                "visible_share",
-                true,
-            ),
-            (
-                |i| i.quality.visible_share = 0.35,
-                RejectionCode::IrisCovered,
-                "visible_share",
-                true,
-            ),
-            (
-                |i| i.quality.reflection_share = 0.7,
-                RejectionCode::IrisCovered,
-                "usable_share",
-                true,
-            ),
-            (
-                |i| {
-                    i.quality.sharpness = 0.1;
-                    i.quality.sharpness_around = 0.1;
-                },
-                RejectionCode::TooBlurry,
-                "sharpness",
-                true,
-            ),
-        ];
-        for (spoil, code, figure, is_under) in faults {
+    fn each_fault_has_its_code_its_figure_and_its_limit() {
+        let told = |spoil: fn(&mut IrisSegmentation)| {
             let refusal = refusal(spoil);
             let measured = refusal.measured.expect("a number");
-            assert_eq!((refusal.code, measured.figure), (code, figure));
-            assert_eq!(measured.value < measured.threshold, is_under, "{figure}");
-        }
+            format!("{}: {measured}", refusal.code.as_str())
+        };
+        assert_eq!(
+            [
+                told(|i| i.quality.iris_radius_px = 39.0),
+                told(|i| i.iris.rx = 250.0),
+                told(|i| i.quality.median_luma = 9.0),
+                told(|i| i.quality.median_luma = 230.0),
+                told(|i| i.quality.visible_share = 0.35),
+                told(|i| i.quality.reflection_share = 0.8),
+                told(|i| (i.quality.sharpness, i.quality.sharpness_around) = (0.1, 0.1)),
+            ],
+            [
+                "iris_too_small: iris_radius_px 39, at least 40 needed",
+                "iris_cut_off: share_in_frame 0.36, at least 0.45 needed",
+                "too_dark: median_luma 9, at least 10 needed",
+                "overexposed: median_luma 230, at most 225 needed",
+                "iris_covered: visible_share 0.35, at least 0.4 needed",
+                "iris_covered: usable_share 0.19, at least 0.35 needed",
+                "too_blurry: sharpness 0.1, at least 0.15 needed",
+            ]
+        );
     }
 
     #[test]
@@ -298,10 +229,8 @@ mod tests {
                 _ => continue,
             };
             let measured = refusal.measured.expect("a number");
-            assert_eq!(
-                (measured.figure, measured.threshold),
-                (figure, f64::from(limit))
-            );
+            let is_kept = (measured.threshold - f64::from(limit)).abs() < 1e-6;
+            assert!(measured.figure == figure && is_kept, "{figure}: {measured}");
         }
     }
 }

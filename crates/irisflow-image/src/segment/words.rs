@@ -89,21 +89,7 @@ impl Quality {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn fine() -> Quality {
-        Quality {
-            iris_radius_px: 400.0,
-            pupil_ratio: 0.35,
-            visible_share: 0.95,
-            reflection_share: 0.02,
-            sharpness: 0.4,
-            sharpness_around: 0.4,
-            median_luma: 100.0,
-            clipped_share: 0.0,
-            limbus_contrast: 60.0,
-            gaze_deg: 5.0,
-        }
-    }
+    use crate::segment::testing::fine_quality as fine;
 
     #[test]
     fn a_fine_photo_is_praised_and_needs_no_tip() {

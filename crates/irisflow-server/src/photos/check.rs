@@ -19,7 +19,7 @@ use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
 use crate::extract::PathId;
 use crate::processing::submit::check_usable;
-use crate::quality::{MeasuredBody, QualityBody};
+use crate::quality::QualityBody;
 
 /// What a quick look at a photo says. Everything is in pixels of the upright photo.
 #[derive(Serialize, ToSchema)]
@@ -58,8 +58,12 @@ pub(crate) struct RejectionBody {
     code: &'static str,
     message: String,
     suggestion: String,
-    #[serde(flatten)]
-    measured: Option<MeasuredBody>,
+    /// What was measured, by its stable name; null where there is no number.
+    #[schema(example = "sharpness")]
+    figure: Option<&'static str>,
+    value: Option<f64>,
+    /// What it was held against.
+    threshold: Option<f64>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -145,11 +149,9 @@ impl From<&Rejection> for RejectionBody {
             code: rejection.code.as_str(),
             message: rejection.message.clone(),
             suggestion: rejection.suggestion.clone(),
-            measured: rejection.measured.map(|measured| MeasuredBody {
-                figure: measured.figure.to_owned(),
-                value: measured.value,
-                threshold: measured.threshold,
-            }),
+            figure: rejection.measured.map(|measured| measured.figure),
+            value: rejection.measured.map(|measured| measured.value),
+            threshold: rejection.measured.map(|measured| measured.threshold),
         }
     }
 }

@@ -64,7 +64,7 @@ async fn a_photo_without_an_eye_is_told_why_with_the_number_and_one_thing_to_do(
     assert_eq!(verdict["rejection"]["code"], "no_iris_found");
     assert_eq!(verdict["message"], verdict["rejection"]["message"]);
     assert_eq!(verdict["suggestion"], verdict["rejection"]["suggestion"]);
-    assert!(verdict["rejection"]["threshold"].is_number());
+    assert_eq!(verdict["rejection"]["threshold"], 0.65);
     assert_eq!(verdict["iris"], Value::Null);
     assert_eq!(verdict["quality_score"], Value::Null);
 }
