@@ -183,6 +183,17 @@ fn write_errors(text: &mut String, with_eye: &[&RenderOutcome]) -> anyhow::Resul
         two(accepted(true).map(|a| a.radius_error.abs()).collect()),
         two(accepted(true).filter_map(|a| a.pupil_error).collect()),
     )?;
+    let within = |limit: f64| {
+        let both = |a: &Accuracy| a.centre_error <= limit && a.radius_error.abs() <= limit;
+        share(accepted(true).filter(both).count(), accepted(true).count())
+    };
+    writeln!(
+        text,
+        "Centre and radius both within 0.5 %: {}; within 1 %: {}; within 2 %: {}.",
+        within(0.5),
+        within(1.0),
+        within(2.0),
+    )?;
     let usable: Sorted = with_eye
         .iter()
         .filter(|outcome| outcome.usability() == Some(Usability::Usable))
