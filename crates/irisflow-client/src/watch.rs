@@ -78,6 +78,16 @@ pub struct Eta {
     pub high: u64,
 }
 
+impl Frame {
+    /// On the wire a cancelled job ends as `failed`, which every client knows; its code has the state.
+    fn with_true_status(mut self) -> Self {
+        if self.status == Status::Failed && self.code.as_deref() == Some("cancelled") {
+            self.status = Status::Cancelled;
+        }
+        self
+    }
+}
+
 /// What is only there for comfort must not cost a frame when a later server says it differently.
 fn if_understood<'de, D, T>(said: D) -> Result<Option<T>, D::Error>
 where
@@ -107,6 +117,9 @@ struct ErrorFrame {
     detail: String,
     #[serde(default)]
     code: String,
+    /// For people, where the server has such words.
+    message: Option<String>,
+    suggestion: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -210,7 +223,7 @@ impl Watch {
 
     fn hear(&mut self, text: &str) -> Next {
         match serde_json::from_str(text) {
-            Ok(Heard::Frame(frame)) => self.tell(*frame),
+            Ok(Heard::Frame(frame)) => self.tell(frame.with_true_status()),
             Ok(Heard::Error(refusal)) => self.refused(refusal),
             // A later server may say more than we understand.
             Err(_) => Next::Listen,
@@ -239,6 +252,8 @@ impl Watch {
             error,
             detail,
             code,
+            message,
+            suggestion,
         } = refusal;
         match code.as_str() {
             // The server limits how long one socket lives.
@@ -255,8 +270,8 @@ impl Watch {
             _ => self.end(ClientError::Refused(Box::new(Refusal {
                 status: 0,
                 code,
-                message: format!("{error}: {detail}"),
-                suggestion: None,
+                message: message.unwrap_or_else(|| format!("{error}: {detail}")),
+                suggestion,
                 retry_after: None,
             }))),
         }
@@ -295,6 +310,23 @@ mod tests {
             "status":"processing","progress":40,"step":"s","timestamp":"t"}"#;
         assert!(matches!(heard(frame), Heard::Frame(frame) if frame.progress == 40));
         assert!(matches!(heard(refusal), Heard::Error(error) if error.code == "token_expired"));
+    }
+
+    #[test]
+    fn a_cancelled_job_is_told_from_a_failed_one_by_its_code() {
+        for (code, status) in [
+            ("cancelled", Status::Cancelled),
+            ("too_dark", Status::Failed),
+        ] {
+            let text = format!(
+                r#"{{"job_id":"j","status":"failed","progress":40,"step":"s","timestamp":"t",
+                "error_type":"transient_error","code":"{code}","message":"m","suggestion":"s"}}"#
+            );
+            let Heard::Frame(frame) = heard(&text) else {
+                panic!("a frame");
+            };
+            assert_eq!(frame.with_true_status().status, status);
+        }
     }
 
     #[test]

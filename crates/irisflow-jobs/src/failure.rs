@@ -125,6 +125,27 @@ impl Failure {
         )
     }
 
+    /// How a cancelled job reads to a client that knows only completed and failed. Not a failed attempt:
+    /// a job's state stays `Cancelled`.
+    pub fn cancelled() -> Self {
+        Self::new(
+            ErrorType::TransientError,
+            "cancelled",
+            "This picture was stopped before it was finished.",
+            "Tap 'Reprocess' to start it again.",
+        )
+    }
+
+    /// How a deleted job reads to such a client: only another photo helps.
+    pub fn deleted() -> Self {
+        Self::new(
+            ErrorType::QualityIssue,
+            "deleted",
+            "This picture was deleted.",
+            "Take a new photo to make another one.",
+        )
+    }
+
     /// Anything without a better name.
     pub fn unexpected() -> Self {
         Self::new(

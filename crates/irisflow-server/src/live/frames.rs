@@ -1,6 +1,6 @@
 //! The frames of a job's socket.
 
-use irisflow_jobs::{Event, EventKind, JobId, Timestamp, shown_step};
+use irisflow_jobs::{ErrorType, Event, EventKind, Failure, JobId, Timestamp, shown_step};
 use irisflow_photos::ObjectKey;
 use serde::Serialize;
 
@@ -9,7 +9,10 @@ use crate::outlook::OutlookBody;
 use crate::public_url::BaseUrl;
 use crate::quality::MeasuredBody;
 
-/// How a job stands, or how it ended.
+const FAILED: &str = "failed";
+
+/// How a job stands, or how it ended. A cancelled job ends as `failed`, with `cancelled` as its `code`:
+/// clients of `/ws/jobs/{job_id}` may know no other ends than completed and failed.
 #[derive(Serialize)]
 struct JobFrame<'a> {
     job_id: JobId,
@@ -46,39 +49,63 @@ enum End<'a> {
     },
 }
 
-/// Why a socket is refused or closed early.
+/// Why a socket is refused or closed early. Carries what a client needs that reads every frame as the
+/// state of its job.
 #[derive(Serialize)]
 pub(crate) struct ErrorFrame {
     pub(crate) error: &'static str,
-    pub(crate) detail: String,
-    pub(crate) code: &'static str,
+    detail: String,
+    code: &'static str,
     #[serde(flatten)]
-    pub(crate) standing: Option<Standing>,
+    standing: Standing,
+    /// For people; present when this is an end for the client.
+    #[serde(flatten)]
+    reason: Option<Reason>,
 }
 
-/// How the job stood when the socket had to end; only for who may know.
+#[derive(Serialize)]
+struct Reason {
+    error_type: &'static str,
+    message: String,
+    suggestion: String,
+}
+
+/// How the job stood when the socket had to end.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Standing {
-    job_id: JobId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job_id: Option<JobId>,
     status: String,
     progress: u8,
     step: &'static str,
-    timestamp: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timestamp: Option<String>,
 }
 
 impl Standing {
     pub(crate) fn of(event: &Event) -> Self {
         Self {
-            job_id: event.job_id,
+            job_id: Some(event.job_id),
             status: event.body.status.clone(),
             progress: event.body.progress,
             step: shown_step(event.body.step),
-            timestamp: event.at.to_rfc3339(),
+            timestamp: Some(event.at.to_rfc3339()),
+        }
+    }
+
+    /// Of a job that could not be read, or must not be: the same for every job.
+    fn unknown() -> Self {
+        Self {
+            job_id: None,
+            status: "processing".to_owned(),
+            progress: 0,
+            step: shown_step(None),
+            timestamp: None,
         }
     }
 
     pub(crate) fn at(mut self, now: Timestamp) -> Self {
-        self.timestamp = now.to_rfc3339();
+        self.timestamp = Some(now.to_rfc3339());
         self
     }
 }
@@ -89,12 +116,38 @@ impl ErrorFrame {
             error,
             detail: detail.into(),
             code,
-            standing: None,
+            standing: Standing::unknown(),
+            reason: None,
         }
     }
 
-    pub(crate) fn with(mut self, standing: Option<Standing>) -> Self {
+    /// An end for the client: `failed`, a state that every client knows. `code` has the true one.
+    pub(crate) fn failed(mut self, error_type: ErrorType, message: &str, suggestion: &str) -> Self {
+        self.standing.status = FAILED.to_owned();
+        self.reason = Some(Reason {
+            error_type: error_type.name(),
+            message: message.to_owned(),
+            suggestion: suggestion.to_owned(),
+        });
+        self
+    }
+
+    /// The job's owner deleted it.
+    pub(crate) fn deleted() -> Self {
+        let failure = Failure::deleted();
+        Self::new("Job not found", "Job was deleted", "deleted").failed(
+            failure.error_type,
+            &failure.message,
+            &failure.suggestion,
+        )
+    }
+
+    /// Adds how the job stood in the last frame.
+    pub(crate) fn with(mut self, standing: Standing) -> Self {
         self.standing = standing;
+        if self.reason.is_some() {
+            self.standing.status = FAILED.to_owned();
+        }
         self
     }
 
@@ -125,11 +178,21 @@ impl AppState {
                 result_height: result.height_px,
             }
         });
-        let failed = body
-            .failure
-            .as_ref()
-            .filter(|_| event.kind == EventKind::Failed);
-        let failed = failed.map(|failure| End::Failed {
+        let failure = match event.kind {
+            EventKind::Failed => body.failure.clone(),
+            EventKind::Cancelled => Some(Failure::cancelled()),
+            EventKind::Queued
+            | EventKind::Progress
+            | EventKind::Retrying
+            | EventKind::Completed
+            | EventKind::Deleted => None,
+        };
+        let status = if failure.is_some() {
+            FAILED
+        } else {
+            &body.status
+        };
+        let failed = failure.as_ref().map(|failure| End::Failed {
             error_type: failure.error_type.name(),
             code: &failure.code,
             message: &failure.message,
@@ -138,7 +201,7 @@ impl AppState {
         });
         to_json(&JobFrame {
             job_id: event.job_id,
-            status: &body.status,
+            status,
             progress: body.progress,
             step: shown_step(body.step),
             timestamp: at.to_rfc3339(),

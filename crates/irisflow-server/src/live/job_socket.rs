@@ -9,7 +9,7 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgr
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
-use irisflow_jobs::{Event, EventKind, JobId, StoreError, Timestamp};
+use irisflow_jobs::{ErrorType, Event, EventKind, JobId, StoreError, Timestamp};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::Instrument as _;
@@ -68,11 +68,7 @@ pub(crate) async fn job_socket(
                 let ending = if origin_allowed {
                     connection.run(&job_id, query.token.as_deref()).await
                 } else {
-                    Ending::refused(ErrorFrame::new(
-                        "Origin not allowed",
-                        "This page may not open this socket.",
-                        "origin_not_allowed",
-                    ))
+                    Ending::foreign_origin()
                 };
                 connection.end(ending).await;
             };
@@ -85,7 +81,7 @@ pub(crate) async fn job_socket(
 enum Ending {
     /// A last frame, if any, then a close with this code and reason.
     Close {
-        frame: Option<ErrorFrame>,
+        frame: Option<Box<ErrorFrame>>,
         code: u16,
         reason: &'static str,
     },
@@ -97,7 +93,7 @@ impl Ending {
     fn refused(frame: ErrorFrame) -> Self {
         let reason = frame.error;
         Self::Close {
-            frame: Some(frame),
+            frame: Some(Box::new(frame)),
             code: close_code::POLICY,
             reason,
         }
@@ -106,7 +102,7 @@ impl Ending {
     fn told(frame: ErrorFrame) -> Self {
         let reason = frame.error;
         Self::Close {
-            frame: Some(frame),
+            frame: Some(Box::new(frame)),
             code: close_code::NORMAL,
             reason,
         }
@@ -123,10 +119,32 @@ impl Ending {
     /// The job is unknown, or somebody else's: the answers are the same to the letter.
     fn unknown_job(job_id: &str) -> Self {
         let shown: String = job_id.chars().take(64).collect();
-        Self::refused(ErrorFrame::new(
-            "Job not found",
-            format!("No job with ID {shown}"),
-            "job_not_found",
+        let detail = format!("No job with ID {shown}");
+        Self::refused(
+            ErrorFrame::new("Job not found", detail, "job_not_found").failed(
+                ErrorType::QualityIssue,
+                "This picture is not here.",
+                "It may have been deleted. Take a new photo to make another one.",
+            ),
+        )
+    }
+
+    fn foreign_origin() -> Self {
+        let detail = "This page may not open this socket.";
+        Self::refused(
+            ErrorFrame::new("Origin not allowed", detail, "origin_not_allowed").failed(
+                ErrorType::ServerError,
+                "This page may not show this picture.",
+                "Open the picture on the server's own page.",
+            ),
+        )
+    }
+
+    fn timed_out() -> Self {
+        Self::told(ErrorFrame::new(
+            "Connection timeout",
+            "Maximum connection time exceeded. Job continues in background.",
+            "connection_timeout",
         ))
     }
 
@@ -137,7 +155,7 @@ impl Ending {
             "internal",
         );
         Self::Close {
-            frame: Some(frame),
+            frame: Some(Box::new(frame)),
             code: close_code::AGAIN,
             reason: "try again",
         }
@@ -153,26 +171,38 @@ impl From<StoreError> for Ending {
 
 impl From<ApiError> for Ending {
     fn from(error: ApiError) -> Self {
+        let sign_in_again = |frame: ErrorFrame| {
+            frame.failed(
+                ErrorType::TransientError,
+                "Your sign-in has ended. Your picture goes on without you.",
+                "Sign in again to see it.",
+            )
+        };
         Self::refused(match error {
-            ApiError::NotAuthenticated => ErrorFrame::new(
+            ApiError::NotAuthenticated => sign_in_again(ErrorFrame::new(
                 "Authentication required",
                 "Token missing from query parameters",
                 "not_authenticated",
-            ),
-            ApiError::TokenExpired => ErrorFrame::new(
+            )),
+            ApiError::TokenExpired => sign_in_again(ErrorFrame::new(
                 "Token expired",
                 "Refresh the access token and connect again.",
                 "token_expired",
-            ),
-            ApiError::InvalidToken => ErrorFrame::new(
+            )),
+            ApiError::InvalidToken => sign_in_again(ErrorFrame::new(
                 "Could not validate credentials",
                 "The token is not valid, or its session has ended.",
                 "invalid_token",
-            ),
+            )),
             ApiError::AccountInactive => ErrorFrame::new(
                 "User account is inactive",
                 "Ask the operator of this server.",
                 "account_inactive",
+            )
+            .failed(
+                ErrorType::ServerError,
+                "This account has been switched off.",
+                "Please ask the people who run this server.",
             ),
             _ => return Self::trouble(),
         })
@@ -240,7 +270,7 @@ impl Connection<'_> {
                             return ending;
                         }
                     }
-                    Ok(Next::SessionEnded) => return self.refused(ApiError::InvalidToken),
+                    Ok(Next::SessionEnded) => return Ending::from(ApiError::InvalidToken),
                     Err(error) => return error.into(),
                 },
                 from_client = self.socket.recv() => match from_client {
@@ -260,12 +290,12 @@ impl Connection<'_> {
                     }
                     look = Instant::now() + app.settings.outlook_interval;
                 }
-                () = sleep_until(limit) => return self.timed_out(),
-                () = sleep_until(expiry) => return self.refused(ApiError::TokenExpired),
+                () = sleep_until(limit) => return Ending::timed_out(),
+                () = sleep_until(expiry) => return Ending::from(ApiError::TokenExpired),
                 () = sleep_until(session_check) => {
                     match app.parts.accounts.session(user.session_id).await {
                         Ok(Some(_)) => session_check = Instant::now() + SESSION_CHECK,
-                        Ok(None) => return self.refused(ApiError::InvalidToken),
+                        Ok(None) => return Ending::from(ApiError::InvalidToken),
                         Err(error) => return error.into(),
                     }
                 }
@@ -281,8 +311,7 @@ impl Connection<'_> {
     async fn tell(&mut self, event: &Event) -> Option<Ending> {
         self.standing = Some(Standing::of(event));
         if event.kind == EventKind::Deleted {
-            let frame = ErrorFrame::new("Job not found", "Job was deleted", "job_deleted");
-            return Some(Ending::told(frame.with(self.standing.clone())));
+            return Some(Ending::told(ErrorFrame::deleted()));
         }
         let outlook = self.app.outlook_of_event(event, self.pixels).await;
         self.show(event.clone(), outlook, event.at).await
@@ -315,40 +344,6 @@ impl Connection<'_> {
         }
     }
 
-    fn refused(&self, error: ApiError) -> Ending {
-        match Ending::from(error) {
-            Ending::Close {
-                frame: Some(frame),
-                code,
-                reason,
-            } => {
-                let standing = self
-                    .standing
-                    .clone()
-                    .map(|standing| standing.at(self.app.now()));
-                Ending::Close {
-                    frame: Some(frame.with(standing)),
-                    code,
-                    reason,
-                }
-            }
-            ending => ending,
-        }
-    }
-
-    fn timed_out(&self) -> Ending {
-        let standing = self
-            .standing
-            .clone()
-            .map(|standing| standing.at(self.app.now()));
-        let frame = ErrorFrame::new(
-            "Connection timeout",
-            "Maximum connection time exceeded. Job continues in background.",
-            "connection_timeout",
-        );
-        Ending::told(frame.with(standing))
-    }
-
     async fn send(&mut self, message: Message) -> Result<(), Slow> {
         match timeout(SLOWEST_READER, self.socket.send(message)).await {
             Ok(Ok(())) => Ok(()),
@@ -366,13 +361,14 @@ impl Connection<'_> {
         else {
             return;
         };
-        if let Some(frame) = frame
-            && self
-                .send(Message::Text(frame.to_json().into()))
-                .await
-                .is_err()
-        {
-            return;
+        if let Some(mut frame) = frame {
+            if let Some(standing) = self.standing.take() {
+                *frame = frame.with(standing.at(self.app.now()));
+            }
+            let text = Message::Text(frame.to_json().into());
+            if self.send(text).await.is_err() {
+                return;
+            }
         }
         let close = CloseFrame {
             code,

@@ -1,6 +1,6 @@
 //! A job as clients see it.
 
-use irisflow_jobs::{Job, JobState, Photo, StoreError, shown_step};
+use irisflow_jobs::{Failure, Job, JobState, Photo, StoreError, shown_step};
 use irisflow_photos::ObjectKey;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -43,8 +43,9 @@ pub(crate) struct JobStatusBody {
     updated_at: String,
     /// Its owner wants it cancelled; its worker has yet to stop.
     cancel_requested: bool,
-    /// `quality_issue`, `transient_error` or `server_error`.
+    /// Of a failed job: `quality_issue`, `transient_error` or `server_error`.
     error_type: Option<&'static str>,
+    /// Of a failed job its reason; `cancelled` of a cancelled one.
     error_code: Option<String>,
     error_message: Option<String>,
     suggestion: Option<String>,
@@ -128,9 +129,15 @@ impl AppState {
             _ => None,
         };
         let failure = match &job.state {
-            JobState::Failed(failure) => Some(failure),
-            _ => None,
+            JobState::Failed(failure) => Some(failure.clone()),
+            JobState::Cancelled => Some(Failure::cancelled()),
+            JobState::Pending
+            | JobState::Processing(_)
+            | JobState::Waiting
+            | JobState::Completed(_) => None,
         };
+        let failure = failure.as_ref();
+        let failed = failure.filter(|_| matches!(job.state, JobState::Failed(_)));
         let keys = result.map(|result| ObjectKey::of_attempt(user_id, job_id, result.epoch));
         let url = |index: usize| keys.map(|keys| self.download_url(base, &keys[index]));
         let original = photo.and_then(|photo| {
@@ -145,7 +152,7 @@ impl AppState {
             job: JobBody::new(job, self.outlook_of_job(job, photo).await),
             updated_at: job.updated_at.to_rfc3339(),
             cancel_requested: job.cancel_requested && !job.state.is_final(),
-            error_type: failure.map(|failure| failure.error_type.name()),
+            error_type: failed.map(|failure| failure.error_type.name()),
             error_code: failure.map(|failure| failure.code.clone()),
             error_message: failure.map(|failure| failure.message.clone()),
             suggestion: failure.map(|failure| failure.suggestion.clone()),

@@ -544,3 +544,14 @@ pub(crate) async fn json_of(answer: Response, status: StatusCode) -> Value {
 pub(crate) fn text(value: &Value) -> String {
     value.as_str().expect("a text").to_owned()
 }
+
+/// Whether a client that knows no other states than pending, processing, completed and failed has
+/// all that its failure screen shows.
+pub(crate) fn is_an_end_with_words(frame: &Value) -> bool {
+    let texts = ["step", "error_type", "message", "suggestion"];
+    frame["status"] == "failed"
+        && frame["progress"].is_u64()
+        && texts
+            .iter()
+            .all(|name| frame[name].as_str().is_some_and(|text| !text.is_empty()))
+}

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Method, StatusCode};
 
-use crate::app::{App, good_eye, json_of};
+use crate::app::{App, good_eye, is_an_end_with_words, json_of};
 
 #[tokio::test]
 async fn a_waiting_job_is_cancelled_at_once_and_its_watcher_is_told() {
@@ -23,7 +23,7 @@ async fn a_waiting_job_is_cancelled_at_once_and_its_watcher_is_told() {
 
     assert_eq!(job["status"], "cancelled");
     let watched = socket.until_the_end().await;
-    assert_eq!(watched.last()["status"], "cancelled");
+    assert_eq!(watched.last()["code"], "cancelled");
     assert_eq!(watched.close_code, 1000);
     assert_eq!(user.until_ended(&running).await["status"], "completed");
     assert_eq!(user.job(&waiting).await["status"], "cancelled");
@@ -47,9 +47,38 @@ async fn a_running_job_is_cancelled_without_waiting_for_its_step_or_a_heartbeat(
         "{:?}",
         begun.elapsed()
     );
-    assert_eq!(watched.last()["status"], "cancelled");
+    assert_eq!(watched.last()["code"], "cancelled");
     assert_eq!(watched.last()["progress"], 70, "as far as it came");
     assert_eq!(watched.close_code, 1000);
+}
+
+#[tokio::test]
+async fn a_cancelled_job_ends_as_failed_on_its_socket_and_stays_cancelled_elsewhere() {
+    let app = App::start_with(&[("IRISFLOW_FAULTS", "enhancing:hang9000:1")]).await;
+    let user = app.user("you").await;
+    let job_id = user.upload_and_submit(good_eye()).await;
+    user.until_progress(&job_id, 70).await;
+    let socket = user.watch(&job_id).await;
+    user.cancel(&job_id).await;
+    let job = user.until_ended(&job_id).await;
+
+    for watched in [socket.until_the_end().await, user.frames_of(&job_id).await] {
+        let last = watched.last();
+        assert_eq!(last["job_id"], *job_id);
+        assert_eq!(
+            (&last["status"], &last["code"]),
+            (&"failed".into(), &"cancelled".into())
+        );
+        assert!(is_an_end_with_words(last), "{last}");
+        assert_eq!(watched.close_code, 1000);
+    }
+    assert_eq!(job["status"], "cancelled");
+    assert_eq!(job["error_code"], "cancelled");
+    assert_eq!(job["error_type"], serde_json::Value::Null);
+    assert!(
+        job["error_message"].is_string() && job["suggestion"].is_string(),
+        "{job}"
+    );
 }
 
 #[tokio::test]

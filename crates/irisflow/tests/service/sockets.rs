@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::app::{App, Watched, good_eye, json_of, no_eye, text};
+use crate::app::{App, Watched, good_eye, is_an_end_with_words, json_of, no_eye, text};
 
 const CHECKPOINTS: [u64; 10] = [5, 10, 20, 40, 50, 60, 70, 90, 95, 100];
 const STEPS: [&str; 6] = [
@@ -176,10 +176,8 @@ async fn a_socket_without_a_token_is_told_so() {
     assert_eq!(frame["error"], "Authentication required");
     assert_eq!(frame["detail"], "Token missing from query parameters");
     assert_eq!(code, 1008);
-    assert!(
-        frame.get("status").is_none(),
-        "nothing of the job is told: {frame}"
-    );
+    assert!(is_an_end_with_words(&frame), "{frame}");
+    assert_eq!(frame["progress"], 0, "nothing of the job is told: {frame}");
 }
 
 #[tokio::test]
@@ -215,7 +213,8 @@ async fn expired_tokens_are_refused_and_end_open_sockets() {
     let job_id = user.upload_and_submit(good_eye()).await;
     let watched = user.frames_of(&job_id).await;
     assert_eq!(watched.last()["error"], "Token expired");
-    assert_eq!(watched.last()["status"], "processing", "the job goes on");
+    assert!(is_an_end_with_words(watched.last()), "{}", watched.last());
+    assert_ne!(watched.last()["progress"], 0, "the bar stays where it was");
     assert_eq!(watched.close_code, 1008);
     let (frame, code) = refusal(
         &app,
@@ -224,6 +223,7 @@ async fn expired_tokens_are_refused_and_end_open_sockets() {
     )
     .await;
     assert_eq!((&frame["error"], code), (&json!("Token expired"), 1008));
+    assert!(is_an_end_with_words(&frame), "{frame}");
 }
 
 #[tokio::test]
@@ -241,6 +241,9 @@ async fn foreign_and_unknown_jobs_get_the_same_answer() {
     assert_eq!(foreign, unknown);
     assert_eq!(foreign.1, 1008);
     assert!(foreign.0.contains("Job not found"));
+    let frame: Value = serde_json::from_str(&foreign.0).expect("JSON");
+    assert!(is_an_end_with_words(&frame), "{frame}");
+    assert_eq!(frame["code"], "job_not_found");
     assert!(ask("not-a-uuid").await.0.contains("Job not found"));
 }
 
@@ -285,6 +288,11 @@ async fn a_socket_ends_at_its_limit_and_the_job_goes_on() {
         watched.last()["detail"],
         "Maximum connection time exceeded. Job continues in background."
     );
+    assert_eq!(
+        watched.last()["status"],
+        "processing",
+        "no end: the client connects again"
+    );
     assert_eq!(watched.close_code, 1000);
     assert_eq!(user.until_ended(&job_id).await["status"], "completed");
 }
@@ -316,7 +324,14 @@ async fn deleting_the_photo_tells_whoever_watches_its_job() {
     user.send(Method::DELETE, &format!("/photos/{photo_id}"), None)
         .await;
     let watched = socket.until_the_end().await;
-    assert_eq!(watched.last()["detail"], "Job was deleted");
+    let last = watched.last();
+    assert_eq!(last["detail"], "Job was deleted");
+    assert_eq!(last["code"], "deleted");
+    assert_eq!(last["job_id"], *job_id);
+    assert!(
+        is_an_end_with_words(last) && last["timestamp"].is_string(),
+        "{last}"
+    );
     assert_eq!(watched.close_code, 1000);
     app.until_no_objects("iris").await;
     app.until_no_objects("processed").await;
