@@ -1,5 +1,6 @@
 //! What every handler may use.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use irisflow_bus::LocalBus;
@@ -9,7 +10,8 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Passwords, Throttle, Tokens};
-use crate::limits::Rates;
+use crate::caps::Caps;
+use crate::limits::{Rates, Sockets};
 use crate::live::Resumptions;
 use crate::outlook::RecentHistory;
 use crate::photos::Checks;
@@ -57,6 +59,8 @@ pub(crate) struct AppState {
     pub(crate) passwords: Passwords,
     pub(crate) throttle: Throttle,
     pub(crate) rates: Rates,
+    pub(crate) sockets: Sockets,
+    pub(crate) transfers: Arc<Caps<IpAddr>>,
     pub(crate) checks: Checks,
     pub(crate) signer: UrlSigner,
     pub(crate) public_url: PublicUrl,
@@ -78,6 +82,11 @@ impl AppState {
             checks: Checks::new(settings.check_limits),
             throttle: Throttle::new(&settings, Arc::clone(&parts.clock)),
             rates: Rates::new(&settings.use_limits),
+            sockets: Sockets::new(&settings.connection_limits),
+            transfers: Caps::new(
+                settings.connection_limits.transfers,
+                settings.connection_limits.transfers_of_address,
+            ),
             signer: UrlSigner::new(parts.secrets.urls),
             public_url: PublicUrl::new(&settings),
             resumptions: Resumptions::new(settings.replay),

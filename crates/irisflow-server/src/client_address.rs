@@ -2,7 +2,7 @@
 //! what the outermost of them saw.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
@@ -11,23 +11,31 @@ use axum::http::{Extensions, HeaderMap};
 use crate::app::{App, AppState};
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
-/// Headers by which a proxy betrays itself.
-const FORWARDED: [&str; 3] = [FORWARDED_FOR, "forwarded", "x-real-ip"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ClientAddress {
     pub(crate) ip: IpAddr,
-    /// It connects from this machine, and for nobody else.
-    pub(crate) is_this_machine: bool,
 }
 
 impl ClientAddress {
     fn find(peer: IpAddr, headers: &HeaderMap, trusted_proxies: usize) -> Self {
-        let forwarded = FORWARDED.iter().any(|name| headers.contains_key(*name));
         Self {
             ip: forwarded_for(headers, trusted_proxies).unwrap_or(peer),
-            is_this_machine: peer.is_loopback() && !forwarded,
         }
+    }
+
+    /// What limits are counted by.
+    pub(crate) fn network(self) -> IpAddr {
+        network_of(self.ip)
+    }
+}
+
+/// The address that limits are counted by: of IPv6 the first 64 bits, since one customer has at least
+/// that many addresses; of an IPv4 address within IPv6 the IPv4 address.
+pub(crate) fn network_of(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (!0 << 64)).into(),
+        ip @ IpAddr::V4(_) => ip,
     }
 }
 
@@ -89,9 +97,14 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_through_a_proxy_is_not_this_machine() {
-        assert!(!seen_by(0, "127.0.0.1").is_this_machine);
-        let direct = ClientAddress::find(PROXY, &HeaderMap::new(), 1);
-        assert!(direct.is_this_machine);
+    fn limits_count_ipv6_by_its_first_64_bits() {
+        let network = |text: &str| network_of(text.parse().expect("an address"));
+        assert_eq!(
+            network("2001:db8:1:2:3::4"),
+            network("2001:db8:1:2:ffff::1")
+        );
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
+        assert_eq!(network("::ffff:203.0.113.9"), network("203.0.113.9"));
+        assert_ne!(network("203.0.113.8"), network("203.0.113.9"));
     }
 }

@@ -67,6 +67,14 @@ pub(crate) enum ApiError {
     StorageFull {
         limit_bytes: u64,
     },
+    TooManySockets {
+        whose: &'static str,
+        limit: usize,
+    },
+    TooManyTransfers {
+        whose: &'static str,
+        limit: usize,
+    },
     NotFound(&'static str),
     NotUploaded,
     NoValidPhotos,
@@ -96,7 +104,15 @@ pub(crate) enum ApiError {
     Internal,
 }
 
+/// When what is full is worth another try.
+const BUSY_RETRY_S: u64 = 5;
+
 impl ApiError {
+    /// The sentence for people.
+    pub(crate) fn detail(&self) -> String {
+        self.parts().2
+    }
+
     /// A field of the JSON body that does not fit.
     pub(crate) fn invalid_field(field: &str, msg: impl Into<String>) -> Self {
         let loc = vec!["body".to_owned(), field.to_owned()];
@@ -184,6 +200,22 @@ impl ApiError {
                     shown_size(*limit_bytes)
                 ),
             ),
+            Self::TooManySockets { whose, limit } => (
+                S::TOO_MANY_REQUESTS,
+                "too_many_sockets",
+                format!(
+                    "The limit is {limit} open sockets for {whose}. Close some, or ask for the job \
+                     instead."
+                ),
+            ),
+            Self::TooManyTransfers { whose, limit } => (
+                S::SERVICE_UNAVAILABLE,
+                "too_many_transfers",
+                format!(
+                    "The limit is {limit} uploads and downloads at once for {whose}. Try again in \
+                     {BUSY_RETRY_S} s."
+                ),
+            ),
             Self::NotFound(what) => (S::NOT_FOUND, "not_found", (*what).to_owned()),
             Self::NotUploaded => (
                 S::CONFLICT,
@@ -240,8 +272,7 @@ impl ApiError {
             Self::MetricsForbidden => (
                 S::FORBIDDEN,
                 "metrics_forbidden",
-                "Metrics are for the machine itself, or for who sends the operator's token as bearer."
-                    .to_owned(),
+                "Send the operator's token, or an admin's access token, as bearer.".to_owned(),
             ),
             Self::RangeNotSatisfiable { .. } => (
                 S::RANGE_NOT_SATISFIABLE,
@@ -325,6 +356,9 @@ impl IntoResponse for ApiError {
             | Self::RateLimited { retry_after_s, .. }
             | Self::QueueFull { retry_after_s, .. } => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_s));
+            }
+            Self::TooManySockets { .. } | Self::TooManyTransfers { .. } => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(BUSY_RETRY_S));
             }
             Self::Unavailable => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

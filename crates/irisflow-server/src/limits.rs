@@ -2,7 +2,9 @@
 //! limit and says what to do. What runs at the same moment may go over by a little: these limits guard
 //! the service, not an invoice.
 
+use std::hash::Hash;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
@@ -12,6 +14,9 @@ use irisflow_jobs::{QueueLimits, UserId};
 
 use crate::app::{App, AppState};
 use crate::buckets::{Buckets, retry_after_s};
+use crate::caps::{Caps, Full, Place};
+use crate::client_address::ClientAddress;
+use crate::connections::ConnectionLimits;
 use crate::error::ApiError;
 
 /// Generous: one person with a phone meets none of them.
@@ -45,6 +50,55 @@ impl Default for UseLimits {
     }
 }
 
+/// Open sockets, by address and by account.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    of_addresses: Arc<Caps<IpAddr>>,
+    of_users: Arc<Caps<UserId>>,
+}
+
+/// An open socket, counted while this lives.
+#[derive(Debug)]
+pub(crate) struct SocketPlace {
+    _of_address: Place<IpAddr>,
+    _of_user: Place<UserId>,
+}
+
+impl Sockets {
+    pub(crate) fn new(limits: &ConnectionLimits) -> Self {
+        Self {
+            of_addresses: Caps::new(limits.sockets, limits.sockets_of_address),
+            of_users: Caps::new(limits.sockets, limits.sockets_of_user),
+        }
+    }
+
+    fn enter(&self, user_id: UserId, address: IpAddr) -> Result<SocketPlace, ApiError> {
+        let of_user = enter(&self.of_users, user_id, "one account")?;
+        let of_address = enter(&self.of_addresses, address, "one address")?;
+        Ok(SocketPlace {
+            _of_address: of_address,
+            _of_user: of_user,
+        })
+    }
+}
+
+fn enter<K: Hash + Eq + Clone>(
+    caps: &Arc<Caps<K>>,
+    key: K,
+    whose: &'static str,
+) -> Result<Place<K>, ApiError> {
+    caps.enter(key).map_err(|full| match full {
+        Full::Key => ApiError::TooManySockets {
+            whose,
+            limit: caps.per_key(),
+        },
+        Full::Total => ApiError::TooManySockets {
+            whose: "this server",
+            limit: caps.total(),
+        },
+    })
+}
+
 /// When a full queue is worth another look.
 const QUEUE_RETRY_S: u64 = 30;
 
@@ -71,7 +125,7 @@ pub(crate) async fn limit_address(
     next: Next,
 ) -> Response {
     let client = app.client_address(request.extensions(), request.headers());
-    match app.rates.addresses.take(client.ip, app.now()) {
+    match app.rates.addresses.take(client.network(), app.now()) {
         Ok(()) => next.run(request).await,
         Err(wait) => ApiError::RateLimited {
             whose: "this address",
@@ -90,6 +144,16 @@ impl AppState {
             per_second: self.settings.use_limits.user_rate,
             retry_after_s: retry_after_s(wait),
         })
+    }
+
+    /// Counts a socket that is about to be served, as a request and as one that is open.
+    pub(crate) fn enter_socket(
+        &self,
+        user_id: UserId,
+        client: ClientAddress,
+    ) -> Result<SocketPlace, ApiError> {
+        self.check_user_rate(user_id)?;
+        self.sockets.enter(user_id, client.network())
     }
 
     /// Whether the user may store so many bytes more.

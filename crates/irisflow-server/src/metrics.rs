@@ -1,41 +1,69 @@
 //! `GET /metrics`: the numbers of this process and of the queue, in Prometheus' text format.
 //!
-//! They hold no ids, but tell how a service is used: they are for the machine itself, or for who has
-//! the token, or for admins.
+//! They hold no ids, but tell how a service is used. They are on a listener of their own, which the
+//! operator keeps to himself, or need a token; where a request comes from says nothing, since a reverse
+//! proxy comes from this machine, too.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
+use axum::routing::get;
 use metrics::gauge;
 use sha2::{Digest as _, Sha256};
 
 use crate::app::{App, AppState};
-use crate::client_address::ClientAddress;
 use crate::error::{ApiError, ErrorBody};
+use crate::public_url::names_loopback;
 
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// How often samples are folded into their buckets, so that they do not pile up between two scrapes.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Numbers for Prometheus. From this machine only, or with the operator's token or an admin's access
-/// token as bearer.
+/// Numbers for Prometheus, with the operator's token or an admin's access token as bearer. Off, unless the
+/// operator has set a token.
 #[utoipa::path(get, path = "/metrics", tag = "health",
     responses(
         (status = 200, description = "Prometheus text format", content_type = "text/plain", body = String),
         (status = 403, description = "`metrics_forbidden`", body = ErrorBody),
+        (status = 404, description = "Metrics are off here", body = ErrorBody),
         (status = 503, description = "The queue cannot be read", body = ErrorBody),
     ))]
 pub(crate) async fn metrics(
     State(app): State<App>,
-    client: ClientAddress,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, ApiError> {
-    if !app.may_read_metrics(&client, &headers).await {
+    let Some(token) = app.settings.metrics_token.as_deref() else {
+        return Err(ApiError::NotFound("Not found"));
+    };
+    if !app.may_read_metrics(token, &headers).await {
         return Err(ApiError::MetricsForbidden);
     }
+    render(&app).await
+}
+
+/// What the listener for metrics answers: who reaches it may read.
+pub(crate) fn listener_router(app: &App, listen: SocketAddr) -> Router {
+    let read = get(
+        async move |State(app): State<App>, headers: HeaderMap| -> Result<_, ApiError> {
+            // A page that a browser on this machine has open must not read it under a name of its own.
+            if listen.ip().is_loopback() && !names_loopback(&headers) {
+                return Err(ApiError::NotFound("Not found"));
+            }
+            render(&app).await
+        },
+    );
+    Router::new()
+        .route("/metrics", read)
+        .fallback(|| async { ApiError::NotFound("Not found") })
+        .with_state(app.clone())
+}
+
+async fn render(app: &AppState) -> Result<impl IntoResponse + use<>, ApiError> {
     let queue = app.parts.census.queue().await?;
     let age = queue
         .oldest_due_since
@@ -48,18 +76,14 @@ pub(crate) async fn metrics(
 }
 
 impl AppState {
-    async fn may_read_metrics(&self, client: &ClientAddress, headers: &HeaderMap) -> bool {
+    async fn may_read_metrics(&self, token: &str, headers: &HeaderMap) -> bool {
         let given = headers
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
             .unwrap_or_default()
             .trim();
-        let allowed = match self.settings.metrics_token.as_deref() {
-            None => client.is_this_machine,
-            // Digests have one length and say nothing of how much was right.
-            Some(token) => Sha256::digest(given) == Sha256::digest(token),
-        };
-        allowed || self.is_admin(given).await
+        // Digests have one length and say nothing of how much was right.
+        Sha256::digest(given) == Sha256::digest(token) || self.is_admin(given).await
     }
 
     async fn is_admin(&self, token: &str) -> bool {

@@ -1,6 +1,9 @@
 //! How clients reach this server, and the URLs that are handed to them.
 
-use axum::http::{HeaderMap, header};
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, header};
 use irisflow_photos::{Access, ObjectKey};
 
 use crate::app::AppState;
@@ -9,7 +12,8 @@ use crate::settings::ServerSettings;
 #[derive(Debug)]
 pub(crate) struct PublicUrl {
     fixed: Option<String>,
-    listen: std::net::SocketAddr,
+    listen: SocketAddr,
+    own_hosts: Vec<String>,
     /// Without a configured address.
     scheme: &'static str,
 }
@@ -27,6 +31,7 @@ impl PublicUrl {
         Self {
             fixed,
             listen: settings.listen,
+            own_hosts: settings.own_hosts.clone(),
             scheme: if settings.tls.is_some() {
                 "https"
             } else {
@@ -35,18 +40,39 @@ impl PublicUrl {
         }
     }
 
-    /// The configured address. Without one, the request's `Host`, but only when it is loopback: a
-    /// `Host` that a stranger chose must not end up in links.
+    /// The configured address. Without one, the request's `Host`, but only when it is an address that
+    /// cannot be a stranger's: `Host` is what a client makes it, and must not lead anybody elsewhere.
     pub(crate) fn base(&self, headers: &HeaderMap) -> BaseUrl {
         if let Some(fixed) = &self.fixed {
             return BaseUrl(fixed.clone());
         }
-        let host = headers
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok());
-        match host {
-            Some(host) if is_loopback(host) => BaseUrl(format!("{}://{host}", self.scheme)),
-            _ => BaseUrl(format!("{}://{}", self.scheme, self.listen)),
+        match host_of(headers) {
+            Some(host) if self.is_near(host) => BaseUrl(format!("{}://{host}", self.scheme)),
+            _ => BaseUrl(format!("{}://{}", self.scheme, self.usual_host())),
+        }
+    }
+
+    /// Whether a `Host` is this machine, or an address of a private network.
+    fn is_near(&self, host: &str) -> bool {
+        let Some(name) = name_of(host) else {
+            return false;
+        };
+        let is_own = self
+            .own_hosts
+            .iter()
+            .any(|own| own.eq_ignore_ascii_case(name));
+        is_own || is_localhost(name) || name.parse().is_ok_and(is_private)
+    }
+
+    /// For clients that use a name which is not believed.
+    fn usual_host(&self) -> String {
+        let port = self.listen.port();
+        match self.own_hosts.first() {
+            Some(own) if self.listen.ip().is_unspecified() => match own.parse() {
+                Ok(IpAddr::V6(own)) => format!("[{own}]:{port}"),
+                Ok(IpAddr::V4(_)) | Err(_) => format!("{own}:{port}"),
+            },
+            _ => self.listen.to_string(),
         }
     }
 
@@ -55,26 +81,73 @@ impl PublicUrl {
         if self.fixed.as_deref() == Some(origin) {
             return true;
         }
-        let host = headers
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok());
-        match (origin.split_once("://"), host) {
+        match (origin.split_once("://"), host_of(headers)) {
             (Some((_, origin_host)), Some(host)) => origin_host.eq_ignore_ascii_case(host),
             _ => false,
         }
     }
 }
 
-fn is_loopback(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+/// HTTP/2 says in the request line what HTTP/1 says in `Host`: from here on it is there.
+pub(crate) async fn with_host(mut request: Request) -> Request {
+    if !request.headers().contains_key(header::HOST)
+        && let Some(authority) = request.uri().authority()
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        request.headers_mut().insert(header::HOST, host);
+    }
+    request
+}
+
+/// Addresses that lead nowhere but to this machine and its own network.
+pub fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            // 100.64.0.0/10 is shared by providers, and used by private overlay networks.
+            let is_shared = v4.octets()[0] == 100 && (v4.octets()[1] & 0xc0) == 64;
+            v4.is_loopback() || v4.is_private() || v4.is_link_local() || is_shared
+        }
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+/// Whether `Host` names this machine by an address that only it can use.
+pub(crate) fn names_loopback(headers: &HeaderMap) -> bool {
+    let name = host_of(headers).and_then(name_of);
+    name.is_some_and(|name| {
+        is_localhost(name)
+            || name
+                .parse()
+                .is_ok_and(|address: IpAddr| address.is_loopback())
+    })
+}
+
+fn host_of(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::HOST)?.to_str().ok()
+}
+
+fn is_localhost(name: &str) -> bool {
+    name.eq_ignore_ascii_case("localhost")
+}
+
+/// A `Host` without its port and brackets; `None` for anything but a plain name or address and a port.
+fn name_of(host: &str) -> Option<&str> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".:[]-".contains(&byte);
+    let (name, port) = match host.strip_prefix('[') {
+        Some(rest) => {
+            let (name, port) = rest.split_once(']')?;
+            (
+                name,
+                port.strip_prefix(':').or(port.is_empty().then_some("")),
+            )
+        }
+        None => match host.split_once(':') {
+            Some((name, port)) => (name, Some(port)),
+            None => (host, Some("")),
+        },
     };
-    let plain = host
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b".:[]-".contains(&byte));
-    let address: Option<std::net::IpAddr> = name.parse().ok();
-    plain && (name == "localhost" || address.is_some_and(|address| address.is_loopback()))
+    let is_port = port?.bytes().all(|byte| byte.is_ascii_digit());
+    (host.bytes().all(is_plain) && is_port && !name.is_empty()).then_some(name)
 }
 
 impl AppState {
@@ -100,26 +173,89 @@ impl AppState {
 mod tests {
     use super::*;
 
+    fn base_for(settings: &ServerSettings, host: &str) -> String {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, host.parse().expect("a header"));
+        PublicUrl::new(settings).base(&headers).0
+    }
+
     #[test]
-    fn only_loopback_hosts_are_believed() {
-        for host in ["127.0.0.1:8080", "localhost", "localhost:9", "[::1]:8080"] {
-            assert!(is_loopback(host), "{host}");
-        }
+    fn addresses_of_this_machine_and_of_private_networks_are_believed() {
         for host in [
-            "evil.example",
-            "127.0.0.1.evil.example",
-            "localhost:80@evil",
-            "::1/x",
+            "127.0.0.1:8080",
+            "localhost",
+            "localhost:9",
+            "[::1]:8080",
+            "10.0.2.2:8080",
+            "192.168.1.20:8080",
+            "172.16.0.9",
+            "169.254.3.4:80",
+            "100.101.102.103:8080",
+            "[fd12:3456::1]:8080",
+            "[fe80::1]",
         ] {
-            assert!(!is_loopback(host), "{host}");
+            let expected = format!("http://{host}");
+            assert_eq!(base_for(&ServerSettings::default(), host), expected);
         }
     }
 
     #[test]
     fn a_strangers_host_header_does_not_end_up_in_links() {
-        let public = PublicUrl::new(&ServerSettings::default());
-        let mut headers = HeaderMap::new();
-        headers.insert(header::HOST, "evil.example".parse().expect("a header"));
-        assert_eq!(public.base(&headers).0, "http://127.0.0.1:8080");
+        for host in [
+            "evil.example",
+            "127.0.0.1.evil.example",
+            "192.168.1.1.evil.example:8080",
+            "localhost:80@evil",
+            "10.0.0.1:80.evil.example",
+            "[::1].evil.example",
+            "[fd00::1]evil:80",
+            "::1/x",
+            "203.0.113.9:8080",
+            "172.32.0.1",
+            "100.128.0.1",
+            "[2001:db8::1]:8080",
+            "evil.local",
+        ] {
+            let base = base_for(&ServerSettings::default(), host);
+            assert_eq!(base, "http://127.0.0.1:8080", "{host}");
+        }
+    }
+
+    #[test]
+    fn the_names_of_this_machine_are_believed_and_used_for_who_has_none() {
+        let settings = ServerSettings {
+            listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
+            own_hosts: vec!["192.168.1.20".to_owned(), "box.local".to_owned()],
+            ..ServerSettings::default()
+        };
+        assert_eq!(
+            base_for(&settings, "Box.local:8080"),
+            "http://Box.local:8080"
+        );
+        assert_eq!(
+            base_for(&settings, "other.local:8080"),
+            "http://192.168.1.20:8080"
+        );
+    }
+
+    #[test]
+    fn a_configured_address_goes_before_any_host() {
+        let settings = ServerSettings {
+            public_url: Some("https://iris.example.com/".to_owned()),
+            ..ServerSettings::default()
+        };
+        assert_eq!(
+            base_for(&settings, "192.168.1.20"),
+            "https://iris.example.com"
+        );
+    }
+
+    #[tokio::test]
+    async fn http2_requests_have_a_host_too() {
+        let request = Request::builder()
+            .uri("https://10.0.2.2:8443/health")
+            .body(axum::body::Body::empty());
+        let request = with_host(request.expect("a request")).await;
+        assert_eq!(request.headers()[header::HOST], "10.0.2.2:8443");
     }
 }

@@ -1,14 +1,10 @@
 //! The table of contents of the API.
 
-use std::time::Duration;
-
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderName, HeaderValue, Method, header};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{from_fn, from_fn_with_state, map_request};
 use axum::response::IntoResponse as _;
 use axum::routing::get;
 use axum::{Json, Router};
-use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -16,13 +12,16 @@ use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::app::App;
+use crate::connections::track;
+use crate::cors::with_cors;
 use crate::error::ApiError;
 use crate::limits::limit_address;
 use crate::live::job_socket;
 use crate::observe::observe;
 use crate::openapi::{ApiDescription, add_common_answers};
-use crate::request_id::REQUEST_ID;
+use crate::public_url::with_host;
 use crate::time_limits::limit_time;
+use crate::transfers::limit_transfers;
 use crate::{auth, files, health, metrics, photos, privacy, processing, web};
 
 /// JSON bodies are small. Photos are streamed and have a limit of their own.
@@ -91,17 +90,21 @@ pub(crate) fn router(app: &App) -> Router {
         .merge(signed_files)
         .route("/ws/jobs/{job_id}", get(job_socket))
         .layer(DefaultBodyLimit::max(JSON_LIMIT))
-        .layer(cors(app))
         .with_state(app.clone())
         .merge(docs)
         .merge(web::web_app())
         .fallback(|| async { ApiError::NotFound("Not found") })
         .method_not_allowed_fallback(method_not_allowed);
-    // From the outermost inwards: every answer has an id and is counted, also one that came too late.
-    web::with_safe_headers(api)
+    // The last is the outermost: every answer has an id and is counted, also one that came too late, and
+    // pages of allowed origins can read it.
+    let limited = web::with_safe_headers(api)
+        .layer(from_fn_with_state(app.clone(), limit_transfers))
         .layer(from_fn_with_state(app.clone(), limit_address))
         .layer(from_fn_with_state(app.clone(), limit_time))
+        .layer(map_request(with_host));
+    with_cors(limited, &app.settings.allowed_origins)
         .layer(from_fn(observe))
+        .layer(from_fn(track))
 }
 
 async fn method_not_allowed() -> axum::response::Response {
@@ -110,24 +113,4 @@ async fn method_not_allowed() -> axum::response::Response {
         "code": "method_not_allowed",
     });
     (axum::http::StatusCode::METHOD_NOT_ALLOWED, Json(body)).into_response()
-}
-
-fn cors(app: &App) -> CorsLayer {
-    let allowed: Vec<HeaderValue> = app
-        .settings
-        .allowed_origins
-        .iter()
-        .filter_map(|origin| origin.parse().ok())
-        .collect();
-    CorsLayer::new()
-        .allow_origin(AllowOrigin::list(allowed))
-        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
-        .allow_headers([
-            header::AUTHORIZATION,
-            header::CONTENT_TYPE,
-            HeaderName::from_static("idempotency-key"),
-            REQUEST_ID,
-        ])
-        .expose_headers([REQUEST_ID, header::RETRY_AFTER])
-        .max_age(Duration::from_secs(600))
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use irisflow_image::load::Limits;
 
+pub use crate::connections::ConnectionLimits;
+use crate::cors::Origin;
 pub use crate::limits::UseLimits;
 pub use crate::photos::CheckLimits;
 pub use crate::time_limits::TimeLimits;
@@ -16,12 +18,15 @@ pub struct ServerSettings {
     pub listen: SocketAddr,
     /// How clients reach the server, without a slash at the end, as in `https://iris.example.com`.
     pub public_url: Option<String>,
+    /// Names and addresses by which clients in the same network may know this machine; links are made
+    /// from the one that a client has used. Only without `public_url`.
+    pub own_hosts: Vec<String>,
     /// Whether new accounts may be made.
     pub registration: Registration,
     /// Whether uploads and jobs need the consent `biometric_capture`.
     pub consent_required: bool,
     /// Web origins other than our own that browsers may call from.
-    pub allowed_origins: Vec<String>,
+    pub allowed_origins: Vec<Origin>,
     pub access_token_life: Duration,
     pub refresh_token_life: Duration,
     /// A spent refresh token still gives its successor for this long: a lost answer logs nobody out.
@@ -31,6 +36,8 @@ pub struct ServerSettings {
     pub upload_url_life: Duration,
     /// A job's socket is closed after this long; the job goes on.
     pub socket_limit: Duration,
+    /// How often the peer of a socket is asked whether it is there; it must have answered by the next time.
+    pub socket_ping: Duration,
     /// How much of a running job's recent past a new watcher is told.
     pub replay: Duration,
     /// How often the database is asked whether watchers missed anything.
@@ -42,9 +49,10 @@ pub struct ServerSettings {
     pub check_limits: CheckLimits,
     pub time_limits: TimeLimits,
     pub use_limits: UseLimits,
+    pub connection_limits: ConnectionLimits,
     /// HTTPS with these files; plain HTTP without.
     pub tls: Option<TlsFiles>,
-    /// Who knows it may read `/metrics` from anywhere; without one, only this machine may.
+    /// Whoever sends it as bearer may read `/metrics`; without one, the route is off.
     pub metrics_token: Option<String>,
     /// How many proxies before us append to `X-Forwarded-For`; with 0 that header says nothing.
     pub trusted_proxies: usize,
@@ -65,6 +73,7 @@ impl Default for ServerSettings {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             public_url: None,
+            own_hosts: Vec::new(),
             registration: Registration::Open,
             consent_required: false,
             allowed_origins: Vec::new(),
@@ -74,6 +83,7 @@ impl Default for ServerSettings {
             download_url_life: Duration::from_secs(3600),
             upload_url_life: Duration::from_secs(15 * 60),
             socket_limit: Duration::from_secs(600),
+            socket_ping: Duration::from_secs(25),
             replay: Duration::from_secs(2),
             resync_interval: Duration::from_secs(3),
             outlook_interval: Duration::from_secs(2),
@@ -82,6 +92,7 @@ impl Default for ServerSettings {
             check_limits: CheckLimits::default(),
             time_limits: TimeLimits::default(),
             use_limits: UseLimits::default(),
+            connection_limits: ConnectionLimits::default(),
             tls: None,
             metrics_token: None,
             trusted_proxies: 0,

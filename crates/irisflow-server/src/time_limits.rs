@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderValue, Method, Version, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
@@ -17,15 +17,17 @@ use tokio::time::{Instant, Sleep};
 
 use crate::app::App;
 use crate::error::ApiError;
+use crate::transfers::is_transfer;
 
-/// How long requests may take. Sockets and downloads are not concerned: these are limits until the
-/// answer begins.
+/// How long requests and answers may take. Sockets have limits of their own.
 #[derive(Debug, Clone, Copy)]
 pub struct TimeLimits {
     /// Until a request's headers are complete; connections that say nothing are closed.
     pub headers: Duration,
-    /// Between two pieces of a body.
+    /// Between two pieces of a body, on the way to us or from us.
     pub pause: Duration,
+    /// Until an answer that has begun is taken.
+    pub answer: Duration,
     /// A whole upload of a photo.
     pub upload: Duration,
     /// Every other request.
@@ -37,6 +39,7 @@ impl Default for TimeLimits {
         Self {
             headers: Duration::from_secs(15),
             pause: Duration::from_secs(30),
+            answer: Duration::from_secs(15 * 60),
             upload: Duration::from_secs(15 * 60),
             request: Duration::from_secs(60),
         }
@@ -45,11 +48,10 @@ impl Default for TimeLimits {
 
 impl TimeLimits {
     fn of(&self, request: &Request) -> Duration {
-        let route = request.extensions().get::<MatchedPath>();
-        match (request.method(), route.map(MatchedPath::as_str)) {
-            (&Method::PUT, Some("/api/v1/files/{*key}"))
-            | (&Method::POST, Some("/api/v1/photos")) => self.upload,
-            _ => self.request,
+        if is_transfer(request) {
+            self.upload
+        } else {
+            self.request
         }
     }
 }

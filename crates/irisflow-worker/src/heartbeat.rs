@@ -15,6 +15,7 @@ pub(crate) fn spawn(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
     thread::Builder::new()
         .name("iris-heartbeat".to_owned())
         .spawn(move || {
+            let _vital = shared.vital.part("heartbeat");
             let interval = shared.settings.lease / 3;
             while !shared.over.is_cancelled() {
                 for job in shared.running.all() {

@@ -13,6 +13,7 @@ mod running;
 mod slot;
 mod unwanted;
 mod upkeep;
+mod vital;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use fault::{FaultPlan, FaultPlanError};
 use running::{RunningJobs, StopReason};
+use vital::VitalParts;
 
 /// What a worker works with.
 #[derive(Debug, Clone)]
@@ -94,6 +96,7 @@ struct Shared {
     parts: WorkerParts,
     settings: WorkerSettings,
     running: RunningJobs,
+    vital: VitalParts,
     /// Cancelled: claim nothing more.
     draining: CancellationToken,
     /// Cancelled: nothing runs any more that anybody waits for.
@@ -120,6 +123,7 @@ impl Worker {
             parts,
             settings,
             running: RunningJobs::default(),
+            vital: VitalParts::default(),
             draining: CancellationToken::new(),
             over: CancellationToken::new(),
             runtime: Handle::current(),
@@ -134,6 +138,11 @@ impl Worker {
             shared,
             heartbeat: Mutex::new(Some(heartbeat)),
         })
+    }
+
+    /// Returns, with its name, when a thread or task has failed without which this worker is not whole.
+    pub async fn failed(&self) -> &'static str {
+        self.shared.vital.failed().await
     }
 
     /// Claims nothing more, lets running jobs finish within the grace, and hands the others back at

@@ -17,6 +17,7 @@ pub(crate) fn spawn(shared: Arc<Shared>, worker: WorkerId) -> std::io::Result<()
     thread::Builder::new()
         .name("iris-slot".to_owned())
         .spawn(move || {
+            let _vital = shared.vital.part("slot");
             let runtime = shared.runtime.clone();
             while let Some(job) = runtime.block_on(next_job(&shared, worker)) {
                 let still_wanted = attempt::run(&shared, &job);

@@ -18,6 +18,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>) {
 }
 
 async fn listen(shared: Arc<Shared>, mut hints: Receiver<Fence>) {
+    let _vital = shared.vital.part("listener for cancellations");
     loop {
         let heard = tokio::select! {
             heard = hints.recv() => heard,

@@ -23,6 +23,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>) {
 
 /// Says that this process is alive and how much it can do at once, for those who estimate.
 async fn report(shared: Arc<Shared>) {
+    let _vital = shared.vital.part("report of this worker");
     let worker = WorkerId::generate();
     let slots = u32::try_from(shared.settings.slots).unwrap_or(u32::MAX);
     loop {
@@ -40,6 +41,7 @@ async fn report(shared: Arc<Shared>) {
 }
 
 async fn reap(shared: Arc<Shared>) {
+    let _vital = shared.vital.part("reaper");
     let interval = shared.settings.lease / 4;
     while pause(&shared, interval).await {
         loop {
@@ -64,6 +66,7 @@ async fn reap(shared: Arc<Shared>) {
 }
 
 async fn sweep(shared: Arc<Shared>) {
+    let _vital = shared.vital.part("sweeper");
     while pause(&shared, SWEEP_INTERVAL.min(shared.settings.poll_interval)).await {
         let due = match shared.parts.jobs.due_sweeps(SWEEPS_AT_ONCE).await {
             Ok(due) => due,
@@ -109,6 +112,7 @@ async fn carry_out(
 
 /// Lets go of what is older than it is to be kept.
 async fn expire(shared: Arc<Shared>) {
+    let _vital = shared.vital.part("expiry");
     let settings = &shared.settings;
     let kept = [settings.keep_originals, settings.keep_results];
     let Some(shortest) = kept.into_iter().flatten().min() else {

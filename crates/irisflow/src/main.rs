@@ -1,11 +1,13 @@
 //! The one program. Parses, runs, and decides the exit code; each command is a file of its own.
 
 mod account;
+mod addresses;
 mod backup;
 mod bars;
 mod check;
 mod compose;
 mod data_folder;
+mod descriptors;
 mod exit;
 mod findings;
 mod follow;

@@ -49,6 +49,11 @@ fn describe() {
         "Jobs taken from lost workers"
     );
     describe_gauge!("irisflow_sockets_open", "Open WebSockets");
+    describe_gauge!("irisflow_connections_open", "Open TCP connections");
+    describe_counter!(
+        "irisflow_connections_refused_total",
+        "Connections refused since there were too many"
+    );
     describe_counter!(
         "irisflow_http_answers_total",
         "HTTP answers by method, route and class"

@@ -8,12 +8,18 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use irisflow_jobs::JobPolicy;
-use irisflow_server::{Registration, ServerSettings, TimeLimits, TlsFiles, UseLimits};
+use irisflow_server::{
+    ConnectionLimits, Listeners, Origin, Registration, ServerSettings, TimeLimits, TlsFiles,
+    UseLimits,
+};
 use irisflow_worker::{FaultPlan, WorkerSettings};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::addresses;
 use crate::compose::{self, Service};
+use crate::descriptors;
 use crate::logging::{self, LogFormat};
 use crate::meters;
 
@@ -25,8 +31,8 @@ pub(crate) struct ServeArgs {
     /// Folder for the database, the photos and the results.
     #[arg(long, env = "IRISFLOW_DATA_DIR", default_value = "irisflow-data")]
     data_dir: PathBuf,
-    /// How clients reach the server, as in `https://iris.example.com`. Links are made from it; needed
-    /// when it listens on other addresses than loopback.
+    /// How clients reach the server, as in `https://iris.example.com`. Links are made from it; without it,
+    /// from the address that a client has used, when that is one of this machine or of a private network.
     #[arg(long, env = "IRISFLOW_PUBLIC_URL")]
     public_url: Option<String>,
     /// Whether new accounts may be made.
@@ -40,9 +46,10 @@ pub(crate) struct ServeArgs {
     /// Take uploads and jobs only of people who have given the consent `biometric_capture`.
     #[arg(long, env = "IRISFLOW_CONSENT_REQUIRED")]
     consent_required: bool,
-    /// Web origins other than our own that browsers may call from, separated by commas.
+    /// Web origins other than our own whose pages may call, as in https://app.example.com, separated by
+    /// commas.
     #[arg(long, env = "IRISFLOW_ALLOWED_ORIGINS", value_delimiter = ',')]
-    allowed_origins: Vec<String>,
+    allowed_origins: Vec<Origin>,
     /// Photos worked on at once. One core less than there are, at least one, when left out.
     #[arg(long, env = "IRISFLOW_WORKERS")]
     workers: Option<usize>,
@@ -67,9 +74,13 @@ pub(crate) struct ServeArgs {
         value_name = "FILE"
     )]
     tls_key: Option<PathBuf>,
-    /// Whoever sends it as bearer may read /metrics from anywhere. Without one, only this machine may.
-    #[arg(long, env = "IRISFLOW_METRICS_TOKEN", hide_env_values = true)]
+    /// Whoever sends it as bearer may read /metrics. Without a token, that route is off.
+    #[arg(long, env = "IRISFLOW_METRICS_TOKEN", hide_env_values = true,
+        value_parser = clap::builder::NonEmptyStringValueParser::new())]
     metrics_token: Option<String>,
+    /// Address and port for /metrics alone, by plain HTTP and without a token: whoever reaches it reads.
+    #[arg(long, env = "IRISFLOW_METRICS_LISTEN", value_name = "ADDRESS")]
+    metrics_listen: Option<SocketAddr>,
     /// How many proxies in front of this server append to X-Forwarded-For. Without any, that header is
     /// not believed.
     #[arg(long, env = "IRISFLOW_TRUSTED_PROXIES", default_value_t = 0)]
@@ -152,12 +163,31 @@ struct LimitArgs {
     /// Waiting jobs of all accounts.
     #[arg(long, env = "IRISFLOW_QUEUE_LIMIT", default_value_t = 200_000)]
     queue_limit: u64,
+    /// Connections at once. Half of the limit of open files, 4096 at most, when left out.
+    #[arg(long, env = "IRISFLOW_MAX_CONNECTIONS")]
+    max_connections: Option<usize>,
+    /// Connections of one address at once; does not hold behind trusted proxies. Half of all when left
+    /// out.
+    #[arg(long, env = "IRISFLOW_MAX_ADDRESS_CONNECTIONS")]
+    max_address_connections: Option<usize>,
+    /// Open sockets of one account at once. A quarter of all connections when left out.
+    #[arg(long, env = "IRISFLOW_MAX_USER_SOCKETS")]
+    max_user_sockets: Option<usize>,
+    /// Open sockets of one address at once. Three eighths of all connections when left out.
+    #[arg(long, env = "IRISFLOW_MAX_ADDRESS_SOCKETS")]
+    max_address_sockets: Option<usize>,
+    /// How often the peer of a socket is pinged; one that has not answered by the next time is gone.
+    #[arg(long, env = "IRISFLOW_SOCKET_PING_MS", default_value_t = 25_000)]
+    socket_ping_ms: u64,
     /// How long the headers of a request may take; idle connections are closed after this, too.
     #[arg(long, env = "IRISFLOW_HEADER_LIMIT_MS", default_value_t = 30_000)]
     header_limit_ms: u64,
-    /// How long the body of a request may pause.
+    /// How long the body of a request may pause, and a peer may take nothing of an answer.
     #[arg(long, env = "IRISFLOW_BODY_PAUSE_MS", default_value_t = 30_000)]
     body_pause_ms: u64,
+    /// How long a download may take.
+    #[arg(long, env = "IRISFLOW_DOWNLOAD_LIMIT_MS", default_value_t = 900_000)]
+    download_limit_ms: u64,
     /// How long the upload of a photo may take.
     #[arg(long, env = "IRISFLOW_UPLOAD_LIMIT_MS", default_value_t = 900_000)]
     upload_limit_ms: u64,
@@ -206,11 +236,35 @@ impl ServeArgs {
         Some(TlsFiles { cert, key })
     }
 
+    /// What `descriptors` allow, unless it was set.
+    fn connection_limits(&self, descriptors: u64) -> ConnectionLimits {
+        let mut limits = ConnectionLimits::for_descriptors(descriptors);
+        if let Some(connections) = self.limits.max_connections {
+            limits = limits.with_connections(connections);
+        }
+        let set = |limit: &mut usize, wanted: Option<usize>| {
+            *limit = wanted.map_or(*limit, |wanted| wanted.max(1));
+        };
+        set(
+            &mut limits.connections_of_address,
+            self.limits.max_address_connections,
+        );
+        set(&mut limits.sockets_of_user, self.limits.max_user_sockets);
+        set(
+            &mut limits.sockets_of_address,
+            self.limits.max_address_sockets,
+        );
+        limits
+    }
+
     /// `listen` is the address that was really bound.
-    fn server_settings(&self, listen: SocketAddr) -> ServerSettings {
+    fn server_settings(&self, listen: SocketAddr, descriptors: u64) -> ServerSettings {
         let mut settings = ServerSettings {
             listen,
             public_url: self.public_url.clone(),
+            own_hosts: addresses::own_hosts(),
+            connection_limits: self.connection_limits(descriptors),
+            socket_ping: Duration::from_millis(self.limits.socket_ping_ms.max(1)),
             registration: match self.registration {
                 RegistrationArg::Open => Registration::Open,
                 RegistrationArg::Closed => Registration::Closed,
@@ -225,6 +279,7 @@ impl ServeArgs {
             time_limits: TimeLimits {
                 headers: Duration::from_millis(self.limits.header_limit_ms),
                 pause: Duration::from_millis(self.limits.body_pause_ms),
+                answer: Duration::from_millis(self.limits.download_limit_ms),
                 upload: Duration::from_millis(self.limits.upload_limit_ms),
                 request: Duration::from_millis(self.limits.request_limit_ms),
             },
@@ -260,22 +315,26 @@ pub(crate) fn run(arguments: ServeArgs) -> anyhow::Result<()> {
 }
 
 async fn serve(arguments: ServeArgs, faults: FaultPlan) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(arguments.listen).await.with_context(|| {
-        format!(
-            "listening on {}; choose another address with --listen",
-            arguments.listen
-        )
-    })?;
-    let listen = listener.local_addr().context("reading the address")?;
-    let settings = arguments.server_settings(listen);
+    let descriptors = descriptors::raise_limit();
+    if descriptors < descriptors::FEWEST_FOR_COMFORT {
+        tracing::warn!(
+            limit = descriptors,
+            "few files may be open at once, so few connections are taken; raise the limit (ulimit -n)"
+        );
+    }
+    let listeners = Listeners {
+        api: bind(arguments.listen, "--listen").await?,
+        metrics: match arguments.metrics_listen {
+            Some(address) => Some(bind(address, "--metrics-listen").await?),
+            None => None,
+        },
+    };
+    let listen = listeners.api.local_addr().context("reading the address")?;
+    let settings = arguments.server_settings(listen, descriptors);
+    let announcement = announcement(&arguments, &settings, &listeners)?;
     let worker_settings = arguments.worker_settings(&settings);
 
-    let Service {
-        parts,
-        worker,
-        store,
-        lock,
-    } = compose::embedded(
+    let service = compose::embedded(
         &arguments.data_dir,
         arguments.job_policy(),
         worker_settings,
@@ -283,45 +342,110 @@ async fn serve(arguments: ServeArgs, faults: FaultPlan) -> anyhow::Result<()> {
         meters::start()?,
     )
     .await?;
-    if !listen.ip().is_loopback() && settings.public_url.is_none() {
-        tracing::warn!("set --public-url: links will name {listen}, which clients may not reach");
-    }
-    announce(settings.public_url.as_deref(), listen, &arguments);
-
     let shutdown = CancellationToken::new();
-    let server = tokio::spawn(irisflow_server::serve(
-        listener,
-        parts,
-        settings,
-        shutdown.clone(),
-    ));
-    stop_requested().await?;
-    tracing::info!("stopping: finishing what is running");
+    let server =
+        irisflow_server::prepare(listeners, service.parts.clone(), settings, shutdown.clone())
+            .await
+            .context("preparing to serve")?;
+    // From here on everything is there that serving takes.
+    say(&announcement);
+    run_until_stopped(service, tokio::spawn(server.serve()), shutdown).await
+}
+
+async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener
+        .with_context(|| format!("listening on {address}; choose another address with {setting}"))
+}
+
+/// Goes on until a stop is asked for, or a part of the service fails: then nothing is gained by going on.
+async fn run_until_stopped(
+    service: Service,
+    mut server: JoinHandle<std::io::Result<()>>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let Service {
+        worker,
+        store,
+        lock,
+        ..
+    } = service;
+    let mut is_server_over = false;
+    let failure = tokio::select! {
+        requested = stop_requested() => requested.err(),
+        ended = &mut server => {
+            is_server_over = true;
+            let by_itself = || anyhow::anyhow!("the server has ended by itself");
+            Some(end_of(ended).err().unwrap_or_else(by_itself))
+        }
+        part = worker.failed() => Some(anyhow::anyhow!("the worker's {part} has failed")),
+    };
+    match &failure {
+        None => tracing::info!("stopping: finishing what is running"),
+        Some(failure) => tracing::error!("stopping, since a part has failed: {failure:#}"),
+    }
     // Jobs first: their last frames still reach the sockets.
     worker.drain().await;
     shutdown.cancel();
-    let ended = tokio::time::timeout(Duration::from_secs(10), server).await;
+    let ended = if is_server_over {
+        Ok(())
+    } else {
+        match tokio::time::timeout(Duration::from_secs(10), server).await {
+            Ok(ended) => end_of(ended),
+            Err(_) => {
+                tracing::warn!("some connections did not end in time");
+                Ok(())
+            }
+        }
+    };
     store.close().await;
     drop(lock);
-    match ended {
-        Ok(served) => served.context("the server's task")?.context("serving"),
-        Err(_) => {
-            tracing::warn!("some connections did not end in time");
-            Ok(())
-        }
-    }
+    failure.map_or(ended, Err)
 }
 
-/// Says where the service is. Whoever started it may not listen any more, which is no reason to stop.
-fn announce(public_url: Option<&str>, listen: SocketAddr, arguments: &ServeArgs) {
-    let scheme = arguments.tls_cert.as_ref().map_or("http", |_| "https");
-    let address = public_url.map_or_else(|| format!("{scheme}://{listen}"), str::to_owned);
+fn end_of(server: Result<std::io::Result<()>, tokio::task::JoinError>) -> anyhow::Result<()> {
+    server.context("the server's task")?.context("serving")
+}
+
+/// Says where the service is and by which addresses it can be used.
+fn announcement(
+    arguments: &ServeArgs,
+    settings: &ServerSettings,
+    listeners: &Listeners,
+) -> anyhow::Result<String> {
+    let scheme = settings.tls.as_ref().map_or("http", |_| "https");
+    let reachable = addresses::reachable(scheme, settings.listen, &settings.own_hosts);
+    let mut lines = match (&settings.public_url, reachable.split_first()) {
+        (Some(url), _) => format!("Irisflow is running at {url}\n"),
+        (None, Some((here, elsewhere))) => {
+            let mut lines = format!("Irisflow is running at {here}\n");
+            if !elsewhere.is_empty() {
+                lines += &format!("From other machines: {}\n", elsewhere.join(", "));
+            }
+            if settings.listen.ip().is_loopback() {
+                lines += "Only this machine reaches it; others do with --listen 0.0.0.0:PORT.\n";
+            } else {
+                lines +=
+                    "Links follow the address that a client uses; a name needs --public-url.\n";
+            }
+            lines
+        }
+        (None, None) => String::new(),
+    };
+    if let Some(metrics) = &listeners.metrics {
+        let address = metrics.local_addr().context("reading the address")?;
+        lines += &format!("Metrics are at http://{address}/metrics\n");
+    }
     let folder = arguments.data_dir.display();
-    let lines =
-        format!("Irisflow is running at {address}\nData is kept in {folder}; stop with Ctrl-C.\n");
+    lines += &format!("Data is kept in {folder}; stop with Ctrl-C.\n");
+    Ok(lines)
+}
+
+/// Whoever started the service may not listen any more, which is no reason to stop.
+fn say(announcement: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = stdout
-        .write_all(lines.as_bytes())
+        .write_all(announcement.as_bytes())
         .and_then(|()| stdout.flush());
 }
 

@@ -18,6 +18,7 @@ use super::frames::{ErrorFrame, Standing};
 use super::watch_job::{JobWatch, Next};
 use crate::app::{App, AppState};
 use crate::auth::{AccessClaims, CurrentUser};
+use crate::client_address::ClientAddress;
 use crate::error::ApiError;
 use crate::metrics::OpenSocket;
 use crate::outlook::{OutlookBody, pixels_of};
@@ -29,8 +30,6 @@ const SOCKET_BUFFER: usize = 4 * 1024;
 const MOST_FROM_CLIENT: usize = 4 * 1024;
 /// A reader that takes no frame for this long is closed.
 const SLOWEST_READER: Duration = Duration::from_secs(10);
-/// Keeps proxies from cutting an idle connection, and finds dead peers.
-const PING_INTERVAL: Duration = Duration::from_secs(25);
 /// How often the session is looked up, should the hint of its end be lost.
 const SESSION_CHECK: Duration = Duration::from_secs(30);
 
@@ -45,6 +44,7 @@ pub(crate) async fn job_socket(
     State(app): State<App>,
     Path(job_id): Path<String>,
     Query(query): Query<SocketQuery>,
+    client: ClientAddress,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
@@ -60,6 +60,7 @@ pub(crate) async fn job_socket(
                 let mut connection = Connection {
                     app: &app,
                     socket,
+                    client,
                     base,
                     standing: None,
                     told: None,
@@ -204,6 +205,12 @@ impl From<ApiError> for Ending {
                 "This account has been switched off.",
                 "Please ask the people who run this server.",
             ),
+            ApiError::RateLimited { .. } => {
+                ErrorFrame::new("Too many requests", error.detail(), "rate_limited")
+            }
+            ApiError::TooManySockets { .. } => {
+                ErrorFrame::new("Too many sockets", error.detail(), "too_many_sockets")
+            }
             _ => return Self::trouble(),
         })
     }
@@ -212,6 +219,7 @@ impl From<ApiError> for Ending {
 struct Connection<'a> {
     app: &'a AppState,
     socket: WebSocket,
+    client: ClientAddress,
     base: BaseUrl,
     /// How the job stood in the last frame sent.
     standing: Option<Standing>,
@@ -228,6 +236,10 @@ impl Connection<'_> {
         };
         let (user, claims) = match self.app.authenticate(token).await {
             Ok(authenticated) => authenticated,
+            Err(error) => return error.into(),
+        };
+        let _place = match self.app.enter_socket(user.id(), self.client) {
+            Ok(place) => place,
             Err(error) => return error.into(),
         };
         let Ok(parsed) = job_id.parse::<JobId>() else {
@@ -259,7 +271,9 @@ impl Connection<'_> {
         let begun = Instant::now();
         let limit = begun + app.settings.socket_limit;
         let expiry = begun + claims.expires_at().since(app.now());
-        let mut ping = begun + PING_INTERVAL;
+        // Keeps proxies from cutting an idle connection, and finds peers that are gone.
+        let mut ping = begun + app.settings.socket_ping;
+        let mut awaits_pong = false;
         let mut session_check = begun + SESSION_CHECK;
         let mut look = begun + app.settings.outlook_interval;
         loop {
@@ -276,13 +290,17 @@ impl Connection<'_> {
                 from_client = self.socket.recv() => match from_client {
                     // Pings are answered by the library; nothing else has a meaning here.
                     Some(Ok(Message::Close(_)) | Err(_)) | None => return Ending::Gone,
-                    Some(Ok(_)) => {}
+                    Some(Ok(_)) => awaits_pong = false,
                 },
                 () = sleep_until(ping) => {
+                    if awaits_pong {
+                        return Ending::Gone;
+                    }
+                    awaits_pong = true;
                     if self.send(Message::Ping(bytes::Bytes::new())).await.is_err() {
                         return Ending::Gone;
                     }
-                    ping = Instant::now() + PING_INTERVAL;
+                    ping = Instant::now() + app.settings.socket_ping;
                 }
                 () = sleep_until(look) => {
                     if let Some(ending) = self.tell_changed_outlook().await {
@@ -408,6 +426,6 @@ impl AppState {
                 .settings
                 .allowed_origins
                 .iter()
-                .any(|allowed| allowed == origin)
+                .any(|allowed| allowed.as_str() == origin)
     }
 }

@@ -51,6 +51,20 @@ fn log_file(data: &Path) -> std::fs::File {
     options.expect("a file for the log")
 }
 
+/// A setting of these tests: how many files the program may have open.
+pub(crate) const OPEN_FILES: &str = "TEST_OPEN_FILES";
+
+fn program(settings: &[(String, String)]) -> Command {
+    let program = env!("CARGO_BIN_EXE_irisflow");
+    if !settings.iter().any(|(name, _)| name == OPEN_FILES) {
+        return Command::new(program);
+    }
+    let mut command = Command::new("sh");
+    let script = format!("ulimit -n \"${OPEN_FILES}\" && exec \"$0\" \"$@\"");
+    command.args(["-c", &script, program]);
+    command
+}
+
 impl App {
     pub(crate) async fn start() -> Self {
         Self::start_with(&[]).await
@@ -75,7 +89,7 @@ impl App {
         settings: Vec<(String, String)>,
         listen: &str,
     ) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_irisflow"))
+        let mut child = program(&settings)
             .args(["serve", "--listen", listen, "--data-dir"])
             .arg(data.path())
             .env("IRISFLOW_LOG", "warn")

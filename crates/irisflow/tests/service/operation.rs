@@ -140,8 +140,13 @@ async fn a_connection_that_never_finishes_its_headers_is_closed() {
     assert!(!answer.contains("200 OK"), "{answer}");
 }
 
+const METRICS_TOKEN: &str = "let-me-read";
+const WITH_METRICS: (&str, &str) = ("IRISFLOW_METRICS_TOKEN", METRICS_TOKEN);
+
 async fn metrics_of(app: &App) -> String {
-    let answer = app.get(&format!("{}/metrics", app.url)).await;
+    let request = app.client().get(format!("{}/metrics", app.url));
+    let answer = request.bearer_auth(METRICS_TOKEN).send().await;
+    let answer = answer.expect("an answer");
     assert_eq!(answer.status(), StatusCode::OK);
     answer.text().await.expect("a text")
 }
@@ -156,7 +161,7 @@ fn value(metrics: &str, name: &str) -> Option<f64> {
 
 #[tokio::test]
 async fn metrics_tell_of_the_queue_the_steps_and_the_answers() {
-    let app = App::start().await;
+    let app = App::start_with(&[WITH_METRICS]).await;
     let user = app.user("you").await;
     let job_id = user.upload_and_submit(good_eye()).await;
     let socket = user.watch(&job_id).await;
@@ -202,6 +207,7 @@ async fn failures_are_counted_by_their_code() {
     let app = App::start_with(&[
         ("IRISFLOW_FAULTS", "segmenting:transient:1"),
         ("IRISFLOW_BACKOFF_MS", "50"),
+        WITH_METRICS,
     ])
     .await;
     let user = app.user("you").await;
@@ -213,20 +219,22 @@ async fn failures_are_counted_by_their_code() {
 }
 
 #[tokio::test]
-async fn metrics_are_for_this_machine_or_for_who_has_the_token() {
+async fn metrics_are_off_until_there_is_a_token_or_a_listener() {
     let app = App::start().await;
-    let through_a_proxy = app
-        .client()
-        .get(format!("{}/metrics", app.url))
-        .header("X-Forwarded-For", "203.0.113.9");
-    let refused = through_a_proxy.send().await.expect("an answer");
-    let refused = json_of(refused, StatusCode::FORBIDDEN).await;
-    assert_eq!(text(&refused["code"]), "metrics_forbidden");
+    let answer = app.get(&format!("{}/metrics", app.url)).await;
+    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+}
 
-    let app = App::start_with(&[("IRISFLOW_METRICS_TOKEN", "let-me-read")]).await;
+#[tokio::test]
+async fn metrics_are_for_who_has_the_token() {
+    let app = App::start_with(&[WITH_METRICS]).await;
     let url = format!("{}/metrics", app.url);
-    let without = app.get(&url).await.status();
-    let with = app.client().get(&url).bearer_auth("let-me-read").send();
-    let with = with.await.expect("an answer").status();
-    assert_eq!((without, with), (StatusCode::FORBIDDEN, StatusCode::OK));
+    let refused = json_of(app.get(&url).await, StatusCode::FORBIDDEN).await;
+    assert_eq!(text(&refused["code"]), "metrics_forbidden");
+    let wrong = app.client().get(&url).bearer_auth("let-me-rea").send();
+    assert_eq!(
+        wrong.await.expect("an answer").status(),
+        StatusCode::FORBIDDEN
+    );
+    metrics_of(&app).await;
 }

@@ -225,3 +225,23 @@ async fn deleting_a_photo_deletes_everything_made_from_it() {
     }
     assert_eq!(app.get(&result).await.status(), StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn links_follow_a_private_address_and_no_strangers_name() {
+    let app = App::start().await;
+    let user = app.user("you").await;
+    let link = async |host: &str| {
+        let request = app.request(Method::POST, "/photos/upload");
+        let request = request.bearer_auth(&user.token).header("Host", host);
+        let answer = request.send().await.expect("an answer");
+        text(&json_of(answer, StatusCode::CREATED).await["upload_url"])
+    };
+    for host in ["10.0.2.2:8080", "192.168.1.20:8080", "[fd00::1]:8080"] {
+        let link = link(host).await;
+        assert!(link.starts_with(&format!("http://{host}/")), "{link}");
+    }
+    for host in ["evil.example", "192.168.1.20.evil.example:8080"] {
+        let link = link(host).await;
+        assert!(link.starts_with(&app.url), "{link}");
+    }
+}
