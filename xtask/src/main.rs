@@ -5,6 +5,7 @@
     reason = "what these commands find out is said on stdout"
 )]
 
+mod attack;
 mod bench;
 mod eval;
 mod faults;
@@ -29,6 +30,8 @@ enum Command {
     Fuzz(fuzz::FuzzArgs),
     /// Measure a whole job through the running service, beside a named baseline.
     Bench(bench::BenchArgs),
+    /// Do to a real server what a hostile outsider would, and hold what is measured against bounds.
+    Attack(attack::AttackArgs),
     /// Play every fault at every step, and count what was lost, twice, stuck or left over.
     Faults(faults::FaultsArgs),
 }
@@ -40,6 +43,7 @@ fn main() -> anyhow::Result<()> {
         Command::Openapi => openapi::run(),
         Command::Fuzz(args) => fuzz::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Attack(args) => attack::run(args),
         Command::Faults(args) => faults::run(args).map(drop),
     }
 }

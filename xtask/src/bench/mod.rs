@@ -17,6 +17,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 use crate::test::workspace_root;
+pub(crate) use whole_job::{PHONE_HEIGHT, phone_photo};
 
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]

@@ -13,7 +13,7 @@ use super::{median, program_or_release};
 use crate::running_server::RunningServer;
 
 /// Of a photo with 12 megapixels.
-pub(super) const PHONE_HEIGHT: u16 = 3024;
+pub(crate) const PHONE_HEIGHT: u16 = 3024;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct WholeJobArgs {
@@ -103,7 +103,7 @@ fn peak_memory_mb(process_id: u32) -> anyhow::Result<u64> {
 
 /// The test photo enlarged to `height` by four thirds of it (4032 x 3024 is what phones take), the eye in the middle, with the noise of a sensor, so that
 /// it costs what a phone's photo costs to decode.
-pub(super) fn phone_photo(root: &Path, height_px: u16) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn phone_photo(root: &Path, height_px: u16) -> anyhow::Result<Vec<u8>> {
     enlarged(root, "pixabay_eye_2154384.jpg", height_px)
 }
 

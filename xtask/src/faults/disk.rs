@@ -9,17 +9,17 @@ use anyhow::{Context as _, bail};
 
 /// A mounted file system in memory. Dropping it unmounts it.
 #[derive(Debug)]
-pub(super) struct Disk {
+pub(crate) struct Disk {
     path: PathBuf,
 }
 
-pub(super) fn can_be_mounted() -> bool {
+pub(crate) fn can_be_mounted() -> bool {
     let folder = tempfile::tempdir();
     folder.is_ok_and(|folder| Disk::mount(&folder.path().join("disk"), 1).is_ok())
 }
 
 impl Disk {
-    pub(super) fn mount(path: &Path, megabytes: usize) -> anyhow::Result<Self> {
+    pub(crate) fn mount(path: &Path, megabytes: usize) -> anyhow::Result<Self> {
         std::fs::create_dir_all(path).with_context(|| path.display().to_string())?;
         let size = format!("size={megabytes}m");
         run(Command::new("mount")
@@ -32,7 +32,7 @@ impl Disk {
     }
 
     /// Takes all the space there is.
-    pub(super) fn fill(&self) -> anyhow::Result<()> {
+    pub(crate) fn fill(&self) -> anyhow::Result<()> {
         let mut file = std::fs::File::create(self.filler()).context("filling the disk")?;
         // Large pieces first, then the rest to the last byte.
         for piece in [1 << 20, 4096, 1] {
@@ -42,16 +42,16 @@ impl Disk {
         Ok(())
     }
 
-    pub(super) fn empty(&self) -> anyhow::Result<()> {
+    pub(crate) fn empty(&self) -> anyhow::Result<()> {
         std::fs::remove_file(self.filler()).context("making room again")
     }
 
     /// Fails while a file is open for writing on it.
-    pub(super) fn make_read_only(&self) -> anyhow::Result<()> {
+    pub(crate) fn make_read_only(&self) -> anyhow::Result<()> {
         self.remount("remount,ro")
     }
 
-    pub(super) fn make_writable(&self) -> anyhow::Result<()> {
+    pub(crate) fn make_writable(&self) -> anyhow::Result<()> {
         self.remount("remount,rw")
     }
 

@@ -4,7 +4,7 @@
 //! moved back.
 
 mod cell;
-mod disk;
+pub(crate) mod disk;
 mod fault;
 mod server;
 mod tally;
