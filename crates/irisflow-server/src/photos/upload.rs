@@ -33,6 +33,8 @@ pub(crate) struct UploadBody {
     upload_url: String,
     photo_id: String,
     s3_key: String,
+    /// The largest photo that this server takes.
+    max_bytes: u64,
 }
 
 /// Announce a photo and get the URL to upload it to.
@@ -73,6 +75,7 @@ pub(crate) async fn upload(
         upload_url: app.upload_url(&base, &key, &content_type),
         photo_id: photo.id.to_string(),
         s3_key: key.to_string(),
+        max_bytes: app.settings.photo_limits.max_bytes as u64,
     };
     Ok((StatusCode::CREATED, Json(body)))
 }

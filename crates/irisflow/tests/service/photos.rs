@@ -245,3 +245,18 @@ async fn links_follow_a_private_address_and_no_strangers_name() {
         assert!(link.starts_with(&app.url), "{link}");
     }
 }
+
+#[tokio::test]
+async fn the_place_for_an_upload_says_the_largest_photo_that_is_taken() {
+    let limit = good_eye().len() as u64;
+    let app = App::start_with(&[("IRISFLOW_MAX_PHOTO_BYTES", &limit.to_string())]).await;
+    let user = app.user("you").await;
+    let announced = announce(&user, "image/jpeg").await;
+    assert_eq!(announced["max_bytes"], limit);
+    let url = text(&announced["upload_url"]);
+    let sent = put(&url, "image/jpeg", good_eye()).await;
+    assert_eq!(sent.status(), StatusCode::OK);
+    let larger = [good_eye(), vec![0]].concat();
+    let refused = put(&url, "image/jpeg", larger).await;
+    assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);
+}
