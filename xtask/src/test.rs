@@ -122,18 +122,22 @@ fn description_test(root: &Path, skipped: &mut Vec<String>) -> anyhow::Result<()
     )
 }
 
-/// The whole path in a real browser at phone size.
+/// The stories in a real browser at phone size.
 fn browser_test(root: &Path, skipped: &mut Vec<String>) -> anyhow::Result<()> {
     let Some(chromium) = find_or_install_chromium() else {
         skipped.push("browser test (no Chromium here, and none could be installed)".to_owned());
         return Ok(());
     };
     let photos = root.join("crates/irisflow-image/tests/photos");
-    let server = RunningServer::start(&root.join("target/debug/irisflow"), &[])?;
+    let program = root.join("target/debug/irisflow");
+    let server = RunningServer::start(&program, &[])?;
+    let asks_for_consent =
+        RunningServer::start(&program, &["--consent-required", "--workers", "1"])?;
     step(
-        "browser: the whole path",
+        "browser: the whole path, and mishaps",
         npm(&root.join("web"), &["run", "e2e"])
             .env("BASE_URL", &server.url)
+            .env("CONSENT_URL", &asks_for_consent.url)
             .env("CHROMIUM", chromium)
             .env("PHOTO", photos.join("pixabay_eye_2154384.jpg"))
             .env("BAD_PHOTO", photos.join("mdn_teddy-bear.jpg")),

@@ -1,5 +1,7 @@
-// Everything that can go wrong between the page and the server, in the three kinds
-// a screen treats differently: the server said no, nobody answered, nobody is signed in.
+// Everything that can go wrong between the page and the server, in the kinds a screen treats
+// differently: the server said no, no answer came, the session is over, the person declined.
+
+import { wordsOfCode, type Words } from './words';
 
 /** The server answered with an error. Screens match on `code`; people read `message`. */
 export class ApiError extends Error {
@@ -33,6 +35,34 @@ export class SignedOut extends Error {
   }
 }
 
+/** The person does not agree to what the server needs their consent for. */
+export class Declined extends Error {
+  override name = 'Declined';
+
+  constructor() {
+    super('We work on your photo only when you agree.');
+  }
+}
+
+/** Whether only another photo helps. A server that is busy or away wants another try. */
+export function isAboutThePhoto(error: unknown): boolean {
+  return error instanceof ApiError && error.code !== null && PHOTO_CODES.has(error.code);
+}
+
+const PHOTO_CODES = new Set([
+  'not_an_image',
+  'unsupported_format',
+  'image_too_large',
+  'no_iris_found',
+  'iris_too_small',
+  'too_blurry',
+  'too_dark',
+  'overexposed',
+  'iris_covered',
+  'iris_cut_off',
+  'photo_expired',
+]);
+
 export function isAbort(error: unknown): boolean {
   return error instanceof DOMException && error.name === 'AbortError';
 }
@@ -49,9 +79,11 @@ export function apiErrorFrom(status: number, body: unknown): ApiError {
 }
 
 /** What to show a person for any error at all. */
-export function wordsFor(error: unknown): { message: string; suggestion: string | null } {
-  if (error instanceof ApiError) return { message: error.message, suggestion: error.suggestion };
-  if (error instanceof Unreachable || error instanceof SignedOut) {
+export function wordsFor(error: unknown): Words {
+  if (error instanceof ApiError) {
+    return wordsOfCode(error.code) ?? { message: error.message, suggestion: error.suggestion };
+  }
+  if (error instanceof Unreachable || error instanceof SignedOut || error instanceof Declined) {
     return { message: error.message, suggestion: null };
   }
   return { message: 'Something went wrong on this page.', suggestion: 'Reload the page and try again.' };

@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest';
-import { ApiError, isAbort, SignedOut, Unreachable } from './errors';
+import { ApiError, Declined, isAbort, SignedOut, Unreachable } from './errors';
 import { createHttp } from './http';
 import { browserTokens, type TokenStore } from './tokens';
 import type { Tokens } from './types';
@@ -51,7 +51,9 @@ const expired = { access_token: 'access-1', refresh_token: 'refresh-1' };
 
 function clientOf(server: ReturnType<typeof createServer>, tokens = tokensWith(expired)) {
   const onSignedOut = vi.fn();
-  return { http: createHttp({ fetch: server.fetch, tokens, onSignedOut }), tokens, onSignedOut };
+  const onConsentNeeded = vi.fn(() => Promise.resolve(true));
+  const http = createHttp({ fetch: server.fetch, tokens, onSignedOut, onConsentNeeded });
+  return { http, tokens, onSignedOut, onConsentNeeded };
 }
 
 describe('an expired session', () => {
@@ -114,8 +116,69 @@ describe('an expired session', () => {
   });
 });
 
+const fresh = () => tokensWith({ access_token: 'access-2', refresh_token: 'refresh-2' });
+
+describe('a server that needs consent', () => {
+  function consenting() {
+    const server = createServer();
+    let given = false;
+    server.answers = () => (given ? json(200, { fine: true }) : json(403, { detail: 'POST it', code: 'consent_required' }));
+    const client = clientOf(server, fresh());
+    client.onConsentNeeded.mockImplementation(() => Promise.resolve((given = true)));
+    return { server, ...client };
+  }
+
+  test('has the person asked, and the call made again', async () => {
+    const { http, onConsentNeeded } = consenting();
+    await expect(http.send('POST', '/photos/upload')).resolves.toEqual({ fine: true });
+    await expect(http.send('POST', '/processing/submit')).resolves.toEqual({ fine: true });
+    expect(onConsentNeeded).toHaveBeenCalledOnce();
+  });
+
+  test('has them asked once for calls made together', async () => {
+    const { http, onConsentNeeded } = consenting();
+    await Promise.all([http.send('POST', '/a'), http.send('POST', '/b')]);
+    expect(onConsentNeeded).toHaveBeenCalledOnce();
+  });
+
+  test('does nothing for who declines, and asks again another time', async () => {
+    const { http, onConsentNeeded, server } = consenting();
+    onConsentNeeded.mockResolvedValueOnce(false);
+    await expect(http.send('POST', '/a')).rejects.toBeInstanceOf(Declined);
+    expect(server.requests).toHaveLength(1);
+    await expect(http.send('POST', '/a')).resolves.toEqual({ fine: true });
+  });
+
+  test('that does not believe it is not asked for ever', async () => {
+    const { http, onConsentNeeded } = consenting();
+    onConsentNeeded.mockResolvedValue(true);
+    await expect(http.send('POST', '/a')).rejects.toMatchObject({ code: 'consent_required' });
+    expect(onConsentNeeded).toHaveBeenCalledOnce();
+  });
+});
+
+describe('an account that was switched off', () => {
+  const inactive = () => json(403, { detail: 'User account is inactive', code: 'account_inactive' });
+
+  test('is signed out by any call', async () => {
+    const server = createServer();
+    server.answers = inactive;
+    const { http, onSignedOut, tokens } = clientOf(server, fresh());
+    await expect(http.send('GET', '/a')).rejects.toBeInstanceOf(SignedOut);
+    expect(onSignedOut).toHaveBeenCalledExactlyOnceWith('inactive');
+    expect(tokens.read()).toBeNull();
+  });
+
+  test('is signed out by a refresh that is refused for it', async () => {
+    const server = createServer();
+    server.refreshAnswers = inactive;
+    const { http, onSignedOut } = clientOf(server);
+    await expect(http.send('GET', '/a')).rejects.toBeInstanceOf(SignedOut);
+    expect(onSignedOut).toHaveBeenCalledExactlyOnceWith('inactive');
+  });
+});
+
 describe('errors', () => {
-  const fresh = () => tokensWith({ access_token: 'access-2', refresh_token: 'refresh-2' });
 
   test('carry code, message and suggestion', async () => {
     const server = createServer();

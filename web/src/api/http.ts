@@ -1,7 +1,7 @@
-// One request to the server: bearer token, JSON both ways, a time limit, and one refresh
-// of the session shared by every call that ran into its end.
+// One request to the server: bearer token, JSON both ways, a time limit, one refresh of the session
+// shared by every call that ran into its end, and one question for the person's consent.
 
-import { ApiError, apiErrorFrom, SignedOut, Unreachable } from './errors';
+import { ApiError, apiErrorFrom, Declined, SignedOut, Unreachable } from './errors';
 import type { TokenStore } from './tokens';
 import type { Tokens } from './types';
 import { aborted } from './waiting';
@@ -22,31 +22,54 @@ export interface Http {
   renew(stale: string): Promise<string>;
   /** The access token, or `SignedOut`. */
   accessToken(): string;
+  /** Ends the session on this page. */
+  signOut(reason: SignOutReason): SignedOut;
 }
+
+/** Why a session is over: it ran out or was ended, or the account was switched off. */
+export type SignOutReason = 'ended' | 'inactive';
 
 export interface HttpParts {
   fetch: typeof fetch;
   tokens: TokenStore;
-  onSignedOut: () => void;
+  onSignedOut: (reason: SignOutReason) => void;
+  /** Asks the person for the consent that the server requires; whether they agreed. */
+  onConsentNeeded?: () => Promise<boolean>;
 }
 
-export function createHttp({ fetch, tokens, onSignedOut }: HttpParts): Http {
+export function createHttp({ fetch, tokens, onSignedOut, onConsentNeeded }: HttpParts): Http {
   let renewal: Promise<string> | null = null;
+  let question: Promise<boolean> | null = null;
 
   async function send<Answer>(method: string, path: string, call: Call = {}): Promise<Answer> {
     if (call.anonymous) return unwrap(await exchange(method, path, call, null));
+    try {
+      return await sendSignedIn(method, path, call);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      if (error.code === 'account_inactive') throw signOut('inactive');
+      if (error.code !== 'consent_required' || !onConsentNeeded) throw error;
+      question ??= onConsentNeeded().finally(() => {
+        question = null;
+      });
+      if (!(await unlessAborted(question, call.signal))) throw new Declined();
+      return sendSignedIn(method, path, call);
+    }
+  }
+
+  async function sendSignedIn<Answer>(method: string, path: string, call: Call): Promise<Answer> {
     const token = accessToken();
     const response = await exchange(method, path, call, token);
     if (response.status !== 401) return unwrap(response);
     const renewed = await unlessAborted(renew(token), call.signal);
     const replay = await exchange(method, path, call, renewed);
-    if (replay.status === 401) throw signOut();
+    if (replay.status === 401) throw signOut('ended');
     return unwrap(replay);
   }
 
   function accessToken(): string {
     const token = tokens.read()?.access_token;
-    if (token === undefined) throw signOut();
+    if (token === undefined) throw signOut('ended');
     return token;
   }
 
@@ -62,19 +85,23 @@ export function createHttp({ fetch, tokens, onSignedOut }: HttpParts): Http {
 
   async function refresh(): Promise<string> {
     const present = tokens.read();
-    if (!present) throw signOut();
+    if (!present) throw signOut('ended');
     const body = { refresh_token: present.refresh_token };
     const response = await exchange('POST', '/auth/refresh', { body }, null);
     // Only a refusal ends the session. A server that is away for a moment does not.
-    if (response.status >= 400 && response.status < 500 && response.status !== 429) throw signOut();
+    if (response.status >= 400 && response.status < 500 && response.status !== 429) {
+      const refusal: unknown = await unwrap(response).catch((error: unknown) => error);
+      const inactive = refusal instanceof ApiError && refusal.code === 'account_inactive';
+      throw signOut(inactive ? 'inactive' : 'ended');
+    }
     const renewed = await unwrap<Tokens>(response);
     tokens.write(renewed);
     return renewed.access_token;
   }
 
-  function signOut(): SignedOut {
+  function signOut(reason: SignOutReason): SignedOut {
     tokens.clear();
-    onSignedOut();
+    onSignedOut(reason);
     return new SignedOut();
   }
 
@@ -109,7 +136,7 @@ export function createHttp({ fetch, tokens, onSignedOut }: HttpParts): Http {
     }
   }
 
-  return { send, renew, accessToken };
+  return { send, renew, accessToken, signOut };
 }
 
 function carriesBody(status: number): boolean {

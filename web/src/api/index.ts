@@ -2,15 +2,18 @@
 
 import { createHttp, type HttpParts } from './http';
 import { ApiError, Unreachable } from './errors';
-import type { Check, Job, JobStatus, Page, Photo, Tokens, UploadSlot, User } from './types';
+import type { Check, ConsentText, Job, JobStatus, Page, Photo, Tokens, UploadSlot, User } from './types';
 import { contentTypeOf, putBytes } from './upload';
-import { wait } from './waiting';
+import { pageWakes, wait } from './waiting';
 import { watchJob, type JobView } from './watch-job';
 
 export * from './errors';
+export type { SignOutReason } from './http';
 export * from './types';
 export { browserTokens, type TokenStore } from './tokens';
+export { pageWakes, pause } from './waiting';
 export type { JobView } from './watch-job';
+export type { Words } from './words';
 
 /** The pauses before the second and third try to send a photo. */
 const UPLOAD_PAUSES_MS = [1_000, 2_000];
@@ -26,6 +29,10 @@ export interface Api {
   signIn(email: string, password: string, signal?: AbortSignal): Promise<void>;
   signOut(): Promise<void>;
   me(): Promise<User>;
+  /** What to ask people before the server takes their photos. */
+  consentText(signal?: AbortSignal): Promise<ConsentText>;
+  /** The person agrees to this text. */
+  giveConsent(text: ConsentText): Promise<void>;
   /** Sends the photo and has the server look at it. */
   uploadPhoto(file: File, sending: Sending): Promise<Photo>;
   /** Looks at a photo without making a job of it. */
@@ -50,6 +57,7 @@ export function createApi(parts: HttpParts): Api {
       body: { content_type: contentType },
       signal,
     });
+    if (slot.max_bytes !== undefined && file.size > slot.max_bytes) throw tooLarge(file.size, slot.max_bytes);
     for (let attempt = 0; ; attempt += 1) {
       try {
         await putBytes({ url: slot.upload_url, file, contentType, onSent, signal });
@@ -83,6 +91,11 @@ export function createApi(parts: HttpParts): Api {
       tokens.clear();
     },
     me: () => http.send<User>('GET', '/users/me'),
+    consentText: (signal) => http.send<ConsentText>('GET', '/privacy/jurisdiction', { anonymous: true, signal }),
+    async giveConsent({ jurisdiction, consent_text_version }) {
+      const body = { consent_type: 'biometric_capture', jurisdiction, consent_text_version };
+      await http.send('POST', '/privacy/consent', { body });
+    },
     uploadPhoto,
     check: (photoId, signal) => http.send<Check>('POST', `/photos/${photoId}/check`, { signal }),
     submit: (photoId, signal) =>
@@ -102,6 +115,7 @@ export function createApi(parts: HttpParts): Api {
         readJob: (reading) => http.send<JobStatus>('GET', `/processing/jobs/${jobId}`, { signal: reading }),
         accessToken: http.accessToken,
         renew: http.renew,
+        signOut: http.signOut,
         onView,
         signal,
         wake: pageWakes,
@@ -118,17 +132,18 @@ export function createApi(parts: HttpParts): Api {
   };
 }
 
+function tooLarge(size: number, limit: number): ApiError {
+  const tenths = (bytes: number) => (bytes / (1 << 20)) * 10;
+  const [found, most] = [Math.ceil(tenths(size)) / 10, Math.floor(tenths(limit)) / 10];
+  return new ApiError(
+    413,
+    'image_too_large',
+    `This photo has ${found} MB. The most that can be sent is ${most} MB.`,
+    'Choose a smaller photo, or take one with a lower resolution.',
+  );
+}
+
 function socketUrl(jobId: string, token: string): string {
   const origin = location.origin.replace(/^http/, 'ws');
   return `${origin}/ws/jobs/${encodeURIComponent(jobId)}?token=${encodeURIComponent(token)}`;
-}
-
-/** Phones cut sockets of pages in the background; coming back is the time to try again. */
-const pageWakes = new EventTarget();
-if (typeof window !== 'undefined') {
-  const wake = () => pageWakes.dispatchEvent(new Event('wake'));
-  window.addEventListener('online', wake);
-  document.addEventListener('visibilitychange', () => {
-    if (document.visibilityState === 'visible') wake();
-  });
 }

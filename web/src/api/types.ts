@@ -46,6 +46,15 @@ export interface Check {
 export interface UploadSlot {
   upload_url: string;
   photo_id: string;
+  /** The largest photo that this server takes. */
+  max_bytes?: number;
+}
+
+/** What people are asked to agree to, where the operator requires it. */
+export interface ConsentText {
+  jurisdiction: string;
+  consent_text: string;
+  consent_text_version: string;
 }
 
 export type JobState = 'pending' | 'processing' | 'completed' | 'failed' | 'cancelled';
@@ -73,6 +82,8 @@ export interface JobStatus extends Job {
   mask_url: string | null;
   before_url: string | null;
   original_url: string | null;
+  /** A few hundred pixels wide. */
+  thumbnail_url?: string | null;
   processing_time_ms: number | null;
   result_width: number | null;
   result_height: number | null;
@@ -105,10 +116,9 @@ export interface JobFrame extends Partial<Outlook> {
   step: string;
 }
 
-/** A frame of `/ws/jobs/{id}` that tells why the socket is about to close. */
+/** A frame of `/ws/jobs/{id}` that tells why the socket is about to close. Only `code` decides. */
 export interface RefusalFrame {
   error: string;
-  detail?: string;
   code?: string;
 }
 

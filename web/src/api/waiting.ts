@@ -1,4 +1,4 @@
-// Waiting that can be cancelled, and how long to wait between tries.
+// Waiting that can be cancelled or cut short, and how long to wait between tries.
 
 export function aborted(): DOMException {
   return new DOMException('Cancelled', 'AbortError');
@@ -17,6 +17,33 @@ export function wait(ms: number, signal?: AbortSignal): Promise<void> {
       resolve();
     }, ms);
     signal?.addEventListener('abort', stop, { once: true });
+  });
+}
+
+/** Waits, unless `wake` says that the page came back to the front or online. */
+export async function pause(ms: number, signal: AbortSignal, wake?: EventTarget): Promise<void> {
+  const waking = new AbortController();
+  const stop = () => waking.abort();
+  signal.addEventListener('abort', stop, { once: true });
+  wake?.addEventListener('wake', stop, { once: true });
+  if (signal.aborted) stop();
+  try {
+    await wait(ms, waking.signal);
+  } catch {
+    if (signal.aborted) throw aborted();
+  } finally {
+    signal.removeEventListener('abort', stop);
+    wake?.removeEventListener('wake', stop);
+  }
+}
+
+/** Phones cut sockets of pages in the background; coming back is the time to try again. */
+export const pageWakes = new EventTarget();
+if (typeof window !== 'undefined') {
+  const wake = () => pageWakes.dispatchEvent(new Event('wake'));
+  window.addEventListener('online', wake);
+  document.addEventListener('visibilitychange', () => {
+    if (document.visibilityState === 'visible') wake();
   });
 }
 

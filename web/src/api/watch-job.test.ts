@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { ApiError, isAbort, SignedOut, Unreachable } from './errors';
+import type { SignOutReason } from './http';
 import type { JobStatus } from './types';
 import { watchJob, type JobView } from './watch-job';
 
@@ -19,9 +20,10 @@ class Socket {
   progress(progress: number, step = FINDING): void {
     this.says({ job_id: 'j', status: 'processing', progress, step });
   }
-  refuses(error: string, code = 1008): void {
-    this.says({ error, code: 'x' });
-    this.onclose?.({ code });
+  refuses(code: string, closeCode = 1008): void {
+    // What a refusal says besides its code is for people and for older clients.
+    this.says({ error: 'words', detail: 'words', code, status: 'failed', progress: 0, step: 'Processing...' });
+    this.onclose?.({ code: closeCode });
   }
   drops(code = 1006): void {
     this.onclose?.({ code });
@@ -44,6 +46,7 @@ function watchOne() {
     wake,
     readJob: vi.fn((): Promise<JobStatus> => Promise.resolve(finished)),
     renew: vi.fn((): Promise<string> => Promise.resolve((token = 'token-2'))),
+    signOut: vi.fn((_: SignOutReason): SignedOut => new SignedOut()),
     end: undefined as unknown as Promise<JobStatus>,
     newest: () => sockets.at(-1) as Socket,
   };
@@ -56,6 +59,7 @@ function watchOne() {
     readJob: () => watched.readJob(),
     accessToken: () => token,
     renew: () => watched.renew(),
+    signOut: (reason) => watched.signOut(reason),
     onView: (view) => views.push(view),
     signal: controller.signal,
     random: () => 1,
@@ -94,7 +98,7 @@ test('progress never goes back, whatever arrives late', async () => {
 test('what a new socket repeats does not bring back a step that is over', async () => {
   const watched = watchOne();
   watched.newest().progress(50, 'Removing reflections...');
-  watched.newest().refuses('Token expired');
+  watched.newest().refuses('token_expired');
   await settle();
   watched.newest().progress(20, FINDING);
   expect(watched.views.at(-1)).toEqual({ progress: 50, step: 'Removing reflections...', connected: true });
@@ -109,6 +113,14 @@ test('after the end nothing is opened again', async () => {
   await watched.end;
   await vi.advanceTimersByTimeAsync(600_000);
   expect(watched.sockets).toHaveLength(1);
+});
+
+test('a cancelled job ends the watch, although its frame says failed', async () => {
+  const watched = watchOne();
+  const cancelled = { ...running, status: 'cancelled' } as JobStatus;
+  watched.readJob.mockResolvedValue(cancelled);
+  watched.newest().says({ job_id: 'j', status: 'failed', code: 'cancelled', progress: 40, step: FINDING });
+  await expect(watched.end).resolves.toBe(cancelled);
 });
 
 describe('a lost socket', () => {
@@ -202,7 +214,7 @@ describe('the server says why', () => {
   test('an expired token is renewed, and the next socket carries the new one', async () => {
     const watched = watchOne();
     watched.newest().progress(20);
-    watched.newest().refuses('Token expired');
+    watched.newest().refuses('token_expired');
     await settle();
     expect(watched.renew).toHaveBeenCalledOnce();
     expect(watched.sockets.map(({ token }) => token)).toEqual(['token-1', 'token-2']);
@@ -211,16 +223,27 @@ describe('the server says why', () => {
   test('tokens refused again and again end as signed out', async () => {
     const watched = watchOne();
     for (let count = 0; count < 3; count += 1) {
-      watched.newest().refuses('Could not validate credentials');
+      watched.newest().refuses('invalid_token');
       await settle();
     }
     await expect(watched.end).rejects.toBeInstanceOf(SignedOut);
+    expect(watched.signOut).toHaveBeenCalledExactlyOnceWith('ended');
+  });
+
+  test('an account that was switched off is signed out, and no socket is opened again', async () => {
+    const watched = watchOne();
+    watched.newest().progress(20);
+    watched.newest().refuses('account_inactive');
+    await expect(watched.end).rejects.toBeInstanceOf(SignedOut);
+    expect(watched.signOut).toHaveBeenCalledExactlyOnceWith('inactive');
+    await vi.advanceTimersByTimeAsync(600_000);
+    expect(watched.sockets).toHaveLength(1);
   });
 
   test('a renewal that nobody answers is tried again', async () => {
     const watched = watchOne();
     watched.renew.mockRejectedValueOnce(new Unreachable());
-    watched.newest().refuses('Token expired');
+    watched.newest().refuses('token_expired');
     await vi.advanceTimersByTimeAsync(500);
     expect(watched.renew).toHaveBeenCalledTimes(2);
     expect(watched.sockets).toHaveLength(2);
@@ -229,7 +252,7 @@ describe('the server says why', () => {
   test('the time limit of a socket is not the end of the job', async () => {
     const watched = watchOne();
     watched.newest().progress(20);
-    watched.newest().refuses('Connection timeout', 1000);
+    watched.newest().refuses('connection_timeout', 1000);
     await vi.advanceTimersByTimeAsync(500);
     expect(watched.sockets).toHaveLength(2);
     expect(watched.views.at(-1)?.connected).toBe(true);
@@ -245,9 +268,9 @@ describe('the server says why', () => {
     expect(watched.sockets).toHaveLength(2);
   });
 
-  test.each(['Job not found', 'Unauthorized'])('"%s" is the end', async (words) => {
+  test.each(['job_not_found', 'deleted'])('"%s" is the end', async (code) => {
     const watched = watchOne();
-    watched.newest().refuses(words);
+    watched.newest().refuses(code);
     await expect(watched.end).rejects.toBeInstanceOf(ApiError);
     await vi.advanceTimersByTimeAsync(60_000);
     expect(watched.sockets).toHaveLength(1);

@@ -3,8 +3,9 @@
 // read over HTTP, so a network that blocks sockets delays the screen and loses nothing.
 
 import { ApiError, isAbort, SignedOut } from './errors';
+import type { SignOutReason } from './http';
 import { isFinal, type JobFrame, type Outlook, type JobStatus, type RefusalFrame } from './types';
-import { aborted, backoffMs, wait } from './waiting';
+import { aborted, backoffMs, pause } from './waiting';
 
 /** After this long without a frame the socket may be dead without knowing it. */
 const SILENCE_MS = 15_000;
@@ -28,6 +29,7 @@ export interface Watching {
   readJob(signal: AbortSignal): Promise<JobStatus>;
   accessToken(): string;
   renew(stale: string): Promise<string>;
+  signOut(reason: SignOutReason): SignedOut;
   onView(view: JobView): void;
   signal: AbortSignal;
   random?: () => number;
@@ -40,7 +42,8 @@ type Ending =
   | { kind: 'final' }
   | { kind: 'time_limit' }
   | { kind: 'token_refused' }
-  | { kind: 'gone'; message: string }
+  | { kind: 'account_inactive' }
+  | { kind: 'gone' }
   | { kind: 'drain' }
   | { kind: 'silent' }
   | { kind: 'lost' };
@@ -76,18 +79,20 @@ export async function watchJob(watching: Watching): Promise<JobStatus> {
       case 'final':
         return readFinished(watching);
       case 'gone':
-        throw new ApiError(404, 'job_not_found', ending.message);
+        throw new ApiError(404, 'job_not_found', 'This picture is not here.', 'It may have been deleted.');
+      case 'account_inactive':
+        throw watching.signOut('inactive');
       case 'time_limit':
-        await pause(random() * LIMIT_SPREAD_MS, watching);
+        await pause(random() * LIMIT_SPREAD_MS, watching.signal, watching.wake);
         continue;
       case 'token_refused':
         refusals += 1;
-        if (refusals > 2) throw new SignedOut();
+        if (refusals > 2) throw watching.signOut('ended');
         await renewPatiently(watching, token);
         continue;
       case 'drain':
         show({ connected: false });
-        await pause(random() * DRAIN_SPREAD_MS, watching);
+        await pause(random() * DRAIN_SPREAD_MS, watching.signal, watching.wake);
         continue;
       case 'silent':
       case 'lost': {
@@ -99,7 +104,7 @@ export async function watchJob(watching: Watching): Promise<JobStatus> {
         }
         if (job) show({ progress: job.progress, step: job.step });
         if (ending.kind === 'silent' && job) continue;
-        await pause(backoffMs(failures, random), watching);
+        await pause(backoffMs(failures, random), watching.signal, watching.wake);
         failures += 1;
       }
     }
@@ -168,18 +173,19 @@ function parseFrame(data: unknown): JobFrame | RefusalFrame | null {
   }
 }
 
-/** These texts are part of the socket's contract. */
-function endingOf(frame: RefusalFrame): Ending {
-  switch (frame.error) {
-    case 'Connection timeout':
+function endingOf({ code }: RefusalFrame): Ending {
+  switch (code) {
+    case 'connection_timeout':
       return { kind: 'time_limit' };
-    case 'Token expired':
-    case 'Could not validate credentials':
-    case 'Authentication required':
+    case 'token_expired':
+    case 'invalid_token':
+    case 'not_authenticated':
       return { kind: 'token_refused' };
-    case 'Job not found':
-    case 'Unauthorized':
-      return { kind: 'gone', message: 'This picture is not here. It may have been deleted.' };
+    case 'account_inactive':
+      return { kind: 'account_inactive' };
+    case 'job_not_found':
+    case 'deleted':
+      return { kind: 'gone' };
     default:
       return { kind: 'lost' };
   }
@@ -190,7 +196,7 @@ async function readFinished(watching: Watching): Promise<JobStatus> {
   for (let attempt = 0; ; attempt += 1) {
     const job = await readQuietly(watching);
     if (job && isFinal(job.status)) return job;
-    await pause(backoffMs(attempt, watching.random), watching);
+    await pause(backoffMs(attempt, watching.random), watching.signal, watching.wake);
   }
 }
 
@@ -212,24 +218,7 @@ async function renewPatiently(watching: Watching, stale: string): Promise<void> 
       return;
     } catch (error) {
       if (error instanceof SignedOut) throw error;
-      await pause(backoffMs(attempt, watching.random), watching);
+      await pause(backoffMs(attempt, watching.random), watching.signal, watching.wake);
     }
-  }
-}
-
-/** Waits, unless the page wakes up. */
-async function pause(ms: number, { signal, wake }: Watching): Promise<void> {
-  const waking = new AbortController();
-  const stop = () => waking.abort();
-  signal.addEventListener('abort', stop, { once: true });
-  wake?.addEventListener('wake', stop, { once: true });
-  if (signal.aborted) stop();
-  try {
-    await wait(ms, waking.signal);
-  } catch {
-    if (signal.aborted) throw aborted();
-  } finally {
-    signal.removeEventListener('abort', stop);
-    wake?.removeEventListener('wake', stop);
   }
 }

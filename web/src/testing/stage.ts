@@ -57,6 +57,18 @@ export async function settle(): Promise<void> {
   flushSync();
 }
 
+/** Passes the time in which a guarded button takes no press. */
+export function waitForGuards(): void {
+  const now = performance.now();
+  const later = vi.spyOn(performance, 'now').mockReturnValue(now + 1_000);
+  onTestFinished(() => later.mockRestore());
+}
+
+/** A file that begins like a photo of this kind. */
+export function photoFile(name = 'eye.jpg', head: number[] = [0xff, 0xd8, 0xff, 0xe0], type = 'image/jpeg'): File {
+  return new File([new Uint8Array([...head, ...Array<number>(32).fill(0)])], name, { type });
+}
+
 export function type(input: HTMLInputElement, text: string): void {
   input.value = text;
   input.dispatchEvent(new Event('input', { bubbles: true }));
@@ -72,6 +84,8 @@ export function quietApi(): Mocked<Api> {
     signIn: vi.fn(never),
     signOut: vi.fn(never),
     me: vi.fn(never),
+    consentText: vi.fn(never),
+    giveConsent: vi.fn(never),
     uploadPhoto: vi.fn(never),
     check: vi.fn(never),
     submit: vi.fn(never),
@@ -102,6 +116,7 @@ export function jobLike(differences: Partial<JobStatus> = {}): JobStatus {
     mask_url: null,
     before_url: '/before.jpg',
     original_url: null,
+    thumbnail_url: null,
     processing_time_ms: 840,
     result_width: 2048,
     result_height: 2048,

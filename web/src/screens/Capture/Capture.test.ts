@@ -1,10 +1,14 @@
 import { expect, test, vi } from 'vitest';
-import { ApiError, Unreachable, type Job, type Photo } from '../../api';
+import { ApiError, Declined, Unreachable, type Job, type Photo } from '../../api';
 import { contentTypeOf } from '../../api/upload';
-import { checkLike, jobLike, quietApi, settle, show } from '../../testing/stage';
+import { checkLike, jobLike, photoFile, quietApi, settle, show, waitForGuards } from '../../testing/stage';
 import Capture from './Capture.svelte';
 
-const photo = new File(['bytes'], 'eye.jpg', { type: 'image/jpeg' });
+const photo = photoFile();
+
+function ascii(text: string): number[] {
+  return [...text].map((letter) => letter.charCodeAt(0));
+}
 
 function capture(file: File | null) {
   const api = quietApi();
@@ -15,7 +19,7 @@ function capture(file: File | null) {
 test('offers the camera and the library', () => {
   const { stage } = capture(null);
   const inputs = stage.all('input[type=file]');
-  expect(inputs.map((input) => input.getAttribute('accept'))).toEqual(['image/*', 'image/*']);
+  expect(inputs.map((input) => input.getAttribute('accept'))).toEqual(['image/*', 'image/jpeg,image/png,image/webp']);
   expect(inputs.map((input) => input.getAttribute('capture'))).toEqual(['environment', null]);
 });
 
@@ -46,15 +50,58 @@ test('a photo that will not do shows what we see and why, before any job', async
   expect(api.submit).not.toHaveBeenCalled();
 });
 
-test('a photo that will not do can be tried anyway, without sending it again', async () => {
-  const { api, onsubmitted, stage } = capture(photo);
+test('a photo that will not do is not offered for another try, which would end the same', async () => {
+  const { api, stage } = capture(photo);
   api.uploadPhoto.mockResolvedValue({ id: 'p1' } as Photo);
   api.check.mockResolvedValue(checkLike({ usable: false, iris: null }));
-  api.submit.mockResolvedValue(jobLike() as Job);
   await stage.press('Process');
-  await stage.press('Try this one anyway');
-  expect(onsubmitted).toHaveBeenCalledOnce();
+  expect(stage.all('button')).toHaveLength(0);
+  expect(stage.all('input[type=file]')).toHaveLength(2);
+});
+
+test('a double tap on Process sends once and cancels nothing', async () => {
+  const { api, stage } = capture(photo);
+  const process = stage.button('Process');
+  await stage.press('Process');
+  process.click();
+  stage.button('Cancel').click();
+  await settle();
+  expect(stage.button('One moment')).toBe(process);
   expect(api.uploadPhoto).toHaveBeenCalledOnce();
+  expect(api.uploadPhoto.mock.calls[0]?.[1].signal.aborted).toBe(false);
+});
+
+test('once the job is being made there is nothing to cancel', async () => {
+  const { api, stage } = capture(photo);
+  api.uploadPhoto.mockResolvedValue({ id: 'p1' } as Photo);
+  api.check.mockResolvedValue(checkLike());
+  await stage.press('Process');
+  expect(api.submit).toHaveBeenCalledOnce();
+  expect(stage.all('button').map((button) => button.textContent.trim())).toEqual(['One moment…']);
+});
+
+test.each([
+  ['HEIC', photoFile('IMG_1.HEIC', [0, 0, 0, 24, ...ascii('ftypheic'), 0, 0, 0, 0, ...ascii('mif1heic')], ''), 'Most Compatible'],
+  ['not a photo', new File(['Dear diary'], 'notes.txt', { type: 'text/plain' }), 'Choose a JPEG'],
+  ['empty', new File([], 'eye.jpg', { type: 'image/jpeg' }), 'Choose another photo'],
+])('a file that is %s is turned down when it is picked, and nothing is sent', async (what, file, advice) => {
+  const { api, stage } = capture(file);
+  await vi.waitFor(() => expect(stage.all('[role=alert]')).toHaveLength(1));
+  await settle();
+  const notice = stage.one('[role=alert]').textContent;
+  expect(notice).toContain(what);
+  expect(notice).toContain(advice);
+  expect(stage.button('Take another photo')).toBeTruthy();
+  expect(stage.all('button')).toHaveLength(0);
+  expect(api.uploadPhoto).not.toHaveBeenCalled();
+});
+
+test('without the agreement nothing is made, and one can think again', async () => {
+  const { api, stage } = capture(photo);
+  api.uploadPhoto.mockRejectedValue(new Declined());
+  await stage.press('Process');
+  expect(stage.one('[role=alert]').textContent).toContain('only when you agree');
+  expect(stage.button('Try again')).toBeTruthy();
 });
 
 test('a server too busy to look is no obstacle: the job will tell', async () => {
@@ -73,6 +120,7 @@ test('shows how much was sent, and can be cancelled', async () => {
   sending?.onSent(0.4);
   await settle();
   expect(stage.one<HTMLProgressElement>('progress').value).toBeCloseTo(0.4);
+  waitForGuards();
   await stage.press('Cancel');
   expect(sending?.signal.aborted).toBe(true);
 });
@@ -109,26 +157,6 @@ test('a photo that arrived is not sent twice when only the start failed', async 
   await stage.press('Try again');
   expect(api.uploadPhoto).toHaveBeenCalledOnce();
   expect(onsubmitted).toHaveBeenCalledOnce();
-});
-
-test('recent jobs are a strip: pictures, failures, and those still running', async () => {
-  const api = quietApi();
-  api.recentJobs.mockResolvedValue([
-    jobLike({ job_id: 'a', status: 'processing', progress: 40 }),
-    jobLike({ job_id: 'b' }),
-    jobLike({ job_id: 'c', status: 'failed', result_url: null }),
-  ]);
-  const onopen = vi.fn();
-  const stage = show(Capture, { api, file: null, onpick: vi.fn(), onsubmitted: vi.fn(), onopen });
-  await settle();
-  const links = stage.all('nav a') as HTMLElement[];
-  expect(links.map((link) => link.getAttribute('aria-label'))).toEqual([
-    'Working, 40 %',
-    'Finished picture',
-    'Did not work',
-  ]);
-  links[1]?.click();
-  expect(onopen).toHaveBeenCalledWith('b');
 });
 
 test.each([

@@ -40,7 +40,7 @@ test('a failed job shows its problem', async () => {
 });
 
 test('a job that is not there says so, and does not offer to try again', async () => {
-  const { stage } = open(null, (api) => api.job.mockRejectedValue(new ApiError(404, 'x', 'Job not found')));
+  const { stage } = open(null, (api) => api.job.mockRejectedValue(new ApiError(404, 'not_found', 'Job not found')));
   await settle();
   expect(stage.text()).toContain('This picture is not here.');
   expect(stage.all('button').map((button) => button.textContent)).toEqual(['New photo']);
@@ -53,4 +53,13 @@ test('a job that could not be asked for can be asked for again', async () => {
   api.job.mockResolvedValue(jobLike());
   await stage.press('Try again');
   expect(stage.text()).toContain('Your iris');
+});
+
+test('a job that is deleted while it is watched says so, and offers a new photo', async () => {
+  const { stage } = open(jobLike({ status: 'pending' }), (api) =>
+    api.watch.mockRejectedValue(new ApiError(404, 'job_not_found', 'Job not found')),
+  );
+  await settle();
+  expect(stage.text()).toContain('This picture is not here. It may have been deleted.');
+  expect(stage.all('button').map((button) => button.textContent)).toEqual(['New photo']);
 });

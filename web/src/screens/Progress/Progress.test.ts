@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { ApiError, Unreachable, type JobStatus, type JobView } from '../../api';
-import { checkLike, jobLike, quietApi, settle, show } from '../../testing/stage';
+import { checkLike, jobLike, quietApi, settle, show, type Stage } from '../../testing/stage';
 import { ceilingOf, createStepPlayer, glide, placeOf, STEPS } from './pace';
 import Progress from './Progress.svelte';
 import { waitingWords } from './waiting';
@@ -69,12 +69,12 @@ describe('the steps', () => {
     expect(player.at(1)).toEqual({ step: 'Preparing your image...', progress: 60 });
   });
 
-  test('have their place by name, and by progress when the name is new', () => {
-    expect(placeOf('Removing reflections...', 5)).toBe(2);
-    expect(placeOf('Processing...', 72)).toBe(3);
-    expect(placeOf('', 0)).toBe(0);
-    expect(placeOf('Complete!', 99)).toBe(STEPS.length);
-  });
+  test.each([[0, 0], [10, 0], [20, 1], [50, 2], [72, 3], [95, 4], [100, STEPS.length]])(
+    'at %i per cent the step is number %i, whatever it is called',
+    (progress, place) => {
+      expect(placeOf(progress)).toBe(place);
+    },
+  );
 });
 
 test.each([
@@ -105,7 +105,7 @@ describe('the screen', () => {
       hear = onView;
       return new Promise((resolve, reject) => ([end, fail] = [resolve, reject]));
     });
-    const props = { ondone: vi.fn(), onleave: vi.fn() };
+    const props = { ondone: vi.fn(), onlost: vi.fn(), onleave: vi.fn() };
     const job = jobLike({ status: 'pending', progress: 0 });
     const stage = show(Progress, { api, job, ...props });
     const pass = async (ms: number) => {
@@ -162,39 +162,67 @@ describe('the screen', () => {
     expect(stage.text()).toContain('Finding the connection again.');
   });
 
-  test('a job that cannot be watched says why', async () => {
-    const { stage, fail, pass } = watching();
-    fail(new ApiError(404, 'job_not_found', 'This picture is not here.'));
+  test('a job that cannot be watched is handed back with the reason', async () => {
+    const { fail, onlost, pass } = watching();
+    const gone = new ApiError(404, 'job_not_found', 'This picture is not here.');
+    fail(gone);
     await pass(50);
-    expect(stage.one('[role=alert]').textContent).toContain('This picture is not here.');
+    expect(onlost).toHaveBeenCalledExactlyOnceWith(gone);
   });
 
   test('shows what was seen in the photo, in words and outlined', async () => {
     const sighting = { photo: new Blob(['x']), check: checkLike({ suggestion: 'Look straight into the camera.' }) };
-    const stage = show(Progress, { api: quietApi(), job: jobLike(), sighting, ondone: vi.fn(), onleave: vi.fn() });
+    const stage = show(Progress, { api: quietApi(), job: jobLike(), sighting, ondone: vi.fn(), onlost: vi.fn(), onleave: vi.fn() });
     await settle();
     expect(stage.text()).toContain('A beautiful, sharp photo. Look straight into the camera.');
     expect(stage.all('.seen ellipse')).toHaveLength(2);
   });
 
-  test('can be stopped', async () => {
-    const { api, stage } = watching();
-    await stage.press('Stop');
+  /** Presses buttons one after the other, as slowly as people do who mean it. */
+  async function pressSlowly(stage: Stage, pass: (ms: number) => Promise<void>, ...buttons: string[]): Promise<void> {
+    for (const button of buttons) {
+      await pass(1_000);
+      await stage.press(button);
+    }
+  }
+
+  test('is stopped after a second thought', async () => {
+    const { api, stage, pass } = watching();
+    await pressSlowly(stage, pass, 'Stop');
+    expect(stage.text()).toContain('Stop making this picture?');
+    expect(api.cancel).not.toHaveBeenCalled();
+    await pressSlowly(stage, pass, 'Yes, stop it');
     expect(api.cancel).toHaveBeenCalledWith(jobLike().job_id);
     expect(stage.text()).toContain('Stopping…');
   });
 
   test('says so when it could not be stopped, and offers it again', async () => {
-    const { api, stage } = watching();
+    const { api, stage, pass } = watching();
     api.cancel.mockRejectedValue(new Unreachable());
-    await stage.press('Stop');
+    await pressSlowly(stage, pass, 'Stop', 'Yes, stop it');
     expect(stage.one('[role=alert]').textContent).toContain('could not be stopped');
     expect(stage.button('Stop').textContent).toBe('Stop');
   });
 
-  test('leaving ends the watch, not the work', async () => {
-    const { api, stage, onleave } = watching();
+  test('goes on when the second thought says so', async () => {
+    const { api, stage, pass } = watching();
+    await pressSlowly(stage, pass, 'Stop', 'Keep going');
+    expect(stage.button('Stop')).toBeTruthy();
+    expect(api.cancel).not.toHaveBeenCalled();
+  });
+
+  test('a double tap that was meant for the screen before neither stops nor leaves', async () => {
+    const { api, onleave, stage } = watching();
+    await stage.press('Stop');
     await stage.press('Another photo');
+    expect(stage.text()).not.toContain('Stop making this picture?');
+    expect(onleave).not.toHaveBeenCalled();
+    expect(api.cancel).not.toHaveBeenCalled();
+  });
+
+  test('leaving ends the watch, not the work', async () => {
+    const { api, stage, onleave, pass } = watching();
+    await pressSlowly(stage, pass, 'Another photo');
     expect(onleave).toHaveBeenCalledOnce();
     expect(stage.text()).toContain('The work goes on.');
     expect(api.watch.mock.calls[0]?.[2].aborted).toBe(false);

@@ -10,12 +10,10 @@ export const STEPS = [
   { name: 'Almost done...', from: 95 },
 ] as const;
 
-/** Which of `STEPS` is being done; as many as there are when all are. */
-export function placeOf(step: string, progress: number): number {
-  if (progress >= 100 || step === 'Complete!') return STEPS.length;
-  const named = STEPS.findIndex((known) => known.name === step);
-  // A step this page does not know by name still has its place by its progress.
-  return named >= 0 ? named : STEPS.filter((known) => known.from <= progress).length - 1;
+/** Which of `STEPS` is being done; as many as there are when all are. Names are for people only. */
+export function placeOf(progress: number): number {
+  if (progress >= 100) return STEPS.length;
+  return STEPS.filter((known) => known.from <= progress).length - 1;
 }
 
 const CHECKPOINTS = [5, 10, 20, 40, 50, 60, 70, 90, 95, 100];

@@ -56,9 +56,14 @@ test('a picture that cannot be read here is opened instead, to be saved there', 
   ]);
 });
 
-test('the file is named after its day and kind', () => {
-  expect(fileNameOf(jobLike(), 'image/jpeg')).toBe('iris-2026-05-04-7d0c.jpg');
-  expect(fileNameOf(jobLike(), 'image/png')).toBe('iris-2026-05-04-7d0c.png');
+test('each file has a name of its own, with its time and kind', () => {
+  // Without a zone: this device's clock.
+  const job = jobLike({ created_at: '2026-11-27T15:30:12', job_id: '0193a5d0-ac96-774b-bcce-b302091f3a9c' });
+  const other = { ...job, job_id: '0193a5d0-ac96-774b-bcce-b3020977e210' };
+  expect(fileNameOf(job, 'image/jpeg')).toBe('irisflow-2026-11-27-153012-1f3a9c.jpg');
+  expect(fileNameOf(job, 'image/png')).toBe('irisflow-2026-11-27-153012-1f3a9c.png');
+  expect(fileNameOf(other, 'image/jpeg')).not.toBe(fileNameOf(job, 'image/jpeg'));
+  expect(fileNameOf({ ...job, created_at: '' }, 'image/jpeg')).toBe('irisflow-1f3a9c.jpg');
 });
 
 test('sharing is offered only where pictures can be shared', () => {

@@ -2,10 +2,20 @@
 
 import type { JobStatus } from '../../api';
 
+/** As in `irisflow-2026-11-27-153012-1f3a9c.jpg`: when it was begun, on this device's clock, and which. */
 export function fileNameOf(job: Pick<JobStatus, 'created_at' | 'job_id'>, contentType: string): string {
-  const day = /^\d{4}-\d{2}-\d{2}/.exec(job.created_at)?.[0] ?? 'picture';
   const extension = contentType === 'image/png' ? 'png' : 'jpg';
-  return `iris-${day}-${job.job_id.slice(0, 4)}.${extension}`;
+  // The end of an id is random; its beginning is the same for hours.
+  const parts = ['irisflow', momentOf(job.created_at), job.job_id.slice(-6)];
+  return `${parts.filter((part) => part !== null).join('-')}.${extension}`;
+}
+
+function momentOf(time: string): string | null {
+  const at = new Date(time);
+  if (Number.isNaN(at.getTime())) return null;
+  const two = (number: number) => String(number).padStart(2, '0');
+  const day = [at.getFullYear(), two(at.getMonth() + 1), two(at.getDate())].join('-');
+  return `${day}-${two(at.getHours())}${two(at.getMinutes())}${two(at.getSeconds())}`;
 }
 
 /** What to hand to the share sheet, or null where there is none for pictures. */

@@ -42,7 +42,7 @@ test('signing in sends address and password and lets in', async () => {
 
 test('a wrong password reads kindly', async () => {
   const { api, ondone, stage } = door();
-  api.signIn.mockRejectedValue(new ApiError(401, 'x', 'Incorrect email or password'));
+  api.signIn.mockRejectedValue(new ApiError(401, 'wrong_credentials', 'Incorrect email or password'));
   await send(stage, 'eye@example.com', 'whatever');
   expect(stage.one('[role=alert]').textContent).toContain('Address and password do not match.');
   expect(ondone).not.toHaveBeenCalled();
@@ -73,7 +73,7 @@ test('a new account is signed in at once', async () => {
 
 test('a taken address leads to signing in', async () => {
   const { api, stage } = door({ creating: true });
-  api.register.mockRejectedValue(new ApiError(409, 'x', 'Email already registered'));
+  api.register.mockRejectedValue(new ApiError(409, 'email_taken', 'Email already registered'));
   await send(stage, 'eye@example.com', 'Clear-Iris-7');
   expect(stage.text()).toContain('already an account');
   expect(stage.button('Sign in')).toBeTruthy();
