@@ -89,6 +89,11 @@ impl ManualClock {
         Self(AtomicI64::new(start.0))
     }
 
+    /// A step, also backwards.
+    pub fn set(&self, now: Timestamp) {
+        self.0.store(now.as_millis(), Ordering::SeqCst);
+    }
+
     pub fn advance(&self, by: Duration) {
         self.0.fetch_add(
             i64::try_from(by.as_millis()).unwrap_or(i64::MAX),

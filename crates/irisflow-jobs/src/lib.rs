@@ -17,6 +17,7 @@ mod photo;
 mod policy;
 mod ports;
 mod privacy;
+mod queue_order;
 mod step;
 mod submission;
 mod sweep;
@@ -44,6 +45,7 @@ pub use ports::{
     Renewal, StatusFilter, StoreError, Timeline, Written,
 };
 pub use privacy::{Consent, ConsentType, DeletionReceipt, Destroyed, NewConsent};
+pub use queue_order::{OwnPlace, QueueOrder, QueuedUser, WaitingJob};
 pub use step::{Checkpoint, Step, shown_step};
 pub use submission::{Enqueued, QueueLimits, Submission, SubmissionKey};
 pub use sweep::{Sweep, SweepTarget};

@@ -12,9 +12,10 @@ use crate::event::Event;
 use crate::failure::Failure;
 use crate::id::{BatchId, JobId, PhotoId, ReceiptId, SessionId, UserId, WorkerId};
 use crate::job::{Fence, Job, JobResult};
-use crate::outlook::{Fleet, QueuePlace, StepTimes};
+use crate::outlook::{Fleet, StepTimes};
 use crate::photo::{Confirmed, NewPhoto, Photo, StoredPhoto};
 use crate::privacy::{Consent, DeletionReceipt, NewConsent};
+use crate::queue_order::{OwnPlace, QueuedUser, WaitingJob};
 use crate::step::Checkpoint;
 use crate::submission::{Enqueued, Submission};
 use crate::sweep::Sweep;
@@ -93,9 +94,9 @@ pub trait JobStore: Send + Sync + std::fmt::Debug {
     /// Queues jobs, all or none: each photo must be its user's. The key is recorded with the jobs.
     async fn enqueue(&self, submission: Submission) -> Result<Enqueued>;
 
-    /// Gives the fairest due job to a worker: of the user with the fewest running jobs, then the
-    /// longest wait; of that user, high before default, where a default job that waited long counts
-    /// as high.
+    /// Gives the fairest due job to a worker, by the rule of [`QueueOrder`](crate::QueueOrder), and
+    /// remembers that its user was served. A user whose counters promise a job that is not there has them
+    /// repaired on the way.
     async fn claim_next(&self, worker: WorkerId) -> Result<Option<Job>>;
 
     /// When the next job that waits will be due; `None` when none waits.
@@ -152,8 +153,19 @@ pub trait JobStore: Send + Sync + std::fmt::Debug {
     /// a worker is writing under.
     async fn epoch_to_keep(&self, job_id: JobId) -> Result<Option<i64>>;
 
-    /// Who goes before a waiting job. `None` when it does not wait, or is unknown or foreign.
-    async fn queue_place(&self, user_id: UserId, job_id: JobId) -> Result<Option<QueuePlace>>;
+    /// The users with waiting jobs.
+    async fn queued_users(&self) -> Result<Vec<QueuedUser>>;
+
+    /// The user's waiting jobs, in the order in which they will be claimed.
+    async fn waiting_jobs(&self, user_id: UserId) -> Result<Vec<WaitingJob>>;
+
+    /// The place of one job in [`waiting_jobs`](Self::waiting_jobs), without reading them all. `None` when
+    /// it does not wait, or is unknown or foreign.
+    async fn own_place(&self, user_id: UserId, job_id: JobId) -> Result<Option<OwnPlace>>;
+
+    /// Counts the waiting and running jobs of each user anew, and repairs counters that are wrong, which
+    /// would hold jobs up. Logs what it repaired, and returns of how many users.
+    async fn repair_counters(&self) -> Result<u64>;
 
     /// The workers that were heard of within two leases.
     async fn fleet(&self) -> Result<Fleet>;
@@ -229,6 +241,9 @@ pub trait PhotoStore: Send + Sync + std::fmt::Debug {
     async fn photo_failed(&self, user_id: UserId, photo_id: PhotoId) -> Result<()>;
 
     async fn photo(&self, user_id: UserId, photo_id: PhotoId) -> Result<Option<Photo>>;
+
+    /// Those of these photos that are the user's, in no order.
+    async fn photos_by_id(&self, user_id: UserId, ids: &[PhotoId]) -> Result<Vec<Photo>>;
 
     /// Newest first.
     async fn photos(&self, user_id: UserId, page: PageRequest) -> Result<Page<Photo>>;

@@ -18,7 +18,7 @@ pub struct Submission {
 pub struct QueueLimits {
     /// Jobs of one user that wait or run; never exceeded.
     pub of_user: u64,
-    /// Jobs of all users that wait; many who submit in the same moment may exceed it a little.
+    /// Jobs of all users that wait; never exceeded.
     pub of_all: u64,
 }
 

@@ -16,6 +16,7 @@ use crate::live::Resumptions;
 use crate::outlook::RecentHistory;
 use crate::photos::Checks;
 use crate::public_url::PublicUrl;
+use crate::queue_view::QueueView;
 use crate::settings::ServerSettings;
 
 /// What the server is built from.
@@ -66,6 +67,7 @@ pub(crate) struct AppState {
     pub(crate) public_url: PublicUrl,
     pub(crate) resumptions: Resumptions,
     pub(crate) history: RecentHistory,
+    pub(crate) queue_view: QueueView,
     /// Cancelled when the server is to stop: sockets say goodbye.
     pub(crate) draining: CancellationToken,
 }
@@ -91,6 +93,7 @@ impl AppState {
             public_url: PublicUrl::new(&settings),
             resumptions: Resumptions::new(settings.replay),
             history: RecentHistory::default(),
+            queue_view: QueueView::default(),
             parts,
             settings,
             draining,

@@ -26,6 +26,7 @@ mod privacy;
 mod processing;
 mod public_url;
 mod quality;
+mod queue_view;
 mod request_id;
 mod router;
 mod server;

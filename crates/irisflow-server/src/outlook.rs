@@ -1,14 +1,16 @@
 //! Estimates for answers and frames: worked out when they are told, from what the store knows, and
 //! never logged. The rules are in `irisflow_jobs::History`.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use irisflow_jobs::{
-    Event, EventKind, Fleet, History, Job, JobId, JobState, Outlook, Photo, Question, Stage,
-    StoreError, Timestamp, UserId, trying_again,
+    Event, EventKind, Fleet, History, Job, JobId, JobState, JobStore, Outlook, Photo, PhotoId,
+    Question, QueuePlace, Stage, StoreError, Timestamp, UserId, trying_again,
 };
 use serde::Serialize;
+use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
 use crate::app::AppState;
@@ -75,22 +77,21 @@ impl OutlookBody {
     }
 }
 
-/// What finished jobs took, read anew every now and then.
+/// What finished jobs took, read anew every now and then, once for all who ask.
 #[derive(Debug, Default)]
 pub(crate) struct RecentHistory(Mutex<Option<(Instant, Arc<History>)>>);
 
 impl RecentHistory {
-    fn fresh(&self) -> Option<Arc<History>> {
-        let read = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, history) = read.as_ref()?;
-        (at.elapsed() < HISTORY_LIFE).then(|| Arc::clone(history))
-    }
-
-    fn keep(&self, history: History) -> Arc<History> {
-        let history = Arc::new(history);
-        let mut read = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *read = Some((Instant::now(), Arc::clone(&history)));
-        history
+    async fn read(&self, jobs: &dyn JobStore) -> Result<Arc<History>, StoreError> {
+        let mut kept = self.0.lock().await;
+        if let Some((read_at, history)) = kept.as_ref()
+            && read_at.elapsed() < HISTORY_LIFE
+        {
+            return Ok(Arc::clone(history));
+        }
+        let history = Arc::new(History::of(jobs.step_times(HISTORY).await?));
+        *kept = Some((Instant::now(), Arc::clone(&history)));
+        Ok(history)
     }
 }
 
@@ -104,86 +105,162 @@ struct Standing {
     attempt_count: u32,
 }
 
-impl AppState {
-    pub(crate) async fn outlook_of_job(&self, job: &Job, photo: Option<&Photo>) -> OutlookBody {
-        if job.state.is_final() {
-            return OutlookBody::default();
-        }
-        let standing = Standing {
+impl Standing {
+    /// `None` when the job has ended.
+    fn of_job(job: &Job) -> Option<Self> {
+        (!job.state.is_final()).then(|| Self {
             user_id: job.user_id,
             job_id: job.id,
             waits: !matches!(job.state, JobState::Processing(_)),
             progress: job.progress,
             since: job.updated_at,
             attempt_count: job.attempt_count,
-        };
-        self.outlook(standing, photo.and_then(pixels_of)).await
+        })
     }
 
-    pub(crate) async fn outlook_of_event(&self, event: &Event, pixels: Option<u64>) -> OutlookBody {
-        if event.kind.is_final() {
-            return OutlookBody::default();
-        }
-        let standing = Standing {
+    /// `None` for the last event.
+    fn of_event(event: &Event) -> Option<Self> {
+        (!event.kind.is_final()).then(|| Self {
             user_id: event.user_id,
             job_id: event.job_id,
             waits: matches!(event.kind, EventKind::Queued | EventKind::Retrying),
             progress: event.body.progress,
             since: event.at,
             attempt_count: event.body.attempt_count,
+        })
+    }
+}
+
+/// How exactly the queue is to be known.
+enum Look {
+    /// As it is at this moment.
+    Now,
+    /// As it was within the last second: shared by all who look whether something has changed.
+    Recent,
+}
+
+impl AppState {
+    pub(crate) async fn outlook_of_job(&self, job: &Job, photo: Option<&Photo>) -> OutlookBody {
+        self.outlook(Standing::of_job(job), photo.and_then(pixels_of), Look::Now)
+            .await
+    }
+
+    /// Of jobs of one user, in their order, from one reading of the queue.
+    pub(crate) async fn outlooks_of_jobs(
+        &self,
+        user_id: UserId,
+        jobs: &[Job],
+        photos: &HashMap<PhotoId, Photo>,
+    ) -> Vec<OutlookBody> {
+        let mut queue = None;
+        if jobs.iter().any(|job| job.state.is_claimable()) {
+            let read = self.queue_view.of_user(&*self.parts.jobs, user_id).await;
+            queue = read.inspect_err(could_not_estimate).ok();
+        }
+        let mut outlooks = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            let Some(standing) = Standing::of_job(job) else {
+                outlooks.push(OutlookBody::default());
+                continue;
+            };
+            let place = queue
+                .as_ref()
+                .and_then(|queue| queue.place(job.id, self.now()));
+            let pixels = photos.get(&job.photo_id).and_then(pixels_of);
+            let outlook = self.estimate(&standing, pixels, place).await;
+            outlooks.push(body_of(outlook, &standing));
+        }
+        outlooks
+    }
+
+    pub(crate) async fn outlook_of_event(&self, event: &Event, pixels: Option<u64>) -> OutlookBody {
+        self.outlook(Standing::of_event(event), pixels, Look::Now)
+            .await
+    }
+
+    /// For those who look again and again.
+    pub(crate) async fn recent_outlook_of_event(
+        &self,
+        event: &Event,
+        pixels: Option<u64>,
+    ) -> OutlookBody {
+        self.outlook(Standing::of_event(event), pixels, Look::Recent)
+            .await
+    }
+
+    async fn outlook(
+        &self,
+        standing: Option<Standing>,
+        pixels: Option<u64>,
+        look: Look,
+    ) -> OutlookBody {
+        let Some(standing) = standing else {
+            return OutlookBody::default();
         };
-        self.outlook(standing, pixels).await
+        let outlook = match self.place_of(&standing, look).await {
+            Ok(place) => self.estimate(&standing, pixels, place).await,
+            Err(error) => Err(error),
+        };
+        body_of(outlook, &standing)
     }
 
-    /// Says less when the store does not answer: an estimate is no reason to fail.
-    async fn outlook(&self, standing: Standing, pixels: Option<u64>) -> OutlookBody {
-        let attempt_count = standing.attempt_count;
-        let outlook = self.look_ahead(&standing, pixels).await;
-        let outlook = outlook.unwrap_or_else(|error| {
-            tracing::warn!(job_id = %standing.job_id, %error, "could not estimate");
-            Outlook::default()
-        });
-        OutlookBody::new(outlook, attempt_count)
+    /// `None` when the job does not wait, or was claimed a moment ago.
+    async fn place_of(
+        &self,
+        standing: &Standing,
+        look: Look,
+    ) -> Result<Option<(QueuePlace, Fleet)>, StoreError> {
+        if !standing.waits {
+            return Ok(None);
+        }
+        let (jobs, now) = (&*self.parts.jobs, self.now());
+        let (user_id, job_id) = (standing.user_id, standing.job_id);
+        if let Look::Recent = look {
+            let queue = self.queue_view.recent_of_user(jobs, user_id).await?;
+            let place = queue.place(job_id, now);
+            if place.is_some() {
+                return Ok(place);
+            }
+        }
+        self.queue_view.place(jobs, user_id, job_id, now).await
     }
 
-    async fn look_ahead(
+    async fn estimate(
         &self,
         standing: &Standing,
         pixels: Option<u64>,
+        place: Option<(QueuePlace, Fleet)>,
     ) -> Result<Outlook, StoreError> {
-        let jobs = &self.parts.jobs;
-        let (place, fleet) = if standing.waits {
-            let place = jobs.queue_place(standing.user_id, standing.job_id).await?;
-            (place, jobs.fleet().await?)
-        } else {
-            (None, Fleet::default())
-        };
-        // A job that was claimed a moment ago has no place any more.
-        let running = Stage::Running {
-            progress: standing.progress,
-            since: standing.since,
+        let (stage, fleet) = match place {
+            Some((place, fleet)) => (Stage::Waiting(place), fleet),
+            None => {
+                let (progress, since) = (standing.progress, standing.since);
+                (Stage::Running { progress, since }, Fleet::default())
+            }
         };
         let question = Question {
-            stage: place.map_or(running, Stage::Waiting),
+            stage,
             attempt_count: standing.attempt_count,
             pixels: pixels.unwrap_or(0),
             fleet,
             now: self.now(),
         };
         let history = match pixels {
-            Some(_) => self.recent_history().await?,
+            Some(_) => self.history.read(&*self.parts.jobs).await?,
             None => Arc::default(),
         };
         Ok(history.outlook(&question))
     }
+}
 
-    async fn recent_history(&self) -> Result<Arc<History>, StoreError> {
-        if let Some(history) = self.history.fresh() {
-            return Ok(history);
-        }
-        let times = self.parts.jobs.step_times(HISTORY).await?;
-        Ok(self.history.keep(History::of(times)))
-    }
+/// Says less when the store did not answer: an estimate is no reason to fail.
+fn body_of(outlook: Result<Outlook, StoreError>, standing: &Standing) -> OutlookBody {
+    let outlook = outlook.inspect_err(could_not_estimate).unwrap_or_default();
+    OutlookBody::new(outlook, standing.attempt_count)
+}
+
+fn could_not_estimate(error: &StoreError) {
+    tracing::warn!(%error, "could not estimate how long a job will take");
 }
 
 pub(crate) fn pixels_of(photo: &Photo) -> Option<u64> {

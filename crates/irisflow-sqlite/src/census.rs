@@ -1,4 +1,4 @@
-//! `Census` on SQLite: sums over the users' counters, never over the backlog.
+//! `Census` on SQLite: sums that are kept up to date, never made of all users or of the backlog.
 
 use async_trait::async_trait;
 use irisflow_jobs::{Census, QueueStanding, StoreError, Timestamp, Usage, UserId};
@@ -8,23 +8,23 @@ use crate::{SqliteStore, unavailable};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
+pub(crate) const QUEUE: &str = "SELECT waiting, running,
+         (SELECT min(next_run_at) FROM timelines WHERE next_run_at IS NOT NULL)
+     FROM queue_totals WHERE id = 1";
+
 #[async_trait]
 impl Census for SqliteStore {
     async fn queue(&self) -> Result<QueueStanding> {
-        let row = sqlx::query(
-            "SELECT coalesce(sum(queued), 0) AS waiting, coalesce(sum(running), 0) AS running,
-                 min(next_run_at) FILTER (WHERE next_run_at <= ?) AS oldest
-             FROM timelines WHERE queued > 0 OR running > 0",
-        )
-        .bind(self.now().as_millis())
-        .fetch_one(&self.readers)
-        .await
-        .map_err(unavailable)?;
-        let oldest: Option<i64> = row.try_get("oldest").map_err(unavailable)?;
+        let (waiting, running, oldest): (i64, i64, Option<i64>) = sqlx::query_as(QUEUE)
+            .fetch_one(&self.readers)
+            .await
+            .map_err(unavailable)?;
+        let now = self.now().as_millis();
+        let oldest_due = oldest.filter(|&oldest| oldest <= now);
         Ok(QueueStanding {
-            waiting: count(row.try_get("waiting").map_err(unavailable)?),
-            running: count(row.try_get("running").map_err(unavailable)?),
-            oldest_due_since: oldest.map(Timestamp::from_millis),
+            waiting: count(waiting),
+            running: count(running),
+            oldest_due_since: oldest_due.map(Timestamp::from_millis),
         })
     }
 

@@ -3,9 +3,10 @@
 
 use irisflow_jobs::{JobPolicy, StoreError};
 
+use crate::counters::{Standing, count};
 use crate::job_row::JobRow;
 use crate::unavailable;
-use crate::writing::{Script, Standing, Writing, count};
+use crate::writing::{Script, Writing};
 
 impl Writing<'_> {
     /// The worker of a running job finds no row and so is fenced off.

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use irisflow_jobs::{
-    Batch, BatchId, Census as _, Checkpoint, Enqueued, Failure, Fence, Fleet, Job, JobEvent,
-    JobFilter, JobId, JobResult, JobState, JobStore, Page, PageRequest, PhotoId, Priority,
-    QueuePlace, Refusal, Renewal, StatusFilter, StepTimes, StoreError, Submission, Sweep,
-    SweepTarget, Timestamp, UserId, WorkerId, Written,
+    Batch, BatchId, Checkpoint, Enqueued, Failure, Fence, Fleet, Job, JobEvent, JobFilter, JobId,
+    JobResult, JobState, JobStore, OwnPlace, Page, PageRequest, PhotoId, QueuedUser, Refusal,
+    Renewal, StatusFilter, StepTimes, StoreError, Submission, Sweep, SweepTarget, Timestamp,
+    UserId, WaitingJob, WorkerId, Written,
 };
 use uuid::Uuid;
 
@@ -19,13 +19,25 @@ use crate::{SqliteStore, unavailable};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
+/// The user whose job is claimed next: the first of this order with a job that is due.
+pub(crate) const NEXT_USER: &str = "SELECT user_id FROM timelines INDEXED BY timelines_claim_order
+     WHERE next_run_at <= ? ORDER BY running, claim_mark, next_run_at, user_id LIMIT 1";
+
+/// Of each priority the user's job that is due first.
+pub(crate) const FIRST_DUE_OF_USER: &str = "SELECT * FROM jobs WHERE id IN (
+         SELECT (SELECT id FROM jobs
+                 WHERE user_id = ? AND priority = named.priority
+                   AND state IN ('pending', 'waiting') AND run_at <= ?
+                 ORDER BY run_at, id LIMIT 1)
+         FROM (SELECT 'high' AS priority UNION ALL SELECT 'default') AS named)";
+
+pub(crate) const NEXT_DUE: &str =
+    "SELECT min(next_run_at) FROM timelines WHERE next_run_at IS NOT NULL";
+
 #[async_trait]
 impl JobStore for SqliteStore {
     async fn enqueue(&self, submission: Submission) -> Result<Enqueued> {
         let (limits, more) = (submission.limits, submission.jobs.len() as u64);
-        // Asked before the transaction: it looks at all users, and writers wait for each other.
-        let queue_is_full =
-            limits.of_all < u64::MAX && self.queue().await?.waiting + more > limits.of_all;
         let mut writing = self.begin().await?;
         let submission_id = match &submission.key {
             None => None,
@@ -41,7 +53,7 @@ impl JobStore for SqliteStore {
                 }
             }
         };
-        if queue_is_full {
+        if limits.of_all < u64::MAX && writing.waiting_jobs().await? + more > limits.of_all {
             return Ok(Enqueued::QueueFull);
         }
         if limits.of_user < u64::MAX {
@@ -72,12 +84,16 @@ impl JobStore for SqliteStore {
     async fn claim_next(&self, worker: WorkerId) -> Result<Option<Job>> {
         let mut writing = self.begin().await?;
         let Some(row) = writing.fairest_due_job(self.policy.ageing).await? else {
+            if writing.has_notices() {
+                // Counters were repaired on the way.
+                writing.commit().await?;
+            }
             return Ok(None);
         };
         let claimed = JobEvent::Claimed { worker };
         let job = match row.job.clone().apply(claimed, writing.now, &self.policy) {
             Ok(transition) => {
-                writing.update_job(&row, &transition).await?;
+                writing.claim_job(&row, &transition).await?;
                 transition.job
             }
             Err(Refusal::Fenced | Refusal::InvalidTransition) => return Ok(None),
@@ -87,12 +103,10 @@ impl JobStore for SqliteStore {
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>> {
-        let due: Option<i64> = sqlx::query_scalar(
-            "SELECT min(next_run_at) FROM timelines WHERE next_run_at IS NOT NULL",
-        )
-        .fetch_one(&self.readers)
-        .await
-        .map_err(unavailable)?;
+        let due: Option<i64> = sqlx::query_scalar(NEXT_DUE)
+            .fetch_one(&self.readers)
+            .await
+            .map_err(unavailable)?;
         Ok(due.map(Timestamp::from_millis))
     }
 
@@ -275,17 +289,20 @@ impl JobStore for SqliteStore {
         }))
     }
 
-    async fn queue_place(&self, user_id: UserId, job_id: JobId) -> Result<Option<QueuePlace>> {
-        let row: Option<JobRow> = sqlx::query_as("SELECT * FROM jobs WHERE id = ? AND user_id = ?")
-            .bind(job_id.as_uuid())
-            .bind(user_id.as_uuid())
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(unavailable)?;
-        match row {
-            Some(row) => self.place_of(&row).await,
-            None => Ok(None),
-        }
+    async fn queued_users(&self) -> Result<Vec<QueuedUser>> {
+        self.read_queued_users().await
+    }
+
+    async fn waiting_jobs(&self, user_id: UserId) -> Result<Vec<WaitingJob>> {
+        self.read_waiting_jobs(user_id).await
+    }
+
+    async fn own_place(&self, user_id: UserId, job_id: JobId) -> Result<Option<OwnPlace>> {
+        self.read_own_place(user_id, job_id).await
+    }
+
+    async fn repair_counters(&self) -> Result<u64> {
+        self.repair_all_counters().await
     }
 
     async fn fleet(&self) -> Result<Fleet> {
@@ -383,6 +400,15 @@ impl Writing<'_> {
         Ok(unfinished.map_or(0, |unfinished| u64::try_from(unfinished).unwrap_or(0)))
     }
 
+    /// Of all users.
+    async fn waiting_jobs(&mut self) -> Result<u64> {
+        let waiting: i64 = sqlx::query_scalar("SELECT waiting FROM queue_totals")
+            .fetch_one(self.connection()?)
+            .await
+            .map_err(unavailable)?;
+        Ok(u64::try_from(waiting).unwrap_or(0))
+    }
+
     async fn has_photo(&mut self, user_id: UserId, photo_id: PhotoId) -> Result<bool> {
         sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM photos WHERE id = ? AND user_id = ?)")
             .bind(photo_id.as_uuid())
@@ -409,50 +435,40 @@ impl Writing<'_> {
         }
     }
 
-    /// Looks at users, not at the backlog: the user with the fewest running jobs, then the one whose
-    /// first job waits longest.
+    /// Looks at users, not at the backlog: of those with the fewest running jobs the one served longest
+    /// ago, then that user's first job. `irisflow_jobs::QueueOrder` foretells by the same rule.
     async fn fairest_due_job(&mut self, ageing: std::time::Duration) -> Result<Option<JobRow>> {
-        let user_id: Option<Uuid> = sqlx::query_scalar(
-            "SELECT user_id FROM timelines WHERE next_run_at <= ?
-             ORDER BY running, next_run_at LIMIT 1",
-        )
-        .bind(self.now.as_millis())
-        .fetch_optional(self.connection()?)
-        .await
-        .map_err(unavailable)?;
-        let Some(user_id) = user_id else {
-            return Ok(None);
-        };
-        let mut first = self.first_due(user_id).await?;
-        let mut take = |priority| {
-            let at = first.iter().position(|row| row.job.priority == priority)?;
-            Some(first.swap_remove(at))
-        };
-        Ok(match (take(Priority::High), take(Priority::Default)) {
-            (Some(high), Some(default)) => {
-                let aged = self.now.since(default.job.created_at) >= ageing;
-                let earlier = default.job.run_at < high.job.run_at;
-                Some(if aged && earlier { default } else { high })
+        loop {
+            let user_id: Option<Uuid> = sqlx::query_scalar(NEXT_USER)
+                .bind(self.now.as_millis())
+                .fetch_optional(self.connection()?)
+                .await
+                .map_err(unavailable)?;
+            let Some(user_id) = user_id else {
+                return Ok(None);
+            };
+            let due = self.first_due(user_id).await?.into_iter();
+            let first = due.min_by_key(|row| WaitingJob::of(&row.job).turn(self.now, ageing));
+            if first.is_some() {
+                return Ok(first);
             }
-            (high, default) => high.or(default),
-        })
+            // Without this, such a user would be chosen for ever and hold all others up.
+            if !self.recount(user_id).await? {
+                return Err(StoreError::Corrupt(format!(
+                    "user {user_id} has a job that is due and cannot be found"
+                )));
+            }
+        }
     }
 
     /// Of each priority the job that is due first.
     async fn first_due(&mut self, user_id: Uuid) -> Result<Vec<JobRow>> {
-        sqlx::query_as(
-            "SELECT * FROM jobs WHERE id IN (
-                 SELECT (SELECT id FROM jobs
-                         WHERE user_id = ? AND priority = named.priority
-                           AND state IN ('pending', 'waiting') AND run_at <= ?
-                         ORDER BY run_at, id LIMIT 1)
-                 FROM (SELECT 'high' AS priority UNION ALL SELECT 'default') AS named)",
-        )
-        .bind(user_id)
-        .bind(self.now.as_millis())
-        .fetch_all(self.connection()?)
-        .await
-        .map_err(unavailable)
+        sqlx::query_as(FIRST_DUE_OF_USER)
+            .bind(user_id)
+            .bind(self.now.as_millis())
+            .fetch_all(self.connection()?)
+            .await
+            .map_err(unavailable)
     }
 
     /// What the ended attempt wrote goes at once; what its worker may still be writing goes when the

@@ -8,12 +8,15 @@ mod accounts;
 mod backup;
 mod batches;
 mod census;
+mod counters;
 mod deleting;
 mod job_row;
 mod jobs;
 mod outlook;
 mod photos;
 mod privacy;
+#[cfg(test)]
+mod query_plans;
 mod sessions;
 mod submissions;
 mod sweeps;
@@ -146,13 +149,13 @@ fn corrupt(what: &str, value: &str) -> StoreError {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use irisflow_jobs::{AccountStore as _, JobPolicy, NewAccount, SystemClock, UserId};
 
     use super::*;
 
     #[derive(Debug)]
-    struct NobodyListens;
+    pub(crate) struct NobodyListens;
 
     impl Announcer for NobodyListens {
         fn announce(&self, _: UserId, _: irisflow_jobs::Hint) {}

@@ -1,14 +1,38 @@
 //! What estimates are made from: who is alive, who goes first, what finished jobs took.
 
-use irisflow_jobs::{Fleet, Job, JobResult, QueuePlace, StepTimes, StoreError, WorkerId};
+use irisflow_jobs::{
+    Fleet, Job, JobId, JobResult, OwnPlace, Priority, QueuedUser, StepTimes, StoreError, Timestamp,
+    UserId, WaitingJob, WorkerId,
+};
 use sqlx::Row as _;
+use uuid::Uuid;
 
-use crate::job_row::JobRow;
 use crate::writing::Writing;
 use crate::{SqliteStore, unavailable};
 
 /// Older jobs were done by other machines, or under another load.
 const MOST_HISTORY: i64 = 500;
+
+pub(crate) const QUEUED_USERS: &str =
+    "SELECT user_id, queued, running, claim_mark, next_run_at, last_seq
+     FROM timelines WHERE next_run_at IS NOT NULL";
+
+pub(crate) const WAITING_JOBS_OF_USER: &str =
+    "SELECT id, priority = 'high', run_at FROM jobs INDEXED BY jobs_waiting
+     WHERE user_id = ? AND state IN ('pending', 'waiting')";
+
+/// How many of the user's waiting jobs go before this one: `WaitingJob::turn` in SQL, since a new job of a
+/// long backlog asks for itself alone.
+pub(crate) const OWN_PLACE: &str = "SELECT
+         (SELECT count(*) FROM jobs AS other INDEXED BY jobs_waiting
+          WHERE other.user_id = mine.user_id AND other.state IN ('pending', 'waiting')
+            AND (other.run_at > ?3, iif(other.priority = 'high' OR other.run_at <= ?4, 0, 1),
+                 other.run_at, other.id)
+              < (mine.run_at > ?3, iif(mine.priority = 'high' OR mine.run_at <= ?4, 0, 1),
+                 mine.run_at, mine.id)),
+         mine.run_at
+     FROM jobs AS mine
+     WHERE mine.id = ?1 AND mine.user_id = ?2 AND mine.state IN ('pending', 'waiting')";
 
 impl Writing<'_> {
     /// Remembers what the steps took, without naming the job.
@@ -46,55 +70,63 @@ impl Writing<'_> {
 }
 
 impl SqliteStore {
-    pub(crate) async fn place_of(&self, row: &JobRow) -> Result<Option<QueuePlace>, StoreError> {
-        let job = &row.job;
-        if !job.state.is_claimable() {
-            return Ok(None);
-        }
-        let mut tx = self.readers.begin().await.map_err(unavailable)?;
+    pub(crate) async fn read_queued_users(&self) -> Result<Vec<QueuedUser>, StoreError> {
+        let rows: Vec<(Uuid, u32, u32, i64, i64, i64)> = sqlx::query_as(QUEUED_USERS)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(unavailable)?;
+        let user = |(user_id, queued, running, claim_mark, next_run_at, last_seq)| QueuedUser {
+            user_id: UserId::from(user_id),
+            queued,
+            running,
+            claim_mark,
+            next_run_at: Timestamp::from_millis(next_run_at),
+            last_seq,
+        };
+        Ok(rows.into_iter().map(user).collect())
+    }
+
+    pub(crate) async fn read_waiting_jobs(
+        &self,
+        user_id: UserId,
+    ) -> Result<Vec<WaitingJob>, StoreError> {
+        let rows: Vec<(Uuid, bool, i64)> = sqlx::query_as(WAITING_JOBS_OF_USER)
+            .bind(user_id.as_uuid())
+            .fetch_all(&self.readers)
+            .await
+            .map_err(unavailable)?;
+        let job = |(id, is_high, run_at)| WaitingJob {
+            id: JobId::from(id),
+            priority: if is_high {
+                Priority::High
+            } else {
+                Priority::Default
+            },
+            run_at: Timestamp::from_millis(run_at),
+        };
+        let mut jobs: Vec<WaitingJob> = rows.into_iter().map(job).collect();
+        let (now, ageing) = (self.now(), self.policy.ageing);
+        jobs.sort_by_cached_key(|job| job.turn(now, ageing));
+        Ok(jobs)
+    }
+
+    pub(crate) async fn read_own_place(
+        &self,
+        user_id: UserId,
+        job_id: JobId,
+    ) -> Result<Option<OwnPlace>, StoreError> {
         let now = self.now();
-        let aged = (now - self.policy.ageing).as_millis();
-        // The order in which one user's jobs are claimed; see `fairest_due_job`.
-        let own_ahead: u32 = sqlx::query_scalar(
-            "SELECT count(*) FROM jobs AS mine JOIN jobs AS other
-                 ON other.user_id = mine.user_id AND other.state IN ('pending', 'waiting')
-             WHERE mine.id = ?1
-               AND (iif(other.priority = 'high' OR other.created_at <= ?2, 0, 1),
-                    other.run_at, other.id)
-                 < (iif(mine.priority = 'high' OR mine.created_at <= ?2, 0, 1),
-                    mine.run_at, mine.id)",
-        )
-        .bind(job.id.as_uuid())
-        .bind(aged)
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(unavailable)?;
-        let own: Option<(u32, Option<i64>)> =
-            sqlx::query_as("SELECT running, next_run_at FROM timelines WHERE user_id = ?")
-                .bind(job.user_id.as_uuid())
-                .fetch_optional(&mut *tx)
-                .await
-                .map_err(unavailable)?;
-        let (own_running, waiting_since) = own.unwrap_or_default();
-        // Users take turns: each other one is served until as many of its jobs are under way as of
-        // this user when this job is claimed; at a tie, who waits longer goes first.
-        let others_ahead: u32 = sqlx::query_scalar(
-            "SELECT coalesce(sum(min(queued, max(0, ?1 - running)
-                                             + (running <= ?1 AND next_run_at < ?2))), 0)
-             FROM timelines WHERE next_run_at <= ?3 AND user_id <> ?4",
-        )
-        .bind(own_running + own_ahead)
-        .bind(waiting_since.unwrap_or(i64::MAX))
-        .bind(now.max(job.run_at).as_millis())
-        .bind(job.user_id.as_uuid())
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(unavailable)?;
-        Ok(Some(QueuePlace {
-            own_ahead,
-            others_ahead,
-            own_running,
-            run_at: job.run_at,
+        let place: Option<(u32, i64)> = sqlx::query_as(OWN_PLACE)
+            .bind(job_id.as_uuid())
+            .bind(user_id.as_uuid())
+            .bind(now.as_millis())
+            .bind((now - self.policy.ageing).as_millis())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(unavailable)?;
+        Ok(place.map(|(ahead, run_at)| OwnPlace {
+            ahead,
+            run_at: Timestamp::from_millis(run_at),
         }))
     }
 

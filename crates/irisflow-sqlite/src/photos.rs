@@ -6,13 +6,16 @@ use irisflow_jobs::{
     StoredPhoto, SweepTarget, Timestamp, UploadStatus, UserId,
 };
 use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row};
+use sqlx::{FromRow, QueryBuilder, Row, Sqlite};
 use uuid::Uuid;
 
 use crate::job_row::JobRow;
 use crate::{SqliteStore, corrupt, unavailable};
 
 type Result<T> = std::result::Result<T, StoreError>;
+
+/// Well under SQLite's limit of bound values.
+const MOST_IDS_IN_A_QUERY: usize = 500;
 
 #[async_trait]
 impl PhotoStore for SqliteStore {
@@ -128,6 +131,27 @@ impl PhotoStore for SqliteStore {
             .await
             .map_err(unavailable)?;
         Ok(row.map(|row| row.0))
+    }
+
+    async fn photos_by_id(&self, user_id: UserId, ids: &[PhotoId]) -> Result<Vec<Photo>> {
+        let mut photos = Vec::with_capacity(ids.len());
+        for some in ids.chunks(MOST_IDS_IN_A_QUERY) {
+            let mut query: QueryBuilder<Sqlite> =
+                QueryBuilder::new("SELECT * FROM photos WHERE user_id = ");
+            query.push_bind(user_id.as_uuid()).push(" AND id IN (");
+            let mut values = query.separated(", ");
+            for id in some {
+                values.push_bind(id.as_uuid());
+            }
+            query.push(")");
+            let rows: Vec<PhotoRow> = query
+                .build_query_as()
+                .fetch_all(&self.readers)
+                .await
+                .map_err(unavailable)?;
+            photos.extend(rows.into_iter().map(|row| row.0));
+        }
+        Ok(photos)
     }
 
     async fn photos(&self, user_id: UserId, page: PageRequest) -> Result<Page<Photo>> {

@@ -2,10 +2,12 @@
 //!
 //! Transactions take turns, in the order in which they came. The first that wants its commit queues for one
 //! more turn, at which everything written until then is committed: a lone one at once, those that waited
-//! meanwhile together with it, since flushing to the disk costs more than most of them. Each but the first
-//! begins with a savepoint, so that one that fails takes only itself back. Nobody is told of a commit that is
-//! not on the disk, and a caller that hangs up cancels no commit of others.
+//! meanwhile together with it, since flushing to the disk costs more than most of them: a group commit. Each
+//! but the first begins with a savepoint, so that one that fails takes only itself back; the next one releases
+//! it. Nobody is told of a commit that is not on the disk. A caller that hangs up cancels no commit of others,
+//! and what is to follow its own commit follows all the same.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,6 +20,15 @@ use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use crate::unavailable;
 
 type Outcome = Result<(), StoreError>;
+
+/// What follows a commit: run by the task that commits, before the callers are answered. Must not block.
+struct AfterCommit(Box<dyn FnOnce() + Send>);
+
+impl fmt::Debug for AfterCommit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AfterCommit")
+    }
+}
 
 #[derive(Debug, Clone)]
 pub(crate) struct Writer {
@@ -43,6 +54,9 @@ struct Gathered {
     outcome: watch::Sender<Option<Outcome>>,
     /// Turns that have joined it; each savepoint has the number of its own.
     joined: u32,
+    /// The savepoint of a turn that is over. Open savepoints cost every later write.
+    to_release: Option<u32>,
+    after_commit: Vec<AfterCommit>,
     /// `File::rollbacks` when it began.
     rollbacks: u64,
 }
@@ -59,6 +73,8 @@ pub(crate) struct Turn {
     file: OwnedMutexGuard<File>,
     /// `File::rollbacks` when the transaction began.
     rollbacks: u64,
+    /// The number of its savepoint; the first turn of a transaction has none.
+    savepoint: Option<u32>,
     has_begun: bool,
     is_committed: bool,
 }
@@ -86,23 +102,21 @@ impl Writer {
         if file.connection.is_none() {
             file.connect().await?;
         }
-        let (begin, rollbacks) = match &mut file.gathered {
+        let (begin, rollbacks, savepoint) = match &mut file.gathered {
             Some(gathered) => {
-                gathered.joined += 1;
-                (
-                    format!("SAVEPOINT turn_{}", gathered.joined),
-                    gathered.rollbacks,
-                )
+                let (begin, number) = gathered.next_savepoint();
+                (begin, gathered.rollbacks, Some(number))
             }
             None => {
                 let rollbacks = file.rollbacks.load(Ordering::SeqCst);
-                ("BEGIN IMMEDIATE".to_owned(), rollbacks)
+                ("BEGIN IMMEDIATE".to_owned(), rollbacks, None)
             }
         };
         let mut turn = Turn {
             writer: self.clone(),
             file,
             rollbacks,
+            savepoint,
             has_begun: false,
             is_committed: false,
         };
@@ -135,13 +149,27 @@ impl Writer {
     }
 }
 
+impl Gathered {
+    /// What begins the next turn, and its number. Should the caller hang up before it is known what became of
+    /// this, at most one savepoint stays open until the commit.
+    fn next_savepoint(&mut self) -> (String, u32) {
+        self.joined += 1;
+        let begin = format!("SAVEPOINT turn_{}", self.joined);
+        match self.to_release.take() {
+            Some(over) => (format!("RELEASE turn_{over}; {begin}"), self.joined),
+            None => (begin, self.joined),
+        }
+    }
+}
+
 impl Turn {
     pub(crate) fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
         self.file.connection()
     }
 
-    /// Returns when everything written in this turn is on the disk.
-    pub(crate) async fn commit(mut self) -> Outcome {
+    /// Returns when everything written in this turn is on the disk and `after_commit` has run. That runs
+    /// also when the caller does not wait for it, and never when the commit fails.
+    pub(crate) async fn commit(mut self, after_commit: impl FnOnce() + Send + 'static) -> Outcome {
         if self.is_lost() {
             return Err(lost());
         }
@@ -149,6 +177,12 @@ impl Turn {
             Some(gathered) => gathered.outcome.subscribe(),
             None => self.gather(),
         };
+        if let Some(gathered) = &mut self.file.gathered {
+            gathered.to_release = self.savepoint;
+            gathered
+                .after_commit
+                .push(AfterCommit(Box::new(after_commit)));
+        }
         self.is_committed = true;
         drop(self);
         match outcome.wait_for(Option::is_some).await.as_deref() {
@@ -163,6 +197,8 @@ impl Turn {
         self.file.gathered = Some(Gathered {
             outcome: told,
             joined: 0,
+            to_release: None,
+            after_commit: Vec::new(),
             rollbacks: self.rollbacks,
         });
         let file = Arc::clone(&self.writer.file);
@@ -219,7 +255,11 @@ impl File {
             return;
         };
         let outcome = run(connection, "COMMIT").await;
-        if outcome.is_err() {
+        if outcome.is_ok() {
+            for AfterCommit(follow) in gathered.after_commit {
+                follow();
+            }
+        } else {
             // Closing it takes back what it still holds.
             self.connection = None;
         }
@@ -241,7 +281,12 @@ impl File {
             None => "ROLLBACK".to_owned(),
         };
         match run(connection, take_back).await {
-            Ok(()) => self.abandoned = None,
+            Ok(()) => {
+                self.abandoned = None;
+                if let Some(gathered) = &mut self.gathered {
+                    gathered.to_release = Some(gathered.joined);
+                }
+            }
             // Its caller hung up before there was a savepoint.
             Err(_) if !abandoned.has_begun && self.gathered.is_some() => self.abandoned = None,
             Err(_) => self.give_up(),
@@ -259,7 +304,9 @@ impl File {
 }
 
 async fn run(connection: &mut SqliteConnection, sql: impl Into<String>) -> Result<(), StoreError> {
+    // The names of savepoints differ: kept statements of them would displace those that are used again.
     sqlx::query(AssertSqlSafe(sql.into()))
+        .persistent(false)
         .execute(connection)
         .await
         .map_err(unavailable)?;
@@ -301,7 +348,7 @@ mod tests {
             )
             .await;
             made.expect("a table");
-            turn.commit().await.expect("a commit");
+            turn.commit(|| ()).await.expect("a commit");
             let commits = Arc::<AtomicU64>::default();
             let counted = Arc::clone(&commits);
             let mut file = writer.file.lock().await;
@@ -366,12 +413,12 @@ mod tests {
             let other = async move {
                 let mut turn = writer.begin().await?;
                 insert(&mut turn, number).await?;
-                turn.commit().await
+                turn.commit(|| ()).await
             };
             others.push(queued(other).await);
         }
 
-        first.commit().await.expect("a commit");
+        first.commit(|| ()).await.expect("a commit");
         for other in others {
             other.await.expect("a task").expect("a commit");
         }
@@ -385,7 +432,7 @@ mod tests {
         let numbers = Numbers::open().await;
         for number in 0..3 {
             let turn = numbers.write(number).await;
-            turn.commit().await.expect("a commit");
+            turn.commit(|| ()).await.expect("a commit");
             assert_eq!(numbers.committed().await.len() as i64, number + 1);
         }
     }
@@ -404,11 +451,11 @@ mod tests {
         let third = queued(async move {
             let mut turn = writer.begin().await.expect("a turn");
             insert(&mut turn, 2).await.expect("a number");
-            turn.commit().await
+            turn.commit(|| ()).await
         });
         let third = third.await;
 
-        first.commit().await.expect("a commit");
+        first.commit(|| ()).await.expect("a commit");
         dropped.await.expect("a task");
         third.await.expect("a task").expect("a commit");
 
@@ -440,16 +487,16 @@ mod tests {
             run(turn.connection().expect("a connection"), "ROLLBACK")
                 .await
                 .expect("a rollback");
-            turn.commit().await
+            turn.commit(|| ()).await
         });
         let second = second.await;
 
-        let told = first.commit().await;
+        let told = first.commit(|| ()).await;
 
         assert!(told.is_err(), "the first turn was told of a commit");
         assert!(second.await.expect("a task").is_err());
         let next = numbers.write(2).await;
-        next.commit().await.expect("the next is written");
+        next.commit(|| ()).await.expect("the next is written");
         assert_eq!(numbers.committed().await, [2]);
     }
 
@@ -461,17 +508,104 @@ mod tests {
         let second = queued(async move {
             let mut turn = writer.begin().await.expect("a turn");
             insert(&mut turn, 1).await.expect("a number");
-            turn.commit().await
+            turn.commit(|| ()).await
         });
         let second = second.await;
 
         // Polled once, so that it has queued for its commit, then dropped.
-        let mut hung_up = Box::pin(first.commit());
+        let mut hung_up = Box::pin(first.commit(|| ()));
         assert!(polled_once(&mut hung_up).await.is_none());
         drop(hung_up);
 
         second.await.expect("a task").expect("a commit");
         assert_eq!(numbers.committed().await, [0, 1]);
+    }
+
+    #[tokio::test]
+    async fn what_follows_a_commit_follows_when_the_caller_has_hung_up() {
+        let numbers = Numbers::open().await;
+        let followed = Arc::<AtomicU64>::default();
+        let turn = numbers.write(0).await;
+        let counted = Arc::clone(&followed);
+
+        // Polled once, so that it has queued for its commit, then dropped.
+        let mut hung_up = Box::pin(turn.commit(move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }));
+        assert!(polled_once(&mut hung_up).await.is_none());
+        drop(hung_up);
+
+        let next = numbers.write(1).await;
+        next.commit(|| ()).await.expect("a commit");
+        assert_eq!(numbers.committed().await, [0, 1]);
+        assert_eq!(followed.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn nothing_follows_a_commit_that_failed() {
+        let numbers = Numbers::open().await;
+        let followed = Arc::<AtomicU64>::default();
+        let first = numbers.write(0).await;
+        let writer = numbers.writer.clone();
+        let second = queued(async move {
+            let mut turn = writer.begin().await.expect("a turn");
+            // As SQLite does by itself when the disk is full.
+            run(turn.connection().expect("a connection"), "ROLLBACK")
+                .await
+                .expect("a rollback");
+        });
+        let second = second.await;
+        let counted = Arc::clone(&followed);
+
+        let told = first.commit(move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+        });
+
+        assert!(told.await.is_err());
+        second.await.expect("a task");
+        assert_eq!(followed.load(Ordering::SeqCst), 0);
+    }
+
+    #[tokio::test]
+    async fn savepoints_of_turns_that_are_over_are_released() {
+        let numbers = Numbers::open().await;
+        let first = numbers.write(0).await;
+        let mut others = Vec::new();
+        for number in 1..=3 {
+            let writer = numbers.writer.clone();
+            let dropped = number == 2;
+            let other = async move {
+                let mut turn = writer.begin().await?;
+                insert(&mut turn, number).await?;
+                if dropped {
+                    return Ok(());
+                }
+                turn.commit(|| ()).await
+            };
+            others.push(queued(other).await);
+        }
+        let writer = numbers.writer.clone();
+        let last = async move {
+            let mut turn = writer.begin().await.expect("a turn");
+            let mut open = Vec::new();
+            for number in 1..=3 {
+                let release = format!("RELEASE turn_{number}");
+                let connection = turn.connection().expect("a connection");
+                if run(connection, release).await.is_ok() {
+                    open.push(number);
+                }
+            }
+            open
+        };
+        let last = queued(last).await;
+
+        first.commit(|| ()).await.expect("a commit");
+
+        for other in others {
+            other.await.expect("a task").expect("a commit or a drop");
+        }
+        assert_eq!(last.await.expect("a task"), Vec::<u32>::new());
+        assert_eq!(numbers.committed().await, [0, 1, 3]);
     }
 
     /// Polls once.

@@ -1,5 +1,5 @@
 //! One write transaction: the changes of jobs, the events that tell of them, and, after the commit,
-//! the hints. Nothing is announced that could still be rolled back.
+//! the hints (notifications). Nothing is announced that could still be rolled back.
 //!
 //! SQLite runs on a thread of its own, and handing it a statement costs more than most statements do:
 //! what needs no answer goes there as one script.
@@ -7,11 +7,12 @@
 use std::sync::Arc;
 
 use irisflow_jobs::{
-    Event, Fence, Hint, Job, JobId, JobState, LogEntry, SessionId, StoreError, Timestamp,
-    Transition, UserId,
+    Announcer, Event, Fence, Hint, Job, JobId, JobState, LogEntry, SessionId, StoreError,
+    Timestamp, Transition, UserId,
 };
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
+use crate::counters::{Standing, count, mark_claim};
 use crate::job_row::{JobRow, StateColumns};
 use crate::writer::Turn;
 use crate::{SqliteStore, unavailable};
@@ -20,9 +21,29 @@ pub(crate) struct Writing<'s> {
     store: &'s SqliteStore,
     turn: Turn,
     pub(crate) now: Timestamp,
+    notices: Notices,
+}
+
+/// What is announced when the transaction is committed.
+#[derive(Debug, Default)]
+struct Notices {
     hints: Vec<(UserId, Hint)>,
     work_may_wait: bool,
     unwanted: Vec<Fence>,
+}
+
+impl Notices {
+    fn announce(self, announcer: &dyn Announcer) {
+        for (user_id, hint) in self.hints {
+            announcer.announce(user_id, hint);
+        }
+        if self.work_may_wait {
+            announcer.work_may_wait();
+        }
+        for fence in self.unwanted {
+            announcer.attempt_unwanted(fence);
+        }
+    }
 }
 
 impl SqliteStore {
@@ -32,9 +53,7 @@ impl SqliteStore {
             store: self,
             turn,
             now: self.now(),
-            hints: Vec::new(),
-            work_may_wait: false,
-            unwanted: Vec::new(),
+            notices: Notices::default(),
         })
     }
 }
@@ -44,33 +63,51 @@ impl Writing<'_> {
         self.turn.connection()
     }
 
-    /// Commits, then tells who may want to know.
+    /// Commits, then announces what was changed, also when the caller does not wait for it.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        self.turn.commit().await?;
-        for (user_id, hint) in self.hints {
-            self.store.announcer.announce(user_id, hint);
-        }
-        if self.work_may_wait {
-            self.store.announcer.work_may_wait();
-        }
-        for fence in self.unwanted {
-            self.store.announcer.attempt_unwanted(fence);
-        }
-        Ok(())
+        let (notices, announcer) = (self.notices, Arc::clone(&self.store.announcer));
+        self.turn
+            .commit(move || notices.announce(&*announcer))
+            .await
+    }
+
+    /// Whether the commit will announce anything.
+    pub(crate) fn has_notices(&self) -> bool {
+        let notices = &self.notices;
+        notices.work_may_wait || !notices.hints.is_empty() || !notices.unwanted.is_empty()
+    }
+
+    /// Wakes idle workers after the commit.
+    pub(crate) fn work_may_wait(&mut self) {
+        self.notices.work_may_wait = true;
     }
 
     pub(crate) fn session_ended(&mut self, user_id: UserId, session_id: SessionId) {
-        self.hints.push((user_id, Hint::SessionEnded(session_id)));
+        self.notices
+            .hints
+            .push((user_id, Hint::SessionEnded(session_id)));
     }
 
     /// Tells the worker of a running job that nobody wants its work any more.
     pub(crate) fn attempt_unwanted(&mut self, job: &Job) {
         if matches!(job.state, JobState::Processing(_)) {
-            self.unwanted.push(Fence {
+            self.notices.unwanted.push(Fence {
                 job_id: job.id,
                 epoch: job.epoch,
             });
         }
+    }
+
+    /// Writes the job as a claim left it, and that its user was served.
+    pub(crate) async fn claim_job(
+        &mut self,
+        before: &JobRow,
+        transition: &Transition,
+    ) -> Result<(), StoreError> {
+        let transitions = std::slice::from_ref(transition);
+        let mut script = self.update_script(before, transitions).await?;
+        mark_claim(&mut script, transition.job.user_id);
+        self.run(script).await
     }
 
     /// Writes the job as `transition` left it, its event, and the user's counters.
@@ -89,12 +126,21 @@ impl Writing<'_> {
         before: &JobRow,
         transitions: &[Transition],
     ) -> Result<(), StoreError> {
+        let script = self.update_script(before, transitions).await?;
+        self.run(script).await
+    }
+
+    async fn update_script(
+        &mut self,
+        before: &JobRow,
+        transitions: &[Transition],
+    ) -> Result<Script, StoreError> {
+        let mut script = Script::new("");
         let Some(Transition { job, .. }) = transitions.last() else {
-            return Ok(());
+            return Ok(script);
         };
         let entries = transitions.iter().filter_map(|by| by.log.as_ref());
         let entries: Vec<&LogEntry> = entries.collect();
-        let mut script = Script::new("");
         let previous = Some(before.last_seq);
         let last_seq = self
             .log(&mut script, job.user_id, job.id, previous, &entries)
@@ -102,11 +148,11 @@ impl Writing<'_> {
         let last_seq = last_seq.unwrap_or(before.last_seq);
         write_job(&mut script, job, last_seq)?;
         if job.state.is_claimable() {
-            self.work_may_wait = true;
+            self.notices.work_may_wait = true;
         }
         let standing = Standing::of(&before.job.state);
         count(&mut script, job.user_id, standing, Standing::of(&job.state));
-        self.run(script).await
+        Ok(script)
     }
 
     pub(crate) async fn insert_job(
@@ -147,7 +193,7 @@ impl Writing<'_> {
             .push_bind(job.updated_at.as_millis())
             .push_bind(submission_id);
         script.push("); ");
-        self.work_may_wait = true;
+        self.notices.work_may_wait = true;
         let standing = Standing::of(&job.state);
         count(&mut script, job.user_id, Standing::default(), standing);
         self.run(script).await
@@ -213,7 +259,9 @@ impl Writing<'_> {
                 .push_bind(event.kind.name())
                 .push_bind(body)
                 .push_bind(event.at.as_millis());
-            self.hints.push((user_id, Hint::Event(Arc::new(event))));
+            self.notices
+                .hints
+                .push((user_id, Hint::Event(Arc::new(event))));
         });
         script.push("; ");
         Ok(Some(last_seq))
@@ -260,40 +308,4 @@ fn write_job(script: &mut Script, job: &Job, last_seq: i64) -> Result<(), StoreE
         .push_bind(job.id.as_uuid())
         .push("; ");
     Ok(())
-}
-
-/// Brings the user's counters up to date after one job moved from one standing to another.
-pub(crate) fn count(script: &mut Script, user_id: UserId, before: Standing, after: Standing) {
-    if before == after && after.queued == 0 {
-        return;
-    }
-    script
-        .push("UPDATE timelines SET queued = queued + ")
-        .push_bind(after.queued - before.queued)
-        .push(", running = running + ")
-        .push_bind(after.running - before.running)
-        .push(
-            ", next_run_at = (SELECT min(run_at) FROM jobs
-                              WHERE jobs.user_id = timelines.user_id
-                                AND state IN ('pending', 'waiting'))
-             WHERE user_id = ",
-        )
-        .push_bind(user_id.as_uuid())
-        .push("; ");
-}
-
-/// What one job adds to its user's counters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Standing {
-    queued: i64,
-    running: i64,
-}
-
-impl Standing {
-    pub(crate) fn of(state: &JobState) -> Self {
-        Self {
-            queued: i64::from(state.is_claimable()),
-            running: i64::from(matches!(state, JobState::Processing(_))),
-        }
-    }
 }

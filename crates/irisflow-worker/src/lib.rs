@@ -67,6 +67,8 @@ pub struct WorkerSettings {
     /// How long running jobs may go on after a stop is asked for; then they are handed back.
     pub drain_grace: Duration,
     pub limits: Limits,
+    /// How often the counters that claiming looks at are checked against the jobs.
+    pub counter_check: Duration,
     /// Originals are deleted this long after they were announced; `None` keeps them.
     pub keep_originals: Option<Duration>,
     /// Jobs are deleted with their results this long after their end; `None` keeps them.
@@ -84,6 +86,7 @@ impl Default for WorkerSettings {
             poll_interval: Duration::from_secs(2),
             drain_grace: Duration::from_secs(10),
             limits: Limits::default(),
+            counter_check: Duration::from_secs(60),
             keep_originals: None,
             keep_results: None,
         }

@@ -1,4 +1,5 @@
-//! What every node does now and then: take jobs from lost workers, and delete what nobody records.
+//! What every node does now and then: take jobs from lost workers, delete what nobody records, check the
+//! counters of the queue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>) {
     shared.runtime.spawn(sweep(Arc::clone(shared)));
     shared.runtime.spawn(expire(Arc::clone(shared)));
     shared.runtime.spawn(report(Arc::clone(shared)));
+    shared.runtime.spawn(check_counters(Arc::clone(shared)));
 }
 
 /// Says that this process is alive and how much it can do at once, for those who estimate.
@@ -108,6 +110,15 @@ async fn carry_out(
     }
     shared.parts.jobs.sweep_done(sweep.id).await?;
     Ok(())
+}
+
+/// Counters that are wrong would hold jobs up for ever. The store says what it repaired.
+async fn check_counters(shared: Arc<Shared>) {
+    while pause(&shared, shared.settings.counter_check).await {
+        if let Err(error) = shared.parts.jobs.repair_counters().await {
+            tracing::error!(%error, "could not check the counters of the queue");
+        }
+    }
 }
 
 /// Lets go of what is older than it is to be kept.

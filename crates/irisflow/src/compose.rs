@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use irisflow_bus::LocalBus;
-use irisflow_jobs::{Announcer, Clock, JobPolicy, SystemClock};
+use irisflow_jobs::{Announcer, Clock, JobPolicy, JobStore as _, SystemClock};
 use irisflow_photos::FileStore;
 use irisflow_server::ServerParts;
 use irisflow_sqlite::SqliteStore;
@@ -40,6 +40,10 @@ pub(crate) async fn embedded(
         .context("opening the database")?;
     let files = FileStore::open(&folder.files()).context("opening the photo storage")?;
 
+    store
+        .repair_counters()
+        .await
+        .context("checking the counters of the queue")?;
     // We hold the folder's lock, so whoever held a lease is dead.
     let voided = store
         .void_leases()

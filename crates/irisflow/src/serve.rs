@@ -117,6 +117,9 @@ struct LimitArgs {
     /// How long running jobs may go on after a stop is asked for.
     #[arg(long, env = "IRISFLOW_DRAIN_GRACE_MS", default_value_t = 10_000)]
     drain_grace_ms: u64,
+    /// How often the counters of waiting and running jobs are checked against the jobs, and repaired.
+    #[arg(long, env = "IRISFLOW_COUNTER_CHECK_MS", default_value_t = 60_000)]
+    counter_check_ms: u64,
     /// Life of an access token.
     #[arg(long, env = "IRISFLOW_ACCESS_TOKEN_MS", default_value_t = 1_800_000)]
     access_token_ms: u64,
@@ -225,6 +228,7 @@ impl ServeArgs {
             max_runtime: Duration::from_millis(self.limits.max_runtime_ms),
             drain_grace: Duration::from_millis(self.limits.drain_grace_ms),
             limits: server.photo_limits,
+            counter_check: Duration::from_millis(self.limits.counter_check_ms),
             keep_originals: self.limits.keep_originals_ms.map(Duration::from_millis),
             keep_results: self.limits.keep_results_ms.map(Duration::from_millis),
             ..defaults

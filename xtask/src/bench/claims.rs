@@ -1,11 +1,11 @@
 //! `cargo xtask bench claims`: what a claim costs beside a long queue of many users, against a queue
-//! that is empty but for the job claimed.
+//! that is empty but for the job claimed; and what estimates read of the long queue.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use irisflow_jobs::{Fence, Job, JobResult, JobStore as _, Priority, UserId, WorkerId};
+use irisflow_jobs::{Census, Fence, Job, JobResult, JobStore as _, Priority, UserId, WorkerId};
 
 use super::median;
 use super::store::{self, OpenStore};
@@ -63,6 +63,43 @@ pub(super) async fn run(arguments: ClaimsArgs) -> anyhow::Result<()> {
         "full against empty: {:.2}",
         full.median_ms / empty.median_ms
     );
+    print_estimate_reads(&store, user_id).await
+}
+
+/// What is read of the full queue to say how long a job will wait, and to refuse one that is too many.
+async fn print_estimate_reads(store: &OpenStore, user_id: UserId) -> anyhow::Result<()> {
+    let jobs = &store.jobs;
+    let waiting = jobs.waiting_jobs(user_id).await?;
+    let last = waiting.last().context("the user has a job that waits")?.id;
+    let mut times: [Vec<Duration>; 4] = Default::default();
+    for _ in 0..100 {
+        let begun = Instant::now();
+        jobs.queued_users().await?;
+        let users = Instant::now();
+        jobs.waiting_jobs(user_id).await?;
+        let own = Instant::now();
+        jobs.own_place(user_id, last).await?;
+        let place = Instant::now();
+        Census::queue(&**jobs).await?;
+        let moments = [begun, users, own, place, Instant::now()];
+        for (times, moments) in times.iter_mut().zip(moments.windows(2)) {
+            times.push(moments[1] - moments[0]);
+        }
+    }
+    println!();
+    println!("| read of the full queue | median ms | 99th of 100 ms |");
+    println!("|---|---|---|");
+    let own_jobs = format!("the {} waiting jobs of one user", waiting.len());
+    let names = [
+        "all users that wait, shared by all who ask",
+        &own_jobs,
+        "the place of the last of them",
+        "the length of the queue",
+    ];
+    for (name, times) in names.into_iter().zip(times) {
+        let times = Times::of(times);
+        println!("| {name} | {:.3} | {:.3} |", times.median_ms, times.p99_ms);
+    }
     Ok(())
 }
 

@@ -1,6 +1,7 @@
-//! Which job a worker gets: of the user with the fewest running jobs, then the longest wait; of that
-//! user, high before default.
+//! Which job a worker gets: of the user with the fewest running jobs, then the one served longest ago; of
+//! that user, high before default.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::StoreUnderTest;
@@ -74,7 +75,7 @@ pub async fn the_user_with_the_fewest_running_jobs_goes_first(store: StoreUnderT
     assert_eq!(store.claim().await.id, late.id);
 }
 
-pub async fn among_equal_users_the_longest_wait_goes_first(store: StoreUnderTest) {
+pub async fn among_users_never_served_the_longest_wait_goes_first(store: StoreUnderTest) {
     let (first, second) = (store.user().await, store.user().await);
     let early = store.queue(second).await;
     store.advance(MOMENT);
@@ -131,24 +132,92 @@ pub async fn the_priority_of_one_user_does_not_push_another_back(store: StoreUnd
     assert_eq!(store.claim().await.id, default.id);
 }
 
+pub async fn among_equal_users_the_one_served_longest_ago_goes_first(store: StoreUnderTest) {
+    let (served_first, served_last) = (store.user().await, store.user().await);
+    for user_id in [served_first, served_last] {
+        store.queue(user_id).await;
+        let job = store.claim().await;
+        store.finish(&job).await;
+    }
+    // The other waits longer and its job has the higher priority: neither decides.
+    store.queue_as(served_last, Priority::High).await;
+    store.advance(store.policy.ageing);
+    let late = store.queue_as(served_first, Priority::Default).await;
+
+    assert_eq!(store.claim().await.id, late.id);
+}
+
+pub async fn a_step_of_the_clock_changes_nothing_about_whose_turn_it_is(store: StoreUnderTest) {
+    let (served_first, served_last) = (store.user().await, store.user().await);
+    store.queue(served_first).await;
+    let job = store.claim().await;
+    store.finish(&job).await;
+    store.clock.set(store.now() - Duration::from_secs(3600));
+    store.queue(served_last).await;
+    let job = store.claim().await;
+    store.finish(&job).await;
+    store.queue(served_last).await;
+    store.advance(MOMENT);
+    let next = store.queue(served_first).await;
+    store.advance(MOMENT);
+
+    assert_eq!(store.claim().await.id, next.id);
+}
+
+/// Whatever the numbers: with 1 to 3 workers and up to 5 who flood the queue, all of them served before, a
+/// newcomer's job is claimed by the first worker that gets free.
 pub async fn a_flood_delays_another_user_by_one_job_per_worker_at_most(store: StoreUnderTest) {
-    const WORKERS: usize = 3;
-    let (flooding, patient) = (store.user().await, store.user().await);
+    for workers in 1..=3 {
+        for flooders in 0..=5 {
+            let position = position_of_a_newcomer(&store, workers, flooders).await;
+            assert_eq!(position, 1, "{workers} workers, {flooders} who flood");
+        }
+    }
+}
+
+/// The place in the order of claims, counted from the newcomer's submission.
+async fn position_of_a_newcomer(store: &StoreUnderTest, workers: usize, flooders: usize) -> usize {
     let mut flood = Vec::new();
-    for _ in 0..1000 {
-        flood.push(store.new_job(flooding, Priority::High).await);
+    for _ in 0..flooders {
+        let flooder = store.user().await;
+        for _ in 0..12 {
+            flood.push(store.new_job(flooder, Priority::High).await);
+        }
     }
-    store.queue_all(flood).await;
-    let mut running = Vec::new();
-    for _ in 0..WORKERS {
-        running.push(store.claim().await);
+    if !flood.is_empty() {
+        store.queue_all(flood).await;
     }
-    let single = store.queue_as(patient, Priority::Default).await;
+    let mut running = VecDeque::new();
+    // Each has been served, and the workers are busy.
+    for _ in 0..flooders + workers {
+        if running.len() == workers {
+            let ended = running.pop_front().expect("a running job");
+            store.finish(&ended).await;
+        }
+        running.extend(store.try_claim().await);
+        store.advance(MOMENT);
+    }
+    let newcomer = store.user().await;
+    let single = store.queue_as(newcomer, Priority::Default).await;
 
-    // The first worker that is done with what it had takes it.
-    store.finish(&running[0]).await;
-
-    assert_eq!(store.claim().await.id, single.id);
+    let mut position = None;
+    for claimed in 1.. {
+        if running.len() == workers {
+            let ended = running.pop_front().expect("a running job");
+            store.finish(&ended).await;
+        }
+        let Some(job) = store.try_claim().await else {
+            break;
+        };
+        if job.id == single.id {
+            position = Some(claimed);
+        }
+        running.push_back(job);
+    }
+    for job in running {
+        store.finish(&job).await;
+    }
+    position.expect("it is claimed")
 }
 
 pub async fn a_default_job_that_waited_a_minute_counts_as_high(store: StoreUnderTest) {

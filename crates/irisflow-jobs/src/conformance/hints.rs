@@ -1,11 +1,12 @@
 //! What a store announces: each committed change, after its commit, and nothing else.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::StoreUnderTest;
 use super::accounts::{end, refresh, sign_in};
 use super::store_under_test::fence;
-use crate::{Checkpoint, Event, Failure, Job};
+use crate::{Checkpoint, Event, Failure, Job, Priority, Submission};
 
 pub async fn every_event_is_announced_as_it_is_stored(store: StoreUnderTest) {
     let job = a_whole_life(&store).await;
@@ -56,6 +57,30 @@ pub async fn work_is_announced_when_a_job_waits(store: StoreUnderTest) {
     assert!(queued < handed_back, "when a job is handed back");
     assert!(handed_back < reaped, "when a worker is lost");
     assert!(reaped < retried, "when an attempt is to be repeated");
+}
+
+/// A client that hangs up drops the call that writes for it, at any moment.
+pub async fn what_was_written_for_a_caller_that_hung_up_is_announced(store: StoreUnderTest) {
+    let user_id = store.user().await;
+    let mut jobs = Vec::new();
+    for microseconds in (0..3000).step_by(30) {
+        let new = store.new_job(user_id, Priority::High).await;
+        jobs.push(new.id);
+        let port = Arc::clone(&store.jobs);
+        let call = tokio::spawn(async move { port.enqueue(Submission::of(vec![new])).await });
+        tokio::time::sleep(Duration::from_micros(microseconds)).await;
+        call.abort();
+    }
+    // What was queued for its commit before is written by now.
+    jobs.push(store.queue(user_id).await.id);
+
+    let announced = store.announced.events();
+    for job_id in jobs {
+        let written = store.jobs.job(user_id, job_id).await;
+        let written = written.expect("the store works").is_some();
+        let heard = announced.iter().any(|event| event.job_id == job_id);
+        assert_eq!(written, heard, "{job_id}");
+    }
 }
 
 pub async fn an_ended_session_is_announced(store: StoreUnderTest) {

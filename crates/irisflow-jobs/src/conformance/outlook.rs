@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use super::StoreUnderTest;
 use super::store_under_test::{result_of, stored_photo};
-use crate::{Fleet, Job, Priority, QueuePlace, StepTimes, WorkerId};
+use crate::{
+    Failure, Fleet, Job, JobId, OwnPlace, Priority, QueueOrder, QueuePlace, StepTimes, UserId,
+    WorkerId,
+};
 
 const MOMENT: Duration = Duration::from_millis(1);
 
@@ -28,7 +31,8 @@ pub async fn jobs_of_the_same_user_that_go_first_are_counted(store: StoreUnderTe
     assert_eq!(ahead(place(&store, &default).await), Some((2, 0)));
 }
 
-/// The count is compared with the order in which the jobs are then claimed.
+/// The places are compared with the order in which the jobs are then claimed: by as many workers as there
+/// are jobs, so that none is finished before the last is claimed.
 pub async fn users_take_turns_in_the_count_as_in_the_queue(store: StoreUnderTest) {
     let (one, other) = (store.user().await, store.user().await);
     let mut jobs = Vec::new();
@@ -36,19 +40,76 @@ pub async fn users_take_turns_in_the_count_as_in_the_queue(store: StoreUnderTest
         jobs.push(store.queue(user_id).await);
         store.advance(MOMENT);
     }
-    let mut foretold = Vec::new();
-    for job in &jobs {
-        let (own, others) = ahead(place(&store, job).await).expect("it waits");
-        foretold.push((own + others, job.id));
-    }
+    let foretold = foretold(&store, &jobs).await;
 
     let mut claimed = Vec::new();
-    for position in 0..5 {
-        claimed.push((position, store.claim().await.id));
+    for _ in 0..5 {
+        claimed.push(store.claim().await.id);
     }
 
-    foretold.sort_unstable();
     assert_eq!(foretold, claimed);
+}
+
+/// The same with one worker, which finishes each job before it claims the next, and users who have been
+/// served before.
+pub async fn users_go_round_in_the_count_as_in_the_queue(store: StoreUnderTest) {
+    let users = [
+        store.user().await,
+        store.user().await,
+        store.user().await,
+        store.user().await,
+    ];
+    for user_id in [users[2], users[0], users[1]] {
+        store.queue(user_id).await;
+        let job = store.claim().await;
+        store.finish(&job).await;
+    }
+    let mut jobs = Vec::new();
+    for index in [0, 0, 1, 0, 1, 2, 1, 0, 3, 2] {
+        jobs.push(store.queue(users[index]).await);
+        store.advance(MOMENT);
+    }
+    let foretold = foretold(&store, &jobs).await;
+
+    let mut claimed = Vec::new();
+    for _ in 0..jobs.len() {
+        let job = store.claim().await;
+        claimed.push(job.id);
+        store.finish(&job).await;
+    }
+
+    assert_eq!(foretold, claimed);
+}
+
+/// Of each kind that a user's jobs can be of: high, default, default that counts as high, and not due yet.
+pub async fn the_jobs_of_one_user_are_listed_as_they_are_claimed(store: StoreUnderTest) {
+    let user_id = store.user().await;
+    for _ in 0..3 {
+        store.queue_as(user_id, Priority::Default).await;
+        store.advance(MOMENT);
+    }
+    store.advance(store.policy.ageing);
+    let failing = store.claim().await;
+    store.fail(&failing, Failure::storage_unavailable()).await;
+    for priority in [Priority::Default, Priority::High, Priority::High] {
+        store.queue_as(user_id, priority).await;
+        store.advance(MOMENT);
+    }
+
+    let listed = waiting(&store, user_id).await;
+    let mut places = Vec::new();
+    for job_id in &listed {
+        let place = store.jobs.own_place(user_id, *job_id).await;
+        places.push(place.expect("the store works").map(|place| place.ahead));
+    }
+    let mut claimed = Vec::new();
+    while let Some(job) = store.try_claim().await {
+        claimed.push(job.id);
+    }
+    claimed.push(failing.id);
+
+    assert_eq!(listed, claimed);
+    assert_eq!(places, (0..6).map(Some).collect::<Vec<_>>());
 }
 
 pub async fn a_flood_of_one_user_does_not_count_for_another(store: StoreUnderTest) {
@@ -70,7 +131,7 @@ pub async fn a_job_that_does_not_wait_has_no_place(store: StoreUnderTest) {
     assert_eq!(place(&store, &job).await, None);
 
     let waiting = store.queue(store.user().await).await;
-    let stranger = store.jobs.queue_place(job.user_id, waiting.id).await;
+    let stranger = store.jobs.own_place(job.user_id, waiting.id).await;
     assert_eq!(stranger.expect("the store works"), None);
 }
 
@@ -112,8 +173,34 @@ pub async fn a_finished_job_tells_what_its_steps_took(store: StoreUnderTest) {
 }
 
 async fn place(store: &StoreUnderTest, job: &Job) -> Option<QueuePlace> {
-    let place = store.jobs.queue_place(job.user_id, job.id).await;
+    let own = own_place(store, job).await?;
+    let users = store.jobs.queued_users().await.expect("the store works");
+    QueueOrder::of(users).place(job.user_id, own, store.now())
+}
+
+async fn own_place(store: &StoreUnderTest, job: &Job) -> Option<OwnPlace> {
+    let place = store.jobs.own_place(job.user_id, job.id).await;
     place.expect("the store works")
+}
+
+async fn waiting(store: &StoreUnderTest, user_id: UserId) -> Vec<JobId> {
+    let jobs = store.jobs.waiting_jobs(user_id).await;
+    let jobs = jobs.expect("the store works").into_iter();
+    jobs.map(|job| job.id).collect()
+}
+
+/// The jobs in the order of their places, each of which is held by one job.
+async fn foretold(store: &StoreUnderTest, jobs: &[Job]) -> Vec<JobId> {
+    let mut places = Vec::new();
+    for job in jobs {
+        let (own, others) = ahead(place(store, job).await).expect("it waits");
+        places.push((own + others, job.id));
+    }
+    places.sort_unstable();
+    let positions: Vec<u32> = places.iter().map(|(position, _)| *position).collect();
+    let all = 0..u32::try_from(jobs.len()).expect("few jobs");
+    assert_eq!(positions, all.collect::<Vec<_>>());
+    places.into_iter().map(|(_, job_id)| job_id).collect()
 }
 
 /// Own jobs and those of others.

@@ -81,6 +81,25 @@ pub async fn a_foreign_photo_is_neither_shown_nor_changed(store: StoreUnderTest)
     assert_eq!(read(&store, owner, photo_id).await, before);
 }
 
+pub async fn of_many_photos_those_of_the_user_are_read_at_once(store: StoreUnderTest) {
+    let (owner, stranger) = (store.user().await, store.user().await);
+    let mut mine = [store.photo(owner).await, store.photo(owner).await];
+    let ids = [
+        mine[0],
+        PhotoId::generate(),
+        store.photo(stranger).await,
+        mine[1],
+    ];
+
+    let read = store.photos.photos_by_id(owner, &ids).await;
+
+    let read = read.expect("the store works").into_iter();
+    let mut read: Vec<PhotoId> = read.map(|photo| photo.id).collect();
+    read.sort_unstable();
+    mine.sort_unstable();
+    assert_eq!(read, mine);
+}
+
 pub async fn photos_are_listed_newest_first_and_in_pages(store: StoreUnderTest) {
     let (user_id, other) = (store.user().await, store.user().await);
     let mut added = Vec::new();

@@ -338,7 +338,7 @@ impl Connection<'_> {
     /// Tells the newest event again when the place in the queue, its reason or the pace has changed.
     async fn tell_changed_outlook(&mut self) -> Option<Ending> {
         let (event, before) = self.told.as_ref()?;
-        let outlook = self.app.outlook_of_event(event, self.pixels).await;
+        let outlook = self.app.recent_outlook_of_event(event, self.pixels).await;
         if outlook.says_the_same_as(before) {
             return None;
         }

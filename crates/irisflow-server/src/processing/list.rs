@@ -64,13 +64,8 @@ pub(crate) async fn list(
     let (request, filter) = (page.parse()?, filter.parse()?);
     let page = app.parts.jobs.jobs(user.id(), filter, request).await?;
     let base = app.public_url.base(&headers);
-    let mut items = Vec::with_capacity(page.items.len());
-    for job in &page.items {
-        let photo = app.parts.photos.photo(user.id(), job.photo_id).await?;
-        items.push(app.job_status_body(job, photo.as_ref(), &base).await);
-    }
     Ok(Json(JobPage {
-        items,
+        items: app.job_status_bodies(user.id(), &page.items, &base).await?,
         total: page.total,
         page: request.page,
         page_size: request.page_size,

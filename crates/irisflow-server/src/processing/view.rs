@@ -1,6 +1,8 @@
 //! A job as clients see it.
 
-use irisflow_jobs::{Failure, Job, JobState, Photo, StoreError, shown_step};
+use std::collections::HashMap;
+
+use irisflow_jobs::{Failure, Job, JobState, Photo, PhotoId, StoreError, UserId, shown_step};
 use irisflow_photos::ObjectKey;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -110,17 +112,60 @@ impl AppState {
     }
 
     pub(crate) async fn job_bodies(&self, jobs: &[Job]) -> Result<Vec<JobBody>, StoreError> {
-        let mut bodies = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            bodies.push(self.job_body(job).await?);
-        }
-        Ok(bodies)
+        let Some(user_id) = jobs.first().map(|job| job.user_id) else {
+            return Ok(Vec::new());
+        };
+        let photos = self.photos_of_jobs(user_id, jobs).await?;
+        let outlooks = self.outlooks_of_jobs(user_id, jobs, &photos).await;
+        let bodies = jobs.iter().zip(outlooks);
+        Ok(bodies
+            .map(|(job, outlook)| JobBody::new(job, outlook))
+            .collect())
+    }
+
+    /// Of jobs of one user.
+    pub(crate) async fn job_status_bodies(
+        &self,
+        user_id: UserId,
+        jobs: &[Job],
+        base: &BaseUrl,
+    ) -> Result<Vec<JobStatusBody>, StoreError> {
+        let photos = self.photos_of_jobs(user_id, jobs).await?;
+        let outlooks = self.outlooks_of_jobs(user_id, jobs, &photos).await;
+        let bodies = jobs.iter().zip(outlooks).map(|(job, outlook)| {
+            let photo = photos.get(&job.photo_id);
+            self.job_status_body_with(job, photo, outlook, base)
+        });
+        Ok(bodies.collect())
+    }
+
+    async fn photos_of_jobs(
+        &self,
+        user_id: UserId,
+        jobs: &[Job],
+    ) -> Result<HashMap<PhotoId, Photo>, StoreError> {
+        let mut ids: Vec<PhotoId> = jobs.iter().map(|job| job.photo_id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let photos = self.parts.photos.photos_by_id(user_id, &ids).await?;
+        Ok(photos.into_iter().map(|photo| (photo.id, photo)).collect())
     }
 
     pub(crate) async fn job_status_body(
         &self,
         job: &Job,
         photo: Option<&Photo>,
+        base: &BaseUrl,
+    ) -> JobStatusBody {
+        let outlook = self.outlook_of_job(job, photo).await;
+        self.job_status_body_with(job, photo, outlook, base)
+    }
+
+    fn job_status_body_with(
+        &self,
+        job: &Job,
+        photo: Option<&Photo>,
+        outlook: OutlookBody,
         base: &BaseUrl,
     ) -> JobStatusBody {
         let (user_id, job_id) = (job.user_id, job.id);
@@ -149,7 +194,7 @@ impl AppState {
             })
         });
         JobStatusBody {
-            job: JobBody::new(job, self.outlook_of_job(job, photo).await),
+            job: JobBody::new(job, outlook),
             updated_at: job.updated_at.to_rfc3339(),
             cancel_requested: job.cancel_requested && !job.state.is_final(),
             error_type: failed.map(|failure| failure.error_type.name()),

@@ -245,6 +245,16 @@ impl App {
         }
     }
 
+    /// Changes the database behind the program's back.
+    pub(crate) async fn edit_database(&self, sql: &'static str) {
+        use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+        let path = self.data_dir().join("irisflow.sqlite");
+        let options = SqliteConnectOptions::new().filename(path);
+        let database = SqlitePool::connect_with(options).await.expect("it opens");
+        sqlx::query(sql).execute(&database).await.expect("edited");
+        database.close().await;
+    }
+
     /// Where the database names this id: `table.column`, as bytes or in a text.
     pub(crate) async fn rows_naming(&self, id: &str) -> Vec<String> {
         use sqlx::Row as _;

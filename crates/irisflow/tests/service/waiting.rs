@@ -44,6 +44,87 @@ async fn a_waiting_job_knows_its_place_and_why() {
     assert_eq!(message, "2 photos ahead of this one, 1 of them your own.");
 }
 
+/// With one worker, whose user is never running anything when it chooses.
+#[tokio::test]
+async fn with_one_worker_a_newcomer_waits_for_one_job_of_a_flood() {
+    let app = App::start_with(&[("IRISFLOW_WORKERS", "1")]).await;
+    let (flooding, newcomer) = (app.user("flooding").await, app.user("newcomer").await);
+    let photo_id = flooding.upload(no_eye()).await;
+    let mine = newcomer.upload(no_eye()).await;
+    let first = flooding.submit(&photo_id).await;
+    for _ in 1..60 {
+        flooding.submit(&photo_id).await;
+    }
+    flooding.until_ended(&first).await;
+
+    let job_id = newcomer.submit(&mine).await;
+    let job = newcomer.until_ended(&job_id).await;
+
+    let page = "/processing/jobs?page_size=100";
+    let flood = json_of(flooding.get(page).await, StatusCode::OK).await;
+    let ended_between = |other: &&Value| {
+        let (at, is_waiting) = (&other["updated_at"], other["status"] == "pending");
+        let (from, to) = (&job["created_at"], &job["updated_at"]);
+        !is_waiting && from.as_str() < at.as_str() && at.as_str() < to.as_str()
+    };
+    let flood = flood["items"].as_array().expect("a page");
+    let served = flood.iter().filter(ended_between).count();
+    assert!(served <= 1, "{served} of the flood went first");
+    let waiting = flood.iter().filter(|other| other["status"] == "pending");
+    assert!(waiting.count() > 10, "the flood still waits");
+}
+
+#[tokio::test]
+async fn a_page_of_jobs_tells_each_its_place() {
+    let settings = [
+        ("IRISFLOW_WORKERS", "1"),
+        ("IRISFLOW_FAULTS", "loading:hang3000:1"),
+    ];
+    let app = App::start_with(&settings).await;
+    let (user, other) = (app.user("you").await, app.user("other").await);
+    let photo_id = user.upload(no_eye()).await;
+    let running = user.submit(&photo_id).await;
+    user.until_progress(&running, 5).await;
+    other.upload_and_submit(no_eye()).await;
+    let mut waiting = Vec::new();
+    for _ in 0..4 {
+        waiting.push(user.submit(&photo_id).await);
+    }
+
+    let page = json_of(user.get("/processing/jobs").await, StatusCode::OK).await;
+
+    let items = page["items"].as_array().expect("a page").iter();
+    let places: Vec<_> = items.map(|job| job["queue_position"].as_u64()).collect();
+    assert_eq!(places, [Some(5), Some(4), Some(3), Some(2), None]);
+    for (place, job_id) in (2_u64..).zip(&waiting) {
+        assert_eq!(user.job(job_id).await["queue_position"], place);
+    }
+}
+
+#[tokio::test]
+async fn counters_that_were_damaged_are_repaired_and_the_queue_goes_on() {
+    let settings = [
+        ("IRISFLOW_WORKERS", "1"),
+        ("IRISFLOW_COUNTER_CHECK_MS", "100"),
+        ("IRISFLOW_FAULTS", "loading:hang1500:1"),
+    ];
+    let app = App::start_with(&settings).await;
+    let user = app.user("you").await;
+    let photo_id = user.upload(no_eye()).await;
+    let running = user.submit(&photo_id).await;
+    user.until_progress(&running, 5).await;
+    let waiting = user.submit(&photo_id).await;
+
+    app.edit_database("UPDATE timelines SET queued = 0, running = 0, next_run_at = NULL")
+        .await;
+
+    assert_eq!(user.until_ended(&waiting).await["status"], "failed");
+    assert!(
+        app.log()
+            .contains("did not match its jobs and were repaired")
+    );
+}
+
 #[tokio::test]
 async fn a_watcher_is_told_when_its_place_changes() {
     let settings = [

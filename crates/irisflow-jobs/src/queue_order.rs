@@ -1,0 +1,123 @@
+//! Who goes first. Of the users with waiting jobs, the one with the fewest running goes first, then the one
+//! served longest ago (never served first; only between such users does waiting time decide); of that user,
+//! high before default, where a default job that waited long counts as high. Stores claim by this rule, in
+//! SQL; here the same rule tells how many jobs go before one that waits.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::id::{JobId, UserId};
+use crate::job::{Job, Priority};
+use crate::outlook::QueuePlace;
+
+/// A user with waiting jobs, as claiming looks at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueuedUser {
+    pub user_id: UserId,
+    pub queued: u32,
+    pub running: u32,
+    /// The number of its newest claim, counted over all users; 0 before the first.
+    pub claim_mark: i64,
+    /// The earliest `run_at` of its waiting jobs.
+    pub next_run_at: Timestamp,
+    /// Of its timeline: with the counters it tells whether anything has changed.
+    pub last_seq: i64,
+}
+
+impl QueuedUser {
+    /// The user with the least goes first.
+    fn turn(&self) -> (u32, i64, Timestamp, UserId) {
+        (
+            self.running,
+            self.claim_mark,
+            self.next_run_at,
+            self.user_id,
+        )
+    }
+}
+
+/// A waiting job of one user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WaitingJob {
+    pub id: JobId,
+    pub priority: Priority,
+    /// Not claimed before this moment.
+    pub run_at: Timestamp,
+}
+
+impl WaitingJob {
+    pub fn of(job: &Job) -> Self {
+        Self {
+            id: job.id,
+            priority: job.priority,
+            run_at: job.run_at,
+        }
+    }
+
+    /// Of one user's jobs the one with the least goes first: what is due, then high ones and default ones
+    /// that waited for `ageing`, then the longest wait.
+    pub fn turn(&self, now: Timestamp, ageing: Duration) -> (bool, bool, Timestamp, JobId) {
+        let counts_as_high = self.priority == Priority::High || self.run_at <= now - ageing;
+        (self.run_at > now, !counts_as_high, self.run_at, self.id)
+    }
+}
+
+/// Where a waiting job stands among the waiting jobs of its user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnPlace {
+    /// How many of them go first.
+    pub ahead: u32,
+    /// Not claimed before this moment.
+    pub run_at: Timestamp,
+}
+
+/// All users with waiting jobs at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct QueueOrder {
+    users: HashMap<UserId, QueuedUser>,
+}
+
+impl QueueOrder {
+    pub fn of(users: Vec<QueuedUser>) -> Self {
+        let users = users.into_iter().map(|user| (user.user_id, user));
+        Self {
+            users: users.collect(),
+        }
+    }
+
+    /// How many users wait.
+    pub fn len(&self) -> usize {
+        self.users.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.users.is_empty()
+    }
+
+    /// `None` when no job of this user waits.
+    pub fn user(&self, user_id: UserId) -> Option<&QueuedUser> {
+        self.users.get(&user_id)
+    }
+
+    /// Who goes before a job of this user. `None` when no job of the user waits.
+    ///
+    /// Since each claim goes to the user served longest ago, claims go round: every other user is served as
+    /// often as this one before the job, and those before it in the round once more.
+    pub fn place(&self, user_id: UserId, own: OwnPlace, now: Timestamp) -> Option<QueuePlace> {
+        let mine = self.users.get(&user_id)?;
+        let due_by = now.max(own.run_at);
+        let others = self.users.values();
+        let others = others.filter(|user| user.user_id != user_id && user.next_run_at <= due_by);
+        let ahead = others.map(|user| {
+            let goes_first = user.turn() < mine.turn();
+            user.queued.min(own.ahead + u32::from(goes_first))
+        });
+        Some(QueuePlace {
+            own_ahead: own.ahead,
+            others_ahead: ahead.fold(0, u32::saturating_add),
+            own_running: mine.running,
+            run_at: own.run_at,
+        })
+    }
+}
