@@ -251,9 +251,7 @@ impl Connection<'_> {
                     Ok(photo) => self.pixels = photo.as_ref().and_then(pixels_of),
                     Err(error) => return error.into(),
                 }
-                let ending = self.follow(&mut watch, &user, &claims).await;
-                watch.leave(self.app);
-                ending
+                self.follow(&mut watch, &user, &claims).await
             }
             Ok(None) => Ending::unknown_job(job_id),
             Err(error) => error.into(),
@@ -278,7 +276,7 @@ impl Connection<'_> {
         let mut look = begun + app.settings.outlook_interval;
         loop {
             tokio::select! {
-                next = watch.next(app) => match next {
+                next = watch.next(&*app.parts.timeline) => match next {
                     Ok(Next::Tell(event)) => {
                         if let Some(ending) = self.tell(&event).await {
                             return ending;

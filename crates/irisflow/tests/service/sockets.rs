@@ -135,6 +135,29 @@ async fn hanging_up_does_not_stop_the_job_and_coming_back_shows_it() {
     );
 }
 
+/// As after a change from Wi-Fi to the mobile network: the server does not know that the peer is gone.
+#[tokio::test]
+async fn coming_back_while_the_old_connection_is_half_open_shows_no_earlier_past() {
+    let app = App::start_with(&[("IRISFLOW_FAULTS", "enhancing:hang1500:1")]).await;
+    let user = app.user("you").await;
+    let job_id = user.upload_and_submit(good_eye()).await;
+    let mut half_open = user.watch(&job_id).await;
+    let mut seen = 0;
+    while seen < 50 {
+        seen = half_open.frame().await["progress"]
+            .as_u64()
+            .expect("progress");
+    }
+
+    let again = user.frames_of(&job_id).await;
+    let progress = again.progress();
+
+    assert!(progress[0] >= seen, "{seen}, then {progress:?}");
+    assert!(progress.is_sorted(), "{progress:?}");
+    assert_eq!(again.last()["status"], "completed");
+    drop(half_open);
+}
+
 #[tokio::test]
 async fn who_connects_late_gets_older_progress_as_one_frame() {
     let app = App::start_with(&[("IRISFLOW_FAULTS", "enhancing:hang4000:1")]).await;
