@@ -17,7 +17,7 @@ use crate::photo::{Confirmed, NewPhoto, Photo, StoredPhoto};
 use crate::privacy::{Consent, DeletionReceipt, NewConsent};
 use crate::queue_order::{OwnPlace, QueuedUser, WaitingJob};
 use crate::step::Checkpoint;
-use crate::submission::{Enqueued, Submission};
+use crate::submission::{Enqueued, Submission, SubmissionKey};
 use crate::sweep::Sweep;
 
 /// A store that cannot do its work at the moment. "Not found" is not an error but `None`.
@@ -93,6 +93,10 @@ pub enum Renewal {
 pub trait JobStore: Send + Sync + std::fmt::Debug {
     /// Queues jobs, all or none: each photo must be its user's. The key is recorded with the jobs.
     async fn enqueue(&self, submission: Submission) -> Result<Enqueued>;
+
+    /// What was answered to the submission with this key, without submitting anything: its first answer
+    /// or that the key stands for something else. `None` for a key that is not known (any more).
+    async fn answered(&self, key: &SubmissionKey) -> Result<Option<Enqueued>>;
 
     /// Gives the fairest due job to a worker, by the rule of [`QueueOrder`](crate::QueueOrder), and
     /// remembers that its user was served. A user whose counters promise a job that is not there has them

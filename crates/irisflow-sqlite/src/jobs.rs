@@ -6,14 +6,14 @@ use async_trait::async_trait;
 use irisflow_jobs::{
     Batch, BatchId, Checkpoint, Enqueued, Failure, Fence, Fleet, Job, JobEvent, JobFilter, JobId,
     JobResult, JobState, JobStore, OwnPlace, Page, PageRequest, PhotoId, QueuedUser, Refusal,
-    Renewal, StatusFilter, StepTimes, StoreError, Submission, Sweep, SweepTarget, Timestamp,
-    UserId, WaitingJob, WorkerId, Written,
+    Renewal, StatusFilter, StepTimes, StoreError, Submission, SubmissionKey, Sweep, SweepTarget,
+    Timestamp, UserId, WaitingJob, WorkerId, Written,
 };
 use uuid::Uuid;
 
 use crate::batches::{read_batch, rows_of_batch};
 use crate::job_row::JobRow;
-use crate::submissions::Opened;
+use crate::submissions::{Opened, read_answer};
 use crate::writing::Writing;
 use crate::{SqliteStore, unavailable};
 
@@ -79,6 +79,11 @@ impl JobStore for SqliteStore {
         writing.insert_batches(&queued).await?;
         writing.commit().await?;
         Ok(Enqueued::Now(queued))
+    }
+
+    async fn answered(&self, key: &SubmissionKey) -> Result<Option<Enqueued>> {
+        let mut tx = self.readers.begin().await.map_err(unavailable)?;
+        read_answer(&mut tx, key, self.now()).await
     }
 
     async fn claim_next(&self, worker: WorkerId) -> Result<Option<Job>> {

@@ -1,6 +1,7 @@
 //! Requests that carry a key: recorded with their jobs, answered the same when they come again.
 
-use irisflow_jobs::{Enqueued, StoreError, SubmissionKey};
+use irisflow_jobs::{Enqueued, StoreError, SubmissionKey, Timestamp};
+use sqlx::SqliteConnection;
 
 use crate::job_row::JobRow;
 use crate::unavailable;
@@ -24,23 +25,9 @@ impl Writing<'_> {
             .execute(self.connection()?)
             .await
             .map_err(unavailable)?;
-        let known: Option<(i64, Vec<u8>, String)> = sqlx::query_as(
-            "SELECT id, fingerprint, memo FROM submissions WHERE user_id = ? AND key = ?",
-        )
-        .bind(key.user_id.as_uuid())
-        .bind(&key.key)
-        .fetch_optional(self.connection()?)
-        .await
-        .map_err(unavailable)?;
-        match known {
-            Some((_, fingerprint, _)) if fingerprint != key.fingerprint => {
-                Ok(Opened::Answered(Enqueued::KeyTaken))
-            }
-            Some((id, _, memo)) => {
-                let jobs = self.jobs_of_submission(id).await?;
-                let jobs = jobs.iter().map(|row| row.job.as_queued()).collect();
-                Ok(Opened::Answered(Enqueued::Before { jobs, memo }))
-            }
+        let now = self.now;
+        match read_answer(self.connection()?, key, now).await? {
+            Some(answer) => Ok(Opened::Answered(answer)),
             None => self.insert_submission(key, life).await.map(Opened::New),
         }
     }
@@ -64,15 +51,6 @@ impl Writing<'_> {
         .map_err(unavailable)
     }
 
-    /// In the order in which they were given.
-    async fn jobs_of_submission(&mut self, id: i64) -> Result<Vec<JobRow>, StoreError> {
-        sqlx::query_as("SELECT * FROM jobs WHERE submission_id = ? ORDER BY rowid")
-            .bind(id)
-            .fetch_all(self.connection()?)
-            .await
-            .map_err(unavailable)
-    }
-
     /// A submission of which no job is left has nothing to answer.
     pub(crate) async fn forget_empty_submission(&mut self, id: i64) -> Result<(), StoreError> {
         sqlx::query(
@@ -85,4 +63,36 @@ impl Writing<'_> {
         .map_err(unavailable)?;
         Ok(())
     }
+}
+
+/// What is answered to a key that is known; its jobs are in the order in which they were given.
+pub(crate) async fn read_answer(
+    connection: &mut SqliteConnection,
+    key: &SubmissionKey,
+    now: Timestamp,
+) -> Result<Option<Enqueued>, StoreError> {
+    let known: Option<(i64, Vec<u8>, String)> = sqlx::query_as(
+        "SELECT id, fingerprint, memo FROM submissions
+         WHERE user_id = ? AND key = ? AND expires_at > ?",
+    )
+    .bind(key.user_id.as_uuid())
+    .bind(&key.key)
+    .bind(now.as_millis())
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(unavailable)?;
+    let Some((id, fingerprint, memo)) = known else {
+        return Ok(None);
+    };
+    if fingerprint != key.fingerprint {
+        return Ok(Some(Enqueued::KeyTaken));
+    }
+    let rows: Vec<JobRow> =
+        sqlx::query_as("SELECT * FROM jobs WHERE submission_id = ? ORDER BY rowid")
+            .bind(id)
+            .fetch_all(connection)
+            .await
+            .map_err(unavailable)?;
+    let jobs = rows.iter().map(|row| row.job.as_queued()).collect();
+    Ok(Some(Enqueued::Before { jobs, memo }))
 }

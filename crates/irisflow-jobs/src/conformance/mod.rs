@@ -47,6 +47,7 @@ macro_rules! every_store_must_pass {
         $crate::store_tests! { $open, submitting:
             the_same_key_and_request_give_the_first_answer,
             the_first_answer_does_not_change_with_its_jobs,
+            a_key_tells_its_first_answer_without_submitting,
             the_same_key_for_something_else_is_refused,
             a_key_is_its_users_own,
             a_key_of_a_refused_submission_is_free,

@@ -37,6 +37,24 @@ pub async fn the_first_answer_does_not_change_with_its_jobs(store: StoreUnderTes
     assert_eq!(jobs_of(answer), jobs);
 }
 
+pub async fn a_key_tells_its_first_answer_without_submitting(store: StoreUnderTest) {
+    let user_id = store.user().await;
+    let answered = async |key| store.jobs.answered(&key).await.expect("the store works");
+    assert_eq!(answered(key(user_id, 1)).await, None);
+    let jobs = queued(submit(&store, vec![new(&store, user_id).await], key(user_id, 1)).await);
+
+    let first = answered(key(user_id, 1)).await;
+    let other = answered(key(user_id, 2)).await;
+    store.advance(store.policy.idempotency_key_life);
+    let expired = answered(key(user_id, 1)).await;
+
+    let memo = "beside the jobs".to_owned();
+    assert_eq!(first, Some(Enqueued::Before { jobs, memo }));
+    assert_eq!(other, Some(Enqueued::KeyTaken));
+    assert_eq!(expired, None);
+    assert_eq!(count(&store, user_id).await, 1);
+}
+
 pub async fn the_same_key_for_something_else_is_refused(store: StoreUnderTest) {
     let user_id = store.user().await;
     submit(&store, vec![new(&store, user_id).await], key(user_id, 1)).await;

@@ -71,13 +71,18 @@ pub(crate) async fn batch(
         let msg = format!("A batch has at most {limit} photos; send several batches.");
         return Err(ApiError::invalid_field("photo_ids", msg));
     }
-    app.check_consent(&user).await?;
-    let sorted = app.sort_out(user.id(), &request.photo_ids).await?;
     let key = |skipped: &[SkippedPhoto]| {
         let memo = serde_json::to_string(skipped).unwrap_or_default();
         key.stands_for(user.id(), "batch", &request, memo)
     };
-    let (jobs, skipped) = app.enqueue_all(sorted, key).await?;
+    let (jobs, skipped) = match app.first_batch_answer(key(&[])).await? {
+        Some(answer) => answer,
+        None => {
+            app.check_consent(&user).await?;
+            let sorted = app.sort_out(user.id(), &request.photo_ids).await?;
+            app.enqueue_all(sorted, key).await?
+        }
+    };
     let batch_id = jobs.first().and_then(|job| job.batch_id);
     let batch_id = batch_id.ok_or(ApiError::NoValidPhotos)?;
     let body = BatchBody {
@@ -95,6 +100,22 @@ struct SortedOut {
 }
 
 impl AppState {
+    /// The batch that was taken under this key, whatever became of its photos since.
+    async fn first_batch_answer(
+        &self,
+        key: Option<SubmissionKey>,
+    ) -> Result<Option<(Vec<Job>, Vec<SkippedPhoto>)>, ApiError> {
+        let Some(key) = key else { return Ok(None) };
+        match self.parts.jobs.answered(&key).await? {
+            Some(Enqueued::Before { jobs, memo }) => Ok(Some((
+                jobs,
+                serde_json::from_str(&memo).unwrap_or_default(),
+            ))),
+            Some(Enqueued::KeyTaken) => Err(ApiError::IdempotencyKeyTaken),
+            _ => Ok(None),
+        }
+    }
+
     async fn sort_out(&self, user_id: UserId, photo_ids: &[Uuid]) -> Result<SortedOut, ApiError> {
         let batch_id = BatchId::generate();
         let (mut new_jobs, mut skipped) = (Vec::new(), Vec::new());

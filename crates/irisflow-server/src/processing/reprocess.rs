@@ -36,10 +36,15 @@ pub(crate) async fn reprocess(
 ) -> Result<(StatusCode, Json<JobBody>), ApiError> {
     let original = app.parts.jobs.job(user.id(), job_id).await?;
     let original = original.ok_or(ApiError::NotFound("Original job not found"))?;
-    let photo = app.parts.photos.photo(user.id(), original.photo_id).await?;
-    app.check_consent(&user).await?;
-    check_usable(&photo.ok_or(ApiError::NotFound(UNKNOWN_PHOTO))?)?;
     let key = key.stands_for(user.id(), "reprocess", &job_id, String::new());
-    let job = app.enqueue_one(user.id(), original.photo_id, key).await?;
+    let job = match app.first_answer(key.as_ref()).await? {
+        Some(job) => job,
+        None => {
+            let photo = app.parts.photos.photo(user.id(), original.photo_id).await?;
+            app.check_consent(&user).await?;
+            check_usable(&photo.ok_or(ApiError::NotFound(UNKNOWN_PHOTO))?)?;
+            app.enqueue_one(user.id(), original.photo_id, key).await?
+        }
+    };
     Ok((StatusCode::CREATED, Json(app.job_body(&job).await?)))
 }

@@ -47,12 +47,17 @@ pub(crate) async fn submit(
     ApiJson(request): ApiJson<SubmitRequest>,
 ) -> Result<(StatusCode, Json<JobBody>), ApiError> {
     let photo_id = PhotoId::from(request.photo_id);
-    let photo = app.parts.photos.photo(user.id(), photo_id).await?;
-    let photo = photo.ok_or(ApiError::NotFound(UNKNOWN_PHOTO))?;
-    app.check_consent(&user).await?;
-    check_usable(&photo)?;
     let key = key.stands_for(user.id(), "submit", &request, String::new());
-    let job = app.enqueue_one(user.id(), photo_id, key).await?;
+    let job = match app.first_answer(key.as_ref()).await? {
+        Some(job) => job,
+        None => {
+            let photo = app.parts.photos.photo(user.id(), photo_id).await?;
+            let photo = photo.ok_or(ApiError::NotFound(UNKNOWN_PHOTO))?;
+            app.check_consent(&user).await?;
+            check_usable(&photo)?;
+            app.enqueue_one(user.id(), photo_id, key).await?
+        }
+    };
     Ok((StatusCode::CREATED, Json(app.job_body(&job).await?)))
 }
 
@@ -66,6 +71,19 @@ pub(crate) fn check_usable(photo: &Photo) -> Result<(), ApiError> {
 }
 
 impl AppState {
+    /// The job of the submission that was taken under this key, whatever became of its photo since.
+    pub(crate) async fn first_answer(
+        &self,
+        key: Option<&SubmissionKey>,
+    ) -> Result<Option<Job>, ApiError> {
+        let Some(key) = key else { return Ok(None) };
+        match self.parts.jobs.answered(key).await? {
+            Some(Enqueued::Before { mut jobs, .. }) => Ok(jobs.pop()),
+            Some(Enqueued::KeyTaken) => Err(ApiError::IdempotencyKeyTaken),
+            _ => Ok(None),
+        }
+    }
+
     /// Queues one interactive job, or finds the one that was queued under this key.
     pub(crate) async fn enqueue_one(
         &self,

@@ -54,6 +54,55 @@ async fn the_first_answer_is_given_again_after_the_job_has_ended() {
 }
 
 #[tokio::test]
+async fn the_first_answer_is_given_again_after_the_photo_has_expired() {
+    let app = App::start_with(&[("IRISFLOW_KEEP_ORIGINALS_MS", "1500")]).await;
+    let user = app.user("you").await;
+    let photo_id = user.upload(no_eye()).await;
+    let one = json!({ "photo_id": photo_id });
+    let many = json!({ "photo_ids": [photo_id] });
+    let submitted = post(&app, &user, "/processing/submit", "submit", &one).await;
+    let submitted = json_of(submitted, StatusCode::CREATED).await;
+    let job_id = text(&submitted["job_id"]);
+    let batch = post(&app, &user, "/processing/batch", "batch", &many).await;
+    let batch = json_of(batch, StatusCode::CREATED).await;
+    let reprocess = format!("/processing/jobs/{job_id}/reprocess");
+    let again = post(&app, &user, &reprocess, "reprocess", &Value::Null).await;
+    let again = json_of(again, StatusCode::CREATED).await;
+    app.until("the photo has expired", async || {
+        let photo = json_of(
+            user.get(&format!("/photos/{photo_id}")).await,
+            StatusCode::OK,
+        );
+        photo.await["upload_status"] == "expired"
+    })
+    .await;
+
+    for (path, key, body, first) in [
+        ("/processing/submit", "submit", &one, &submitted["job_id"]),
+        ("/processing/batch", "batch", &many, &batch["batch_id"]),
+        (
+            reprocess.as_str(),
+            "reprocess",
+            &Value::Null,
+            &again["job_id"],
+        ),
+    ] {
+        let repeated = post(&app, &user, path, key, body).await;
+        let repeated = json_of(repeated, StatusCode::CREATED).await;
+        assert!(
+            [&repeated["job_id"], &repeated["batch_id"]].contains(&first),
+            "{path}"
+        );
+        let new = post(&app, &user, path, "another", body).await;
+        assert!(
+            new.status().is_client_error(),
+            "{path} still takes expired photos"
+        );
+    }
+    assert_eq!(total(&user).await, 3);
+}
+
+#[tokio::test]
 async fn a_key_that_was_used_for_another_request_is_refused() {
     let app = App::start().await;
     let user = app.user("you").await;
