@@ -23,3 +23,4 @@ pub mod rejection;
 mod resize;
 pub mod segment;
 mod stored_label;
+pub mod thumbnail;

@@ -14,6 +14,7 @@ use crate::portrait::{Portrait, RESULT_SIDE, take_portrait};
 use crate::reflections::{Sensitivity, remove_reflections};
 use crate::rejection::Rejection;
 use crate::segment::{IrisSegmentation, PhotoPixels, Quality, judge_photo};
+use crate::thumbnail;
 
 /// The steps a photo goes through, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,6 +80,8 @@ pub struct ProcessedIris {
     pub mask_png: Vec<u8>,
     /// The same part of the photo, untouched and not masked.
     pub before_jpeg: Vec<u8>,
+    /// The result, small, for lists.
+    pub thumbnail_jpeg: Vec<u8>,
     pub width: u32,
     pub height: u32,
     /// The size of the upright photo.
@@ -174,6 +177,7 @@ pub fn process(
         result_jpeg: saved.result_jpeg,
         mask_png: saved.mask_png,
         before_jpeg: saved.before_jpeg,
+        thumbnail_jpeg: saved.thumbnail_jpeg,
         width: RESULT_SIDE,
         height: RESULT_SIDE,
         photo_size,
@@ -188,6 +192,7 @@ struct Saved {
     result_jpeg: Vec<u8>,
     mask_png: Vec<u8>,
     before_jpeg: Vec<u8>,
+    thumbnail_jpeg: Vec<u8>,
 }
 
 fn save(
@@ -204,6 +209,7 @@ fn save(
         result_jpeg: encode::jpeg(&result, RESULT_QUALITY, profile)?,
         mask_png: encode::grey_png(mask)?,
         before_jpeg: encode::jpeg(&finish::unmasked(before), BEFORE_QUALITY, profile)?,
+        thumbnail_jpeg: thumbnail::of_result(&result, profile)?,
     })
 }
 

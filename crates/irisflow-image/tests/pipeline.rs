@@ -82,6 +82,7 @@ fn all_pictures_have_the_promised_size() {
     for bytes in [&iris.result_jpeg, &iris.before_jpeg, &iris.mask_png] {
         assert_eq!(decoded(bytes).0.size(), (2048, 2048));
     }
+    assert_eq!(decoded(&iris.thumbnail_jpeg).0.size(), (400, 400));
     assert_eq!((iris.width, iris.height), (2048, 2048));
     assert_eq!(iris.photo_size, (450, 348));
 }

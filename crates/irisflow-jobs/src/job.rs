@@ -113,6 +113,12 @@ pub struct JobResult {
     /// The same in words, for the person who took the photo.
     #[serde(default)]
     pub quality_message: Option<String>,
+    /// Of all its objects.
+    #[serde(default)]
+    pub stored_bytes: u64,
+    /// Whether there is a small copy for lists.
+    #[serde(default)]
+    pub has_thumbnail: bool,
 }
 
 /// Interactive jobs go before batches of the same user.
@@ -513,6 +519,8 @@ mod tests {
             quality: serde_json::Value::Null,
             quality_score: None,
             quality_message: None,
+            stored_bytes: 0,
+            has_thumbnail: false,
         }
     }
 

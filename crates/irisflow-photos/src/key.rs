@@ -34,11 +34,17 @@ pub enum ObjectKey {
         job_id: JobId,
         epoch: i64,
     },
+    /// The finished picture, small.
+    ResultThumbnail {
+        user_id: UserId,
+        job_id: JobId,
+        epoch: i64,
+    },
 }
 
 impl ObjectKey {
-    /// What a job's epoch may write.
-    pub fn of_attempt(user_id: UserId, job_id: JobId, epoch: i64) -> [Self; 3] {
+    /// What a job's epoch may write: the result, its mask, the "before", the thumbnail.
+    pub fn of_attempt(user_id: UserId, job_id: JobId, epoch: i64) -> [Self; 4] {
         [
             Self::Result {
                 user_id,
@@ -51,6 +57,11 @@ impl ObjectKey {
                 epoch,
             },
             Self::Before {
+                user_id,
+                job_id,
+                epoch,
+            },
+            Self::ResultThumbnail {
                 user_id,
                 job_id,
                 epoch,
@@ -116,6 +127,11 @@ impl ObjectKey {
                         job_id,
                         epoch,
                     },
+                    "_thumbnail.jpg" => Self::ResultThumbnail {
+                        user_id,
+                        job_id,
+                        epoch,
+                    },
                     _ => return None,
                 }
             }
@@ -129,9 +145,10 @@ impl ObjectKey {
     pub fn epoch(&self) -> Option<i64> {
         match *self {
             Self::Incoming { .. } | Self::Original { .. } => None,
-            Self::Result { epoch, .. } | Self::Mask { epoch, .. } | Self::Before { epoch, .. } => {
-                Some(epoch)
-            }
+            Self::Result { epoch, .. }
+            | Self::Mask { epoch, .. }
+            | Self::Before { epoch, .. }
+            | Self::ResultThumbnail { epoch, .. } => Some(epoch),
         }
     }
 
@@ -140,7 +157,9 @@ impl ObjectKey {
         match self {
             Self::Incoming { .. } => None,
             Self::Original { format, .. } => Some(format.content_type()),
-            Self::Result { .. } | Self::Before { .. } => Some("image/jpeg"),
+            Self::Result { .. } | Self::Before { .. } | Self::ResultThumbnail { .. } => {
+                Some("image/jpeg")
+            }
             Self::Mask { .. } => Some("image/png"),
         }
     }
@@ -178,6 +197,13 @@ impl fmt::Display for ObjectKey {
             } => {
                 write!(f, "processed/{user_id}/{job_id}.{epoch}_before.jpg")
             }
+            Self::ResultThumbnail {
+                user_id,
+                job_id,
+                epoch,
+            } => {
+                write!(f, "processed/{user_id}/{job_id}.{epoch}_thumbnail.jpg")
+            }
         }
     }
 }
@@ -211,6 +237,11 @@ mod tests {
                 user_id,
                 job_id,
                 epoch: 1,
+            },
+            ObjectKey::ResultThumbnail {
+                user_id,
+                job_id,
+                epoch: 2,
             },
         ];
         for key in keys {

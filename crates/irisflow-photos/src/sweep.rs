@@ -111,12 +111,12 @@ mod tests {
 
         let target = SweepTarget::JobLeftovers { user_id, job_id };
         let listed = swept_objects(&store, target).expect("listed");
-        assert_eq!(delete_swept(&store, &listed, Some(2)).expect("deleted"), 6);
+        assert_eq!(delete_swept(&store, &listed, Some(2)).expect("deleted"), 8);
 
         let left = store
             .list(&ObjectKey::prefix_of_job(user_id, job_id))
             .expect("list");
         assert!(left.iter().all(|key| key.epoch() == Some(2)), "{left:?}");
-        assert_eq!(left.len(), 3);
+        assert_eq!(left.len(), 4);
     }
 }

@@ -55,11 +55,10 @@ pub(crate) async fn read(
 
     // Keys are never written twice with other bytes, so the key is the version.
     let etag = format!("\"{}\"", name.rsplit('/').next().unwrap_or_default());
-    let known = headers
-        .get(header::IF_NONE_MATCH)
-        .and_then(|value| value.to_str().ok());
-    if known.is_some_and(|known| known.split(',').any(|tag| tag.trim() == etag)) {
-        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
+    let cache_control = app.cache_control(&query);
+    if is_known(&headers, &etag) {
+        let headers = [(header::ETAG, etag), (header::CACHE_CONTROL, cache_control)];
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
 
     let size_bytes = object.size_bytes;
@@ -93,10 +92,9 @@ pub(crate) async fn read(
     answer.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     answer.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     answer.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    answer.insert(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("private, max-age=3600"),
-    );
+    if let Ok(cache_control) = HeaderValue::from_str(&cache_control) {
+        answer.insert(header::CACHE_CONTROL, cache_control);
+    }
     // Whatever somebody managed to store, a browser must not run it.
     answer.insert(
         header::CONTENT_SECURITY_POLICY,
@@ -156,6 +154,12 @@ pub(crate) async fn write(
 }
 
 impl AppState {
+    /// What a link leads to never changes; it is kept no longer than the link works.
+    fn cache_control(&self, query: &SignatureQuery) -> String {
+        let seconds_left = query.exp.unwrap_or(0) - self.now().as_millis() / 1000;
+        format!("private, max-age={}, immutable", seconds_left.max(0))
+    }
+
     fn check_signature(
         &self,
         name: &str,
@@ -219,6 +223,17 @@ impl AppState {
         let photo = self.parts.photos.photo(user_id, photo_id).await?;
         Ok(photo.map(|photo| photo.announced_type))
     }
+}
+
+/// Whether the client has this version (RFC 9110, 13.1.2: compared weakly).
+fn is_known(headers: &HeaderMap, etag: &str) -> bool {
+    let known = headers
+        .get(header::IF_NONE_MATCH)
+        .and_then(|value| value.to_str().ok());
+    known.is_some_and(|known| {
+        let mut tags = known.split(',').map(str::trim);
+        tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+    })
 }
 
 #[derive(Debug, PartialEq, Eq)]

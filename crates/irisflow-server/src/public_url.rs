@@ -1,9 +1,11 @@
 //! How clients reach this server, and the URLs that are handed to them.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, header};
+use irisflow_jobs::Timestamp;
 use irisflow_photos::{Access, ObjectKey};
 
 use crate::app::AppState;
@@ -151,11 +153,21 @@ fn name_of(host: &str) -> Option<&str> {
 }
 
 impl AppState {
-    /// A link to read `key`, and when it ends.
+    /// A link to read `key`. It ends at [`Self::download_urls_end`].
     pub(crate) fn download_url(&self, base: &BaseUrl, key: &ObjectKey) -> String {
-        let life = self.settings.download_url_life;
-        let query = self.signer.sign(key, &Access::Read, self.now(), life);
+        let now = self.now();
+        let life = self.download_urls_end(now).since(now);
+        let query = self.signer.sign(key, &Access::Read, now, life);
         format!("{}/api/v1/files/{key}?{query}", base.0)
+    }
+
+    /// When links that are signed now end: at the next step of a grid after their life, so that links
+    /// that are signed within some minutes are the same and caches know them.
+    pub(crate) fn download_urls_end(&self, now: Timestamp) -> Timestamp {
+        let life = self.settings.download_url_life;
+        let step_ms = grid_step_ms(life);
+        let last_ms = (now + life).as_millis().saturating_add(step_ms - 1);
+        Timestamp::from_millis(last_ms - last_ms % step_ms)
     }
 
     pub(crate) fn upload_url(&self, base: &BaseUrl, key: &ObjectKey, content_type: &str) -> String {
@@ -167,6 +179,12 @@ impl AppState {
             .sign(key, &access, self.now(), self.settings.upload_url_life);
         format!("{}/api/v1/files/{key}?{query}", base.0)
     }
+}
+
+/// A quarter of the links' life, in whole seconds.
+fn grid_step_ms(life: Duration) -> i64 {
+    let seconds = i64::try_from(life.as_secs() / 4).unwrap_or(i64::MAX / 1000);
+    seconds.clamp(1, 24 * 3600) * 1000
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ pub struct NamedResult {
     pub user_id: UserId,
     pub job_id: JobId,
     pub epoch: i64,
+    pub has_thumbnail: bool,
 }
 
 impl Snapshot {
@@ -68,6 +69,7 @@ impl Snapshot {
                 user_id: row.job.user_id,
                 job_id: row.job.id,
                 epoch: result.epoch,
+                has_thumbnail: result.has_thumbnail,
             }),
             _ => None,
         });

@@ -201,6 +201,11 @@ impl Attempt<'_> {
             quality: quality_of(&processed),
             quality_score: Some(processed.judged.score()),
             quality_message: Some(processed.headline.clone()),
+            stored_bytes: objects_of(&processed)
+                .map(|bytes| bytes.len() as u64)
+                .iter()
+                .sum(),
+            has_thumbnail: true,
         })
     }
 
@@ -219,6 +224,8 @@ impl Attempt<'_> {
             quality: serde_json::Value::Null,
             quality_score: None,
             quality_message: None,
+            stored_bytes: 0,
+            has_thumbnail: false,
         }
     }
 
@@ -291,22 +298,24 @@ impl Attempt<'_> {
     }
 
     fn write_results(&self, processed: &ProcessedIris) -> Result<(), ControlFlow<(), Failure>> {
-        let [result, mask, before] =
-            ObjectKey::of_attempt(self.job.user_id, self.job.id, self.job.epoch);
-        let objects = [
-            (result, &processed.result_jpeg, point::AFTER_RESULT),
-            (mask, &processed.mask_png, point::AFTER_MASK),
-            (before, &processed.before_jpeg, point::AFTER_BEFORE),
+        let keys = ObjectKey::of_attempt(self.job.user_id, self.job.id, self.job.epoch);
+        let points = [
+            Some(point::AFTER_RESULT),
+            Some(point::AFTER_MASK),
+            Some(point::AFTER_BEFORE),
+            None,
         ];
-        for (key, bytes, point) in objects {
+        for ((key, bytes), point) in keys.iter().zip(objects_of(processed)).zip(points) {
             if self.running.stop_reason().is_some() {
                 return Err(ControlFlow::Break(()));
             }
-            self.shared.parts.files.put(&key, bytes).map_err(|error| {
+            self.shared.parts.files.put(key, bytes).map_err(|error| {
                 tracing::warn!(job_id = %self.job.id, %error, "could not write a result");
                 ControlFlow::Continue(Failure::storage_unavailable())
             })?;
-            self.strike(point)?;
+            if let Some(point) = point {
+                self.strike(point)?;
+            }
         }
         Ok(())
     }
@@ -363,6 +372,16 @@ fn failure_of(rejection: Rejection) -> Failure {
             rejection.suggestion,
         )
     }
+}
+
+/// In the order of [`ObjectKey::of_attempt`].
+fn objects_of(processed: &ProcessedIris) -> [&[u8]; 4] {
+    [
+        &processed.result_jpeg,
+        &processed.mask_png,
+        &processed.before_jpeg,
+        &processed.thumbnail_jpeg,
+    ]
 }
 
 fn elapsed_ms(running: &RunningJob) -> u64 {

@@ -6,6 +6,7 @@
 //! | 1 | some photos were rejected: a better photo helps |
 //! | 2 | wrong usage (said by the parser of arguments) |
 //! | 3 | something failed that is not a photo's fault |
+//! | 4 | a backup is made, but some objects were damaged or missing already; it names them |
 //! | 130 | interrupted with Ctrl-C; what was submitted goes on |
 
 use std::process::ExitCode;
@@ -15,6 +16,8 @@ use std::process::ExitCode;
 pub(crate) enum Outcome {
     Completed,
     Rejected,
+    /// What could be done is done; what could not is named.
+    Incomplete,
     Failed,
     Interrupted,
 }
@@ -25,6 +28,7 @@ impl From<Outcome> for ExitCode {
             Outcome::Completed => 0,
             Outcome::Rejected => 1,
             Outcome::Failed => 3,
+            Outcome::Incomplete => 4,
             Outcome::Interrupted => 130,
         })
     }

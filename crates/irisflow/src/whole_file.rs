@@ -11,13 +11,22 @@ pub(crate) fn write_whole(target: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// For its owner's eyes only, from the first byte on.
 pub(crate) fn write_private(target: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_beside(target, bytes, &mut private())
+}
+
+/// An empty file for its owner's eyes only.
+pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+    private().write(true).create(true).truncate(true).open(path)
+}
+
+fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt as _;
         options.mode(0o600);
     }
-    write_beside(target, bytes, &mut options)
+    options
 }
 
 /// Makes a folder that only its owner can enter.

@@ -130,6 +130,8 @@ async fn finish(store: &OpenStore, job: &Job) -> anyhow::Result<()> {
         quality: serde_json::Value::Null,
         quality_score: None,
         quality_message: None,
+        stored_bytes: 0,
+        has_thumbnail: false,
     };
     store.jobs.finish(fence, result).await?;
     Ok(())

@@ -199,7 +199,7 @@ impl JobRow {
             return Vec::new();
         };
         let id = &self.id;
-        [".jpg", "_mask.png", "_before.jpg"]
+        [".jpg", "_mask.png", "_before.jpg", "_thumbnail.jpg"]
             .map(|ending| format!("{id}.{epoch}{ending}"))
             .to_vec()
     }

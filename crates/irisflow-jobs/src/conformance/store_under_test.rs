@@ -286,6 +286,8 @@ pub(crate) fn result_of(job: &Job) -> JobResult {
         quality: serde_json::json!({ "sharpness": 0.75 }),
         quality_score: Some(83),
         quality_message: Some("A good photo.".to_owned()),
+        stored_bytes: 923_521,
+        has_thumbnail: true,
     }
 }
 

@@ -35,6 +35,7 @@ enum End<'a> {
         result_url: String,
         mask_url: String,
         before_url: String,
+        thumbnail_url: Option<String>,
         processing_time_ms: u64,
         result_width: u32,
         result_height: u32,
@@ -168,11 +169,13 @@ impl AppState {
         let body = &event.body;
         let completed = body.result.as_ref().map(|result| {
             let keys = ObjectKey::of_attempt(event.user_id, event.job_id, result.epoch);
-            let [result_url, mask_url, before_url] = keys.map(|key| self.download_url(base, &key));
+            let [result_url, mask_url, before_url, thumbnail_url] =
+                keys.map(|key| self.download_url(base, &key));
             End::Completed {
                 result_url,
                 mask_url,
                 before_url,
+                thumbnail_url: result.has_thumbnail.then_some(thumbnail_url),
                 processing_time_ms: result.processing_time_ms,
                 result_width: result.width_px,
                 result_height: result.height_px,

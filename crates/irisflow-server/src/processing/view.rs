@@ -59,6 +59,8 @@ pub(crate) struct JobStatusBody {
     mask_url: Option<String>,
     /// The untouched photo in the result's geometry.
     before_url: Option<String>,
+    /// The finished picture in 400 x 400 pixels, for lists. Null for jobs that ended before there were any.
+    thumbnail_url: Option<String>,
     original_url: Option<String>,
     /// When the URLs of this answer end; ask again for new ones.
     urls_expire_at: String,
@@ -205,8 +207,11 @@ impl AppState {
             result_url: url(0),
             mask_url: url(1),
             before_url: url(2),
+            thumbnail_url: result
+                .filter(|result| result.has_thumbnail)
+                .and_then(|_| url(3)),
             original_url: original.map(|key| self.download_url(base, &key)),
-            urls_expire_at: (self.now() + self.settings.download_url_life).to_rfc3339(),
+            urls_expire_at: self.download_urls_end(self.now()).to_rfc3339(),
             processing_time_ms: result.map(|result| result.processing_time_ms),
             result_width: result.map(|result| result.width_px),
             result_height: result.map(|result| result.height_px),

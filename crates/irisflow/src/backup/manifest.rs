@@ -9,6 +9,8 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::whole_file::{create_private, write_private};
+
 const NAME: &str = "manifest.json";
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -19,6 +21,19 @@ pub(super) struct Manifest {
     pub(super) secrets: Entry,
     /// By key.
     pub(super) objects: BTreeMap<String, Entry>,
+    /// Objects that were not as the database records them when the backup was made, by key.
+    #[serde(default)]
+    pub(super) troubled: BTreeMap<String, Trouble>,
+}
+
+/// What is wrong with an object in the storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Trouble {
+    Missing,
+    /// Its checksum is not the recorded one. It is in the backup as it is.
+    Damaged,
+    Unreadable,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +53,7 @@ impl Manifest {
 
     pub(super) fn write(&self, backup: &Path) -> anyhow::Result<()> {
         let text = serde_json::to_string_pretty(self).context("the manifest as JSON")?;
-        fs::write(backup.join(NAME), text).context("writing the manifest")
+        write_private(&backup.join(NAME), text.as_bytes()).context("writing the manifest")
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -49,8 +64,10 @@ impl Manifest {
 
 impl Entry {
     pub(super) fn of_file(path: &Path) -> anyhow::Result<Self> {
-        let mut file = open(path)?;
-        pass(&mut file, &mut std::io::sink()).with_context(|| format!("reading {}", path.display()))
+        match pass(&mut open(path)?, &mut std::io::sink())? {
+            Copied::Whole(entry) => Ok(entry),
+            Copied::Unreadable => bail!("{} could not be read", path.display()),
+        }
     }
 
     /// Holds a file of the backup against what was written down.
@@ -69,23 +86,32 @@ pub(super) fn open(path: &Path) -> anyhow::Result<File> {
     File::open(path).with_context(|| format!("opening {}", path.display()))
 }
 
-/// Copies, and says what was copied. It is on the disk when this returns.
-pub(super) fn copy_hashed(from: &mut impl Read, to: &Path) -> anyhow::Result<Entry> {
-    let mut file = File::create(to).with_context(|| format!("making {}", to.display()))?;
-    let entry = pass(from, &mut file).with_context(|| format!("writing {}", to.display()))?;
-    file.sync_all()
-        .with_context(|| format!("flushing {}", to.display()))?;
-    Ok(entry)
+/// What became of a copy.
+pub(super) enum Copied {
+    Whole(Entry),
+    /// The source fails, not the target.
+    Unreadable,
 }
 
-fn pass(from: &mut impl Read, to: &mut impl Write) -> std::io::Result<Entry> {
+/// Copies for its owner's eyes only. It is on the disk when this returns.
+pub(super) fn copy_hashed(from: &mut impl Read, to: &Path) -> anyhow::Result<Copied> {
+    let mut file = create_private(to).with_context(|| format!("making {}", to.display()))?;
+    let copied = pass(from, &mut file).with_context(|| format!("writing {}", to.display()))?;
+    file.sync_all()
+        .with_context(|| format!("flushing {}", to.display()))?;
+    Ok(copied)
+}
+
+fn pass(from: &mut impl Read, to: &mut impl Write) -> std::io::Result<Copied> {
     let (mut hash, mut bytes) = (Sha256::new(), 0);
     let mut piece = vec![0; 64 * 1024];
     loop {
-        let length = from.read(&mut piece)?;
-        if length == 0 {
-            break;
-        }
+        let length = match from.read(&mut piece) {
+            Ok(0) => break,
+            Ok(length) => length,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(_) => return Ok(Copied::Unreadable),
+        };
         hash.update(&piece[..length]);
         to.write_all(&piece[..length])?;
         bytes += length as u64;
@@ -95,5 +121,5 @@ fn pass(from: &mut impl Read, to: &mut impl Write) -> std::io::Result<Entry> {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    Ok(Entry { bytes, sha256 })
+    Ok(Copied::Whole(Entry { bytes, sha256 }))
 }

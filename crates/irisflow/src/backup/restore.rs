@@ -11,7 +11,7 @@ use clap::Args;
 use irisflow_jobs::{Clock as _, SystemClock};
 use irisflow_sqlite::begin_new_history;
 
-use super::manifest::{Manifest, copy_hashed, open};
+use super::manifest::{Copied, Manifest, copy_hashed, open};
 use super::{DATABASE, OBJECTS, SECRETS};
 use crate::data_folder::DataFolder;
 use crate::in_runtime;
@@ -50,12 +50,15 @@ pub(crate) fn run(arguments: RestoreArgs) -> anyhow::Result<ExitCode> {
         begun.context("beginning a new history")
     })?;
     fs::rename(&restoring, folder.database()).context("putting the database in place")?;
-    let said = format!(
+    let mut said = format!(
         "{}: as of {}, {} objects; everybody signs in again\n",
         target.display(),
         manifest.made_at,
         manifest.objects.len()
     );
+    for name in manifest.troubled.keys() {
+        said.push_str(&format!("{name} was not whole when the backup was made\n"));
+    }
     std::io::stdout()
         .write_all(said.as_bytes())
         .context("writing the answer")?;
@@ -78,6 +81,8 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     if let Some(folder) = to.parent() {
         fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     }
-    copy_hashed(&mut open(from)?, to)?;
-    Ok(())
+    match copy_hashed(&mut open(from)?, to)? {
+        Copied::Whole(_) => Ok(()),
+        Copied::Unreadable => bail!("{} could not be read", from.display()),
+    }
 }

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use reqwest::StatusCode;
 
-use crate::app::{App, good_eye, json_of};
+use crate::app::{App, good_eye, json_of, text};
 
 fn irisflow(verb: &str, data: &Path, backup: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_irisflow"))
@@ -115,6 +115,72 @@ async fn a_damaged_backup_is_refused_before_anything_is_written() {
     assert!(refused.contains("is damaged"), "{refused}");
     assert!(!target.join("irisflow.sqlite").exists());
     assert!(!target.join("files").exists());
+}
+
+#[tokio::test]
+async fn a_backup_names_damaged_and_missing_objects_and_carries_on() {
+    let folder = tempfile::tempdir().expect("a temp folder");
+    let backup = folder.path().join("backup");
+    let app = App::start().await;
+    let user = app.user("you").await;
+    let mut names = Vec::new();
+    for _ in 0..3 {
+        let photo = json_of(user.post_photo(good_eye()).await, StatusCode::CREATED).await;
+        names.push(text(&photo["s3_key"]));
+    }
+    let path = |name: &String| app.data_dir().join("files/objects").join(name);
+    let mut bytes = std::fs::read(path(&names[0])).expect("an original");
+    bytes[1000] ^= 1;
+    std::fs::write(path(&names[0]), bytes).expect("damaged");
+    std::fs::remove_file(path(&names[1])).expect("missing");
+
+    let made = irisflow("backup", app.data_dir(), &backup);
+
+    assert_eq!(
+        made.status.code(),
+        Some(4),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    let said = String::from_utf8_lossy(&made.stdout).into_owned();
+    assert!(said.contains(&format!("{} is damaged", names[0])), "{said}");
+    assert!(said.contains(&format!("{} is missing", names[1])), "{said}");
+    assert!(!said.contains(&names[2]), "{said}");
+    let email = user.email.clone();
+    drop(app);
+    let restored = tempfile::tempdir().expect("a temp folder");
+    succeed("restore", restored.path(), &backup);
+    let app = App::start_on(restored).await;
+    let user = app.sign_in(&email).await;
+    let photos = json_of(user.get("/photos").await, StatusCode::OK).await;
+    let whole = photos["items"].as_array().expect("photos");
+    let whole = whole
+        .iter()
+        .find(|photo| photo["s3_key"] == names[2].as_str());
+    let url = text(&whole.expect("the whole one")["original_url"]);
+    assert_eq!(app.get(&url).await.status(), StatusCode::OK);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_backup_is_for_its_owners_eyes_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().expect("a temp folder");
+    let backup = folder.path().join("backup");
+    let app = App::start().await;
+    app.user("you").await.upload(good_eye()).await;
+
+    succeed("backup", app.data_dir(), &backup);
+
+    let photo = first_file(&backup.join("objects"));
+    let paths = ["", "secrets.json", "manifest.json"].map(|name| backup.join(name));
+    for path in paths.iter().chain([&photo]) {
+        let mode = std::fs::metadata(path)
+            .expect("it is there")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o077, 0, "{} has mode {mode:o}", path.display());
+    }
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ async fn a_failure_at_any_point_is_retried_once_and_leaves_one_result() {
         );
         app.until(
             &format!("the first attempt at {point} left nothing"),
-            async || app.objects("processed").len() == 3,
+            async || app.objects("processed").len() == 4,
         )
         .await;
     }
@@ -124,7 +124,7 @@ async fn a_killed_service_finishes_the_job_after_its_restart() {
             "progress never goes back"
         );
         app.until("only one attempt's objects are left", async || {
-            app.objects("processed").len() == 3
+            app.objects("processed").len() == 4
         })
         .await;
     }
@@ -201,7 +201,7 @@ async fn asked_to_stop_the_service_hands_running_jobs_back_unharmed() {
         (Some("completed"), Some(0))
     );
     app.until("only one attempt's objects are left", async || {
-        app.objects("processed").len() == 3
+        app.objects("processed").len() == 4
     })
     .await;
 }

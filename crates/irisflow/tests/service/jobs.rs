@@ -54,7 +54,14 @@ async fn a_finished_job_links_to_result_mask_before_and_original() {
         (&job["current_step"], &job["step"]),
         (&json!("completed"), &json!("Complete!"))
     );
-    for link in ["result_url", "mask_url", "before_url", "original_url"] {
+    let links = [
+        "result_url",
+        "mask_url",
+        "before_url",
+        "thumbnail_url",
+        "original_url",
+    ];
+    for link in links {
         let got = app.get(job[link].as_str().expect(link)).await;
         assert_eq!(got.status(), StatusCode::OK, "{link}");
         assert!(got.bytes().await.expect("bytes").len() > 1000, "{link}");

@@ -160,6 +160,45 @@ async fn downloads_understand_ranges_and_etags_and_expire() {
 }
 
 #[tokio::test]
+async fn links_stay_the_same_for_some_minutes_and_may_be_cached() {
+    let app = App::start().await;
+    let user = app.user("you").await;
+    let photo_id = user.upload(good_eye()).await;
+    let link = async || {
+        let photo = user.get(&format!("/photos/{photo_id}")).await;
+        text(&json_of(photo, StatusCode::OK).await["original_url"])
+    };
+    let mut links = Vec::new();
+    for _ in 0..3 {
+        links.push(link().await);
+        tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    }
+    // Of three in a row at most one pair has a step of the grid between them.
+    assert!(links[0] == links[1] || links[1] == links[2], "{links:?}");
+
+    let request = app.client().get(&links[2]);
+    let whole = request.send().await.expect("an answer");
+    let cache_control = whole.headers()["cache-control"].to_str().expect("text");
+    let max_age = cache_control.strip_prefix("private, max-age=");
+    let max_age = max_age.and_then(|rest| rest.strip_suffix(", immutable"));
+    let max_age: u64 = max_age.expect(cache_control).parse().expect("seconds");
+    assert!((3590..=4500).contains(&max_age), "{max_age}");
+    let etag = whole.headers()["etag"].to_str().expect("text").to_owned();
+    for known in [
+        etag.clone(),
+        format!("W/{etag}"),
+        format!("\"other\", {etag}"),
+        "*".to_owned(),
+    ] {
+        let request = app.client().get(&links[2]).header("If-None-Match", &known);
+        let unchanged = request.send().await.expect("an answer");
+        assert_eq!(unchanged.status(), StatusCode::NOT_MODIFIED, "{known}");
+        assert_eq!(unchanged.headers()["etag"], etag.as_str());
+        assert!(unchanged.headers().contains_key("cache-control"));
+    }
+}
+
+#[tokio::test]
 async fn photos_are_listed_newest_first_in_pages() {
     let app = App::start().await;
     let user = app.user("you").await;
