@@ -132,135 +132,16 @@ impl Person {
         } else {
             rng.unit()
         };
-        let position = depth * (SKIN_TONES.len() - 1) as f32;
-        let low = (position as usize).min(SKIN_TONES.len() - 2);
-        let tone = |i: usize| srgb(SKIN_TONES[i].0, SKIN_TONES[i].1, SKIN_TONES[i].2);
-        let mut colour = mix(tone(low), tone(low + 1), position - low as f32);
-        colour[0] *= rng.log_range(0.9, 1.05);
-        colour[2] *= rng.log_range(0.85, 1.2);
-        colour = mix(colour, [luminance(colour); 3], rng.range(0.0, 0.5));
+        let colour = sample_skin_colour(rng, depth);
         let gaze = sample_gaze(rng);
-        let mut iris = Iris::sample(rng);
-        if single || depth > 0.55 && rng.chance(0.7) {
-            for _ in 0..6 {
-                if matches!(
-                    iris.colour,
-                    crate::iris::IrisColour::DarkBrown | crate::iris::IrisColour::Brown
-                ) {
-                    break;
-                }
-                iris = Iris::sample(rng);
-            }
-        }
-        let hair = if single || depth > 0.5 || rng.chance(0.55) {
-            scale(srgb(45.0, 34.0, 28.0), rng.log_range(0.2, 1.6))
-        } else {
-            rng.pick(&[
-                srgb(96.0, 66.0, 44.0),
-                srgb(150.0, 112.0, 70.0),
-                srgb(205.0, 172.0, 122.0),
-                srgb(126.0, 60.0, 34.0),
-                srgb(150.0, 148.0, 146.0),
-            ])
-        };
+        let iris = sample_iris(rng, single, depth);
+        let hair = sample_hair(rng, single, depth);
         let made_up = rng.chance(0.35);
         Self {
-            skin: Skin {
-                colour,
-                depth,
-                blotches: rng.range(0.02, 0.14),
-                pores: if rng.chance(0.12) {
-                    rng.range(0.14, 0.5)
-                } else {
-                    rng.range(0.0, 0.14)
-                },
-                freckles: if rng.chance(0.2) {
-                    rng.range(0.2, 1.0)
-                } else {
-                    0.0
-                },
-                freckle_scale: rng.log_range(2.0, 7.0),
-                wrinkles: rng.range(0.0, 0.7) * rng.unit(),
-                shine: rng.range(0.0, 0.5) * rng.unit(),
-                lid_gain: rng.log_range(0.7, 1.5),
-                lid_pallor: if rng.chance(0.18) {
-                    rng.range(0.3, 0.95)
-                } else {
-                    0.0
-                },
-                socket: rng.range(0.0, 1.0),
-                offset: (rng.range(0.0, 512.0), rng.range(0.0, 512.0)),
-            },
-            makeup: Makeup {
-                shadow: (made_up && rng.chance(0.6)).then(|| {
-                    let tint = rng.pick(&[
-                        srgb(60.0, 40.0, 40.0),
-                        srgb(120.0, 70.0, 90.0),
-                        srgb(70.0, 80.0, 140.0),
-                        srgb(180.0, 130.0, 90.0),
-                        srgb(30.0, 30.0, 34.0),
-                        srgb(60.0, 130.0, 120.0),
-                        srgb(220.0, 180.0, 190.0),
-                        srgb(225.0, 220.0, 215.0),
-                        srgb(200.0, 215.0, 225.0),
-                    ]);
-                    (tint, rng.range(0.2, 0.9), rng.range(2.0, 9.0))
-                }),
-                liner_upper: if made_up && rng.chance(0.7) {
-                    (rng.range(0.5, 1.0), rng.range(0.4, 1.8))
-                } else {
-                    (rng.range(0.0, 0.8), rng.range(0.3, 0.8))
-                },
-                liner_lower: if made_up && rng.chance(0.5) {
-                    (rng.range(0.3, 1.0), rng.range(0.4, 1.3))
-                } else {
-                    (rng.range(0.0, 0.2), 0.4)
-                },
-            },
-            sclera: Sclera {
-                colour: scale(
-                    mix(
-                        srgb(226.0, 220.0, 216.0),
-                        rng.pick(&[
-                            srgb(222.0, 198.0, 188.0),
-                            srgb(216.0, 190.0, 184.0),
-                            srgb(206.0, 196.0, 168.0),
-                            srgb(196.0, 206.0, 220.0),
-                        ]),
-                        rng.unit(),
-                    ),
-                    rng.range(0.38, 0.92),
-                ),
-                vessels: rng.range(0.15, 1.0) * rng.unit(),
-                redness: rng.range(0.0, 0.35) * rng.unit(),
-                shade: rng.range(0.3, 0.95),
-                shade_mm: rng.log_range(0.9, 4.2),
-                corner_shade: rng.range(0.05, 0.7),
-                gloss: rng.range(0.0, 1.0),
-            },
-            lashes: Lashes {
-                colour: scale(hair, if made_up { 0.15 } else { rng.range(0.2, 1.0) }),
-                upper_count: if rng.chance(0.07) {
-                    rng.below(20)
-                } else {
-                    60 + rng.below(130)
-                },
-                lower_count: if rng.chance(0.2) {
-                    rng.below(15)
-                } else {
-                    20 + rng.below(60)
-                },
-                upper_mm: rng.range(5.5, 12.5) * if single { 0.7 } else { 1.0 },
-                lower_mm: rng.range(2.5, 6.5) * if single { 0.7 } else { 1.0 },
-                curl: if single {
-                    rng.range(-0.7, 0.4)
-                } else {
-                    rng.range(-0.6, 1.1)
-                },
-                width_mm: rng.range(0.06, 0.16) * if made_up { 1.4 } else { 1.0 },
-                clumping: rng.unit(),
-                opacity: rng.range(0.45, 1.0),
-            },
+            skin: Skin::sample(rng, colour, depth),
+            makeup: Makeup::sample(rng, made_up),
+            sclera: Sclera::sample(rng),
+            lashes: Lashes::sample(rng, hair, made_up, single),
             lids: Lids::sample(rng, gaze.1, fold, closed),
             iris,
             gaze,
@@ -282,17 +163,7 @@ impl Person {
             },
             eye_distance: rng.range(58.0, 68.0),
             face_half: (rng.range(66.0, 78.0), rng.range(92.0, 112.0)),
-            mouth: Mouth {
-                lips: mix(colour, srgb(170.0, 70.0, 75.0), rng.range(0.2, 0.9)),
-                half_mm: rng.range(21.0, 33.0),
-                open_mm: if rng.chance(0.45) {
-                    rng.log_range(1.0, 14.0)
-                } else {
-                    0.0
-                },
-                smile_mm: rng.range(-3.0, 10.0),
-                teeth: rng.range(0.0, 0.8),
-            },
+            mouth: Mouth::sample(rng, colour),
             beard: if rng.chance(0.2) {
                 rng.range(0.2, 0.9)
             } else {
@@ -306,6 +177,48 @@ impl Person {
     /// Turns the eyes far to one side; the lids stay where they are.
     pub(crate) fn look_aside(&mut self, rng: &mut Rng) {
         self.gaze.0 = rng.sign() * rng.range(0.35, 0.75);
+    }
+}
+
+/// `depth` is 0 for the lightest, 1 for the darkest.
+fn sample_skin_colour(rng: &mut Rng, depth: f32) -> Rgb {
+    let position = depth * (SKIN_TONES.len() - 1) as f32;
+    let low = (position as usize).min(SKIN_TONES.len() - 2);
+    let tone = |i: usize| srgb(SKIN_TONES[i].0, SKIN_TONES[i].1, SKIN_TONES[i].2);
+    let mut colour = mix(tone(low), tone(low + 1), position - low as f32);
+    colour[0] *= rng.log_range(0.9, 1.05);
+    colour[2] *= rng.log_range(0.85, 1.2);
+    mix(colour, [luminance(colour); 3], rng.range(0.0, 0.5))
+}
+
+/// Dark skin and lids without a fold come with brown irises, mostly.
+fn sample_iris(rng: &mut Rng, single: bool, depth: f32) -> Iris {
+    let mut iris = Iris::sample(rng);
+    if single || depth > 0.55 && rng.chance(0.7) {
+        for _ in 0..6 {
+            if matches!(
+                iris.colour,
+                crate::iris::IrisColour::DarkBrown | crate::iris::IrisColour::Brown
+            ) {
+                break;
+            }
+            iris = Iris::sample(rng);
+        }
+    }
+    iris
+}
+
+fn sample_hair(rng: &mut Rng, single: bool, depth: f32) -> Rgb {
+    if single || depth > 0.5 || rng.chance(0.55) {
+        scale(srgb(45.0, 34.0, 28.0), rng.log_range(0.2, 1.6))
+    } else {
+        rng.pick(&[
+            srgb(96.0, 66.0, 44.0),
+            srgb(150.0, 112.0, 70.0),
+            srgb(205.0, 172.0, 122.0),
+            srgb(126.0, 60.0, 34.0),
+            srgb(150.0, 148.0, 146.0),
+        ])
     }
 }
 
@@ -338,5 +251,138 @@ fn sample_glasses(rng: &mut Rng) -> Glasses {
         } else {
             0.0
         },
+    }
+}
+
+impl Skin {
+    fn sample(rng: &mut Rng, colour: Rgb, depth: f32) -> Self {
+        Self {
+            colour,
+            depth,
+            blotches: rng.range(0.02, 0.14),
+            pores: if rng.chance(0.12) {
+                rng.range(0.14, 0.5)
+            } else {
+                rng.range(0.0, 0.14)
+            },
+            freckles: if rng.chance(0.2) {
+                rng.range(0.2, 1.0)
+            } else {
+                0.0
+            },
+            freckle_scale: rng.log_range(2.0, 7.0),
+            wrinkles: rng.range(0.0, 0.7) * rng.unit(),
+            shine: rng.range(0.0, 0.5) * rng.unit(),
+            lid_gain: rng.log_range(0.7, 1.5),
+            lid_pallor: if rng.chance(0.18) {
+                rng.range(0.3, 0.95)
+            } else {
+                0.0
+            },
+            socket: rng.range(0.0, 1.0),
+            offset: (rng.range(0.0, 512.0), rng.range(0.0, 512.0)),
+        }
+    }
+}
+
+impl Makeup {
+    fn sample(rng: &mut Rng, made_up: bool) -> Self {
+        Self {
+            shadow: (made_up && rng.chance(0.6)).then(|| {
+                let tint = rng.pick(&[
+                    srgb(60.0, 40.0, 40.0),
+                    srgb(120.0, 70.0, 90.0),
+                    srgb(70.0, 80.0, 140.0),
+                    srgb(180.0, 130.0, 90.0),
+                    srgb(30.0, 30.0, 34.0),
+                    srgb(60.0, 130.0, 120.0),
+                    srgb(220.0, 180.0, 190.0),
+                    srgb(225.0, 220.0, 215.0),
+                    srgb(200.0, 215.0, 225.0),
+                ]);
+                (tint, rng.range(0.2, 0.9), rng.range(2.0, 9.0))
+            }),
+            liner_upper: if made_up && rng.chance(0.7) {
+                (rng.range(0.5, 1.0), rng.range(0.4, 1.8))
+            } else {
+                (rng.range(0.0, 0.8), rng.range(0.3, 0.8))
+            },
+            liner_lower: if made_up && rng.chance(0.5) {
+                (rng.range(0.3, 1.0), rng.range(0.4, 1.3))
+            } else {
+                (rng.range(0.0, 0.2), 0.4)
+            },
+        }
+    }
+}
+
+impl Sclera {
+    fn sample(rng: &mut Rng) -> Self {
+        Self {
+            colour: scale(
+                mix(
+                    srgb(226.0, 220.0, 216.0),
+                    rng.pick(&[
+                        srgb(222.0, 198.0, 188.0),
+                        srgb(216.0, 190.0, 184.0),
+                        srgb(206.0, 196.0, 168.0),
+                        srgb(196.0, 206.0, 220.0),
+                    ]),
+                    rng.unit(),
+                ),
+                rng.range(0.38, 0.92),
+            ),
+            vessels: rng.range(0.15, 1.0) * rng.unit(),
+            redness: rng.range(0.0, 0.35) * rng.unit(),
+            shade: rng.range(0.3, 0.95),
+            shade_mm: rng.log_range(0.9, 4.2),
+            corner_shade: rng.range(0.05, 0.7),
+            gloss: rng.range(0.0, 1.0),
+        }
+    }
+}
+
+impl Lashes {
+    fn sample(rng: &mut Rng, hair: Rgb, made_up: bool, single: bool) -> Self {
+        // `single`: lids without a fold, under which lashes are shorter and straighter.
+        Self {
+            colour: scale(hair, if made_up { 0.15 } else { rng.range(0.2, 1.0) }),
+            upper_count: if rng.chance(0.07) {
+                rng.below(20)
+            } else {
+                60 + rng.below(130)
+            },
+            lower_count: if rng.chance(0.2) {
+                rng.below(15)
+            } else {
+                20 + rng.below(60)
+            },
+            upper_mm: rng.range(5.5, 12.5) * if single { 0.7 } else { 1.0 },
+            lower_mm: rng.range(2.5, 6.5) * if single { 0.7 } else { 1.0 },
+            curl: if single {
+                rng.range(-0.7, 0.4)
+            } else {
+                rng.range(-0.6, 1.1)
+            },
+            width_mm: rng.range(0.06, 0.16) * if made_up { 1.4 } else { 1.0 },
+            clumping: rng.unit(),
+            opacity: rng.range(0.45, 1.0),
+        }
+    }
+}
+
+impl Mouth {
+    fn sample(rng: &mut Rng, skin: Rgb) -> Self {
+        Self {
+            lips: mix(skin, srgb(170.0, 70.0, 75.0), rng.range(0.2, 0.9)),
+            half_mm: rng.range(21.0, 33.0),
+            open_mm: if rng.chance(0.45) {
+                rng.log_range(1.0, 14.0)
+            } else {
+                0.0
+            },
+            smile_mm: rng.range(-3.0, 10.0),
+            teeth: rng.range(0.0, 0.8),
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::person::Person;
 use crate::reflections::Mirrored;
 use crate::rng::Rng;
 use crate::truth::TrueEye;
-use crate::view::{Framing, IRIS_RADIUS_MM, View};
+use crate::view::{Framing, IRIS_RADIUS_MM, View, Window};
 
 /// Farther above a crease nothing of it shows.
 const CREASE_REACH_MM: f32 = 9.0;
@@ -41,79 +41,33 @@ pub(crate) fn paint(
         detail: smoothstep(5.0, 40.0, radius_px),
         px_per_mm: view.px_per_mm,
     };
-    let sides = [-1.0f32, 1.0];
     let half_distance = person.eye_distance * 0.5;
     let bag = rng.range(0.0, 2.0);
-    let light_map = LightMap::new(view, person, lighting, half_distance, bag);
-    let surface = Surface {
-        tiles,
-        person,
+    let painter = Painter {
         view,
-        backdrop: Backdrop::sample(rng),
-        clothes: Clothes::sample(rng),
+        person,
+        lighting,
+        eyeball: &eyeball,
+        light_map: LightMap::new(view, person, lighting, half_distance, bag),
+        surface: Surface {
+            tiles,
+            person,
+            view,
+            backdrop: Backdrop::sample(rng),
+            clothes: Clothes::sample(rng),
+        },
+        half_distance,
+        soft_mm: 0.7 / view.px_per_mm,
+        // Beyond the frame only what blur brings in.
+        drawn: view.window.grown(0.06 * side as f32),
     };
-    let soft_mm = 0.7 / view.px_per_mm;
-    // Beyond the frame only what blur brings in.
-    let drawn = view.window.grown(0.06 * side as f32);
     for py in 0..side {
         for px in 0..side {
-            let index = py * side + px;
-            let (centre_x, centre_y) = (px as f32 + 0.5, py as f32 + 0.5);
-            let (x, y) = view
-                .to_mm
-                .apply(centre_x - view.origin.0, centre_y - view.origin.1);
-            // The eye in focus is the right one of the picture plane; the nose is at negative x.
-            let face_x = x / view.yaw_cos + half_distance;
-            let mirror = if face_x < 0.0 { 0 } else { 1 };
-            let eye_x = x - (sides[mirror] * half_distance - half_distance) * view.yaw_cos;
-            let lid_x = eye_x / view.yaw_cos * sides[mirror];
-            let margin = person.lids.margin(lid_x);
-            let under_upper = (y - margin.upper) * margin.upper_across;
-            let over_lower = (margin.lower - y) * margin.lower_across;
-            let near = eye_x.abs() < 20.0 && y.abs() < 18.0;
-            if !drawn.contains(centre_x, centre_y) {
-                if near {
-                    eyeball.label_disc(&mut canvas.labels[index], eye_x, y);
-                }
-                continue;
-            }
-            let inside = under_upper.min(over_lower);
-            let open = smoothstep(-soft_mm, soft_mm, inside);
-            let shadowed = lighting.unshadowed(face_x - half_distance, y);
-            let light = scale(light_map.at(px, py), shadowed);
-            if open < 1.0 {
-                let spot = Spot {
-                    face_x,
-                    y,
-                    lid_x,
-                    under_upper,
-                    over_lower,
-                    above_fold: margin.fold - y,
-                };
-                let (colour, background) = surface.at(&spot, light);
-                canvas.base[index] = colour;
-                if background {
-                    canvas.labels[index] |= label::BACKGROUND;
-                }
-            }
-            if open > 0.0 && near {
-                let seen = eyeball.at(eye_x, y, lid_x, under_upper.max(0.0), over_lower.max(0.0));
-                canvas.base[index] = mix(canvas.base[index], scale(seen.base, shadowed), open);
-                canvas.glow[index] = scale(seen.glow, open);
-                label_eye(
-                    &mut canvas.labels[index],
-                    seen.r,
-                    seen.p,
-                    person.iris.pupil,
-                    open > 0.5,
-                );
-            } else if near {
-                eyeball.label_disc(&mut canvas.labels[index], eye_x, y);
-            }
+            painter.paint_pixel(canvas, px, py);
         }
     }
-    for &mirror in &sides {
-        let eye_offset = (mirror * half_distance - half_distance) * view.yaw_cos;
+    for &mirror in &SIDES {
+        let eye_offset = painter.eye_offset(mirror);
         growth::lashes(canvas, rng, view, person, eye_offset, mirror);
         growth::brow(canvas, rng, view, person, eye_offset, mirror);
         if let Some(glasses) = &person.glasses {
@@ -121,21 +75,100 @@ pub(crate) fn paint(
         }
     }
     growth::strands(canvas, rng, view, person);
-    sides
+    let eyes = SIDES
         .iter()
-        .map(|&mirror| {
-            eyeball.truth(
-                view,
-                (mirror * half_distance - half_distance) * view.yaw_cos,
-            )
-        })
-        .filter(|eye| {
-            // Also one that the frame cuts through the middle.
-            let reach = eye.iris.rx.max(eye.iris.ry);
-            let span = -reach..side as f32 + reach;
-            span.contains(&eye.iris.cx) && span.contains(&eye.iris.cy)
-        })
-        .collect()
+        .map(|&mirror| eyeball.truth(view, painter.eye_offset(mirror)));
+    eyes.filter(|eye| {
+        // Also one that the frame cuts through the middle.
+        let reach = eye.iris.rx.max(eye.iris.ry);
+        let span = -reach..side as f32 + reach;
+        span.contains(&eye.iris.cx) && span.contains(&eye.iris.cy)
+    })
+    .collect()
+}
+
+/// The eyes: -1 mirrors the one in focus across the nose.
+const SIDES: [f32; 2] = [-1.0, 1.0];
+
+/// What one pixel of skin and eyeballs is painted from.
+struct Painter<'a> {
+    view: &'a View,
+    person: &'a Person,
+    lighting: &'a Lighting,
+    eyeball: &'a Eyeball<'a>,
+    light_map: LightMap,
+    surface: Surface<'a>,
+    /// Half the distance of the eyes, mm.
+    half_distance: f32,
+    /// Width over which the margins of the lids are softened, mm.
+    soft_mm: f32,
+    /// The part of the canvas that is painted; outside of it only labels are.
+    drawn: Window,
+}
+
+impl Painter<'_> {
+    /// Where an eye is, in mm from the one in focus.
+    fn eye_offset(&self, mirror: f32) -> f32 {
+        (mirror * self.half_distance - self.half_distance) * self.view.yaw_cos
+    }
+
+    fn paint_pixel(&self, canvas: &mut Canvas, px: usize, py: usize) {
+        let (view, person) = (self.view, self.person);
+        let index = py * canvas.side + px;
+        let (centre_x, centre_y) = (px as f32 + 0.5, py as f32 + 0.5);
+        let (x, y) = view
+            .to_mm
+            .apply(centre_x - view.origin.0, centre_y - view.origin.1);
+        // The eye in focus is the right one of the picture plane; the nose is at negative x.
+        let face_x = x / view.yaw_cos + self.half_distance;
+        let mirror = SIDES[if face_x < 0.0 { 0 } else { 1 }];
+        let eye_x = x - self.eye_offset(mirror);
+        let lid_x = eye_x / view.yaw_cos * mirror;
+        let margin = person.lids.margin(lid_x);
+        let under_upper = (y - margin.upper) * margin.upper_across;
+        let over_lower = (margin.lower - y) * margin.lower_across;
+        let near = eye_x.abs() < 20.0 && y.abs() < 18.0;
+        if !self.drawn.contains(centre_x, centre_y) {
+            if near {
+                self.eyeball.label_disc(&mut canvas.labels[index], eye_x, y);
+            }
+            return;
+        }
+        let inside = under_upper.min(over_lower);
+        let open = smoothstep(-self.soft_mm, self.soft_mm, inside);
+        let shadowed = self.lighting.unshadowed(face_x - self.half_distance, y);
+        let light = scale(self.light_map.at(px, py), shadowed);
+        if open < 1.0 {
+            let spot = Spot {
+                face_x,
+                y,
+                lid_x,
+                under_upper,
+                over_lower,
+                above_fold: margin.fold - y,
+            };
+            let (colour, background) = self.surface.at(&spot, light);
+            canvas.base[index] = colour;
+            if background {
+                canvas.labels[index] |= label::BACKGROUND;
+            }
+        }
+        if open > 0.0 && near {
+            let (under_upper, over_lower) = (under_upper.max(0.0), over_lower.max(0.0));
+            let seen = self.eyeball.at(eye_x, y, lid_x, under_upper, over_lower);
+            canvas.base[index] = mix(canvas.base[index], scale(seen.base, shadowed), open);
+            canvas.glow[index] = scale(seen.glow, open);
+            label_eye(
+                &mut canvas.labels[index],
+                seen.r,
+                seen.p,
+                person.iris.pupil,
+                open > 0.5,
+            );
+        } else if near {
+            self.eyeball.label_disc(&mut canvas.labels[index], eye_x, y);
+        }
+    }
 }
 
 /// Light on the face at every eighth pixel.
