@@ -267,13 +267,14 @@ impl Watch {
                 self.connection = Connection::Due(Instant::now());
                 Next::Listen
             }
-            _ => self.end(ClientError::Refused(Box::new(Refusal {
-                status: 0,
-                code,
-                message: message.unwrap_or_else(|| format!("{error}: {detail}")),
-                suggestion,
-                retry_after: None,
-            }))),
+            // As over HTTP: a later try may find a free place.
+            "rate_limited" | "too_many_sockets" => {
+                self.lost(refused_with(429, code, detail, suggestion))
+            }
+            _ => {
+                let message = message.unwrap_or_else(|| format!("{error}: {detail}"));
+                self.end(refused_with(0, code, message, suggestion))
+            }
         }
     }
 
@@ -292,6 +293,21 @@ impl Watch {
         self.connection = Connection::Ended;
         Next::Tell(Err(error))
     }
+}
+
+fn refused_with(
+    status: u16,
+    code: String,
+    message: String,
+    suggestion: Option<String>,
+) -> ClientError {
+    ClientError::Refused(Box::new(Refusal {
+        status,
+        code,
+        message,
+        suggestion,
+        retry_after: None,
+    }))
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ const WORDS: Record<string, Words> = {
     message: 'Many of your pictures are still being made.',
     suggestion: 'Wait until some are finished, then try again.',
   },
+  too_many_connections: { message: 'Irisflow is busy at the moment.', suggestion: 'Please try again in a minute.' },
+  too_many_transfers: { message: 'Irisflow is busy at the moment.', suggestion: 'Please try again in a minute.' },
   photo_not_uploaded: { message: 'Your photo did not arrive.', suggestion: 'Please send it again.' },
   photo_expired: { message: 'This photo is no longer kept here.', suggestion: 'Please take a new one.' },
   link_expired: { message: 'This took too long.', suggestion: 'Please try again.' },

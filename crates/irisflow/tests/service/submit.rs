@@ -245,6 +245,24 @@ async fn a_job_can_be_cancelled_from_the_command_line() {
 }
 
 #[tokio::test]
+async fn a_watch_that_finds_no_free_socket_waits_for_one() {
+    let settings = [
+        ("IRISFLOW_MAX_USER_SOCKETS", "1"),
+        ("IRISFLOW_FAULTS", "enhancing:hang2000:1"),
+    ];
+    let app = App::start_with(&settings).await;
+    let user = app.user("you").await;
+    let job = user.upload_and_submit(good_eye()).await;
+    let first = user.watch(&job).await;
+    let desk = Desk::at(&app);
+    let mut command = desk.irisflow(&["watch", &job, "--email", &user.email]);
+    command.env("IRISFLOW_PASSWORD", PASSWORD);
+    let (output, _) = tokio::join!(run(command), first.until_the_end());
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(said(&output).contains("open sockets"), "{}", said(&output));
+}
+
+#[tokio::test]
 async fn who_signed_in_once_stays_signed_in_without_a_stored_password() {
     let app = App::start().await;
     let desk = Desk::at(&app);
