@@ -25,12 +25,13 @@ pub(super) async fn lockout(scene: &Scene, strangers: u16) -> anyhow::Result<Vec
     let guess = json!({ "email": owner.email, "password": "Wrong-Guess-1" });
     let login = format!("{}/api/v1/auth/login/json", victim.url);
     let siege = async {
-        loop {
+        for round in 0_u64.. {
             for number in 0..strangers {
                 let Ok(client) = client_from(stranger(number)) else {
                     continue;
                 };
-                for _ in 0..3 {
+                // What is allowed at once is used up first.
+                for _ in 0..if round == 0 { 12 } else { 2 } {
                     // Whatever it is answered.
                     let _ = client.post(&login).json(&guess).send().await;
                 }

@@ -13,7 +13,7 @@ use super::Scene;
 use super::account::{Account, expect, text};
 use super::finding::Finding;
 use super::photos::noisy_png;
-use super::victim::Victim;
+use super::victim::{Recipe, Victim};
 use super::{http2, process, wire};
 
 const PAGE: &str = "https://page.example";
@@ -222,6 +222,62 @@ pub(super) async fn unread_downloads(scene: &Scene) -> anyhow::Result<Vec<Findin
             "seconds until they were cut",
             format!("{:.1}", begun.elapsed().as_secs_f64()),
         ),
+        Finding::at_most("peak memory, MB", victim.peak_memory_mb()?, 600.0),
+    ])
+}
+
+/// Uploads of one account that come byte by byte, from many addresses; somebody else has a photo.
+pub(super) async fn slow_uploads(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
+    const UPLOADS: u16 = 400;
+    const ADDRESSES: u16 = 20;
+    let recipe = Recipe::new(scene, &["--workers", "1"])?.with_descriptors(1024);
+    let victim = recipe.start().await?;
+    let flooder = Account::register(&victim.url, "flooder").await?;
+    let other = Account::register(&victim.url, "other").await?;
+    let to = victim.address()?;
+    let announced = flooder.announce("image/jpeg").await?;
+    let path = announced.upload_url.strip_prefix(&victim.url);
+    let path = path.context("a link of ours")?;
+    let head = format!(
+        "PUT {path} HTTP/1.1\r\nHost: {to}\r\nContent-Type: image/jpeg\r\nContent-Length: 1000000\r\n\r\n"
+    );
+    let mut streams = Vec::new();
+    for number in 0..UPLOADS {
+        let mut stream = wire::connect_from(wire::stranger(number % ADDRESSES), to).await?;
+        // One that is refused may be closed already.
+        if stream.write_all(head.as_bytes()).await.is_ok() {
+            streams.push(stream);
+        }
+    }
+    let dripping = async {
+        loop {
+            for stream in &mut streams {
+                let _ = stream.write_all(&[0xFF]).await;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let life = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let begun = Instant::now();
+        let mut statuses = Vec::new();
+        for _ in 0..5 {
+            let photo = other.post_photo(scene.good_eye()?).await;
+            statuses.push(photo.map_or(0, |answer| answer.status().as_u16()));
+        }
+        anyhow::Ok((statuses, begun.elapsed()))
+    };
+    let (statuses, took) = tokio::select! {
+        lived = life => lived?,
+        () = dripping => return Ok(Vec::new()),
+    };
+    let refused = statuses.iter().filter(|status| **status != 201).count();
+    Ok(vec![
+        Finding::none(
+            format!("of another account's 5 uploads, refused {statuses:?}"),
+            refused,
+        ),
+        Finding::at_most("seconds that they took", took.as_secs_f64(), 5.0),
         Finding::at_most("peak memory, MB", victim.peak_memory_mb()?, 600.0),
     ])
 }

@@ -260,6 +260,11 @@ pub(super) const ATTACKS: &[Attack] = &[
         |scene| edge::unread_downloads(scene)
     ),
     attack!(
+        "edge_slow_uploads",
+        "400 uploads byte by byte, of one account and 20 addresses",
+        |scene| edge::slow_uploads(scene)
+    ),
+    attack!(
         "edge_metrics",
         "/metrics with a foreign Host and behind proxies",
         |scene| edge::foreign_metrics(scene)

@@ -96,12 +96,21 @@ pub(crate) fn run(arguments: AttackArgs) -> anyhow::Result<()> {
             broken = carry_out(&chosen, &scene) => Ok(broken),
             // Servers are killed and disks unmounted on the way out.
             _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+            () = terminated() => Err(anyhow::anyhow!("terminated")),
         }
     })?;
     if broken.is_empty() {
         return Ok(());
     }
     bail!("bounds broken by {}", broken.join(", "))
+}
+
+/// Returns at SIGTERM.
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+        terminate.recv().await;
+    }
 }
 
 /// One after another: most of them measure time. The names of those that broke a bound.

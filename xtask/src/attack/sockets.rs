@@ -210,7 +210,7 @@ pub(super) async fn sockets_without_end(scene: &Scene) -> anyhow::Result<Vec<Fin
         Finding::at_most(
             format!("of {TRIES} sockets of one account, open"),
             open.len() as f64,
-            1000.0,
+            1024.0,
         ),
         Finding::at_most(
             "another account's request, ms",
