@@ -1,6 +1,5 @@
 //! What every handler may use.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use irisflow_bus::LocalBus;
@@ -10,7 +9,6 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Passwords, Throttle, Tokens};
-use crate::caps::Caps;
 use crate::limits::{Rates, Sockets};
 use crate::live::Resumptions;
 use crate::outlook::RecentHistory;
@@ -18,6 +16,7 @@ use crate::photos::Checks;
 use crate::public_url::PublicUrl;
 use crate::queue_view::QueueView;
 use crate::settings::ServerSettings;
+use crate::transfers::Transfers;
 
 /// What the server is built from.
 #[derive(Debug, Clone)]
@@ -61,7 +60,7 @@ pub(crate) struct AppState {
     pub(crate) throttle: Throttle,
     pub(crate) rates: Rates,
     pub(crate) sockets: Sockets,
-    pub(crate) transfers: Arc<Caps<IpAddr>>,
+    pub(crate) transfers: Transfers,
     pub(crate) checks: Checks,
     pub(crate) signer: UrlSigner,
     pub(crate) public_url: PublicUrl,
@@ -85,10 +84,7 @@ impl AppState {
             throttle: Throttle::new(&settings, Arc::clone(&parts.clock)),
             rates: Rates::new(&settings.use_limits),
             sockets: Sockets::new(&settings.connection_limits),
-            transfers: Caps::new(
-                settings.connection_limits.transfers,
-                settings.connection_limits.transfers_of_address,
-            ),
+            transfers: Transfers::new(&settings.connection_limits),
             signer: UrlSigner::new(parts.secrets.urls),
             public_url: PublicUrl::new(&settings),
             resumptions: Resumptions::new(settings.replay),

@@ -2,19 +2,86 @@
 
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::Method;
+use axum::http::{Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use irisflow_jobs::UserId;
+use uuid::Uuid;
 
-use crate::app::App;
-use crate::caps::{Full, Place};
+use crate::app::{App, AppState};
+use crate::caps::{Caps, Full, Place};
+use crate::connections::ConnectionLimits;
 use crate::error::ApiError;
+
+/// Counts those under way, by address and by account.
+#[derive(Debug)]
+pub(crate) struct Transfers {
+    by_address: Arc<Caps<IpAddr>>,
+    by_user: Arc<Caps<UserId>>,
+}
+
+/// A transfer, counted while this lives.
+#[derive(Debug)]
+struct Transfer {
+    _of_address: Place<IpAddr>,
+    _of_user: Option<Place<UserId>>,
+}
+
+impl Transfers {
+    pub(crate) fn new(limits: &ConnectionLimits) -> Self {
+        Self {
+            by_address: Caps::new(limits.transfers, limits.transfers_of_address),
+            by_user: Caps::new(limits.transfers, limits.transfers_of_user),
+        }
+    }
+
+    fn enter(&self, network: IpAddr, user_id: Option<UserId>) -> Result<Transfer, ApiError> {
+        let refused = |full, of_key, limit_of_key| match full {
+            Full::Total => ApiError::TooManyTransfers {
+                whose: "this server",
+                limit: self.by_address.total(),
+            },
+            Full::Key => ApiError::TooManyTransfers {
+                whose: of_key,
+                limit: limit_of_key,
+            },
+        };
+        let of_user = user_id.map(|user_id| self.by_user.enter(user_id));
+        let of_user = of_user.transpose();
+        let of_user =
+            of_user.map_err(|full| refused(full, "one account", self.by_user.per_key()))?;
+        let of_address = self.by_address.enter(network);
+        let of_address =
+            of_address.map_err(|full| refused(full, "one address", self.by_address.per_key()))?;
+        Ok(Transfer {
+            _of_address: of_address,
+            _of_user: of_user,
+        })
+    }
+}
+
+impl AppState {
+    /// Whose photo or result it is. Whether the request may have it is for its handler to say, at once:
+    /// only what is allowed lasts.
+    fn owner_of_transfer(&self, request: &Request) -> Option<UserId> {
+        if let Some(key) = request.uri().path().strip_prefix("/api/v1/files/") {
+            // The owner stands after the area in every key.
+            let owner = key.split('/').nth(1)?;
+            return owner.parse::<Uuid>().ok().map(UserId::from);
+        }
+        let header = request.headers().get(header::AUTHORIZATION)?;
+        let (_, token) = header.to_str().ok()?.split_once(' ')?;
+        let claims = self.tokens.check_access(token.trim()).ok()?;
+        Some(claims.user_id)
+    }
+}
 
 /// The routes by which photos and results come and go.
 pub(crate) fn is_transfer(request: &Request) -> bool {
@@ -36,30 +103,25 @@ pub(crate) async fn limit_transfers(
         return next.run(request).await;
     }
     let client = app.client_address(request.extensions(), request.headers());
-    match app.transfers.enter(client.network()) {
-        Ok(place) => {
+    let user_id = app.owner_of_transfer(&request);
+    match app.transfers.enter(client.network(), user_id) {
+        Ok(transfer) => {
             let response = next.run(request).await;
             response.map(|body| {
                 Body::new(Counted {
                     body,
-                    _place: place,
+                    _transfer: transfer,
                 })
             })
         }
-        Err(full) => {
-            let (whose, limit) = match full {
-                Full::Total => ("this server", app.transfers.total()),
-                Full::Key => ("one address", app.transfers.per_key()),
-            };
-            ApiError::TooManyTransfers { whose, limit }.into_response()
-        }
+        Err(refused) => refused.into_response(),
     }
 }
 
 /// A body that counts as a transfer until it is dropped.
 struct Counted {
     body: Body,
-    _place: Place<IpAddr>,
+    _transfer: Transfer,
 }
 
 impl HttpBody for Counted {
@@ -79,5 +141,29 @@ impl HttpBody for Counted {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn an_account_with_many_addresses_leaves_transfers_to_others() {
+        let limits = ConnectionLimits::for_descriptors(1024);
+        let transfers = Transfers::new(&limits);
+        let (flooder, other) = (UserId::generate(), UserId::generate());
+        let address = |number: u8| IpAddr::from(Ipv4Addr::new(192, 0, 2, number));
+        let mut under_way = Vec::new();
+        for number in 0..=u8::MAX {
+            under_way.extend(transfers.enter(address(number), Some(flooder)).ok());
+        }
+        assert_eq!(under_way.len(), limits.transfers_of_user);
+        assert!(transfers.enter(address(0), Some(flooder)).is_err());
+        assert!(transfers.enter(address(0), Some(other)).is_ok());
+        drop(under_way);
+        assert!(transfers.enter(address(0), Some(flooder)).is_ok());
     }
 }

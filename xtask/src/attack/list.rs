@@ -110,7 +110,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     attack!(
         "socket_1000_watchers",
-        "1,000 watchers of waiting jobs",
+        "1,000 watchers of a queue of 5,000 jobs",
         |scene| sockets::watchers_of_waiting_jobs(scene)
     ),
     attack!(

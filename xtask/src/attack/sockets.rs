@@ -106,6 +106,8 @@ impl Account {
 pub(super) async fn watchers_of_waiting_jobs(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
     const ACCOUNTS: usize = 50;
     const EACH: usize = 20;
+    /// Of one account; the last of them are watched.
+    const QUEUED: usize = 100;
     const TIME: Duration = Duration::from_secs(10);
     let victim = Victim::start(scene, &["--workers", "1"]).await?;
     let eye = scene.good_eye()?;
@@ -114,8 +116,9 @@ pub(super) async fn watchers_of_waiting_jobs(scene: &Scene) -> anyhow::Result<Ve
     let mut refused = 0;
     for number in 0..ACCOUNTS {
         let account = Account::register(&victim.url, &format!("watcher{number}")).await?;
-        for job_id in account.submit_many(&eye, EACH).await? {
-            match account.watch(&job_id).await {
+        let jobs = account.submit_many(&eye, QUEUED).await?;
+        for job_id in jobs.iter().skip(QUEUED - EACH) {
+            match account.watch(job_id).await {
                 Ok(socket) => sockets.push(socket),
                 Err(_) => refused += 1,
             }

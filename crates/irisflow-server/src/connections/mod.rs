@@ -33,9 +33,10 @@ pub struct ConnectionLimits {
     pub sockets: usize,
     pub sockets_of_address: usize,
     pub sockets_of_user: usize,
-    /// Uploads and downloads, each of which has a file open; of all and of one address.
+    /// Uploads and downloads, each of which has a file open; of all, of one address, of one account.
     pub transfers: usize,
     pub transfers_of_address: usize,
+    pub transfers_of_user: usize,
 }
 
 impl ConnectionLimits {
@@ -67,6 +68,7 @@ impl ConnectionLimits {
             sockets_of_user: (sockets / 3).max(1),
             transfers,
             transfers_of_address: (transfers / 2).max(1),
+            transfers_of_user: (transfers / 4).max(1),
         }
     }
 }
