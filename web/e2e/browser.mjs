@@ -41,6 +41,13 @@ export async function openPage(context) {
   return page;
 }
 
+/** From the door. */
+export async function signIn(page, email, password = PASSWORD) {
+  await page.getByLabel('Email').fill(email);
+  await page.getByLabel('Password', { exact: true }).fill(password);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+}
+
 /** Makes an account and is signed in; its address. */
 export async function register(page, url) {
   const email = `eye-${Date.now()}@example.com`;

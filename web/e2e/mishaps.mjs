@@ -20,6 +20,7 @@ import {
   PHONE,
   register,
   shot,
+  signIn,
 } from './browser.mjs';
 
 const CONSENT_URL = needed('CONSENT_URL');
@@ -43,7 +44,7 @@ try {
   const process = page.getByRole('button', { name: 'Process' });
   const recent = page.getByRole('navigation', { name: 'Your recent pictures' });
 
-  await register(page, CONSENT_URL);
+  const email = await register(page, CONSENT_URL);
 
   await story('the agreement is asked for in plain words, and nothing goes on without it', async () => {
     await choose(page, PHOTO);
@@ -178,6 +179,51 @@ try {
     await fits(page);
     await page.getByRole('button', { name: 'Try again' }).click();
     await finished(page);
+  });
+
+  await story('an agreement can be taken back, and is asked for again before the next photo', async () => {
+    await page.getByRole('button', { name: 'Your data' }).click();
+    const data = page.getByRole('dialog');
+    const takeBack = data.getByRole('button', { name: 'Take back my agreement' });
+    await takeBack.waitFor();
+    await shot(page, 'your-data');
+    await fits(page);
+    await page.waitForTimeout(A_THOUGHT_MS);
+    await takeBack.click();
+    await data.getByText('Before the next photo we ask again.').waitFor();
+    await data.getByRole('button', { name: 'Close' }).click();
+    await home();
+    await choose(page, PHOTO);
+    await process.click();
+    await page.getByRole('button', { name: 'I agree' }).waitFor();
+    await page.waitForTimeout(A_THOUGHT_MS);
+    await page.getByRole('button', { name: 'Not now' }).click();
+  });
+
+  await story('a photo is deleted with every picture made from it, after a second thought', async () => {
+    await home();
+    await recent.getByRole('link', { name: 'Finished picture' }).first().click();
+    await finished(page);
+    const [{ photo_id: photo }] = (await jobs(page)).filter((job) => page.url().endsWith(job.job_id));
+    await page.getByRole('button', { name: 'Delete this photo' }).click();
+    await shot(page, 'delete-asked');
+    await fits(page);
+    await page.waitForTimeout(A_THOUGHT_MS);
+    await page.getByRole('button', { name: 'Yes, delete' }).click();
+    await page.getByRole('heading', { name: 'Take a photo of one eye' }).waitFor();
+    assert.deepEqual((await jobs(page)).filter((job) => job.photo_id === photo), []);
+  });
+
+  await story('an account is deleted with everything in it', async () => {
+    await page.getByRole('button', { name: 'Your data' }).click();
+    await page.getByRole('button', { name: 'Delete my account' }).click();
+    await shot(page, 'delete-account');
+    await fits(page);
+    await page.waitForTimeout(A_THOUGHT_MS);
+    await page.getByRole('button', { name: 'Yes, delete everything' }).click();
+    await page.getByText('Your account has been deleted').waitFor();
+    await signIn(page, email);
+    await page.getByText('Address and password do not match.').waitFor();
   });
 
   assert.deepEqual(complaints, [], 'the browser had nothing to complain about');

@@ -27,6 +27,7 @@ import {
   PHONE,
   register,
   shot,
+  signIn,
   STEPS,
 } from './browser.mjs';
 
@@ -229,12 +230,9 @@ try {
 
   await story('signing out closes the door, and the account opens it again', async () => {
     await page.getByRole('button', { name: 'Sign out' }).click();
-    await page.getByLabel('Email').fill(email);
-    await page.getByLabel('Password', { exact: true }).fill('Wrong-Iris-7');
-    await page.getByRole('button', { name: 'Sign in' }).click();
+    await signIn(page, email, 'Wrong-Iris-7');
     await page.getByText('Address and password do not match.').waitFor();
-    await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
-    await page.getByRole('button', { name: 'Sign in' }).click();
+    await signIn(page, email);
     await page.getByRole('navigation', { name: 'Your recent pictures' }).waitFor();
   });
 

@@ -2,7 +2,7 @@
 
 import { createHttp, type HttpParts } from './http';
 import { ApiError, Unreachable } from './errors';
-import type { Check, ConsentText, Job, JobStatus, Page, Photo, Tokens, UploadSlot, User } from './types';
+import type { Check, Consent, ConsentText, Job, JobStatus, Page, Photo, Tokens, UploadSlot, User } from './types';
 import { contentTypeOf, putBytes } from './upload';
 import { pageWakes, wait } from './waiting';
 import { watchJob, type JobView } from './watch-job';
@@ -33,6 +33,12 @@ export interface Api {
   consentText(signal?: AbortSignal): Promise<ConsentText>;
   /** The person agrees to this text. */
   giveConsent(text: ConsentText): Promise<void>;
+  consents(signal?: AbortSignal): Promise<Consent[]>;
+  withdrawConsent(id: string): Promise<void>;
+  /** Ends the session too. */
+  deleteAccount(): Promise<void>;
+  /** With every picture made from it. */
+  deletePhoto(photoId: string): Promise<void>;
   /** Sends the photo and has the server look at it. */
   uploadPhoto(file: File, sending: Sending): Promise<Photo>;
   /** Looks at a photo without making a job of it. */
@@ -95,6 +101,19 @@ export function createApi(parts: HttpParts): Api {
     async giveConsent({ jurisdiction, consent_text_version }) {
       const body = { consent_type: 'biometric_capture', jurisdiction, consent_text_version };
       await http.send('POST', '/privacy/consent', { body });
+    },
+    async consents(signal) {
+      return (await http.send<{ consents: Consent[] }>('GET', '/privacy/consent', { signal })).consents;
+    },
+    async withdrawConsent(id) {
+      await http.send('POST', `/privacy/consent/${id}/withdraw`);
+    },
+    async deleteAccount() {
+      await http.send('DELETE', '/users/me', { body: { confirm: true } });
+      tokens.clear();
+    },
+    async deletePhoto(photoId) {
+      await http.send('DELETE', `/photos/${photoId}`);
     },
     uploadPhoto,
     check: (photoId, signal) => http.send<Check>('POST', `/photos/${photoId}/check`, { signal }),

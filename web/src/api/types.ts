@@ -43,6 +43,13 @@ export interface Check {
   lower_lid: [number, number][];
 }
 
+/** What somebody has agreed to, and whether they still do. */
+export interface Consent {
+  id: string;
+  consent_type: string;
+  granted: boolean;
+}
+
 export interface UploadSlot {
   upload_url: string;
   photo_id: string;

@@ -59,10 +59,13 @@ export async function settle(): Promise<void> {
 
 /** Passes the time in which a guarded button takes no press. */
 export function waitForGuards(): void {
-  const now = performance.now();
-  const later = vi.spyOn(performance, 'now').mockReturnValue(now + 1_000);
+  passedMs += 1_000;
+  const later = vi.spyOn(performance, 'now').mockImplementation(() => realNow() + passedMs);
   onTestFinished(() => later.mockRestore());
 }
+
+const realNow = performance.now.bind(performance);
+let passedMs = 0;
 
 /** A file that begins like a photo of this kind. */
 export function photoFile(name = 'eye.jpg', head: number[] = [0xff, 0xd8, 0xff, 0xe0], type = 'image/jpeg'): File {
@@ -86,6 +89,10 @@ export function quietApi(): Mocked<Api> {
     me: vi.fn(never),
     consentText: vi.fn(never),
     giveConsent: vi.fn(never),
+    consents: vi.fn(never),
+    withdrawConsent: vi.fn(never),
+    deleteAccount: vi.fn(never),
+    deletePhoto: vi.fn(never),
     uploadPhoto: vi.fn(never),
     check: vi.fn(never),
     submit: vi.fn(never),

@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest';
 import { ApiError, Unreachable, type Job as JobAnswer } from '../../api';
-import { jobLike, quietApi, settle, show } from '../../testing/stage';
+import { jobLike, quietApi, settle, show, waitForGuards } from '../../testing/stage';
 import Job from './Job.svelte';
 
 const id = jobLike().job_id;
@@ -9,7 +9,7 @@ function open(fresh: JobAnswer | null, prepare: (api: ReturnType<typeof quietApi
   const api = quietApi();
   prepare(api);
   const props = { onpick: vi.fn(), onsubmitted: vi.fn(), onleave: vi.fn() };
-  return { api, stage: show(Job, { api, id, fresh, ...props }) };
+  return { api, onleave: props.onleave, stage: show(Job, { api, id, fresh, ...props }) };
 }
 
 test('a job just submitted is watched at once', () => {
@@ -62,4 +62,30 @@ test('a job that is deleted while it is watched says so, and offers a new photo'
   await settle();
   expect(stage.text()).toContain('This picture is not here. It may have been deleted.');
   expect(stage.all('button').map((button) => button.textContent)).toEqual(['New photo']);
+});
+
+test.each(['completed', 'failed'] as const)('the photo of a %s job can be deleted after a second thought', async (status) => {
+  const { api, onleave, stage } = open(null, (api) => {
+    api.job.mockResolvedValue(jobLike({ status }));
+    api.deletePhoto.mockResolvedValue(undefined);
+  });
+  await settle();
+  await stage.press('Delete this photo');
+  await stage.press('Yes, delete');
+  expect(api.deletePhoto).not.toHaveBeenCalled();
+  waitForGuards();
+  await stage.press('Yes, delete');
+  expect(api.deletePhoto).toHaveBeenCalledExactlyOnceWith(jobLike().photo_id);
+  expect(onleave).toHaveBeenCalledOnce();
+});
+
+test('a photo that could not be deleted is still there', async () => {
+  const { api, onleave, stage } = open(null, (api) => api.job.mockResolvedValue(jobLike()));
+  await settle();
+  api.deletePhoto.mockRejectedValue(new ApiError(503, 'unavailable', 'Busy.'));
+  await stage.press('Delete this photo');
+  waitForGuards();
+  await stage.press('Yes, delete');
+  expect(stage.one('[role=alert]').textContent).toContain('busy');
+  expect(onleave).not.toHaveBeenCalled();
 });
