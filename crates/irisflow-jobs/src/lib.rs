@@ -44,7 +44,7 @@ pub use ports::{
     AccountStore, Census, JobFilter, JobSnapshot, JobStore, Page, PageRequest, PhotoStore, Privacy,
     Renewal, StatusFilter, StoreError, Timeline, Written,
 };
-pub use privacy::{Consent, ConsentType, DeletionReceipt, Destroyed, NewConsent};
+pub use privacy::{Consent, ConsentType, DeletionReceipt, Destroyed, Jurisdiction, NewConsent};
 pub use queue_order::{OwnPlace, QueueOrder, QueuedUser, WaitingJob};
 pub use step::{Checkpoint, Step, shown_step};
 pub use submission::{Enqueued, QueueLimits, Submission, SubmissionKey};

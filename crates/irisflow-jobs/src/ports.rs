@@ -10,11 +10,11 @@ use crate::census::{QueueStanding, Usage};
 use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::failure::Failure;
-use crate::id::{BatchId, JobId, PhotoId, ReceiptId, SessionId, UserId, WorkerId};
+use crate::id::{BatchId, ConsentId, JobId, PhotoId, ReceiptId, SessionId, UserId, WorkerId};
 use crate::job::{Fence, Job, JobResult};
 use crate::outlook::{Fleet, StepTimes};
 use crate::photo::{Confirmed, NewPhoto, Photo, StoredPhoto};
-use crate::privacy::{Consent, DeletionReceipt, NewConsent};
+use crate::privacy::{Consent, ConsentType, DeletionReceipt, NewConsent};
 use crate::queue_order::{OwnPlace, QueuedUser, WaitingJob};
 use crate::step::Checkpoint;
 use crate::submission::{Enqueued, Submission, SubmissionKey};
@@ -327,8 +327,19 @@ pub trait Census: Send + Sync + std::fmt::Debug {
 pub trait Privacy: Send + Sync + std::fmt::Debug {
     async fn add_consent(&self, consent: NewConsent) -> Result<Consent>;
 
-    /// The user's, newest first.
+    /// The user's, newest first, withdrawn ones too.
     async fn consents(&self, user_id: UserId) -> Result<Vec<Consent>>;
+
+    /// Whether the user has given this consent and not withdrawn it.
+    async fn has_consent(&self, user_id: UserId, consent_type: ConsentType) -> Result<bool>;
+
+    /// Withdraws a consent, and with it every other of the same type that the user has given: after that
+    /// there is none. The rows are kept. `None` for unknown and foreign ones.
+    async fn withdraw_consent(
+        &self,
+        user_id: UserId,
+        consent_id: ConsentId,
+    ) -> Result<Option<Consent>>;
 
     /// Deletes the account with everything that hangs on it, ends its sessions, fences its workers
     /// off, and leaves sweeps for its objects: at once, and again when leases and upload URLs have run

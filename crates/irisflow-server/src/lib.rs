@@ -48,5 +48,6 @@ pub use public_url::is_private;
 pub use router::openapi;
 pub use server::{Listeners, PreparedServer, prepare};
 pub use settings::{
-    CheckLimits, ConnectionLimits, Registration, ServerSettings, TimeLimits, TlsFiles, UseLimits,
+    CheckLimits, ConnectionLimits, ConsentText, ConsentTextError, Registration, ServerSettings,
+    TimeLimits, TlsFiles, UseLimits,
 };

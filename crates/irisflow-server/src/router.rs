@@ -41,7 +41,10 @@ fn api() -> OpenApiRouter<App> {
             auth::end_sessions::end_other_sessions
         ))
         .routes(routes!(auth::end_sessions::end_session))
+        .routes(routes!(privacy::jurisdiction::jurisdiction))
         .routes(routes!(privacy::list::list, privacy::give::give))
+        .routes(routes!(privacy::biometric_status::biometric_status))
+        .routes(routes!(privacy::withdraw::withdraw))
         .routes(routes!(photos::upload::upload))
         .routes(routes!(photos::confirm::confirm))
         .routes(routes!(photos::check::check))

@@ -9,6 +9,7 @@ pub use crate::connections::ConnectionLimits;
 use crate::cors::Origin;
 pub use crate::limits::UseLimits;
 pub use crate::photos::CheckLimits;
+pub use crate::privacy::{ConsentText, ConsentTextError};
 pub use crate::time_limits::TimeLimits;
 pub use crate::tls::TlsFiles;
 
@@ -25,6 +26,8 @@ pub struct ServerSettings {
     pub registration: Registration,
     /// Whether uploads and jobs need the consent `biometric_capture`.
     pub consent_required: bool,
+    /// What people are asked to agree to.
+    pub consent_text: ConsentText,
     /// Web origins other than our own that browsers may call from.
     pub allowed_origins: Vec<Origin>,
     pub access_token_life: Duration,
@@ -76,6 +79,7 @@ impl Default for ServerSettings {
             own_hosts: Vec::new(),
             registration: Registration::Open,
             consent_required: false,
+            consent_text: ConsentText::default(),
             allowed_origins: Vec::new(),
             access_token_life: Duration::from_secs(30 * 60),
             refresh_token_life: Duration::from_secs(30 * 24 * 3600),

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use irisflow_jobs::{
-    Consent, ConsentId, ConsentType, DeletionReceipt, Destroyed, NewConsent, PhotoId, Privacy,
-    ReceiptId, SessionId, StoreError, SweepTarget, Timestamp, UserId,
+    Consent, ConsentId, ConsentType, DeletionReceipt, Destroyed, Jurisdiction, NewConsent, PhotoId,
+    Privacy, ReceiptId, SessionId, StoreError, SweepTarget, Timestamp, UserId,
 };
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -23,16 +23,19 @@ impl Privacy for SqliteStore {
             id: ConsentId::generate(),
             user_id: new.user_id,
             consent_type: new.consent_type,
+            jurisdiction: new.jurisdiction,
             text_version: new.text_version,
             granted_at: writing.now,
+            withdrawn_at: None,
         };
         sqlx::query(
-            "INSERT INTO consents (id, user_id, consent_type, text_version, granted_at)
-             VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO consents (id, user_id, consent_type, jurisdiction, text_version, granted_at)
+             VALUES (?, ?, ?, ?, ?, ?)",
         )
         .bind(consent.id.as_uuid())
         .bind(consent.user_id.as_uuid())
         .bind(consent.consent_type.name())
+        .bind(consent.jurisdiction.name())
         .bind(&consent.text_version)
         .bind(consent.granted_at.as_millis())
         .execute(writing.connection()?)
@@ -51,6 +54,46 @@ impl Privacy for SqliteStore {
         .await
         .map_err(unavailable)?;
         rows.iter().map(consent_of).collect()
+    }
+
+    async fn has_consent(&self, user_id: UserId, consent_type: ConsentType) -> Result<bool> {
+        sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM consents
+                 WHERE user_id = ? AND consent_type = ? AND withdrawn_at IS NULL)",
+        )
+        .bind(user_id.as_uuid())
+        .bind(consent_type.name())
+        .fetch_one(&self.readers)
+        .await
+        .map_err(unavailable)
+    }
+
+    async fn withdraw_consent(
+        &self,
+        user_id: UserId,
+        consent_id: ConsentId,
+    ) -> Result<Option<Consent>> {
+        let mut writing = self.begin().await?;
+        sqlx::query(
+            "UPDATE consents SET withdrawn_at = ?1
+             WHERE user_id = ?2 AND withdrawn_at IS NULL
+                 AND consent_type = (SELECT consent_type FROM consents WHERE id = ?3 AND user_id = ?2
+                                         AND withdrawn_at IS NULL)",
+        )
+        .bind(writing.now.as_millis())
+        .bind(user_id.as_uuid())
+        .bind(consent_id.as_uuid())
+        .execute(writing.connection()?)
+        .await
+        .map_err(unavailable)?;
+        let row = sqlx::query("SELECT * FROM consents WHERE id = ? AND user_id = ?")
+            .bind(consent_id.as_uuid())
+            .bind(user_id.as_uuid())
+            .fetch_optional(writing.connection()?)
+            .await
+            .map_err(unavailable)?;
+        writing.commit().await?;
+        row.as_ref().map(consent_of).transpose()
     }
 
     async fn delete_account(&self, user_id: UserId) -> Result<Option<DeletionReceipt>> {
@@ -246,12 +289,17 @@ impl Writing<'_> {
 
 fn consent_of(row: &SqliteRow) -> Result<Consent> {
     let name: &str = row.try_get("consent_type").map_err(unavailable)?;
+    let place: &str = row.try_get("jurisdiction").map_err(unavailable)?;
+    let withdrawn_at: Option<i64> = row.try_get("withdrawn_at").map_err(unavailable)?;
     let id = |column: &str| row.try_get::<Uuid, _>(column).map_err(unavailable);
     Ok(Consent {
         id: ConsentId::from(id("id")?),
         user_id: UserId::from(id("user_id")?),
         consent_type: ConsentType::from_name(name).ok_or_else(|| corrupt("consent type", name))?,
+        jurisdiction: Jurisdiction::from_name(place)
+            .ok_or_else(|| corrupt("jurisdiction", place))?,
         text_version: row.try_get("text_version").map_err(unavailable)?,
         granted_at: Timestamp::from_millis(row.try_get("granted_at").map_err(unavailable)?),
+        withdrawn_at: withdrawn_at.map(Timestamp::from_millis),
     })
 }

@@ -6,6 +6,7 @@ mod backup;
 mod bars;
 mod check;
 mod compose;
+mod consent_args;
 mod data_folder;
 mod descriptors;
 mod exit;

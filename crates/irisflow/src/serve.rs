@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::addresses;
 use crate::compose::{self, Service};
+use crate::consent_args::ConsentArgs;
 use crate::descriptors;
 use crate::logging::{self, LogFormat};
 use crate::meters;
@@ -43,9 +44,8 @@ pub(crate) struct ServeArgs {
         default_value = "open"
     )]
     registration: RegistrationArg,
-    /// Take uploads and jobs only of people who have given the consent `biometric_capture`.
-    #[arg(long, env = "IRISFLOW_CONSENT_REQUIRED")]
-    consent_required: bool,
+    #[command(flatten)]
+    consent: ConsentArgs,
     /// Web origins other than our own whose pages may call, as in https://app.example.com, separated by
     /// commas.
     #[arg(long, env = "IRISFLOW_ALLOWED_ORIGINS", value_delimiter = ',')]
@@ -273,7 +273,7 @@ impl ServeArgs {
                 RegistrationArg::Open => Registration::Open,
                 RegistrationArg::Closed => Registration::Closed,
             },
-            consent_required: self.consent_required,
+            consent_required: self.consent.consent_required,
             allowed_origins: self.allowed_origins.clone(),
             access_token_life: Duration::from_millis(self.limits.access_token_ms),
             socket_limit: Duration::from_millis(self.limits.socket_limit_ms),
@@ -334,7 +334,10 @@ async fn serve(arguments: ServeArgs, faults: FaultPlan) -> anyhow::Result<()> {
         },
     };
     let listen = listeners.api.local_addr().context("reading the address")?;
-    let settings = arguments.server_settings(listen, descriptors);
+    let settings = ServerSettings {
+        consent_text: arguments.consent.text()?,
+        ..arguments.server_settings(listen, descriptors)
+    };
     let announcement = announcement(&arguments, &settings, &listeners)?;
     let worker_settings = arguments.worker_settings(&settings);
 

@@ -231,6 +231,9 @@ macro_rules! every_store_must_pass {
         }
         $crate::store_tests! { $open, privacy:
             consents_are_listed_newest_first_and_to_their_user_only,
+            a_withdrawn_consent_is_kept_and_counts_no_longer,
+            a_consent_is_withdrawn_once_and_can_be_given_anew,
+            a_foreign_consent_cannot_be_withdrawn,
             a_deleted_account_takes_everything_with_it,
             the_receipt_counts_what_was_destroyed,
             the_worker_of_a_deleted_account_is_fenced_off,

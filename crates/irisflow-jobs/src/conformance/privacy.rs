@@ -6,8 +6,8 @@ use super::StoreUnderTest;
 use super::accounts::sign_in;
 use super::store_under_test::{quality_issue, stored_photo};
 use crate::{
-    Consent, ConsentType, DeletionReceipt, Destroyed, EventKind, Job, NewConsent, Photo,
-    SweepTarget, UploadStatus, UserId,
+    Consent, ConsentType, DeletionReceipt, Destroyed, EventKind, Job, Jurisdiction, NewConsent,
+    Photo, SweepTarget, UploadStatus, UserId,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -22,6 +22,58 @@ pub async fn consents_are_listed_newest_first_and_to_their_user_only(store: Stor
     let listed = store.privacy.consents(user_id).await;
 
     assert_eq!(listed.expect("the store works"), [second, first]);
+}
+
+pub async fn a_withdrawn_consent_is_kept_and_counts_no_longer(store: StoreUnderTest) {
+    let user_id = store.user().await;
+    let biometric = ConsentType::BiometricCapture;
+    let other = consent(&store, user_id, ConsentType::Marketing).await;
+    let first = consent(&store, user_id, biometric).await;
+    let again = consent(&store, user_id, biometric).await;
+    let before = has_consent(&store, user_id, biometric).await;
+    store.advance(DAY);
+
+    let withdrawn = withdraw(&store, user_id, &first).await;
+
+    assert!(before, "it was given");
+    assert!(!has_consent(&store, user_id, biometric).await);
+    let expected = Consent {
+        withdrawn_at: Some(store.now()),
+        ..first
+    };
+    assert_eq!(withdrawn, Some(expected.clone()));
+    let listed = store.privacy.consents(user_id).await;
+    let listed = listed.expect("the store works");
+    assert_eq!(listed.len(), 3, "all are kept");
+    assert!(listed.contains(&expected) && listed.contains(&other));
+    let again = listed.iter().find(|consent| consent.id == again.id);
+    let withdrawn_at = again.expect("it is kept").withdrawn_at;
+    assert_eq!(withdrawn_at, Some(store.now()), "it goes with its like");
+    assert!(has_consent(&store, user_id, ConsentType::Marketing).await);
+}
+
+pub async fn a_consent_is_withdrawn_once_and_can_be_given_anew(store: StoreUnderTest) {
+    let user_id = store.user().await;
+    let biometric = ConsentType::BiometricCapture;
+    let given = consent(&store, user_id, biometric).await;
+    let first = withdraw(&store, user_id, &given).await;
+    store.advance(DAY);
+
+    let again = withdraw(&store, user_id, &given).await;
+    consent(&store, user_id, biometric).await;
+
+    assert_eq!(first, again, "the first withdrawal stays");
+    assert!(has_consent(&store, user_id, biometric).await);
+}
+
+pub async fn a_foreign_consent_cannot_be_withdrawn(store: StoreUnderTest) {
+    let user_id = store.user().await;
+    let given = consent(&store, user_id, ConsentType::BiometricCapture).await;
+
+    let withdrawn = withdraw(&store, store.user().await, &given).await;
+
+    assert_eq!(withdrawn, None);
+    assert!(has_consent(&store, user_id, ConsentType::BiometricCapture).await);
 }
 
 pub async fn a_deleted_account_takes_everything_with_it(store: StoreUnderTest) {
@@ -211,6 +263,7 @@ async fn consent(store: &StoreUnderTest, user_id: UserId, consent_type: ConsentT
     let new = NewConsent {
         user_id,
         consent_type,
+        jurisdiction: Jurisdiction::Bipa,
         text_version: "2026-11".to_owned(),
     };
     let added = store.privacy.add_consent(new).await;
@@ -251,4 +304,14 @@ async fn expire_originals(store: &StoreUnderTest) -> u32 {
 async fn expire_jobs(store: &StoreUnderTest) -> u32 {
     let expired = store.privacy.expire_jobs(store.now(), 100).await;
     expired.expect("the store works")
+}
+
+async fn has_consent(store: &StoreUnderTest, user_id: UserId, consent_type: ConsentType) -> bool {
+    let has_consent = store.privacy.has_consent(user_id, consent_type).await;
+    has_consent.expect("the store works")
+}
+
+async fn withdraw(store: &StoreUnderTest, user_id: UserId, consent: &Consent) -> Option<Consent> {
+    let withdrawn = store.privacy.withdraw_consent(user_id, consent.id).await;
+    withdrawn.expect("the store works")
 }

@@ -31,6 +31,7 @@ pub(crate) struct ConfirmRequest {
         (status = 200, body = PhotoBody),
         (status = 400, description = "`not_an_image`", body = ErrorBody),
         (status = 401, body = ErrorBody),
+        (status = 403, description = "`consent_required`", body = ErrorBody),
         (status = 404, body = ErrorBody),
         (status = 409, description = "Nothing was uploaded yet", body = ErrorBody),
         (status = 413, description = "`image_too_large`", body = ErrorBody),
@@ -48,7 +49,10 @@ pub(crate) async fn confirm(
     let photo = photo.ok_or(ApiError::NotFound(UNKNOWN_PHOTO))?;
     let photo = match photo.status {
         UploadStatus::Uploaded | UploadStatus::Expired => photo,
-        UploadStatus::Pending | UploadStatus::Failed => app.take_in(user.id(), photo_id).await?,
+        UploadStatus::Pending | UploadStatus::Failed => {
+            app.check_consent(&user).await?;
+            app.take_in(user.id(), photo_id).await?
+        }
     };
     Ok(Json(app.photo_body(&photo, &app.public_url.base(&headers))))
 }

@@ -3,30 +3,70 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use irisflow_jobs::{ConsentType, NewConsent};
+use irisflow_jobs::{ConsentType, Jurisdiction, NewConsent};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::ConsentBody;
+use super::consent_text::LONGEST_VERSION;
 use crate::app::App;
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
 use crate::extract::ApiJson;
-
-const LONGEST_VERSION: usize = 100;
 
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct ConsentRequest {
     /// `biometric_capture`, `data_processing` or `marketing`.
     #[schema(example = "biometric_capture")]
     consent_type: String,
-    /// Which wording was shown, up to 100 characters.
-    #[serde(alias = "consent_text_version")]
+    /// Under whose law: `gdpr`, `bipa`, `ccpa` or `generic`, which it is without one.
+    #[schema(example = "generic")]
+    jurisdiction: Option<String>,
+    /// Which wording was shown, up to 100 characters. This or `consent_text_version` is needed.
     #[schema(example = "2026-11")]
-    text_version: String,
+    text_version: Option<String>,
+    /// The same under its other name.
+    consent_text_version: Option<String>,
 }
 
-/// Agree to something. Kept with the time and the wording.
+impl ConsentRequest {
+    fn jurisdiction(&self) -> Result<Jurisdiction, ApiError> {
+        let Some(name) = &self.jurisdiction else {
+            return Ok(Jurisdiction::Generic);
+        };
+        Jurisdiction::from_name(name).ok_or_else(|| {
+            ApiError::invalid_field("jurisdiction", "one of gdpr, bipa, ccpa, generic")
+        })
+    }
+
+    fn text_version(self) -> Result<String, ApiError> {
+        let version = match (self.text_version, self.consent_text_version) {
+            (Some(one), Some(other)) if one != other => {
+                return Err(ApiError::invalid_field(
+                    "consent_text_version",
+                    "differs from text_version; send one of them, or both alike",
+                ));
+            }
+            (Some(version), _) | (None, Some(version)) => version,
+            (None, None) => {
+                return Err(ApiError::invalid_field(
+                    "text_version",
+                    "this field is required",
+                ));
+            }
+        };
+        if (1..=LONGEST_VERSION).contains(&version.chars().count()) {
+            Ok(version)
+        } else {
+            Err(ApiError::invalid_field(
+                "text_version",
+                "1 to 100 characters",
+            ))
+        }
+    }
+}
+
+/// Agree to something. Kept with the time, the law and the wording.
 #[utoipa::path(post, path = "/privacy/consent", tag = "privacy", security(("bearer" = [])),
     request_body = ConsentRequest,
     responses(
@@ -43,17 +83,11 @@ pub(crate) async fn give(
         let known = "one of biometric_capture, data_processing, marketing";
         ApiError::invalid_field("consent_type", known)
     })?;
-    let length = request.text_version.chars().count();
-    if !(1..=LONGEST_VERSION).contains(&length) {
-        return Err(ApiError::invalid_field(
-            "text_version",
-            "1 to 100 characters",
-        ));
-    }
     let new = NewConsent {
         user_id: user.id(),
         consent_type,
-        text_version: request.text_version,
+        jurisdiction: request.jurisdiction()?,
+        text_version: request.text_version()?,
     };
     let consent = app.parts.privacy.add_consent(new).await?;
     Ok((StatusCode::CREATED, Json(ConsentBody::from(consent))))

@@ -18,7 +18,7 @@ pub(crate) struct ConsentList {
     consent_required: bool,
 }
 
-/// What you have agreed to.
+/// What you have agreed to, withdrawn consents too.
 #[utoipa::path(get, path = "/privacy/consent", tag = "privacy", security(("bearer" = [])),
     responses((status = 200, body = ConsentList), (status = 401, body = ErrorBody)))]
 pub(crate) async fn list(

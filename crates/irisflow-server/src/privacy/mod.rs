@@ -1,9 +1,15 @@
 //! What people agree to.
 
+pub(crate) mod biometric_status;
+mod consent_text;
 pub(crate) mod give;
+pub(crate) mod jurisdiction;
 pub(crate) mod list;
+pub(crate) mod withdraw;
 
-use irisflow_jobs::{Consent, ConsentType};
+pub use consent_text::{ConsentText, ConsentTextError};
+
+use irisflow_jobs::{Consent, ConsentType, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -17,12 +23,17 @@ pub(crate) struct ConsentBody {
     id: String,
     /// `biometric_capture`, `data_processing` or `marketing`.
     consent_type: &'static str,
+    /// Under whose law: `gdpr`, `bipa`, `ccpa` or `generic`.
+    jurisdiction: &'static str,
     /// Which wording was shown.
     text_version: String,
-    /// Always true.
+    /// The same.
+    consent_text_version: String,
+    /// False once it was withdrawn.
     granted: bool,
-    /// RFC 3339, UTC.
+    /// RFC 3339, UTC, as all times here.
     granted_at: String,
+    withdrawn_at: Option<String>,
 }
 
 impl From<Consent> for ConsentBody {
@@ -30,24 +41,25 @@ impl From<Consent> for ConsentBody {
         Self {
             id: consent.id.to_string(),
             consent_type: consent.consent_type.name(),
+            jurisdiction: consent.jurisdiction.name(),
+            consent_text_version: consent.text_version.clone(),
             text_version: consent.text_version,
-            granted: true,
+            granted: consent.withdrawn_at.is_none(),
             granted_at: consent.granted_at.to_rfc3339(),
+            withdrawn_at: consent.withdrawn_at.map(Timestamp::to_rfc3339),
         }
     }
 }
 
 impl AppState {
-    /// Where the operator asks for it, nobody's iris is taken without their consent.
+    /// Where the operator asks for it, no photo is taken in or worked on without its owner's consent.
     pub(crate) async fn check_consent(&self, user: &CurrentUser) -> Result<(), ApiError> {
         if !self.settings.consent_required {
             return Ok(());
         }
-        let consents = self.parts.privacy.consents(user.id()).await?;
-        let given = consents
-            .iter()
-            .any(|consent| consent.consent_type == ConsentType::BiometricCapture);
-        if given {
+        let privacy = &self.parts.privacy;
+        let biometric = ConsentType::BiometricCapture;
+        if privacy.has_consent(user.id(), biometric).await? {
             Ok(())
         } else {
             Err(ApiError::ConsentRequired)

@@ -1,0 +1,110 @@
+//! `GET /privacy/jurisdiction`: what a person has to be asked, before there is an account.
+//!
+//! The same facts stand at the top and under `consent_requirements`: phone apps of both generations read
+//! them.
+
+use axum::Json;
+use axum::extract::State;
+use irisflow_jobs::Jurisdiction;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::app::App;
+use crate::error::{ApiError, ValidationBody};
+use crate::extract::ApiQuery;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Place {
+    /// ISO 3166-1 alpha-2, as in `US`. Without one, the answer is for anywhere.
+    country_code: Option<String>,
+    /// Of the United States, as in `IL`.
+    state_code: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct JurisdictionBody {
+    /// `gdpr`, `bipa`, `ccpa` or `generic`.
+    jurisdiction: &'static str,
+    jurisdiction_name: &'static str,
+    /// What to show.
+    consent_text: String,
+    /// Send it with the consent.
+    consent_text_version: String,
+    requires_explicit_consent: bool,
+    /// Whether this server takes photos only of people who have given `biometric_capture`.
+    consent_required: bool,
+    consent_requirements: RequirementsBody,
+}
+
+/// The same again, and what the law asks for. Null where it does not say.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RequirementsBody {
+    jurisdiction: &'static str,
+    jurisdiction_name: &'static str,
+    consent_text: String,
+    consent_text_version: String,
+    requires_explicit_consent: bool,
+    explicit_consent: bool,
+    purpose_disclosure: bool,
+    retention_policy: bool,
+    right_to_withdraw: bool,
+    data_minimization: Option<bool>,
+    written_consent: Option<bool>,
+    retention_schedule: Option<bool>,
+    no_profit_from_data: Option<bool>,
+    notice_at_collection: Option<bool>,
+    opt_out_right: Option<bool>,
+    deletion_right: Option<bool>,
+}
+
+/// Whose privacy law holds where you are, and the text to agree to. No sign-in is needed.
+#[utoipa::path(get, path = "/privacy/jurisdiction", tag = "privacy", params(Place),
+    responses((status = 200, body = JurisdictionBody), (status = 422, body = ValidationBody)))]
+pub(crate) async fn jurisdiction(
+    State(app): State<App>,
+    ApiQuery(place): ApiQuery<Place>,
+) -> Result<Json<JurisdictionBody>, ApiError> {
+    let country = place.country_code.as_deref();
+    let jurisdiction = Jurisdiction::of_place(country, place.state_code.as_deref());
+    let consent_text = &app.settings.consent_text;
+    // An iris is biometric data: we ask everywhere, whatever the law asks for.
+    let requires_explicit_consent = true;
+    let only_in = |place: Jurisdiction| (jurisdiction == place).then_some(true);
+    Ok(Json(JurisdictionBody {
+        jurisdiction: jurisdiction.name(),
+        jurisdiction_name: shown(jurisdiction),
+        consent_text: consent_text.text().to_owned(),
+        consent_text_version: consent_text.version().to_owned(),
+        requires_explicit_consent,
+        consent_required: app.settings.consent_required,
+        consent_requirements: RequirementsBody {
+            jurisdiction: jurisdiction.name(),
+            jurisdiction_name: shown(jurisdiction),
+            consent_text: consent_text.text().to_owned(),
+            consent_text_version: consent_text.version().to_owned(),
+            requires_explicit_consent,
+            explicit_consent: requires_explicit_consent,
+            purpose_disclosure: true,
+            retention_policy: true,
+            right_to_withdraw: true,
+            data_minimization: only_in(Jurisdiction::Gdpr),
+            written_consent: only_in(Jurisdiction::Bipa),
+            retention_schedule: only_in(Jurisdiction::Bipa),
+            no_profit_from_data: only_in(Jurisdiction::Bipa),
+            notice_at_collection: only_in(Jurisdiction::Ccpa),
+            opt_out_right: only_in(Jurisdiction::Ccpa),
+            deletion_right: only_in(Jurisdiction::Ccpa),
+        },
+    }))
+}
+
+/// The law's name for people.
+fn shown(jurisdiction: Jurisdiction) -> &'static str {
+    match jurisdiction {
+        Jurisdiction::Gdpr => "European Union (GDPR)",
+        Jurisdiction::Bipa => "Illinois (BIPA)",
+        Jurisdiction::Ccpa => "California (CCPA)",
+        Jurisdiction::Generic => "General",
+    }
+}
