@@ -88,7 +88,7 @@ impl AppState {
 
     async fn is_admin(&self, token: &str) -> bool {
         let authenticated = self.authenticate(token).await;
-        authenticated.is_ok_and(|(user, _)| user.account.is_admin)
+        authenticated.is_ok_and(|user| user.account.is_admin)
     }
 }
 

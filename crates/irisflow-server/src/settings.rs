@@ -41,6 +41,8 @@ pub struct ServerSettings {
     pub socket_limit: Duration,
     /// How often the peer of a socket is asked whether it is there; it must have answered by the next time.
     pub socket_ping: Duration,
+    /// How often an open socket looks up its session, should the notification of its end be lost.
+    pub session_check: Duration,
     /// How much of a running job's recent past a new watcher is told.
     pub replay: Duration,
     /// How often the database is asked whether watchers missed anything.
@@ -88,6 +90,7 @@ impl Default for ServerSettings {
             upload_url_life: Duration::from_secs(15 * 60),
             socket_limit: Duration::from_secs(600),
             socket_ping: Duration::from_secs(25),
+            session_check: Duration::from_secs(30),
             replay: Duration::from_secs(2),
             resync_interval: Duration::from_secs(3),
             outlook_interval: Duration::from_secs(2),

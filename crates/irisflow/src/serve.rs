@@ -126,6 +126,9 @@ struct LimitArgs {
     /// How long a job's socket may stay open.
     #[arg(long, env = "IRISFLOW_SOCKET_LIMIT_MS", default_value_t = 600_000)]
     socket_limit_ms: u64,
+    /// How often an open socket looks up its session, which may have ended by another process.
+    #[arg(long, env = "IRISFLOW_SESSION_CHECK_MS", default_value_t = 30_000)]
+    session_check_ms: u64,
     /// How long a submission that is sent again with its Idempotency-Key is answered as the first was.
     #[arg(
         long,
@@ -277,6 +280,7 @@ impl ServeArgs {
             allowed_origins: self.allowed_origins.clone(),
             access_token_life: Duration::from_millis(self.limits.access_token_ms),
             socket_limit: Duration::from_millis(self.limits.socket_limit_ms),
+            session_check: Duration::from_millis(self.limits.session_check_ms),
             upload_url_life: Duration::from_millis(self.limits.upload_url_ms),
             download_url_life: Duration::from_millis(self.limits.download_url_ms),
             batch_limit: self.limits.batch_limit,

@@ -5,7 +5,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use irisflow_jobs::{Account, SessionId, UserId};
 
-use super::tokens::{AccessClaims, TokenError};
+use super::tokens::TokenError;
 use crate::app::{App, AppState};
 use crate::error::ApiError;
 
@@ -33,10 +33,7 @@ impl From<TokenError> for ApiError {
 
 impl AppState {
     /// Checks an access token down to its session and account.
-    pub(crate) async fn authenticate(
-        &self,
-        token: &str,
-    ) -> Result<(CurrentUser, AccessClaims), ApiError> {
+    pub(crate) async fn authenticate(&self, token: &str) -> Result<CurrentUser, ApiError> {
         let claims = self.tokens.check_access(token)?;
         let Some(live) = self.parts.accounts.session(claims.sid).await? else {
             return Err(ApiError::InvalidToken);
@@ -47,13 +44,10 @@ impl AppState {
         if !live.account.is_active {
             return Err(ApiError::AccountInactive);
         }
-        Ok((
-            CurrentUser {
-                account: live.account,
-                session_id: claims.sid,
-            },
-            claims,
-        ))
+        Ok(CurrentUser {
+            account: live.account,
+            session_id: claims.sid,
+        })
     }
 }
 
@@ -70,7 +64,7 @@ impl FromRequestParts<App> for CurrentUser {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(ApiError::NotAuthenticated);
         }
-        let (user, _) = app.authenticate(token.trim()).await?;
+        let user = app.authenticate(token.trim()).await?;
         app.check_user_rate(user.id())?;
         Ok(user)
     }

@@ -17,4 +17,4 @@ mod tokens;
 pub(crate) use current_user::CurrentUser;
 pub(crate) use passwords::Passwords;
 pub(crate) use throttle::Throttle;
-pub(crate) use tokens::{AccessClaims, Tokens};
+pub(crate) use tokens::Tokens;

@@ -1,5 +1,9 @@
 //! `GET /ws/jobs/{job_id}?token=`: one job, live. Progress frames, one final frame, close.
 //!
+//! The token must be valid when the socket opens: its clients never refresh one. After that the socket
+//! lives as long as the session does (logout, a disabled account and deletion end it), and no longer than
+//! its limit.
+//!
 //! Refusals accept the upgrade, send one frame that says why, and close, since a browser cannot read
 //! the answer to a refused upgrade.
 
@@ -17,7 +21,7 @@ use tracing::Instrument as _;
 use super::frames::{ErrorFrame, Standing};
 use super::watch_job::{JobWatch, Next};
 use crate::app::{App, AppState};
-use crate::auth::{AccessClaims, CurrentUser};
+use crate::auth::CurrentUser;
 use crate::client_address::ClientAddress;
 use crate::error::ApiError;
 use crate::metrics::OpenSocket;
@@ -30,8 +34,6 @@ const SOCKET_BUFFER: usize = 4 * 1024;
 const MOST_FROM_CLIENT: usize = 4 * 1024;
 /// A reader that takes no frame for this long is closed.
 const SLOWEST_READER: Duration = Duration::from_secs(10);
-/// How often the session is looked up, should the hint of its end be lost.
-const SESSION_CHECK: Duration = Duration::from_secs(30);
 
 const CODE_SLOW: u16 = 4408;
 
@@ -234,8 +236,8 @@ impl Connection<'_> {
         let Some(token) = token.filter(|token| !token.is_empty()) else {
             return ApiError::NotAuthenticated.into();
         };
-        let (user, claims) = match self.app.authenticate(token).await {
-            Ok(authenticated) => authenticated,
+        let user = match self.app.authenticate(token).await {
+            Ok(user) => user,
             Err(error) => return error.into(),
         };
         let _place = match self.app.enter_socket(user.id(), self.client) {
@@ -251,7 +253,7 @@ impl Connection<'_> {
                     Ok(photo) => self.pixels = photo.as_ref().and_then(pixels_of),
                     Err(error) => return error.into(),
                 }
-                self.follow(&mut watch, &user, &claims).await
+                self.follow(&mut watch, &user).await
             }
             Ok(None) => Ending::unknown_job(job_id),
             Err(error) => error.into(),
@@ -259,20 +261,14 @@ impl Connection<'_> {
     }
 
     /// Tells the job's events until its end, or until the socket has to end first.
-    async fn follow(
-        &mut self,
-        watch: &mut JobWatch,
-        user: &CurrentUser,
-        claims: &AccessClaims,
-    ) -> Ending {
+    async fn follow(&mut self, watch: &mut JobWatch, user: &CurrentUser) -> Ending {
         let app = self.app;
         let begun = Instant::now();
         let limit = begun + app.settings.socket_limit;
-        let expiry = begun + claims.expires_at().since(app.now());
         // Keeps proxies from cutting an idle connection, and finds peers that are gone.
         let mut ping = begun + app.settings.socket_ping;
         let mut awaits_pong = false;
-        let mut session_check = begun + SESSION_CHECK;
+        let mut session_check = begun + app.settings.session_check;
         let mut look = begun + app.settings.outlook_interval;
         loop {
             tokio::select! {
@@ -307,10 +303,9 @@ impl Connection<'_> {
                     look = Instant::now() + app.settings.outlook_interval;
                 }
                 () = sleep_until(limit) => return Ending::timed_out(),
-                () = sleep_until(expiry) => return Ending::from(ApiError::TokenExpired),
                 () = sleep_until(session_check) => {
                     match app.parts.accounts.session(user.session_id).await {
-                        Ok(Some(_)) => session_check = Instant::now() + SESSION_CHECK,
+                        Ok(Some(_)) => session_check = Instant::now() + app.settings.session_check,
                         Ok(None) => return Ending::from(ApiError::InvalidToken),
                         Err(error) => return error.into(),
                     }

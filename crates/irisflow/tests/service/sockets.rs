@@ -226,27 +226,51 @@ async fn forged_tokens_are_refused() {
 }
 
 #[tokio::test]
-async fn expired_tokens_are_refused_and_end_open_sockets() {
+async fn a_socket_outlives_its_token_and_an_expired_one_opens_none() {
     let settings = [
         ("IRISFLOW_ACCESS_TOKEN_MS", "3000"),
-        ("IRISFLOW_FAULTS", "segmenting:hang9000:1"),
+        ("IRISFLOW_FAULTS", "segmenting:hang5000:1"),
     ];
     let app = App::start_with(&settings).await;
     let user = app.user("you").await;
     let job_id = user.upload_and_submit(good_eye()).await;
+
     let watched = user.frames_of(&job_id).await;
-    assert_eq!(watched.last()["error"], "Token expired");
-    assert!(is_an_end_with_words(watched.last()), "{}", watched.last());
-    assert_ne!(watched.last()["progress"], 0, "the bar stays where it was");
-    assert_eq!(watched.close_code, 1008);
-    let (frame, code) = refusal(
-        &app,
-        &format!("/ws/jobs/{job_id}?token={}", user.token),
-        None,
-    )
-    .await;
+    assert_eq!(
+        watched.last()["status"],
+        "completed",
+        "{:?}",
+        watched.frames
+    );
+    assert_eq!(watched.close_code, 1000);
+    let path = format!("/ws/jobs/{job_id}?token={}", user.token);
+    let (frame, code) = refusal(&app, &path, None).await;
     assert_eq!((&frame["error"], code), (&json!("Token expired"), 1008));
-    assert!(is_an_end_with_words(&frame), "{frame}");
+    assert_eq!(frame["code"], "token_expired");
+    assert!(is_an_end_with_words(&frame), "apps stop at it: {frame}");
+}
+
+/// The operator's command has no notification for the server's sockets: they look up their session.
+#[tokio::test]
+async fn a_socket_of_a_session_that_another_process_ended_closes_at_the_next_check() {
+    let settings = [
+        ("IRISFLOW_SESSION_CHECK_MS", "500"),
+        ("IRISFLOW_FAULTS", "loading:hang9000:1"),
+    ];
+    let app = App::start_with(&settings).await;
+    let user = app.user("you").await;
+    let job_id = user.upload_and_submit(good_eye()).await;
+    let mut socket = user.watch(&job_id).await;
+    socket.frame().await;
+
+    let disabled = std::process::Command::new(env!("CARGO_BIN_EXE_irisflow"))
+        .args(["user", "disable", &user.email, "--data-dir"])
+        .arg(app.data_dir())
+        .status();
+
+    assert!(disabled.expect("it runs").success());
+    let ended = tokio::time::timeout(Duration::from_secs(5), socket.until_the_end()).await;
+    assert_eq!(ended.expect("after the check").close_code, 1008);
 }
 
 #[tokio::test]
