@@ -54,6 +54,37 @@ pub struct Session {
     pub device: Option<String>,
 }
 
+/// A sign-in to record.
+#[derive(Clone)]
+pub struct NewSession {
+    pub session: Session,
+    /// SHA-256 of its first refresh token.
+    pub refresh_hash: [u8; 32],
+    /// The account's password hash that the password was verified against.
+    pub password_hash: String,
+}
+
+impl std::fmt::Debug for NewSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewSession")
+            .field("id", &self.session.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// From the password that was verified to a new one, both as PHC strings.
+#[derive(Clone)]
+pub struct PasswordChange {
+    pub old_hash: String,
+    pub new_hash: String,
+}
+
+impl std::fmt::Debug for PasswordChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PasswordChange")
+    }
+}
+
 /// What a request's bearer is allowed to act as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionWithAccount {

@@ -22,7 +22,9 @@ mod step;
 mod submission;
 mod sweep;
 
-pub use account::{Account, NewAccount, RefreshOutcome, Session, SessionWithAccount};
+pub use account::{
+    Account, NewAccount, NewSession, PasswordChange, RefreshOutcome, Session, SessionWithAccount,
+};
 pub use announce::{Announcer, Hint};
 pub use batch::{Batch, BatchCounts};
 pub use census::{QueueStanding, Usage};
@@ -41,8 +43,8 @@ pub use outlook::{
 pub use photo::{Confirmed, NewPhoto, Photo, PhotoFormat, StoredPhoto, UploadStatus};
 pub use policy::JobPolicy;
 pub use ports::{
-    AccountStore, Census, JobFilter, JobSnapshot, JobStore, Page, PageRequest, PhotoStore, Privacy,
-    Renewal, StatusFilter, StoreError, Timeline, Written,
+    AccountStore, Census, JobFilter, JobSnapshot, JobStore, MOST_SESSIONS, MOST_SPENT_TOKENS, Page,
+    PageRequest, PhotoStore, Privacy, Renewal, StatusFilter, StoreError, Timeline, Written,
 };
 pub use privacy::{Consent, ConsentType, DeletionReceipt, Destroyed, Jurisdiction, NewConsent};
 pub use queue_order::{OwnPlace, QueueOrder, QueuedUser, WaitingJob};

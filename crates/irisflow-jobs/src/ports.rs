@@ -4,7 +4,9 @@
 
 use async_trait::async_trait;
 
-use crate::account::{Account, NewAccount, RefreshOutcome, Session, SessionWithAccount};
+use crate::account::{
+    Account, NewAccount, NewSession, PasswordChange, RefreshOutcome, Session, SessionWithAccount,
+};
 use crate::batch::Batch;
 use crate::census::{QueueStanding, Usage};
 use crate::clock::Timestamp;
@@ -26,6 +28,10 @@ pub enum StoreError {
     /// The database cannot be reached, is full or is locked: trying again may help.
     #[error("the database is not available: {0}")]
     Unavailable(String),
+    /// The change contradicts what is stored: it names something that is gone, or that there may be once
+    /// only. Trying the same again does not help.
+    #[error("the change contradicts what the database holds: {0}")]
+    Conflict(String),
     /// A row does not say what this program writes: trying again does not help.
     #[error("the database holds something unreadable: {0}")]
     Corrupt(String),
@@ -258,6 +264,11 @@ pub trait PhotoStore: Send + Sync + std::fmt::Debug {
     async fn delete_photo(&self, user_id: UserId, photo_id: PhotoId) -> Result<bool>;
 }
 
+/// Live sessions of one account.
+pub const MOST_SESSIONS: u32 = 100;
+/// Spent refresh tokens of one session whose reuse is still detected.
+pub const MOST_SPENT_TOKENS: u32 = 200;
+
 #[async_trait]
 pub trait AccountStore: Send + Sync + std::fmt::Debug {
     /// `None` when the address is taken.
@@ -265,15 +276,17 @@ pub trait AccountStore: Send + Sync + std::fmt::Debug {
 
     async fn account_by_email(&self, email: &str) -> Result<Option<Account>>;
 
-    /// Records a session and the SHA-256 of its first refresh token.
-    async fn add_session(&self, session: Session, refresh_hash: [u8; 32]) -> Result<()>;
+    /// Records a session, if the account is still active and has the password that was verified. Of an
+    /// account with [`MOST_SESSIONS`] others, the one that was used least lately ends. `false` when
+    /// nothing was recorded.
+    async fn add_session(&self, new: NewSession) -> Result<bool>;
 
     /// A session that has neither ended nor run out, with its account.
     async fn session(&self, session_id: SessionId) -> Result<Option<SessionWithAccount>>;
 
     /// Spends a refresh token for its successor. A token that was spent no longer than `grace` ago
     /// gives the same successor again; one spent before that ends its session. The session lives on
-    /// until `expires_at`.
+    /// until `expires_at`. Of a session's spent tokens the newest [`MOST_SPENT_TOKENS`] are kept.
     async fn rotate_refresh(
         &self,
         refresh_hash: [u8; 32],
@@ -291,13 +304,14 @@ pub trait AccountStore: Send + Sync + std::fmt::Debug {
     /// The user's live sessions, newest first.
     async fn sessions(&self, user_id: UserId) -> Result<Vec<Session>>;
 
-    /// Replaces the password's hash and ends all sessions but this one.
+    /// Replaces the password's hash, if it is still the old one, and ends all sessions but this one.
+    /// `false` when another change came first.
     async fn change_password(
         &self,
         user_id: UserId,
-        password_hash: String,
+        change: PasswordChange,
         kept: SessionId,
-    ) -> Result<()>;
+    ) -> Result<bool>;
 
     /// Replaces the password's hash and ends all sessions.
     async fn reset_password(&self, user_id: UserId, password_hash: String) -> Result<()>;
@@ -356,4 +370,12 @@ pub trait Privacy: Send + Sync + std::fmt::Debug {
     /// Deletes jobs with their results that ended before this moment, and photos that had expired and
     /// to which no job refers any more. Returns how many jobs, up to `limit`.
     async fn expire_jobs(&self, ended_before: Timestamp, limit: u32) -> Result<u32>;
+
+    /// Deletes sessions, with their refresh tokens, that ended or ran out before this moment. Returns how
+    /// many, up to `limit`.
+    async fn prune_sessions(&self, ended_before: Timestamp, limit: u32) -> Result<u32>;
+
+    /// Deletes refresh tokens that were spent before this moment: their reuse ends no session any more.
+    /// Returns how many, up to `limit`.
+    async fn prune_refresh_tokens(&self, spent_before: Timestamp, limit: u32) -> Result<u32>;
 }

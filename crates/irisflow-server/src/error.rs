@@ -101,6 +101,8 @@ pub(crate) enum ApiError {
         kind: &'static str,
     },
     Unavailable,
+    Conflict,
+    PasswordChanged,
     Internal,
 }
 
@@ -290,6 +292,19 @@ impl ApiError {
                 "unavailable",
                 "The service cannot do this at the moment. Try again shortly.".to_owned(),
             ),
+            Self::Conflict => (
+                S::CONFLICT,
+                "conflict",
+                "Something that this refers to was changed or deleted in the meantime. Look at it again \
+                 before you repeat this."
+                    .to_owned(),
+            ),
+            Self::PasswordChanged => (
+                S::CONFLICT,
+                "password_changed",
+                "The password was changed in the meantime by another request. This one changed nothing."
+                    .to_owned(),
+            ),
             Self::Internal => (
                 S::INTERNAL_SERVER_ERROR,
                 "internal",
@@ -379,6 +394,7 @@ impl From<StoreError> for ApiError {
         tracing::error!(%error, "a store call failed");
         match error {
             StoreError::Unavailable(_) => Self::Unavailable,
+            StoreError::Conflict(_) => Self::Conflict,
             StoreError::Corrupt(_) => Self::Internal,
         }
     }

@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use irisflow_jobs::{
-    Account, AccountStore, NewAccount, RefreshOutcome, Session, SessionId, SessionWithAccount,
-    StoreError, Timestamp, UserId,
+    Account, AccountStore, NewAccount, NewSession, PasswordChange, RefreshOutcome, Session,
+    SessionId, SessionWithAccount, StoreError, Timestamp, UserId,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row};
 use uuid::Uuid;
 
 use crate::sessions::live_session;
-use crate::writing::Writing;
 use crate::{SqliteStore, unavailable};
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -64,23 +63,36 @@ impl AccountStore for SqliteStore {
         Ok(row.map(|row| row.0))
     }
 
-    async fn add_session(&self, session: Session, refresh_hash: [u8; 32]) -> Result<()> {
+    async fn add_session(&self, new: NewSession) -> Result<bool> {
         let mut writing = self.begin().await?;
-        sqlx::query(
+        let session = &new.session;
+        let inserted = sqlx::query(
             "INSERT INTO sessions (id, user_id, created_at, expires_at, last_used_at, device)
-             VALUES (?, ?, ?, ?, ?, ?)",
+             SELECT ?, id, ?, ?, ?, ? FROM users
+             WHERE id = ? AND is_active = 1 AND password_hash = ?",
         )
         .bind(session.id.as_uuid())
-        .bind(session.user_id.as_uuid())
         .bind(session.created_at.as_millis())
         .bind(session.expires_at.as_millis())
         .bind(session.last_used_at.as_millis())
         .bind(&session.device)
+        .bind(session.user_id.as_uuid())
+        .bind(&new.password_hash)
         .execute(writing.connection()?)
         .await
-        .map_err(unavailable)?;
-        writing.add_refresh_token(session.id, refresh_hash).await?;
-        writing.commit().await
+        .map_err(unavailable)?
+        .rows_affected();
+        if inserted == 0 {
+            return Ok(false);
+        }
+        writing
+            .add_refresh_token(session.id, new.refresh_hash)
+            .await?;
+        writing
+            .end_sessions_beyond(session.user_id, session.id)
+            .await?;
+        writing.commit().await?;
+        Ok(true)
     }
 
     async fn session(&self, session_id: SessionId) -> Result<Option<SessionWithAccount>> {
@@ -117,6 +129,7 @@ impl AccountStore for SqliteStore {
         match spent_at.map(Timestamp::from_millis) {
             None => {
                 writing.spend_refresh_token(refresh_hash).await?;
+                writing.forget_oldest_spent_tokens(session_id).await?;
                 writing
                     .add_refresh_token(session_id, successor_hash)
                     .await?;
@@ -159,18 +172,35 @@ impl AccountStore for SqliteStore {
     async fn change_password(
         &self,
         user_id: UserId,
-        password_hash: String,
+        change: PasswordChange,
         kept: SessionId,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let mut writing = self.begin().await?;
-        writing.set_password(user_id, &password_hash).await?;
+        let changed =
+            sqlx::query("UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?")
+                .bind(&change.new_hash)
+                .bind(user_id.as_uuid())
+                .bind(&change.old_hash)
+                .execute(writing.connection()?)
+                .await
+                .map_err(unavailable)?
+                .rows_affected();
+        if changed == 0 {
+            return Ok(false);
+        }
         writing.end_all_but(user_id, Some(kept)).await?;
-        writing.commit().await
+        writing.commit().await?;
+        Ok(true)
     }
 
     async fn reset_password(&self, user_id: UserId, password_hash: String) -> Result<()> {
         let mut writing = self.begin().await?;
-        writing.set_password(user_id, &password_hash).await?;
+        sqlx::query("UPDATE users SET password_hash = ? WHERE id = ?")
+            .bind(password_hash)
+            .bind(user_id.as_uuid())
+            .execute(writing.connection()?)
+            .await
+            .map_err(unavailable)?;
         writing.end_all_but(user_id, None).await?;
         writing.commit().await
     }
@@ -213,18 +243,6 @@ impl AccountStore for SqliteStore {
             .await
             .map_err(unavailable)?;
         Ok(rows.into_iter().map(|row| row.0).collect())
-    }
-}
-
-impl Writing<'_> {
-    async fn set_password(&mut self, user_id: UserId, password_hash: &str) -> Result<()> {
-        sqlx::query("UPDATE users SET password_hash = ? WHERE id = ?")
-            .bind(password_hash)
-            .bind(user_id.as_uuid())
-            .execute(self.connection()?)
-            .await
-            .map_err(unavailable)?;
-        Ok(())
     }
 }
 

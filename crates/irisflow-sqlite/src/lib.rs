@@ -140,8 +140,17 @@ fn unavailable(error: sqlx::Error) -> StoreError {
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
             StoreError::Corrupt(error.to_string())
         }
+        sqlx::Error::Database(ref refused) if is_constraint(refused.code().as_deref()) => {
+            StoreError::Conflict(error.to_string())
+        }
         _ => StoreError::Unavailable(error.to_string()),
     }
+}
+
+/// Whether an extended result code is one of the family `SQLITE_CONSTRAINT` (19), its lowest byte.
+fn is_constraint(code: Option<&str>) -> bool {
+    let code: Option<i32> = code.and_then(|code| code.parse().ok());
+    code.is_some_and(|code| code & 0xff == 19)
 }
 
 fn corrupt(what: &str, value: &str) -> StoreError {

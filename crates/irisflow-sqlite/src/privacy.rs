@@ -192,9 +192,46 @@ impl Privacy for SqliteStore {
         writing.commit().await?;
         Ok(u32::try_from(jobs.len()).unwrap_or(limit))
     }
+
+    async fn prune_sessions(&self, ended_before: Timestamp, limit: u32) -> Result<u32> {
+        self.prune(
+            "DELETE FROM sessions WHERE id IN (
+                 SELECT id FROM sessions WHERE ended_at < ?1
+                 UNION SELECT id FROM sessions WHERE expires_at < ?1 LIMIT ?2)",
+            ended_before,
+            limit,
+        )
+        .await
+    }
+
+    async fn prune_refresh_tokens(&self, spent_before: Timestamp, limit: u32) -> Result<u32> {
+        self.prune(
+            "DELETE FROM refresh_tokens WHERE hash IN (
+                 SELECT hash FROM refresh_tokens WHERE spent_at < ?1 LIMIT ?2)",
+            spent_before,
+            limit,
+        )
+        .await
+    }
 }
 
 impl SqliteStore {
+    /// Runs a deletion that is bound to a moment and a limit. Returns how many rows went.
+    async fn prune(&self, deletion: &'static str, before: Timestamp, limit: u32) -> Result<u32> {
+        let mut writing = self.begin().await?;
+        let pruned = sqlx::query(deletion)
+            .bind(before.as_millis())
+            .bind(limit)
+            .execute(writing.connection()?)
+            .await
+            .map_err(unavailable)?
+            .rows_affected();
+        if pruned > 0 {
+            writing.commit().await?;
+        }
+        Ok(u32::try_from(pruned).unwrap_or(limit))
+    }
+
     /// Deleted rows are overwritten in the database (`secure_delete`); this does the same for the log
     /// of changes. A reader may be in the way; then the log is overwritten in the course of time.
     async fn wipe_log(&self) {

@@ -1,6 +1,9 @@
 //! Sessions and their refresh tokens, as parts of greater verbs.
 
-use irisflow_jobs::{Session, SessionId, SessionWithAccount, StoreError, Timestamp, UserId};
+use irisflow_jobs::{
+    MOST_SESSIONS, MOST_SPENT_TOKENS, Session, SessionId, SessionWithAccount, StoreError,
+    Timestamp, UserId,
+};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow as _, Row, SqliteConnection};
 use uuid::Uuid;
@@ -51,6 +54,48 @@ impl Writing<'_> {
             .execute(self.connection()?)
             .await
             .map_err(unavailable)?;
+        Ok(())
+    }
+
+    /// Keeps the newest spent tokens of a session, up to the limit: a client that refreshes without pause
+    /// fills no disk.
+    pub(crate) async fn forget_oldest_spent_tokens(&mut self, session_id: SessionId) -> Result<()> {
+        sqlx::query(
+            "DELETE FROM refresh_tokens WHERE hash IN (
+                 SELECT hash FROM refresh_tokens WHERE session_id = ? AND spent_at IS NOT NULL
+                 ORDER BY spent_at DESC LIMIT -1 OFFSET ?)",
+        )
+        .bind(session_id.as_uuid())
+        .bind(MOST_SPENT_TOKENS)
+        .execute(self.connection()?)
+        .await
+        .map_err(unavailable)?;
+        Ok(())
+    }
+
+    /// Ends the sessions beyond the limit, those used least lately first, but never `newest`.
+    pub(crate) async fn end_sessions_beyond(
+        &mut self,
+        user_id: UserId,
+        newest: SessionId,
+    ) -> Result<()> {
+        let ended: Vec<Uuid> = sqlx::query_scalar(
+            "UPDATE sessions SET ended_at = ?1 WHERE id IN (
+                 SELECT id FROM sessions
+                 WHERE user_id = ?2 AND ended_at IS NULL AND expires_at > ?1 AND id <> ?3
+                 ORDER BY coalesce(last_used_at, created_at) DESC, id DESC LIMIT -1 OFFSET ?4)
+             RETURNING id",
+        )
+        .bind(self.now.as_millis())
+        .bind(user_id.as_uuid())
+        .bind(newest.as_uuid())
+        .bind(MOST_SESSIONS - 1)
+        .fetch_all(self.connection()?)
+        .await
+        .map_err(unavailable)?;
+        for session in ended {
+            self.session_ended(user_id, SessionId::from(session));
+        }
         Ok(())
     }
 

@@ -73,6 +73,8 @@ pub struct WorkerSettings {
     pub keep_originals: Option<Duration>,
     /// Jobs are deleted with their results this long after their end; `None` keeps them.
     pub keep_results: Option<Duration>,
+    /// Sessions are deleted this long after they ended or ran out.
+    pub keep_ended_sessions: Duration,
 }
 
 impl Default for WorkerSettings {
@@ -89,6 +91,7 @@ impl Default for WorkerSettings {
             counter_check: Duration::from_secs(60),
             keep_originals: None,
             keep_results: None,
+            keep_ended_sessions: Duration::from_secs(24 * 60 * 60),
         }
     }
 }

@@ -14,11 +14,16 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// Each transaction is short, so that nobody waits for it.
 const EXPIRED_AT_ONCE: u32 = 50;
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
+const PRUNED_AT_ONCE: u32 = 100;
+const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
+/// For this long the reuse of a spent refresh token ends its session; later it is merely refused.
+const SPENT_TOKENS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 pub(crate) fn spawn(shared: &Arc<Shared>) {
     shared.runtime.spawn(reap(Arc::clone(shared)));
     shared.runtime.spawn(sweep(Arc::clone(shared)));
     shared.runtime.spawn(expire(Arc::clone(shared)));
+    shared.runtime.spawn(prune_sign_ins(Arc::clone(shared)));
     shared.runtime.spawn(report(Arc::clone(shared)));
     shared.runtime.spawn(check_counters(Arc::clone(shared)));
 }
@@ -148,6 +153,29 @@ async fn expire_once(shared: &Shared) -> Result<(), StoreError> {
             == EXPIRED_AT_ONCE
         {}
     }
+    Ok(())
+}
+
+/// Deletes sessions some time after their end, and spent refresh tokens.
+async fn prune_sign_ins(shared: Arc<Shared>) {
+    let kept = shared.settings.keep_ended_sessions;
+    while pause(&shared, PRUNE_INTERVAL.min(kept)).await {
+        if let Err(error) = prune_once(&shared).await {
+            tracing::warn!(%error, "could not prune ended sessions; trying again later");
+        }
+    }
+}
+
+async fn prune_once(shared: &Shared) -> Result<(), StoreError> {
+    let (privacy, now) = (&shared.parts.privacy, shared.parts.clock.now());
+    let ended_before = now - shared.settings.keep_ended_sessions;
+    while privacy.prune_sessions(ended_before, PRUNED_AT_ONCE).await? == PRUNED_AT_ONCE {}
+    let spent_before = now - SPENT_TOKENS_KEPT;
+    while privacy
+        .prune_refresh_tokens(spent_before, PRUNED_AT_ONCE)
+        .await?
+        == PRUNED_AT_ONCE
+    {}
     Ok(())
 }
 

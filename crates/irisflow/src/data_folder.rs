@@ -40,7 +40,21 @@ impl DataFolder {
         })
     }
 
-    /// The same, and locks it: for whoever works on jobs.
+    /// A folder in which a service keeps its data already. Makes and changes nothing.
+    pub(crate) fn existing(path: &Path) -> anyhow::Result<Self> {
+        let folder = Self {
+            path: path.to_owned(),
+        };
+        if !folder.database().is_file() {
+            bail!(
+                "there is no Irisflow data in {}; name the server's data folder with --data-dir",
+                path.display()
+            );
+        }
+        Ok(folder)
+    }
+
+    /// The same as [`DataFolder::at`], and locks it: for whoever works on jobs.
     pub(crate) fn open(path: &Path) -> anyhow::Result<(Self, FolderLock)> {
         let folder = Self::at(path)?;
         let lock_path = path.join("lock");

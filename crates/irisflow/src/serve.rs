@@ -148,6 +148,13 @@ struct LimitArgs {
     /// Delete jobs with their results this long after their end. Kept when left out.
     #[arg(long, env = "IRISFLOW_KEEP_RESULTS_MS")]
     keep_results_ms: Option<u64>,
+    /// Delete sessions this long after they ended or ran out.
+    #[arg(
+        long,
+        env = "IRISFLOW_KEEP_ENDED_SESSIONS_MS",
+        default_value_t = 86_400_000
+    )]
+    keep_ended_sessions_ms: u64,
     /// Requests a second of one account, on the long run.
     #[arg(long, env = "IRISFLOW_USER_RATE", default_value_t = 100)]
     user_rate: u32,
@@ -234,6 +241,7 @@ impl ServeArgs {
             counter_check: Duration::from_millis(self.limits.counter_check_ms),
             keep_originals: self.limits.keep_originals_ms.map(Duration::from_millis),
             keep_results: self.limits.keep_results_ms.map(Duration::from_millis),
+            keep_ended_sessions: Duration::from_millis(self.limits.keep_ended_sessions_ms),
             ..defaults
         }
     }

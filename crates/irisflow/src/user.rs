@@ -60,7 +60,16 @@ enum Verb {
 
 pub(crate) fn run(arguments: UserArgs) -> anyhow::Result<ExitCode> {
     in_runtime(async {
-        let folder = DataFolder::at(&arguments.data_dir)?;
+        let folder = match &arguments.verb {
+            // The first account may come before the first start of the server.
+            Verb::Add { .. } => DataFolder::existing(&arguments.data_dir)
+                .or_else(|_| DataFolder::at(&arguments.data_dir))?,
+            Verb::Reset { .. }
+            | Verb::Disable { .. }
+            | Verb::Enable { .. }
+            | Verb::Admin { .. }
+            | Verb::List => DataFolder::existing(&arguments.data_dir)?,
+        };
         let store = SqliteStore::open(
             &folder.database(),
             Arc::new(SystemClock),

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::StoreUnderTest;
-use crate::{Account, NewAccount, RefreshOutcome, Session, SessionId, SessionWithAccount, UserId};
+use crate::{
+    Account, MOST_SESSIONS, MOST_SPENT_TOKENS, NewAccount, NewSession, PasswordChange,
+    RefreshOutcome, Session, SessionId, SessionWithAccount, UserId,
+};
 
 const LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const GRACE: Duration = Duration::from_secs(30);
@@ -121,16 +124,141 @@ pub async fn a_changed_password_ends_the_other_sessions(store: StoreUnderTest) {
     let kept = sign_in(&store, account.id, FIRST).await;
     sign_in(&store, account.id, SECOND).await;
 
-    let changed = store
-        .accounts
-        .change_password(account.id, "another hash".to_owned(), kept.id);
-    changed.await.expect("the store works");
+    let changed = change_password(&store, &kept, "not a hash", "another hash").await;
 
+    assert!(changed);
     let now = by_email(&store, "eye@example.org")
         .await
         .expect("it is kept");
     assert_eq!(now.password_hash, "another hash");
     assert_eq!(sessions(&store, account.id).await, [kept]);
+}
+
+pub async fn a_password_is_changed_from_the_one_that_was_verified_only(store: StoreUnderTest) {
+    let account = add(&store, "eye@example.org").await.expect("it is new");
+    let kept = sign_in(&store, account.id, FIRST).await;
+    let other = sign_in(&store, account.id, SECOND).await;
+
+    let changed = change_password(&store, &kept, "an older hash", "another hash").await;
+
+    assert!(!changed);
+    assert_eq!(by_email(&store, "eye@example.org").await, Some(account));
+    assert!(
+        live(&store, other.id).await.is_some(),
+        "nothing has happened"
+    );
+}
+
+pub async fn a_sign_in_counts_only_with_the_present_password(store: StoreUnderTest) {
+    let account = add(&store, "eye@example.org").await.expect("it is new");
+    let kept = sign_in(&store, account.id, FIRST).await;
+    change_password(&store, &kept, "not a hash", "another hash").await;
+
+    let with_the_old = new_session(&store, account.id, SECOND);
+    let added = store.accounts.add_session(with_the_old).await;
+    let mut gone = new_session(&store, UserId::generate(), THIRD);
+    gone.password_hash = "another hash".to_owned();
+    let to_nobody = store.accounts.add_session(gone).await;
+
+    assert!(!added.expect("the store works"));
+    assert!(!to_nobody.expect("the store works"));
+    assert_eq!(sessions(&store, account.id).await, [kept]);
+}
+
+pub async fn a_disabled_account_gets_no_session(store: StoreUnderTest) {
+    let user_id = store.user().await;
+    let disabled = store.accounts.disable(user_id).await;
+    disabled.expect("the store works");
+
+    let added = store
+        .accounts
+        .add_session(new_session(&store, user_id, FIRST));
+
+    assert!(!added.await.expect("the store works"));
+}
+
+pub async fn the_session_used_least_lately_ends_beyond_the_limit(store: StoreUnderTest) {
+    let user_id = store.user().await;
+    let used = sign_in(&store, user_id, numbered(0)).await;
+    let unused = sign_in(&store, user_id, numbered(1)).await;
+    for number in 2..MOST_SESSIONS {
+        store.advance(MOMENT);
+        sign_in(&store, user_id, numbered(number)).await;
+    }
+    store.advance(MOMENT);
+    refresh(&store, numbered(0), numbered(1_000)).await;
+    let before = sessions(&store, user_id).await.len();
+
+    sign_in(&store, user_id, numbered(MOST_SESSIONS)).await;
+
+    assert_eq!(before, MOST_SESSIONS as usize);
+    assert_eq!(sessions(&store, user_id).await.len(), before);
+    assert!(live(&store, used.id).await.is_some(), "it was used since");
+    assert_eq!(live(&store, unused.id).await, None);
+    let announced = store.announced.ended_sessions();
+    assert_eq!(announced, [(user_id, unused.id)]);
+}
+
+pub async fn of_the_spent_tokens_of_a_session_the_newest_betray_it(store: StoreUnderTest) {
+    let session = sign_in(&store, store.user().await, numbered(0)).await;
+    for number in 0..=MOST_SPENT_TOKENS {
+        refresh(&store, numbered(number), numbered(number + 1)).await;
+        store.advance(MOMENT);
+    }
+    store.advance(GRACE);
+
+    let oldest = refresh(&store, numbered(0), THIRD).await;
+    let still_live = live(&store, session.id).await.is_some();
+    let next = refresh(&store, numbered(1), THIRD).await;
+
+    assert_eq!(oldest, RefreshOutcome::Unknown, "it is forgotten");
+    assert!(still_live);
+    assert_eq!(next, RefreshOutcome::ReuseDetected(session.user_id));
+}
+
+pub async fn sessions_are_pruned_some_time_after_their_end(store: StoreUnderTest) {
+    let user_id = store.user().await;
+    let ended = sign_in(&store, user_id, FIRST).await;
+    end(&store, user_id, ended.id).await;
+    store.advance(LIFE - MOMENT);
+    let live_one = sign_in(&store, user_id, SECOND).await;
+    let expiring = sign_in(&store, store.user().await, THIRD).await;
+    let prune = async |before| {
+        let pruned = store.privacy.prune_sessions(before, 10).await;
+        pruned.expect("the store works")
+    };
+
+    let just_ended = prune(ended.created_at).await;
+    let later = prune(store.now()).await;
+    store.advance(LIFE + MOMENT);
+    let limited = store.privacy.prune_sessions(store.now(), 1).await;
+    let rest = prune(store.now()).await;
+
+    assert_eq!((just_ended, later), (0, 1), "the ended one");
+    assert_eq!((limited.expect("the store works"), rest), (1, 1));
+    assert_eq!(live(&store, live_one.id).await, None);
+    assert_eq!(live(&store, expiring.id).await, None);
+    let token = refresh(&store, SECOND, FIRST).await;
+    assert_eq!(token, RefreshOutcome::Unknown, "its tokens went with it");
+}
+
+pub async fn spent_tokens_are_pruned_and_unspent_ones_stay(store: StoreUnderTest) {
+    let session = sign_in(&store, store.user().await, FIRST).await;
+    refresh(&store, FIRST, SECOND).await;
+    let prune = async || {
+        let pruned = store.privacy.prune_refresh_tokens(store.now(), 10).await;
+        pruned.expect("the store works")
+    };
+    let young = prune().await;
+    store.advance(GRACE + MOMENT);
+
+    let old = prune().await;
+
+    assert_eq!((young, old), (0, 1));
+    let reused = refresh(&store, FIRST, THIRD).await;
+    assert_eq!(reused, RefreshOutcome::Unknown);
+    let successor = refresh(&store, SECOND, THIRD).await;
+    assert_eq!(rotated(successor).session.id, session.id);
 }
 
 pub async fn a_reset_password_ends_every_session(store: StoreUnderTest) {
@@ -299,6 +427,14 @@ async fn by_email(store: &StoreUnderTest, email: &str) -> Option<Account> {
 }
 
 pub(super) async fn sign_in(store: &StoreUnderTest, user_id: UserId, token: [u8; 32]) -> Session {
+    let new = new_session(store, user_id, token);
+    let added = store.accounts.add_session(new.clone()).await;
+    assert!(added.expect("the store works"), "it is recorded");
+    new.session
+}
+
+/// With the password of every new account here.
+fn new_session(store: &StoreUnderTest, user_id: UserId, token: [u8; 32]) -> NewSession {
     let session = Session {
         id: SessionId::generate(),
         user_id,
@@ -307,9 +443,30 @@ pub(super) async fn sign_in(store: &StoreUnderTest, user_id: UserId, token: [u8;
         last_used_at: store.now(),
         device: Some("a phone".to_owned()),
     };
-    let added = store.accounts.add_session(session.clone(), token).await;
-    added.expect("the store works");
-    session
+    NewSession {
+        session,
+        refresh_hash: token,
+        password_hash: "not a hash".to_owned(),
+    }
+}
+
+/// One of many tokens.
+fn numbered(number: u32) -> [u8; 32] {
+    let mut token = [0xAA; 32];
+    token[..4].copy_from_slice(&number.to_be_bytes());
+    token
+}
+
+async fn change_password(store: &StoreUnderTest, kept: &Session, from: &str, to: &str) -> bool {
+    let change = PasswordChange {
+        old_hash: from.to_owned(),
+        new_hash: to.to_owned(),
+    };
+    let accounts = &store.accounts;
+    let changed = accounts
+        .change_password(kept.user_id, change, kept.id)
+        .await;
+    changed.expect("the store works")
 }
 
 async fn live(store: &StoreUnderTest, session_id: SessionId) -> Option<SessionWithAccount> {

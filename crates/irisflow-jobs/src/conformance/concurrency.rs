@@ -8,7 +8,10 @@ use tokio::task::JoinSet;
 use super::StoreUnderTest;
 use super::accounts::{refresh, rotated, sign_in};
 use super::store_under_test::{fence, result_of};
-use crate::{Failure, Job, JobId, NewAccount, Priority, Submission, UserId, WorkerId, Written};
+use crate::{
+    Failure, Job, JobId, NewAccount, PasswordChange, Priority, Submission, UserId, WorkerId,
+    Written,
+};
 
 const WORKERS: usize = 8;
 
@@ -120,6 +123,26 @@ pub async fn one_token_refreshed_at_once_keeps_its_session(store: StoreUnderTest
     for outcome in tabs.join_all().await {
         assert_eq!(rotated(outcome).session.id, session.id);
     }
+}
+
+/// The same old password, sent by many at once, is replaced once.
+pub async fn of_many_password_changes_at_once_one_is_made(store: StoreUnderTest) {
+    let session = sign_in(&store, store.user().await, [1; 32]).await;
+    let mut tabs = JoinSet::new();
+    for tab in 0..WORKERS {
+        let accounts = Arc::clone(&store.accounts);
+        let change = PasswordChange {
+            old_hash: "not a hash".to_owned(),
+            new_hash: format!("hash {tab}"),
+        };
+        let (user_id, kept) = (session.user_id, session.id);
+        tabs.spawn(async move { accounts.change_password(user_id, change, kept).await });
+    }
+
+    let changed = tabs.join_all().await.into_iter();
+
+    let made = changed.filter(|made| *made.as_ref().expect("the store works"));
+    assert_eq!(made.count(), 1);
 }
 
 /// Workers that claim until nothing is left.

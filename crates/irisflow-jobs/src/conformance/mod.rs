@@ -208,6 +208,13 @@ macro_rules! every_store_must_pass {
             a_refresh_is_seen_in_the_list,
             ending_the_others_keeps_the_one,
             a_changed_password_ends_the_other_sessions,
+            a_password_is_changed_from_the_one_that_was_verified_only,
+            a_sign_in_counts_only_with_the_present_password,
+            a_disabled_account_gets_no_session,
+            the_session_used_least_lately_ends_beyond_the_limit,
+            of_the_spent_tokens_of_a_session_the_newest_betray_it,
+            sessions_are_pruned_some_time_after_their_end,
+            spent_tokens_are_pruned_and_unspent_ones_stay,
             a_reset_password_ends_every_session,
             a_disabled_account_loses_its_sessions_until_it_is_enabled,
             an_account_becomes_and_ceases_to_be_an_admin,
@@ -266,6 +273,7 @@ macro_rules! every_store_must_pass {
             of_many_reapers_one_takes_the_job,
             one_address_registered_at_once_makes_one_account,
             one_token_refreshed_at_once_keeps_its_session,
+            of_many_password_changes_at_once_one_is_made,
         }
     };
 }

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use irisflow_jobs::PasswordChange;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -19,13 +20,15 @@ pub(crate) struct ChangePasswordRequest {
     new_password: String,
 }
 
-/// Change your password. You stay signed in here and are signed out everywhere else.
+/// Change your password. You stay signed in here and are signed out everywhere else. Of several changes at
+/// once from the same old password, one is made.
 #[utoipa::path(put, path = "/users/me/password", tag = "accounts", security(("bearer" = [])),
     request_body = ChangePasswordRequest,
     responses(
         (status = 204),
         (status = 401, body = ErrorBody),
         (status = 403, description = "`wrong_password`", body = ErrorBody),
+        (status = 409, description = "`password_changed`: another change came first", body = ErrorBody),
         (status = 422, body = ValidationBody),
         (status = 429, description = "Too many failures; see Retry-After", body = ErrorBody),
     ))]
@@ -43,11 +46,17 @@ pub(crate) async fn change_password(
         return Err(ApiError::WrongPassword);
     }
     app.throttle.forgive(&guess);
-    let hash = app.passwords.hash(request.new_password).await?;
+    let change = PasswordChange {
+        old_hash: user.account.password_hash.clone(),
+        new_hash: app.passwords.hash(request.new_password).await?,
+    };
     let accounts = &app.parts.accounts;
-    accounts
-        .change_password(user.id(), hash, user.session_id)
-        .await?;
+    if !accounts
+        .change_password(user.id(), change, user.session_id)
+        .await?
+    {
+        return Err(ApiError::PasswordChanged);
+    }
     tracing::info!(user_id = %user.id(), "password changed");
     Ok(StatusCode::NO_CONTENT)
 }

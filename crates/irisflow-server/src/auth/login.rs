@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use irisflow_jobs::{Session, SessionId};
+use irisflow_jobs::{NewSession, Session, SessionId};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -105,10 +105,15 @@ async fn sign_in(
     };
     let session_id = session.id;
     let refresh_token = Tokens::new_refresh_token();
-    app.parts
-        .accounts
-        .add_session(session, Tokens::hash_of(&refresh_token))
-        .await?;
+    let new = NewSession {
+        session,
+        refresh_hash: Tokens::hash_of(&refresh_token),
+        password_hash: account.password_hash,
+    };
+    // The password may have been changed, or the account disabled, while this one was verified.
+    if !app.parts.accounts.add_session(new).await? {
+        return Err(ApiError::WrongCredentials);
+    }
     app.token_pair(account.id, session_id, refresh_token)
         .map(Json)
 }

@@ -134,3 +134,53 @@ async fn an_unknown_account_is_said_to_be_unknown() {
     assert_eq!(unknown.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("has no account here"));
 }
+
+/// As the file system shows it: names and modes.
+#[cfg(unix)]
+fn listing(folder: &std::path::Path) -> Vec<(std::path::PathBuf, u32)> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = |path: &std::path::Path| path.metadata().expect("it is there").permissions().mode();
+    let entries = std::fs::read_dir(folder).expect("a folder").flatten();
+    let mut found: Vec<_> = entries
+        .map(|entry| (entry.path(), mode(&entry.path())))
+        .collect();
+    found.push((folder.to_owned(), mode(folder)));
+    found.sort();
+    found
+}
+
+#[cfg(unix)]
+#[test]
+fn commands_about_accounts_change_no_folder_that_holds_none() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().expect("a temp folder");
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(folder.path(), mode).expect("its mode");
+    let missing = folder.path().join("missing");
+    let before = listing(folder.path());
+    for verb in [
+        vec!["list"],
+        vec!["reset", "you@example.com"],
+        vec!["disable", "you@example.com"],
+        vec!["enable", "you@example.com"],
+        vec!["admin", "you@example.com"],
+    ] {
+        for data_dir in [folder.path(), &missing] {
+            let output = Command::new(env!("CARGO_BIN_EXE_irisflow"))
+                .arg("user")
+                .args(&verb)
+                .arg("--data-dir")
+                .arg(data_dir)
+                .stdin(Stdio::null())
+                .output()
+                .expect("it runs");
+            assert_eq!(output.status.code(), Some(3), "{verb:?}");
+            let complaint = String::from_utf8_lossy(&output.stderr);
+            assert!(
+                complaint.contains("there is no Irisflow data in"),
+                "{complaint}"
+            );
+        }
+    }
+    assert_eq!(listing(folder.path()), before);
+}

@@ -126,6 +126,61 @@ async fn a_password_is_changed_only_by_who_knows_the_old_one() {
     app.sign_in(&user.email).await;
 }
 
+#[tokio::test]
+async fn of_six_password_changes_at_once_one_is_made_and_the_others_say_so() {
+    let app = App::start().await;
+    let user = app.user("you").await;
+    let changes = (0..6).map(|number| {
+        let new = format!("Clearer-Iris-{number}");
+        let body = json!({ "current_password": PASSWORD, "new_password": new });
+        let user = &user;
+        async move {
+            let path = "/users/me/password";
+            let answer = user.send(Method::PUT, path, Some(&body)).await;
+            (answer.status(), new)
+        }
+    });
+
+    let answers = futures_util::future::join_all(changes).await;
+
+    let made: Vec<&String> = answers
+        .iter()
+        .filter(|(status, _)| *status == StatusCode::NO_CONTENT)
+        .map(|(_, new)| new)
+        .collect();
+    assert_eq!(made.len(), 1, "{answers:?}");
+    let refused = [StatusCode::CONFLICT, StatusCode::FORBIDDEN];
+    let others = answers
+        .iter()
+        .filter(|(status, _)| refused.contains(status));
+    assert_eq!(others.count(), 5, "{answers:?}");
+    let login = json!({ "email": user.email, "password": made[0] });
+    let login = app.request(Method::POST, "/auth/login/json").json(&login);
+    json_of(login.send().await.expect("an answer"), StatusCode::OK).await;
+}
+
+#[tokio::test]
+async fn ended_sessions_are_deleted_after_their_time() {
+    let app = App::start_with(&[("IRISFLOW_KEEP_ENDED_SESSIONS_MS", "300")]).await;
+    let user = app.user("you").await;
+    let other = app.sign_in(&user.email).await;
+    let ended = text(&sessions(&user).await[0]["id"]);
+    let before = app.rows_naming(&ended).await;
+
+    json_of(
+        other.send(Method::POST, "/auth/logout", None).await,
+        StatusCode::OK,
+    )
+    .await;
+
+    assert!(!before.is_empty(), "it is stored");
+    app.until("the session is gone", async || {
+        app.rows_naming(&ended).await.is_empty()
+    })
+    .await;
+    json_of(user.get("/users/me").await, StatusCode::OK).await;
+}
+
 async fn delete_me(user: &User<'_>, confirm: bool) -> reqwest::Response {
     let body = json!({ "confirm": confirm });
     user.send(Method::DELETE, "/users/me", Some(&body)).await

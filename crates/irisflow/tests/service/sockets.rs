@@ -236,6 +236,7 @@ async fn a_socket_outlives_its_token_and_an_expired_one_opens_none() {
     let job_id = user.upload_and_submit(good_eye()).await;
 
     let watched = user.frames_of(&job_id).await;
+
     assert_eq!(
         watched.last()["status"],
         "completed",
