@@ -8,7 +8,7 @@ use irisflow_photos::{FileStore, UrlSigner};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::{Passwords, Throttle, Tokens};
+use crate::auth::{Devices, Passwords, Throttle, Tokens};
 use crate::limits::{Rates, Sockets};
 use crate::live::Resumptions;
 use crate::outlook::RecentHistory;
@@ -58,6 +58,7 @@ pub(crate) struct AppState {
     pub(crate) tokens: Tokens,
     pub(crate) passwords: Passwords,
     pub(crate) throttle: Throttle,
+    pub(crate) devices: Devices,
     pub(crate) rates: Rates,
     pub(crate) sockets: Sockets,
     pub(crate) transfers: Transfers,
@@ -81,7 +82,8 @@ impl AppState {
             tokens: Tokens::new(&parts.secrets, &settings, Arc::clone(&parts.clock)),
             passwords: Passwords::new(),
             checks: Checks::new(settings.check_limits),
-            throttle: Throttle::new(&settings, Arc::clone(&parts.clock)),
+            throttle: Throttle::new(settings.sign_in_limits, Arc::clone(&parts.clock)),
+            devices: Devices::new(&parts.secrets),
             rates: Rates::new(&settings.use_limits),
             sockets: Sockets::new(&settings.connection_limits),
             transfers: Transfers::new(&settings.connection_limits),

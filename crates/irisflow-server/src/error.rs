@@ -1,5 +1,7 @@
 //! The one table from what goes wrong to HTTP status, code and sentence.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -52,6 +54,19 @@ pub(crate) enum ApiError {
     ConsentRequired,
     PhotoExpired,
     TooManyAttempts {
+        limit: u32,
+        interval: Duration,
+        retry_after_s: u64,
+    },
+    TooManyRegistrations {
+        whose: &'static str,
+        limit: u32,
+        interval: Duration,
+        retry_after_s: u64,
+    },
+    /// A queue of work is full.
+    Busy {
+        what: &'static str,
         retry_after_s: u64,
     },
     RateLimited {
@@ -173,10 +188,28 @@ impl ApiError {
                 "photo_expired",
                 "The original of this photo is no longer kept. Upload it again.".to_owned(),
             ),
-            Self::TooManyAttempts { retry_after_s } => (
+            Self::TooManyAttempts { limit, interval, retry_after_s } => (
                 S::TOO_MANY_REQUESTS,
                 "too_many_attempts",
-                format!("Too many failed sign-ins. Try again in {retry_after_s} seconds."),
+                format!(
+                    "Too many failed sign-ins: the limit is {limit}, then one every {} s. Try again in \
+                     {retry_after_s} seconds.",
+                    interval.as_secs_f64()
+                ),
+            ),
+            Self::TooManyRegistrations { whose, limit, interval, retry_after_s } => (
+                S::TOO_MANY_REQUESTS,
+                "too_many_registrations",
+                format!(
+                    "The limit is {limit} new accounts for {whose}, then one every {} s. Try again in \
+                     {retry_after_s} seconds.",
+                    interval.as_secs_f64()
+                ),
+            ),
+            Self::Busy { what, retry_after_s } => (
+                S::SERVICE_UNAVAILABLE,
+                "busy",
+                format!("Too many {what} at this moment. Try again in {retry_after_s} seconds."),
             ),
             Self::RateLimited { whose, per_second, retry_after_s } => (
                 S::TOO_MANY_REQUESTS,
@@ -367,7 +400,9 @@ impl IntoResponse for ApiError {
             _ if status == StatusCode::UNAUTHORIZED => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            Self::TooManyAttempts { retry_after_s }
+            Self::TooManyAttempts { retry_after_s, .. }
+            | Self::TooManyRegistrations { retry_after_s, .. }
+            | Self::Busy { retry_after_s, .. }
             | Self::RateLimited { retry_after_s, .. }
             | Self::QueueFull { retry_after_s, .. } => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_s));

@@ -49,5 +49,5 @@ pub use router::openapi;
 pub use server::{Listeners, PreparedServer, prepare};
 pub use settings::{
     CheckLimits, ConnectionLimits, ConsentText, ConsentTextError, Registration, ServerSettings,
-    TimeLimits, TlsFiles, UseLimits,
+    SignInLimits, TimeLimits, TlsFiles, UseLimits,
 };

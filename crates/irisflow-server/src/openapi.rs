@@ -26,7 +26,7 @@ use crate::files;
 pub(crate) struct ApiDescription;
 
 /// What any route may answer, whatever it does: (status, description, whether only with a bearer).
-const COMMON: [(&str, &str, bool); 8] = [
+const COMMON: [(&str, &str, bool); 9] = [
     (
         "401",
         "`not_authenticated`, `invalid_token` or `token_expired`",
@@ -37,6 +37,11 @@ const COMMON: [(&str, &str, bool); 8] = [
         "408",
         "`request_timeout`: the request came too slowly",
         false,
+    ),
+    (
+        "409",
+        "`conflict`: what this refers to was changed or deleted in the meantime",
+        true,
     ),
     (
         "413",

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use irisflow_image::load::Limits;
 
+pub use crate::auth::SignInLimits;
 pub use crate::connections::ConnectionLimits;
 use crate::cors::Origin;
 pub use crate::limits::UseLimits;
@@ -61,10 +62,15 @@ pub struct ServerSettings {
     pub metrics_token: Option<String>,
     /// How many proxies before us append to `X-Forwarded-For`; with 0 that header says nothing.
     pub trusted_proxies: usize,
-    /// Failed sign-ins an account or address may have at once; one more every `login_refill`.
-    pub login_burst_account: u32,
-    pub login_burst_address: u32,
-    pub login_refill: Duration,
+    pub sign_in_limits: SignInLimits,
+}
+
+impl ServerSettings {
+    /// Whether clients reach us by HTTPS, be it ours or that of a proxy.
+    pub(crate) fn is_https(&self) -> bool {
+        let public_url = self.public_url.as_deref();
+        self.tls.is_some() || public_url.is_some_and(|url| url.starts_with("https:"))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,9 +109,7 @@ impl Default for ServerSettings {
             tls: None,
             metrics_token: None,
             trusted_proxies: 0,
-            login_burst_account: 10,
-            login_burst_address: 50,
-            login_refill: Duration::from_secs(30),
+            sign_in_limits: SignInLimits::default(),
         }
     }
 }

@@ -19,6 +19,7 @@ mod names;
 mod photo_file;
 mod process;
 mod serve;
+mod sign_in_args;
 mod submit;
 mod user;
 mod watch;

@@ -23,6 +23,7 @@ use crate::consent_args::ConsentArgs;
 use crate::descriptors;
 use crate::logging::{self, LogFormat};
 use crate::meters;
+use crate::sign_in_args::SignInArgs;
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ServeArgs {
@@ -85,6 +86,8 @@ pub(crate) struct ServeArgs {
     /// not believed.
     #[arg(long, env = "IRISFLOW_TRUSTED_PROXIES", default_value_t = 0)]
     trusted_proxies: usize,
+    #[command(flatten)]
+    sign_in: SignInArgs,
     #[command(flatten)]
     limits: LimitArgs,
 }
@@ -309,6 +312,7 @@ impl ServeArgs {
                 queue_jobs: self.limits.queue_limit,
             },
             tls: self.tls_files(),
+            sign_in_limits: self.sign_in.limits(),
             metrics_token: self.metrics_token.clone(),
             trusted_proxies: self.trusted_proxies,
             ..ServerSettings::default()

@@ -241,6 +241,7 @@ macro_rules! every_store_must_pass {
             a_withdrawn_consent_is_kept_and_counts_no_longer,
             a_consent_is_withdrawn_once_and_can_be_given_anew,
             a_foreign_consent_cannot_be_withdrawn,
+            what_names_an_account_that_is_gone_is_a_contradiction_and_no_outage,
             a_deleted_account_takes_everything_with_it,
             the_receipt_counts_what_was_destroyed,
             the_worker_of_a_deleted_account_is_fenced_off,

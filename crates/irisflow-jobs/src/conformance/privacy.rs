@@ -7,7 +7,7 @@ use super::accounts::sign_in;
 use super::store_under_test::{quality_issue, stored_photo};
 use crate::{
     Consent, ConsentType, DeletionReceipt, Destroyed, EventKind, Job, Jurisdiction, NewConsent,
-    Photo, SweepTarget, UploadStatus, UserId,
+    NewPhoto, Photo, PhotoId, StoreError, SweepTarget, UploadStatus, UserId,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -74,6 +74,29 @@ pub async fn a_foreign_consent_cannot_be_withdrawn(store: StoreUnderTest) {
 
     assert_eq!(withdrawn, None);
     assert!(has_consent(&store, user_id, ConsentType::BiometricCapture).await);
+}
+
+/// As when the account is deleted between a request's sign-in check and its write.
+pub async fn what_names_an_account_that_is_gone_is_a_contradiction_and_no_outage(
+    store: StoreUnderTest,
+) {
+    let consent = store.privacy.add_consent(NewConsent {
+        user_id: UserId::generate(),
+        consent_type: ConsentType::Marketing,
+        jurisdiction: Jurisdiction::Generic,
+        text_version: "2026-11".to_owned(),
+    });
+    let photo = store.photos.add_photo(NewPhoto {
+        id: PhotoId::generate(),
+        user_id: UserId::generate(),
+        announced_type: "image/jpeg".to_owned(),
+    });
+
+    let consent = consent.await.expect_err("there is no such account");
+    let photo = photo.await.expect_err("there is no such account");
+
+    assert!(matches!(consent, StoreError::Conflict(_)), "{consent}");
+    assert!(matches!(photo, StoreError::Conflict(_)), "{photo}");
 }
 
 pub async fn a_deleted_account_takes_everything_with_it(store: StoreUnderTest) {

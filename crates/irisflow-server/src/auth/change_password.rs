@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::CurrentUser;
 use super::passwords::check_strength;
+use super::throttle::Caller;
 use crate::app::App;
 use crate::client_address::ClientAddress;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
@@ -30,7 +31,8 @@ pub(crate) struct ChangePasswordRequest {
         (status = 403, description = "`wrong_password`", body = ErrorBody),
         (status = 409, description = "`password_changed`: another change came first", body = ErrorBody),
         (status = 422, body = ValidationBody),
-        (status = 429, description = "Too many failures; see Retry-After", body = ErrorBody),
+        (status = 429, description = "`too_many_attempts`; see Retry-After", body = ErrorBody),
+        (status = 503, description = "`busy`, `unavailable`; see Retry-After", body = ErrorBody),
     ))]
 pub(crate) async fn change_password(
     State(app): State<App>,
@@ -40,15 +42,27 @@ pub(crate) async fn change_password(
 ) -> Result<StatusCode, ApiError> {
     check_strength("new_password", &request.new_password)?;
     // A stolen token must not be a way to guess the password.
-    let guess = app.throttle.begin(&user.account.email, client.ip)?;
+    let caller = Caller::KnownDevice {
+        device: user.session_id.into(),
+        network: client.network(),
+    };
+    let guess = app.throttle.begin(&user.account.email, caller)?;
     let hash = Some(user.account.password_hash.clone());
-    if !app.passwords.verify(request.current_password, hash).await? {
-        return Err(ApiError::WrongPassword);
+    let verified = app.passwords.verify(request.current_password, hash, caller);
+    match verified.await {
+        Ok(true) => app.throttle.forgive(&guess),
+        Ok(false) => return Err(ApiError::WrongPassword),
+        Err(error) => {
+            app.throttle.take_back(&guess);
+            return Err(error);
+        }
     }
-    app.throttle.forgive(&guess);
     let change = PasswordChange {
         old_hash: user.account.password_hash.clone(),
-        new_hash: app.passwords.hash(request.new_password).await?,
+        new_hash: app
+            .passwords
+            .hash(request.new_password, client.network())
+            .await?,
     };
     let accounts = &app.parts.accounts;
     if !accounts

@@ -1,13 +1,17 @@
-//! `POST /auth/login/json` and `POST /auth/login` (form): the same sign-in, two kinds of body.
+//! `POST /auth/login/json` and `POST /auth/login` (form): the same sign-in, two kinds of body. How often one
+//! may fail: `throttle.rs`.
 
 use axum::Json;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use irisflow_jobs::{NewSession, Session, SessionId};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::AppendHeaders;
+use irisflow_jobs::{Account, NewSession, Session, SessionId};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::register::LONGEST_EMAIL;
+use super::throttle::Caller;
 use super::tokens::{TokenPair, Tokens};
 use crate::app::{App, AppState};
 use crate::client_address::ClientAddress;
@@ -34,16 +38,17 @@ pub(crate) struct LoginForm {
         (status = 401, body = ErrorBody),
         (status = 403, description = "The account is inactive", body = ErrorBody),
         (status = 422, body = ValidationBody),
-        (status = 429, description = "Too many failures; see Retry-After", body = ErrorBody),
+        (status = 429, description = "`too_many_attempts`; see Retry-After", body = ErrorBody),
+        (status = 503, description = "`busy`, `unavailable`; see Retry-After", body = ErrorBody),
     ))]
 pub(crate) async fn login_json(
     State(app): State<App>,
     client: ClientAddress,
     headers: HeaderMap,
     ApiJson(request): ApiJson<LoginRequest>,
-) -> Result<Json<TokenPair>, ApiError> {
+) -> Result<SignedIn, ApiError> {
     let credentials = (request.email.as_str(), request.password);
-    sign_in(&app, client, &headers, credentials).await
+    sign_in(&app, client, &headers, "email", credentials).await
 }
 
 /// Sign in with a form, as OAuth 2 password clients do.
@@ -54,14 +59,15 @@ pub(crate) async fn login_json(
         (status = 401, body = ErrorBody),
         (status = 403, description = "The account is inactive", body = ErrorBody),
         (status = 422, body = ValidationBody),
-        (status = 429, description = "Too many failures; see Retry-After", body = ErrorBody),
+        (status = 429, description = "`too_many_attempts`; see Retry-After", body = ErrorBody),
+        (status = 503, description = "`busy`, `unavailable`; see Retry-After", body = ErrorBody),
     ))]
 pub(crate) async fn login_form(
     State(app): State<App>,
     client: ClientAddress,
     headers: HeaderMap,
     form: Result<Form<LoginForm>, FormRejection>,
-) -> Result<Json<TokenPair>, ApiError> {
+) -> Result<SignedIn, ApiError> {
     let Form(form) = form.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => ApiError::JsonTooLarge,
         _ => ApiError::Invalid {
@@ -71,51 +77,44 @@ pub(crate) async fn login_form(
         },
     })?;
     let credentials = (form.username.as_str(), form.password);
-    sign_in(&app, client, &headers, credentials).await
+    sign_in(&app, client, &headers, "username", credentials).await
 }
+
+/// Both tokens, and the cookie by which this device is known from now on.
+type SignedIn = (
+    AppendHeaders<Option<(HeaderName, HeaderValue)>>,
+    Json<TokenPair>,
+);
 
 async fn sign_in(
     app: &AppState,
     client: ClientAddress,
     headers: &HeaderMap,
+    email_field: &str,
     (email, password): (&str, String),
-) -> Result<Json<TokenPair>, ApiError> {
-    let email = email.trim().to_lowercase();
-    let login = app.throttle.begin(&email, client.ip)?;
-    let account = app.parts.accounts.account_by_email(&email).await?;
-    let hash = account
-        .as_ref()
-        .map(|account| account.password_hash.clone());
-    let known = app.passwords.verify(password, hash).await?;
-    let Some(account) = account.filter(|_| known) else {
-        return Err(ApiError::WrongCredentials);
+) -> Result<SignedIn, ApiError> {
+    let email = email.trim();
+    if email.len() > LONGEST_EMAIL {
+        let limit = format!("at most {LONGEST_EMAIL} characters");
+        return Err(ApiError::invalid_field(email_field, limit));
+    }
+    let email = email.to_lowercase();
+    let device = app.devices.recognise(headers, &email, app.now());
+    let network = client.network();
+    let caller = match device {
+        Some(device) => Caller::KnownDevice { device, network },
+        None => Caller::Stranger { network },
     };
-    app.throttle.forgive(&login);
+    let account = app.verified_account(&email, password, caller).await?;
     if !account.is_active {
         return Err(ApiError::AccountInactive);
     }
-    let now = app.now();
-    let session = Session {
-        id: SessionId::generate(),
-        user_id: account.id,
-        created_at: now,
-        expires_at: now + app.settings.refresh_token_life,
-        last_used_at: now,
-        device: device_of(headers),
-    };
-    let session_id = session.id;
-    let refresh_token = Tokens::new_refresh_token();
-    let new = NewSession {
-        session,
-        refresh_hash: Tokens::hash_of(&refresh_token),
-        password_hash: account.password_hash,
-    };
-    // The password may have been changed, or the account disabled, while this one was verified.
-    if !app.parts.accounts.add_session(new).await? {
-        return Err(ApiError::WrongCredentials);
-    }
-    app.token_pair(account.id, session_id, refresh_token)
-        .map(Json)
+    let tokens = app.open_session(account, headers).await?;
+    let cookie = app
+        .devices
+        .cookie(device, &email, app.now(), app.settings.is_https());
+    let cookie = cookie.map(|cookie| (header::SET_COOKIE, cookie));
+    Ok((AppendHeaders(cookie), Json(tokens)))
 }
 
 /// What the client calls itself.
@@ -125,6 +124,63 @@ fn device_of(headers: &HeaderMap) -> Option<String> {
 }
 
 impl AppState {
+    /// The account whose password this is.
+    async fn verified_account(
+        &self,
+        email: &str,
+        password: String,
+        caller: Caller,
+    ) -> Result<Account, ApiError> {
+        let login = self.throttle.begin(email, caller)?;
+        let verified = async {
+            let account = self.parts.accounts.account_by_email(email).await?;
+            let hash = account
+                .as_ref()
+                .map(|account| account.password_hash.clone());
+            let is_right = self.passwords.verify(password, hash, caller).await?;
+            Ok::<_, ApiError>(account.filter(|_| is_right))
+        };
+        match verified.await {
+            Ok(Some(account)) => {
+                self.throttle.forgive(&login);
+                Ok(account)
+            }
+            Ok(None) => Err(ApiError::WrongCredentials),
+            Err(error) => {
+                self.throttle.take_back(&login);
+                Err(error)
+            }
+        }
+    }
+
+    async fn open_session(
+        &self,
+        account: Account,
+        headers: &HeaderMap,
+    ) -> Result<TokenPair, ApiError> {
+        let now = self.now();
+        let session = Session {
+            id: SessionId::generate(),
+            user_id: account.id,
+            created_at: now,
+            expires_at: now + self.settings.refresh_token_life,
+            last_used_at: now,
+            device: device_of(headers),
+        };
+        let session_id = session.id;
+        let refresh_token = Tokens::new_refresh_token();
+        let new = NewSession {
+            session,
+            refresh_hash: Tokens::hash_of(&refresh_token),
+            password_hash: account.password_hash,
+        };
+        // The password may have been changed, or the account disabled, while this one was verified.
+        if !self.parts.accounts.add_session(new).await? {
+            return Err(ApiError::WrongCredentials);
+        }
+        self.token_pair(account.id, session_id, refresh_token)
+    }
+
     pub(crate) fn token_pair(
         &self,
         user_id: irisflow_jobs::UserId,

@@ -3,6 +3,7 @@
 pub(crate) mod change_password;
 mod current_user;
 pub(crate) mod delete_me;
+mod device;
 pub(crate) mod end_sessions;
 pub(crate) mod login;
 pub(crate) mod logout;
@@ -15,6 +16,8 @@ mod throttle;
 mod tokens;
 
 pub(crate) use current_user::CurrentUser;
+pub(crate) use device::Devices;
 pub(crate) use passwords::Passwords;
+pub use throttle::SignInLimits;
 pub(crate) use throttle::Throttle;
 pub(crate) use tokens::Tokens;

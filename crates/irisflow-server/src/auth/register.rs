@@ -1,5 +1,7 @@
 //! `POST /auth/register`
 
+use std::net::IpAddr;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -8,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::passwords::check_strength;
-use crate::app::App;
+use crate::app::{App, AppState};
+use crate::client_address::ClientAddress;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
 use crate::extract::ApiJson;
 use crate::settings::Registration;
@@ -52,9 +55,12 @@ impl From<&Account> for UserBody {
         (status = 403, description = "Registration is closed", body = ErrorBody),
         (status = 409, description = "The address is taken", body = ErrorBody),
         (status = 422, body = ValidationBody),
+        (status = 429, description = "`too_many_registrations`; see Retry-After", body = ErrorBody),
+        (status = 503, description = "`busy`, `unavailable`; see Retry-After", body = ErrorBody),
     ))]
 pub(crate) async fn register(
     State(app): State<App>,
+    client: ClientAddress,
     ApiJson(request): ApiJson<RegisterRequest>,
 ) -> Result<(StatusCode, Json<UserBody>), ApiError> {
     if app.settings.registration == Registration::Closed {
@@ -63,24 +69,44 @@ pub(crate) async fn register(
     let email = parse_email(&request.email)
         .ok_or_else(|| ApiError::invalid_field("email", "This is not an email address."))?;
     check_strength("password", &request.password)?;
-    if app.parts.accounts.account_by_email(&email).await?.is_some() {
-        return Err(ApiError::EmailTaken);
+    let network = client.network();
+    app.throttle.register(network)?;
+    match app.add_account(email, request.password, network).await {
+        Ok(Some(account)) => {
+            tracing::info!(user_id = %account.id, "account made");
+            Ok((StatusCode::CREATED, Json(UserBody::from(&account))))
+        }
+        Ok(None) => Err(ApiError::EmailTaken),
+        Err(error) => {
+            app.throttle.take_registration_back(network);
+            Err(error)
+        }
     }
-    let password_hash = app.passwords.hash(request.password).await?;
-    let new = NewAccount {
-        id: UserId::generate(),
-        email,
-        password_hash,
-    };
-    let account = app
-        .parts
-        .accounts
-        .add_account(new)
-        .await?
-        .ok_or(ApiError::EmailTaken)?;
-    tracing::info!(user_id = %account.id, "account made");
-    Ok((StatusCode::CREATED, Json(UserBody::from(&account))))
 }
+
+impl AppState {
+    /// `None` when the address is taken.
+    async fn add_account(
+        &self,
+        email: String,
+        password: String,
+        network: IpAddr,
+    ) -> Result<Option<Account>, ApiError> {
+        let accounts = &self.parts.accounts;
+        if accounts.account_by_email(&email).await?.is_some() {
+            return Ok(None);
+        }
+        let new = NewAccount {
+            id: UserId::generate(),
+            email,
+            password_hash: self.passwords.hash(password, network).await?,
+        };
+        Ok(accounts.add_account(new).await?)
+    }
+}
+
+/// Of an email address, in bytes.
+pub(crate) const LONGEST_EMAIL: usize = 254;
 
 /// The address in lower case. A light check: only a message that arrives would prove more.
 pub fn parse_email(text: &str) -> Option<String> {
@@ -92,8 +118,8 @@ pub fn parse_email(text: &str) -> Option<String> {
             && !host.ends_with('.')
             && !host.contains('@')
     });
-    let plain =
-        email.len() <= 254 && !email.contains(|c: char| c.is_whitespace() || c.is_control());
+    let plain = email.len() <= LONGEST_EMAIL
+        && !email.contains(|c: char| c.is_whitespace() || c.is_control());
     (looks_right && plain).then_some(email)
 }
 

@@ -13,6 +13,7 @@ mod connections;
 mod cors;
 mod deleting;
 mod failures;
+mod guessing;
 mod hostile;
 mod idempotency;
 mod jobs;

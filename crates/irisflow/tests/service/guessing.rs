@@ -1,0 +1,214 @@
+//! Failed sign-ins and floods of new accounts, from many addresses: the tests speak as a trusted proxy that
+//! says who it was asked by.
+
+use std::time::{Duration, Instant};
+
+use reqwest::{Method, Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::app::{App, PASSWORD, json_of, text};
+
+const BEHIND_A_PROXY: (&str, &str) = ("IRISFLOW_TRUSTED_PROXIES", "1");
+const WRONG: &str = "Wrong-Iris-7";
+
+async fn login_from(app: &App, address: &str, email: &str, password: &str) -> Response {
+    login_with(app, address, email, password, None).await
+}
+
+async fn login_with(
+    app: &App,
+    address: &str,
+    email: &str,
+    password: &str,
+    cookie: Option<&str>,
+) -> Response {
+    let body = json!({ "email": email, "password": password });
+    let mut request = app.request(Method::POST, "/auth/login/json").json(&body);
+    request = request.header("X-Forwarded-For", address);
+    if let Some(cookie) = cookie {
+        request = request.header("Cookie", cookie);
+    }
+    request.send().await.expect("an answer")
+}
+
+async fn register_from(app: &App, address: &str, email: &str) -> Response {
+    let body = json!({ "email": email, "password": PASSWORD });
+    let request = app.request(Method::POST, "/auth/register").json(&body);
+    let request = request.header("X-Forwarded-For", address);
+    request.send().await.expect("an answer")
+}
+
+/// Fails to sign in until that is refused.
+async fn use_up(app: &App, address: &str, email: &str) {
+    loop {
+        let answer = login_from(app, address, email, WRONG).await;
+        if answer.status() == StatusCode::TOO_MANY_REQUESTS {
+            assert!(answer.headers().contains_key("retry-after"));
+            return;
+        }
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    }
+}
+
+/// The cookie of a device, as it sends it back.
+fn device_cookie(answer: &Response) -> String {
+    let cookie = answer.headers()["set-cookie"].to_str().expect("text");
+    assert!(
+        cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"),
+        "{cookie}"
+    );
+    cookie.split(';').next().expect("a pair").to_owned()
+}
+
+#[tokio::test]
+async fn wrong_tries_of_strangers_elsewhere_never_keep_the_owner_out() {
+    let app = App::start_with(&[BEHIND_A_PROXY, ("IRISFLOW_SIGN_IN_TRIES_OF_ACCOUNT", "15")]).await;
+    let email = app.user("you").await.email.clone();
+    for number in 1..6 {
+        use_up(&app, &format!("203.0.113.{number}"), &email).await;
+    }
+
+    // The same /64 is one network; another one has failed at nothing.
+    use_up(&app, "2001:db8:1:2::1", &email).await;
+    let neighbour = login_from(&app, "2001:db8:1:2:ffff::9", &email, PASSWORD).await;
+    let at_home = login_from(&app, "2001:db8:1:3::1", &email, PASSWORD).await;
+
+    assert_eq!(neighbour.status(), StatusCode::TOO_MANY_REQUESTS);
+    json_of(at_home, StatusCode::OK).await;
+}
+
+#[tokio::test]
+async fn a_device_that_signed_in_before_gets_in_beside_a_stranger_in_its_own_network() {
+    let app = App::start_with(&[BEHIND_A_PROXY]).await;
+    let (email, here) = (app.user("you").await.email.clone(), "203.0.113.1");
+    let cookie = device_cookie(&login_from(&app, here, &email, PASSWORD).await);
+    use_up(&app, here, &email).await;
+
+    let stranger = login_from(&app, here, &email, PASSWORD).await;
+    let known = login_with(&app, here, &email, PASSWORD, Some(&cookie)).await;
+    let forged = format!("{}AAAA", &cookie[..cookie.len() - 4]);
+    let forged = login_with(&app, here, &email, PASSWORD, Some(&forged)).await;
+    let other_account = login_with(&app, here, "other@example.com", WRONG, Some(&cookie)).await;
+
+    assert_eq!(stranger.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(forged.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(
+        other_account.status(),
+        StatusCode::UNAUTHORIZED,
+        "it opens nothing"
+    );
+    json_of(known, StatusCode::OK).await;
+    let mut last = StatusCode::OK;
+    for _ in 0..11 {
+        let answer = login_with(&app, here, &email, WRONG, Some(&cookie)).await;
+        last = answer.status();
+    }
+    assert_eq!(
+        last,
+        StatusCode::TOO_MANY_REQUESTS,
+        "it may not guess for ever"
+    );
+}
+
+#[tokio::test]
+async fn a_network_that_tries_many_accounts_is_slowed() {
+    let app = App::start_with(&[BEHIND_A_PROXY, ("IRISFLOW_SIGN_IN_TRIES_OF_NETWORK", "5")]).await;
+    let try_number = async |number: u32| {
+        let email = format!("{number}@example.com");
+        login_from(&app, "203.0.113.1", &email, WRONG).await
+    };
+    for number in 0..5 {
+        assert_eq!(try_number(number).await.status(), StatusCode::UNAUTHORIZED);
+    }
+    let refused = json_of(try_number(5).await, StatusCode::TOO_MANY_REQUESTS).await;
+    let sentence = text(&refused["detail"]);
+    assert!(
+        sentence.contains("the limit is 5, then one every 10 s"),
+        "{sentence}"
+    );
+}
+
+#[tokio::test]
+async fn an_address_that_is_too_long_is_refused_before_anything_is_counted() {
+    let app = App::start().await;
+    let long = format!("{}@example.com", "x".repeat(10_000));
+    for _ in 0..20 {
+        let answer = login_from(&app, "203.0.113.1", &long, WRONG).await;
+        let refused = json_of(answer, StatusCode::UNPROCESSABLE_ENTITY).await;
+        assert_eq!(refused["detail"][0]["loc"], json!(["body", "email"]));
+    }
+}
+
+#[tokio::test]
+async fn new_accounts_are_limited_by_network_and_in_total() {
+    let app = App::start_with(&[
+        BEHIND_A_PROXY,
+        ("IRISFLOW_REGISTRATIONS_OF_NETWORK", "2"),
+        ("IRISFLOW_REGISTRATIONS", "3"),
+        ("IRISFLOW_REGISTRATION_REFILL_MS", "600000"),
+    ])
+    .await;
+    let register = async |network: u8, name: &str| -> (StatusCode, Value) {
+        let email = format!("{name}@example.com");
+        let answer = register_from(&app, &format!("203.0.113.{network}"), &email).await;
+        let status = answer.status();
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            assert!(answer.headers().contains_key("retry-after"));
+        }
+        (status, json_of(answer, status).await)
+    };
+    assert_eq!(register(1, "a").await.0, StatusCode::CREATED);
+    // Whether an address is taken is not to be asked without end either.
+    assert_eq!(register(1, "a").await.0, StatusCode::CONFLICT);
+    let (status, refused) = register(1, "b").await;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(refused["code"], "too_many_registrations");
+    assert!(
+        text(&refused["detail"]).contains("2 new accounts for one address"),
+        "{refused}"
+    );
+    assert_eq!(register(2, "b").await.0, StatusCode::CREATED);
+    let (_, refused) = register(3, "c").await;
+    assert!(
+        text(&refused["detail"]).contains("3 new accounts for this server"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn a_flood_of_registrations_leaves_a_sign_in_quick() {
+    let app = App::start_with(&[BEHIND_A_PROXY, ("IRISFLOW_ADDRESS_BURST", "100000")]).await;
+    let email = app.user("you").await.email.clone();
+    let flood = (0..200).map(|number| {
+        let app = &app;
+        async move {
+            // From many networks, so that only the queue of hashes is in the way.
+            let address = format!("10.{}.{}.1", number / 250, number % 250);
+            let email = format!("{number}@example.com");
+            register_from(app, &address, &email).await.status()
+        }
+    });
+    let flood = futures_util::future::join_all(flood);
+    let sign_in = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let begun = Instant::now();
+        let answer = login_from(&app, "203.0.113.1", &email, PASSWORD).await;
+        (answer.status(), begun.elapsed())
+    };
+
+    let (flood, (status, took)) = tokio::join!(flood, sign_in);
+
+    assert_eq!(status, StatusCode::OK);
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    let count = |wanted: StatusCode| flood.iter().filter(|status| **status == wanted).count();
+    let (made, busy) = (
+        count(StatusCode::CREATED),
+        count(StatusCode::SERVICE_UNAVAILABLE),
+    );
+    assert!(made > 0, "some get their account");
+    assert_eq!(
+        made + busy,
+        200,
+        "the others are told to come back: {flood:?}"
+    );
+}
