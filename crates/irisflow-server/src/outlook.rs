@@ -108,7 +108,7 @@ struct Standing {
 impl Standing {
     /// `None` when the job has ended.
     fn of_job(job: &Job) -> Option<Self> {
-        (!job.state.is_final()).then(|| Self {
+        (!job.state.is_final()).then_some(Self {
             user_id: job.user_id,
             job_id: job.id,
             waits: !matches!(job.state, JobState::Processing(_)),
@@ -120,7 +120,7 @@ impl Standing {
 
     /// `None` for the last event.
     fn of_event(event: &Event) -> Option<Self> {
-        (!event.kind.is_final()).then(|| Self {
+        (!event.kind.is_final()).then_some(Self {
             user_id: event.user_id,
             job_id: event.job_id,
             waits: matches!(event.kind, EventKind::Queued | EventKind::Retrying),
