@@ -13,6 +13,7 @@ mod deleting;
 mod job_row;
 mod jobs;
 mod outlook;
+mod pause;
 mod photos;
 mod privacy;
 #[cfg(test)]
@@ -25,6 +26,8 @@ mod writer;
 mod writing;
 
 pub use backup::{NamedResult, Snapshot, begin_new_history};
+#[cfg(feature = "faults")]
+pub use pause::{CommitPause, CommitPauseError};
 
 use std::path::Path;
 use std::sync::Arc;

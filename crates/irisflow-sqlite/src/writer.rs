@@ -17,6 +17,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
+use crate::pause::{CommitPoint, pause};
 use crate::unavailable;
 
 type Outcome = Result<(), StoreError>;
@@ -254,7 +255,9 @@ impl File {
         else {
             return;
         };
+        pause(CommitPoint::During).await;
         let outcome = run(connection, "COMMIT").await;
+        pause(CommitPoint::After).await;
         if outcome.is_ok() {
             for AfterCommit(follow) in gathered.after_commit {
                 follow();

@@ -14,6 +14,7 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::counters::{Standing, count, mark_claim};
 use crate::job_row::{JobRow, StateColumns};
+use crate::pause::{CommitPoint, pause};
 use crate::writer::Turn;
 use crate::{SqliteStore, unavailable};
 
@@ -65,6 +66,7 @@ impl Writing<'_> {
 
     /// Commits, then announces what was changed, also when the caller does not wait for it.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
+        pause(CommitPoint::Before).await;
         let (notices, announcer) = (self.notices, Arc::clone(&self.store.announcer));
         self.turn
             .commit(move || notices.announce(&*announcer))

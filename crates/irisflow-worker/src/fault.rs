@@ -3,8 +3,10 @@
 
 use irisflow_jobs::{Failure, Job};
 
-/// Where a fault can strike: the begin of a step, or just after an object was written.
+/// Where a fault can strike: between the claim and the attempt, at the begin of a step, or just after
+/// an object was written.
 pub(crate) mod point {
+    pub(crate) const CLAIMED: &str = "claimed";
     pub(crate) const LOADING: &str = "loading";
     pub(crate) const SEGMENTING: &str = "segmenting";
     pub(crate) const REMOVING_REFLECTIONS: &str = "removing_reflections";

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use irisflow_jobs::{Job, WorkerId};
 
+use crate::fault::point;
 use crate::{Shared, attempt, meter};
 
 /// The pause after the queue could not be asked.
@@ -43,6 +44,8 @@ async fn next_job(shared: &Shared, worker: WorkerId) -> Option<Job> {
             Ok(Some(job)) => {
                 let waited = shared.parts.clock.now().since(job.run_at);
                 meter::claimed(asked.elapsed(), waited);
+                // Only faults of the process are planned here: there is no attempt yet that could fail.
+                let _ = shared.parts.faults.strike(point::CLAIMED, &job);
                 return Some(job);
             }
             Ok(None) => until_next_due(shared).await,

@@ -213,6 +213,10 @@ struct LimitArgs {
     /// Failures to plan, as in segmenting:transient:1; needs a build with the feature `faults`.
     #[arg(long, env = "IRISFLOW_FAULTS", default_value = "", hide = true)]
     faults: String,
+    /// A pause in every commit, as in before:80, during:80 or after:80.
+    #[cfg(feature = "faults")]
+    #[arg(long, env = "IRISFLOW_COMMIT_PAUSE", hide = true)]
+    commit_pause: Option<irisflow_sqlite::CommitPause>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -327,6 +331,10 @@ impl ServeArgs {
 pub(crate) fn run(arguments: ServeArgs) -> anyhow::Result<()> {
     logging::start(&arguments.log, arguments.log_format)?;
     let faults = FaultPlan::parse(&arguments.limits.faults)?;
+    #[cfg(feature = "faults")]
+    if let Some(pause) = arguments.limits.commit_pause {
+        pause.plan();
+    }
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

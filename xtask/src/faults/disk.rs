@@ -1,5 +1,6 @@
-//! Disks that fail: small file systems in memory, mounted for a run, filled up or made read-only while
-//! the service is suspended. That takes root on Linux; elsewhere these faults cannot be played.
+//! Disks that fail, mounted for a run: small file systems in memory that are filled up or made read-only,
+//! and one in an image file to which the kernel cannot write for a while. That takes root on Linux;
+//! elsewhere these faults cannot be played.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -13,10 +14,39 @@ pub(crate) struct Disk {
     path: PathBuf,
 }
 
+/// A file system in an image file, behind a loop device. While it fails, every write that reaches the
+/// device gives EIO: its image is made immutable beneath it. Dropping it unmounts it.
+#[derive(Debug)]
+pub(super) struct FailingDisk {
+    path: PathBuf,
+    image: PathBuf,
+}
+
 pub(crate) fn can_be_mounted() -> bool {
     let folder = tempfile::tempdir();
     folder.is_ok_and(|folder| Disk::mount(&folder.path().join("disk"), 1).is_ok())
 }
+
+/// Mounts one, and looks whether it does fail.
+pub(super) fn can_fail() -> bool {
+    tempfile::tempdir().is_ok_and(|folder| fails_on_purpose(folder.path()).unwrap_or(false))
+}
+
+fn fails_on_purpose(folder: &Path) -> anyhow::Result<bool> {
+    let path = folder.join("disk");
+    let disk = FailingDisk::mount(&path, &folder.join("image"), 8)?;
+    let write = |name: &str| -> std::io::Result<()> {
+        let mut file = std::fs::File::create(path.join(name))?;
+        file.write_all(&[1; 8192])?;
+        file.sync_all()
+    };
+    disk.begin_failing()?;
+    let failed = write("failing").is_err_and(|error| error.raw_os_error() == Some(EIO));
+    disk.end_failing()?;
+    Ok(failed && write("working").is_ok())
+}
+
+const EIO: i32 = 5;
 
 impl Disk {
     pub(crate) fn mount(path: &Path, megabytes: usize) -> anyhow::Result<Self> {
@@ -71,7 +101,47 @@ impl Drop for Disk {
     }
 }
 
-fn run(command: &mut Command) -> anyhow::Result<()> {
+impl FailingDisk {
+    /// `image` is a file that is made for it, on a file system that knows immutable files.
+    pub(super) fn mount(path: &Path, image: &Path, megabytes: usize) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(path).with_context(|| path.display().to_string())?;
+        let file = std::fs::File::create(image).context("an image")?;
+        file.set_len((megabytes as u64) << 20).context("an image")?;
+        // Without a journal: one that could not be written would be read-only for good.
+        let layout = ["-q", "-b", "4096", "-O", "^has_journal", "-m", "0"];
+        run(Command::new("mkfs.ext4")
+            .args(layout)
+            .args(["-E", "nodiscard,lazy_itable_init=0"])
+            .arg(image))
+        .context("making a file system")?;
+        run(Command::new("mount")
+            .args(["-o", "loop,nodiscard"])
+            .args([image, path]))
+        .context("mounting a disk takes root on Linux")?;
+        Ok(Self {
+            path: path.to_owned(),
+            image: image.to_owned(),
+        })
+    }
+
+    pub(super) fn begin_failing(&self) -> anyhow::Result<()> {
+        run(Command::new("chattr").arg("+i").arg(&self.image))
+    }
+
+    pub(super) fn end_failing(&self) -> anyhow::Result<()> {
+        run(Command::new("chattr").arg("-i").arg(&self.image))
+    }
+}
+
+impl Drop for FailingDisk {
+    fn drop(&mut self) {
+        let _ = self.end_failing();
+        // Lazily: a process that is just ending may still hold it.
+        let _ = run(Command::new("umount").arg("-l").arg(&self.path));
+    }
+}
+
+pub(super) fn run(command: &mut Command) -> anyhow::Result<()> {
     let output = command.output().context("starting it")?;
     if output.status.success() {
         return Ok(());

@@ -1,11 +1,16 @@
 //! `cargo xtask faults`: the crash matrix. Every fault at every step and between any two writes, in the
 //! real program (the build with the feature `faults`), with real photos, users and watchers. What is
-//! counted must add up: nothing lost, nothing twice, nothing stuck, nothing left over, no bar that
-//! moved back.
+//! counted must add up: nothing failed by an outage, nothing lost, nothing twice, nothing stuck, nothing
+//! left over, no bar that moved back.
 
 mod cell;
+mod clock;
+mod crowd;
 pub(crate) mod disk;
 mod fault;
+mod hang_up;
+mod keeper;
+mod outage;
 mod server;
 mod tally;
 mod watcher;
@@ -16,6 +21,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use futures_util::{StreamExt as _, stream};
+use rand::seq::IndexedRandom as _;
 
 use crate::test::workspace_root;
 use cell::Cell;
@@ -30,9 +36,13 @@ pub(crate) struct FaultsArgs {
     /// Decides photos, users, arrival and durations; chosen and printed when left out.
     #[arg(long)]
     seed: Option<u64>,
-    /// Only this fault, as in kill or kill@after_mask.
+    /// Only these faults, as in kill,terminate@claimed.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// At how many of its places each fault is played, chosen by the seed; at all when left out. Those
+    /// that only one kind of fault has are always played.
     #[arg(long)]
-    only: Option<String>,
+    places: Option<usize>,
     /// How many servers run at once.
     #[arg(long, default_value_t = 4)]
     at_once: usize,
@@ -47,8 +57,9 @@ impl FaultsArgs {
         Self {
             repetitions: 3,
             seed: None,
-            only: None,
-            at_once: 4,
+            only: Vec::new(),
+            places: Some(2),
+            at_once: 8,
             program: Some(program),
         }
     }
@@ -62,13 +73,13 @@ pub(crate) fn run(args: FaultsArgs) -> anyhow::Result<Option<String>> {
         None => build(&root)?,
     };
     let seed = args.seed.unwrap_or_else(rand::random);
-    let cells: Vec<Cell> = Fault::ALL
-        .into_iter()
-        .flat_map(|fault| Point::ALL.map(|point| Cell { fault, point }))
-        .filter(|cell| cell.is_meant_by(args.only.as_deref()))
-        .collect();
+    let mut cells = Cell::all();
+    cells.retain(|cell| cell.is_meant_by(&args.only));
     if cells.is_empty() {
-        bail!("{:?} names no fault", args.only.unwrap_or_default());
+        bail!("{:?} names no fault", args.only);
+    }
+    if let Some(places) = args.places {
+        cells = some_places(cells, places, seed);
     }
     println!("seed {seed}, {} repetitions", args.repetitions);
     let (cells, skipped) = playable(cells);
@@ -100,23 +111,68 @@ pub(crate) fn run(args: FaultsArgs) -> anyhow::Result<Option<String>> {
     Ok(skipped)
 }
 
-/// Disks fail only where one can be mounted.
-fn playable(cells: Vec<Cell>) -> (Vec<Cell>, Option<String>) {
-    if disk::can_be_mounted() {
-        println!(
-            "disks are tmpfs mounts: full_disk fills that of the whole data folder, \
-             read_only_disk remounts that of photos and results"
-        );
-        return (cells, None);
+/// Some of the steps for each fault, and all other places.
+fn some_places(mut cells: Vec<Cell>, places: usize, seed: u64) -> Vec<Cell> {
+    for fault in Fault::ALL {
+        let at_steps = |cell: &Cell| cell.fault == fault && cell.point.is_step();
+        let steps: Vec<Point> = cells
+            .iter()
+            .filter(|cell| at_steps(cell))
+            .map(|cell| cell.point)
+            .collect();
+        let mut random = Cell {
+            fault,
+            point: Point::Loading,
+        }
+        .random(seed);
+        let chosen: Vec<Point> = steps.sample(&mut random, places).copied().collect();
+        cells.retain(|cell| !at_steps(cell) || chosen.contains(&cell.point));
     }
-    let needs_disk = |cell: &Cell| matches!(cell.fault, Fault::FullDisk | Fault::ReadOnlyDisk);
-    let (skipped, cells): (Vec<Cell>, Vec<Cell>) = cells.into_iter().partition(needs_disk);
-    let words = format!(
-        "{} faults of disks (mounting takes root on Linux)",
-        skipped.len()
-    );
-    println!("SKIPPED: {words}");
-    (cells, Some(words))
+    cells
+}
+
+/// What some faults need of the machine.
+struct Requirement {
+    of: fn(Fault) -> bool,
+    is_met: fn() -> bool,
+    words: &'static str,
+}
+
+const REQUIREMENTS: [Requirement; 4] = [
+    Requirement {
+        of: |fault| matches!(fault, Fault::FullDisk | Fault::ReadOnlyDisk),
+        is_met: disk::can_be_mounted,
+        words: "full and read-only disks (mounting takes root on Linux)",
+    },
+    Requirement {
+        of: |fault| fault == Fault::IoErrors,
+        is_met: disk::can_fail,
+        words: "I/O errors (root, loop devices, and temp files on a file system with immutable files)",
+    },
+    Requirement {
+        of: |fault| fault == Fault::NoDescriptors,
+        is_met: outage::can_limit_descriptors,
+        words: "no file descriptors (prlimit of util-linux)",
+    },
+    Requirement {
+        of: |fault| matches!(fault, Fault::ClockBack | Fault::ClockForward),
+        is_met: clock::can_be_set,
+        words: "steps of the clock (libfaketime, in the Debian package faketime)",
+    },
+];
+
+/// Without what cannot be made here, which is said aloud.
+fn playable(mut cells: Vec<Cell>) -> (Vec<Cell>, Option<String>) {
+    let mut skipped = Vec::new();
+    for Requirement { of, is_met, words } in REQUIREMENTS {
+        if cells.iter().any(|cell| of(cell.fault)) && !is_met() {
+            println!("SKIPPED: {words}");
+            skipped.push(words);
+            cells.retain(|cell| !of(cell.fault));
+        }
+    }
+    let words = format!("faults: {}", skipped.join(", "));
+    (cells, (!skipped.is_empty()).then_some(words))
 }
 
 fn build(root: &Path) -> anyhow::Result<PathBuf> {
@@ -158,6 +214,17 @@ fn report(tallies: &[(Cell, anyhow::Result<Tally>)]) -> anyhow::Result<()> {
                 }
             }
             Err(_) => bad.push(cell.to_string()),
+        }
+    }
+    println!("\nthe places of each fault together\n{}", Tally::HEAD);
+    for fault in Fault::ALL {
+        let mut places = Tally::default();
+        let tallies = tallies.iter().filter(|(cell, _)| cell.fault == fault);
+        for tally in tallies.filter_map(|(_, tally)| tally.as_ref().ok()) {
+            places.add(tally);
+        }
+        if places != Tally::default() {
+            println!("{}", places.row(&fault.to_string(), ""));
         }
     }
     println!("{}", whole.row("all", ""));

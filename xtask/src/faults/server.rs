@@ -21,6 +21,8 @@ pub(super) struct Recipe {
     /// What it says goes here.
     pub(super) log: PathBuf,
     pub(super) settings: Vec<(&'static str, String)>,
+    /// The faults planned for one life of the process.
+    pub(super) faults: String,
 }
 
 /// A running service. Dropping it kills it.
@@ -52,6 +54,7 @@ impl Server {
             .args(["serve", "--listen", listen, "--data-dir"])
             .arg(&recipe.data)
             .envs(recipe.settings.iter().map(|(name, value)| (name, value)))
+            .env("IRISFLOW_FAULTS", &recipe.faults)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -110,10 +113,24 @@ impl Server {
         Ok(())
     }
 
-    fn signal(&self, signal: &str) -> anyhow::Result<()> {
+    pub(super) fn id(&self) -> anyhow::Result<String> {
         let id = self.child.id().context("the server has ended")?;
+        Ok(id.to_string())
+    }
+
+    /// The soft limit on its file descriptors.
+    pub(super) fn descriptor_limit(&self) -> anyhow::Result<u64> {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", self.id()?))?;
+        let line = limits
+            .lines()
+            .find(|line| line.starts_with("Max open files"));
+        let soft = line.and_then(|line| line.split_whitespace().nth(3)?.parse().ok());
+        soft.context("the limit on its file descriptors")
+    }
+
+    fn signal(&self, signal: &str) -> anyhow::Result<()> {
         let sent = std::process::Command::new("kill")
-            .args([signal, &id.to_string()])
+            .args([signal, &self.id()?])
             .status();
         if !sent.context("kill")?.success() {
             bail!("could not send {signal}");

@@ -5,12 +5,14 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use serde_json::Value;
+use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use uuid::Uuid;
 
+use super::fault::Fault;
 use super::watcher::Watched;
 
-/// The counts of one fault at one point. The last five must be zero.
+/// The counts of one fault at one point. The last six must be zero.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) jobs: usize,
@@ -19,6 +21,9 @@ pub(super) struct Tally {
     pub(super) finished: usize,
     /// Failed with a code that the fault or the photo explains.
     pub(super) failed_by_design: usize,
+    /// Failed by trouble of the machine, of its operator or of a client; or counted a crash when the
+    /// process was only asked to end.
+    pub(super) failed_by_outage: usize,
     /// Gone, failed without an explanation, or finished without its objects.
     pub(super) lost: usize,
     /// More than one end, or more than one job for a submit.
@@ -29,10 +34,15 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) const HEAD: &str = "| fault | at | jobs | struck | finished | failed by design | lost | finished twice | stuck | objects left over | progress went back |\n|---|---|---|---|---|---|---|---|---|---|---|";
+    pub(super) const HEAD: &str = "| fault | at | jobs | struck | finished | failed by design | failed by an outage | lost | finished twice | stuck | objects left over | progress went back |\n|---|---|---|---|---|---|---|---|---|---|---|---|";
 
     pub(super) fn is_clean(&self) -> bool {
-        let broken = self.lost + self.finished_twice + self.stuck + self.left_over + self.went_back;
+        let broken = self.failed_by_outage
+            + self.lost
+            + self.finished_twice
+            + self.stuck
+            + self.left_over
+            + self.went_back;
         broken == 0 && self.struck > 0 && self.finished + self.failed_by_design == self.jobs
     }
 
@@ -41,6 +51,7 @@ impl Tally {
         self.struck += other.struck;
         self.finished += other.finished;
         self.failed_by_design += other.failed_by_design;
+        self.failed_by_outage += other.failed_by_outage;
         self.lost += other.lost;
         self.finished_twice += other.finished_twice;
         self.stuck += other.stuck;
@@ -50,11 +61,12 @@ impl Tally {
 
     pub(super) fn row(&self, fault: &str, point: &str) -> String {
         format!(
-            "| {fault} | {point} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {fault} | {point} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             self.jobs,
             self.struck,
             self.finished,
             self.failed_by_design,
+            self.failed_by_outage,
             self.lost,
             self.finished_twice,
             self.stuck,
@@ -71,6 +83,33 @@ struct JobRow {
     /// Of its result.
     epoch: Option<i64>,
     failure: Option<String>,
+    crashes: i64,
+}
+
+/// Its columns.
+#[derive(sqlx::FromRow)]
+struct StoredJob {
+    id: Uuid,
+    state: String,
+    result: Option<String>,
+    failure: Option<String>,
+    crashes: i64,
+}
+
+impl From<StoredJob> for JobRow {
+    fn from(stored: StoredJob) -> Self {
+        let field = |text: Option<String>, name: &str| -> Option<Value> {
+            let object: Value = serde_json::from_str(&text?).ok()?;
+            Some(object[name].clone())
+        };
+        Self {
+            id: stored.id.to_string(),
+            state: stored.state,
+            epoch: field(stored.result, "epoch").and_then(|epoch| epoch.as_i64()),
+            failure: field(stored.failure, "code").and_then(|code| Some(code.as_str()?.to_owned())),
+            crashes: stored.crashes,
+        }
+    }
 }
 
 /// The database of a service that has ended.
@@ -78,33 +117,18 @@ pub(super) struct Aftermath {
     jobs: Vec<JobRow>,
     /// Ends and progress of each job, in order.
     events: HashMap<String, Vec<(String, u64)>>,
+    /// Users whose counters differ from their jobs: their queue, or the queue of all, may stand still.
+    drifted: usize,
 }
 
 impl Aftermath {
     pub(super) async fn read(data: &Path) -> anyhow::Result<Self> {
-        let options = SqliteConnectOptions::new()
-            .filename(data.join("irisflow.sqlite"))
-            .read_only(true);
-        let database = SqlitePoolOptions::new()
-            .max_connections(1)
-            .connect_with(options)
-            .await
-            .context("opening the database")?;
-        let rows: Vec<(Uuid, String, Option<String>, Option<String>)> =
-            sqlx::query_as("SELECT id, state, result, failure FROM jobs")
+        let database = open(&data.join("irisflow.sqlite")).await?;
+        let rows: Vec<StoredJob> =
+            sqlx::query_as("SELECT id, state, result, failure, crashes FROM jobs")
                 .fetch_all(&database)
                 .await?;
-        let field = |text: Option<String>, name: &str| -> Option<Value> {
-            let object: Value = serde_json::from_str(&text?).ok()?;
-            Some(object[name].clone())
-        };
-        let jobs = rows.into_iter().map(|(id, state, result, failure)| JobRow {
-            id: id.to_string(),
-            state,
-            epoch: field(result, "epoch").and_then(|epoch| epoch.as_i64()),
-            failure: field(failure, "code").and_then(|code| Some(code.as_str()?.to_owned())),
-        });
-        let jobs = jobs.collect();
+        let jobs = rows.into_iter().map(JobRow::from).collect();
         let told: Vec<(Uuid, String, String)> =
             sqlx::query_as("SELECT job_id, kind, body FROM events ORDER BY user_id, seq")
                 .fetch_all(&database)
@@ -118,28 +142,46 @@ impl Aftermath {
                 .or_default()
                 .push((kind, progress));
         }
+        let drifted: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM timelines WHERE running <>
+                 (SELECT count(*) FROM jobs WHERE user_id = timelines.user_id AND state = 'processing')
+             OR queued <> (SELECT count(*) FROM jobs
+                           WHERE user_id = timelines.user_id AND state IN ('pending', 'waiting'))",
+        )
+        .fetch_one(&database)
+        .await?;
         database.close().await;
-        Ok(Self { jobs, events })
+        Ok(Self {
+            jobs,
+            events,
+            drifted: usize::try_from(drifted)?,
+        })
     }
 
     /// Holds what watchers saw and what is stored against what is recorded.
-    pub(super) fn tally(
-        &self,
-        watched: &[Watched],
-        stored: &[String],
-        allowed_failures: &[&str],
-    ) -> Tally {
+    pub(super) fn tally(&self, watched: &[Watched], stored: &[String], fault: Fault) -> Tally {
         let mut tally = Tally {
             jobs: watched.len(),
             finished_twice: self.jobs.len().saturating_sub(watched.len()),
+            stuck: self.drifted,
             ..Tally::default()
         };
         for watched in watched {
             let row = self.jobs.iter().find(|row| row.id == watched.job_id);
-            self.count_job(row, watched, stored, allowed_failures, &mut tally);
+            self.count_job(row, watched, stored, fault, &mut tally);
         }
         tally.left_over = self.left_over(stored);
         tally
+    }
+
+    /// As watchers of all jobs would have told it, where there were none.
+    pub(super) fn as_seen(&self) -> Vec<Watched> {
+        let seen = self.jobs.iter().map(|row| Watched {
+            job_id: row.id.clone(),
+            end: Some(row.state.clone()),
+            ..Watched::default()
+        });
+        seen.collect()
     }
 
     /// How many stored objects no finished job can claim.
@@ -154,7 +196,7 @@ impl Aftermath {
         row: Option<&JobRow>,
         watched: &Watched,
         stored: &[String],
-        allowed_failures: &[&str],
+        fault: Fault,
         tally: &mut Tally,
     ) {
         let Some(row) = row else {
@@ -162,18 +204,24 @@ impl Aftermath {
             return;
         };
         let explained = |code: &String| {
-            allowed_failures.contains(&code.as_str())
+            fault.allowed_failures().contains(&code.as_str())
                 || watched.expected_failure.as_ref() == Some(code)
         };
         let whole = row.objects().iter().all(|object| stored.contains(object));
         match row.state.as_str() {
             "completed" if whole => tally.finished += 1,
             "failed" if row.failure.as_ref().is_some_and(explained) => tally.failed_by_design += 1,
+            // Their owners asked for it.
+            "cancelled" if fault == Fault::HangUp => tally.failed_by_design += 1,
+            "failed" if fault.is_outage() => tally.failed_by_outage += 1,
             "completed" | "failed" | "cancelled" => tally.lost += 1,
             _ => {
                 tally.stuck += 1;
                 return;
             }
+        }
+        if fault == Fault::Terminate && row.state == "completed" && row.crashes > 0 {
+            tally.failed_by_outage += 1;
         }
         let events = self.events.get(&row.id).map_or(&[][..], Vec::as_slice);
         let is_end = |kind: &str| matches!(kind, "completed" | "failed" | "cancelled");
@@ -190,6 +238,25 @@ impl Aftermath {
             tally.went_back += 1;
         }
     }
+}
+
+/// The service's database, for reading beside it.
+pub(super) async fn open(file: &Path) -> anyhow::Result<SqlitePool> {
+    let options = SqliteConnectOptions::new().filename(file).read_only(true);
+    let pool = SqlitePoolOptions::new().max_connections(1);
+    let opened = pool.connect_with(options).await;
+    opened.context("opening the database")
+}
+
+pub(super) async fn unfinished_jobs(file: &Path) -> anyhow::Result<usize> {
+    let database = open(file).await?;
+    let unfinished: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM jobs WHERE state IN ('pending', 'waiting', 'processing')",
+    )
+    .fetch_one(&database)
+    .await?;
+    database.close().await;
+    Ok(usize::try_from(unfinished)?)
 }
 
 impl JobRow {
@@ -215,7 +282,8 @@ pub(super) fn stored_objects(data: &Path) -> Vec<String> {
     names
 }
 
-fn walk(folder: &Path, names: &mut Vec<String>) {
+/// The names of all files below a folder.
+pub(super) fn walk(folder: &Path, names: &mut Vec<String>) {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return;
     };

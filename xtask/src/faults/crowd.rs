@@ -1,0 +1,99 @@
+//! Users with photos, who submit them and watch every job.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures_util::StreamExt as _;
+use irisflow_client::{Client, InMemory, Patience, PhotoId};
+use rand::RngExt as _;
+use rand::rngs::StdRng;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::cell::Scene;
+use super::watcher::{Watched, watch};
+
+pub(super) const GOOD_EYES: [&str; 2] = ["pixabay_eye_2154384.jpg", "pixabay_eye_3221498_gray.jpg"];
+const NO_EYE: &str = "mdn_teddy-bear.jpg";
+const USERS: usize = 2;
+pub(super) const PASSWORD: &str = "Clear-Iris-7";
+
+/// Users with photos.
+pub(super) struct Crowd {
+    users: Vec<(Client, Vec<Upload>)>,
+}
+
+struct Upload {
+    photo_id: PhotoId,
+    expected_failure: Option<String>,
+}
+
+impl Crowd {
+    /// Makes accounts and uploads a photo for every job. The first is always a good one.
+    pub(super) async fn gather(
+        url: &str,
+        scene: &Scene,
+        jobs: usize,
+        random: &mut StdRng,
+    ) -> anyhow::Result<Self> {
+        let patience = Patience {
+            first_wait: Duration::from_millis(20),
+            longest_wait: Duration::from_millis(300),
+            give_up_after: Duration::from_secs(120),
+        };
+        let mut users = Vec::new();
+        for number in 0..USERS {
+            let keeper = Arc::new(InMemory::default());
+            let client = Client::with(url, keeper, patience)?;
+            let email = format!("user{number}@example.com");
+            client.register(&email, PASSWORD).await?;
+            client.sign_in(&email, PASSWORD).await?;
+            users.push((client, Vec::new()));
+        }
+        for job in 0..jobs {
+            let good = job == 0 || random.random_bool(0.85);
+            let name = if good {
+                GOOD_EYES[random.random_range(0..GOOD_EYES.len())]
+            } else {
+                NO_EYE
+            };
+            let (client, uploads) = &mut users[job % USERS];
+            let photo = std::fs::read(scene.photos.join(name)).context(name)?;
+            let photo = client.upload(photo.into(), |_| {}).await?;
+            uploads.push(Upload {
+                photo_id: photo.id,
+                expected_failure: (!good).then(|| "no_iris_found".to_owned()),
+            });
+        }
+        Ok(Self { users })
+    }
+
+    /// All users submit at once, then `submitted` is cancelled; every job is watched to its end.
+    pub(super) async fn submit_and_watch(
+        &self,
+        submitted: &CancellationToken,
+    ) -> anyhow::Result<Vec<Watched>> {
+        let jobs: usize = self.users.iter().map(|(_, uploads)| uploads.len()).sum();
+        let patience = Duration::from_secs(60 + 6 * jobs as u64);
+        let mut watchers = JoinSet::new();
+        for (client, uploads) in &self.users {
+            let photo_ids: Vec<PhotoId> = uploads
+                .iter()
+                .map(|upload| upload.photo_id.clone())
+                .collect();
+            let mut batches = std::pin::pin!(client.submit_batches(&photo_ids));
+            while let Some(batch) = batches.next().await {
+                for job in batch.context("submitting")?.jobs {
+                    let upload = uploads
+                        .iter()
+                        .find(|upload| upload.photo_id == job.photo_id);
+                    let expected = upload.and_then(|upload| upload.expected_failure.clone());
+                    watchers.spawn(watch(client.clone(), job.job_id, expected, patience));
+                }
+            }
+        }
+        submitted.cancel();
+        Ok(watchers.join_all().await)
+    }
+}
