@@ -3,11 +3,15 @@
 //! A hint may be lost (a receiver that falls behind is told so); the database is read again then. A
 //! networked bus is another implementation of the same promises.
 
+mod outage;
+
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use irisflow_jobs::{Announcer, Fence, Hint, UserId};
 use tokio::sync::{Notify, broadcast};
+
+pub use outage::Outage;
 
 /// How many hints a slow watcher may be behind before it is told to read the database.
 const BACKLOG: usize = 64;
@@ -18,6 +22,7 @@ pub struct LocalBus {
     watched: Mutex<HashMap<UserId, broadcast::Sender<Hint>>>,
     work: Notify,
     unwanted: broadcast::Sender<Fence>,
+    outage: Outage,
 }
 
 impl Default for LocalBus {
@@ -26,6 +31,7 @@ impl Default for LocalBus {
             watched: Mutex::default(),
             work: Notify::new(),
             unwanted: broadcast::channel(BACKLOG).0,
+            outage: Outage::default(),
         }
     }
 }
@@ -64,6 +70,11 @@ impl LocalBus {
     /// The attempts that nobody wants any more, from now on: for the workers.
     pub fn unwanted_attempts(&self) -> broadcast::Receiver<Fence> {
         self.unwanted.subscribe()
+    }
+
+    /// Whether this process waits for the machine or a store to recover.
+    pub fn outage(&self) -> &Outage {
+        &self.outage
     }
 
     fn watched(&self) -> std::sync::MutexGuard<'_, HashMap<UserId, broadcast::Sender<Hint>>> {

@@ -1,8 +1,9 @@
 //! Time is passed in. The wall clock is read here and nowhere else, so that tests can move it.
 
 use std::ops::{Add, Sub};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -80,6 +81,41 @@ impl Clock for SystemClock {
     }
 }
 
+/// The machine's clock, for processes that live long: it never goes back, and runs on at its pace when
+/// the machine's clock is set back. It follows when that one is set ahead, as after a laptop's sleep.
+#[derive(Debug)]
+pub struct SteadyClock {
+    wall: Arc<dyn Clock>,
+    started: Instant,
+    /// What the time was when the process started, by the furthest the wall clock ever was ahead.
+    start_ms: AtomicI64,
+}
+
+impl SteadyClock {
+    pub fn start() -> Self {
+        Self::over(Arc::new(SystemClock))
+    }
+
+    fn over(wall: Arc<dyn Clock>) -> Self {
+        Self {
+            wall,
+            started: Instant::now(),
+            start_ms: AtomicI64::new(i64::MIN),
+        }
+    }
+}
+
+impl Clock for SteadyClock {
+    fn now(&self) -> Timestamp {
+        // In this order: a pause between the two readings must not look like a clock set ahead.
+        let wall_ms = self.wall.now().0;
+        let elapsed_ms = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let start_ms = wall_ms.saturating_sub(elapsed_ms);
+        let furthest = self.start_ms.fetch_max(start_ms, Ordering::SeqCst);
+        Timestamp(furthest.max(start_ms).saturating_add(elapsed_ms))
+    }
+}
+
 /// A clock that stands still until it is moved: for tests.
 #[derive(Debug)]
 pub struct ManualClock(AtomicI64);
@@ -118,5 +154,33 @@ mod tests {
             Timestamp::from_millis(1_770_653_765_123).to_rfc3339(),
             "2026-02-09T16:16:05.123Z"
         );
+    }
+
+    #[test]
+    fn a_wall_clock_set_back_does_not_take_the_steady_one_back() {
+        let start = Timestamp::from_millis(1_770_653_765_123);
+        let wall = Arc::new(ManualClock::at(start));
+        let steady = SteadyClock::over(wall.clone());
+        let before = steady.now();
+        assert!(before >= start);
+
+        wall.set(start - Duration::from_secs(600));
+        let at = Instant::now();
+        let after = steady.now();
+
+        assert!(after >= before, "{after:?} {before:?}");
+        assert!(after.since(before) <= at.elapsed() + Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_wall_clock_set_ahead_is_followed() {
+        let start = Timestamp::from_millis(1_770_653_765_123);
+        let wall = Arc::new(ManualClock::at(start));
+        let steady = SteadyClock::over(wall.clone());
+        steady.now();
+
+        wall.set(start + Duration::from_secs(8 * 3600));
+
+        assert!(steady.now() >= start + Duration::from_secs(8 * 3600));
     }
 }

@@ -146,6 +146,16 @@ impl Failure {
         )
     }
 
+    /// The job was finished, and its picture is gone from the storage since.
+    pub fn result_missing() -> Self {
+        Self::new(
+            ErrorType::ServerError,
+            "result_missing",
+            "This picture was finished, but it is no longer in our storage.",
+            "Tap 'Reprocess' to make it again.",
+        )
+    }
+
     /// Anything without a better name.
     pub fn unexpected() -> Self {
         Self::new(

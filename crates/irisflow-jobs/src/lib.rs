@@ -28,7 +28,7 @@ pub use account::{
 pub use announce::{Announcer, Hint};
 pub use batch::{Batch, BatchCounts};
 pub use census::{QueueStanding, Usage};
-pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use clock::{Clock, ManualClock, SteadyClock, SystemClock, Timestamp};
 pub use event::{Event, EventBody, EventKind};
 pub use failure::{ErrorType, Failure, Measured};
 pub use id::{BatchId, ConsentId, JobId, PhotoId, ReceiptId, SessionId, UserId, WorkerId};
@@ -44,7 +44,8 @@ pub use photo::{Confirmed, NewPhoto, Photo, PhotoFormat, StoredPhoto, UploadStat
 pub use policy::JobPolicy;
 pub use ports::{
     AccountStore, Census, JobFilter, JobSnapshot, JobStore, MOST_SESSIONS, MOST_SPENT_TOKENS, Page,
-    PageRequest, PhotoStore, Privacy, Renewal, StatusFilter, StoreError, Timeline, Written,
+    PageRequest, PhotoStore, Privacy, Renewal, StatusFilter, StoreError, StoreHealth, Timeline,
+    Written,
 };
 pub use privacy::{Consent, ConsentType, DeletionReceipt, Destroyed, Jurisdiction, NewConsent};
 pub use queue_order::{OwnPlace, QueueOrder, QueuedUser, WaitingJob};

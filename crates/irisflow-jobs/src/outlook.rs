@@ -81,6 +81,8 @@ pub enum WaitingReason {
     RetryBackoff { attempt: u32 },
     /// No worker has been heard of for a while.
     NoWorkerAlive,
+    /// A disk or a store of the service is in trouble; it goes on by itself.
+    Service,
     /// All that go first are the user's own.
     OwnJobsAhead { ahead: u32 },
     /// One of the user's jobs is being worked on: others have their turn first.
@@ -99,6 +101,7 @@ impl WaitingReason {
         match self {
             Self::RetryBackoff { .. } => "retry_backoff",
             Self::NoWorkerAlive => "no_worker_alive",
+            Self::Service => "service",
             Self::OwnJobsAhead { .. } => "own_jobs_ahead",
             Self::FairnessTurn { .. } => "fairness_turn",
             Self::QueueAhead { .. } => "queue_ahead",
@@ -115,6 +118,10 @@ impl WaitingReason {
             }
             Self::NoWorkerAlive => {
                 "No worker is running at the moment. Your photo keeps its place.".to_owned()
+            }
+            Self::Service => {
+                "Our service has a problem at the moment. Your photo is safe and goes on by itself."
+                    .to_owned()
             }
             Self::OwnJobsAhead { ahead } => {
                 format!("{} of your own first.", photos(ahead))
@@ -350,7 +357,8 @@ impl StepCost {
 fn reason(question: &Question, place: QueuePlace) -> WaitingReason {
     let ahead = place.own_ahead + place.others_ahead;
     let Fleet { slots, running } = question.fleet;
-    if place.run_at > question.now {
+    // Only a retry pauses: a time ahead of another job comes from a clock that was set back.
+    if place.run_at > question.now && question.attempt_count > 0 {
         WaitingReason::RetryBackoff {
             attempt: question.attempt_count,
         }

@@ -22,10 +22,10 @@ use crate::step::Checkpoint;
 use crate::submission::{Enqueued, Submission, SubmissionKey};
 use crate::sweep::Sweep;
 
-/// A store that cannot do its work at the moment. "Not found" is not an error but `None`.
+/// Why a store did not do its work. "Not found" is not an error but `None`.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// The database cannot be reached, is full or is locked: trying again may help.
+    /// The database cannot be reached, is full, locked or read-only, or its disk fails: it passes.
     #[error("the database is not available: {0}")]
     Unavailable(String),
     /// The change contradicts what is stored: it names something that is gone, or that there may be once
@@ -35,6 +35,22 @@ pub enum StoreError {
     /// A row does not say what this program writes: trying again does not help.
     #[error("the database holds something unreadable: {0}")]
     Corrupt(String),
+    /// The file of the database is damaged: only a backup helps.
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
+    /// The database refuses the statement itself, by a fault of ours: trying again does not help.
+    #[error("the database refused a statement: {0}")]
+    Refused(String),
+}
+
+impl StoreError {
+    /// Whether the database is in trouble, rather than this one row or statement.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Unavailable(_) | Self::Damaged(_) => true,
+            Self::Conflict(_) | Self::Corrupt(_) | Self::Refused(_) => false,
+        }
+    }
 }
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -378,4 +394,19 @@ pub trait Privacy: Send + Sync + std::fmt::Debug {
     /// Deletes refresh tokens that were spent before this moment: their reuse ends no session any more.
     /// Returns how many, up to `limit`.
     async fn prune_refresh_tokens(&self, spent_before: Timestamp, limit: u32) -> Result<u32>;
+}
+
+/// How the store itself stands.
+#[async_trait]
+pub trait StoreHealth: Send + Sync + std::fmt::Debug {
+    /// Commits a tiny row: for readiness, and for workers that wait for the end of an outage.
+    /// [`StoreError::Damaged`] once damage of the file was met, also by other calls.
+    async fn check_writable(&self) -> Result<()>;
+
+    /// How many bytes are free where the database is; `u64::MAX` when that is not known.
+    async fn free_bytes(&self) -> Result<u64>;
+
+    /// Brings stored times back that lie further ahead than any rule puts them, as after the clock was
+    /// set back: what waits for them would wait for ever. Returns how many.
+    async fn repair_times(&self) -> Result<u64>;
 }

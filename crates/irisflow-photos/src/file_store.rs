@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use irisflow_jobs::UserId;
 
 use crate::key::ObjectKey;
+use crate::outage::is_outage;
 
 /// The storage cannot do its work at the moment; trying again may help.
 #[derive(Debug, thiserror::Error)]
@@ -19,8 +20,32 @@ pub struct StorageError {
     source: io::Error,
 }
 
+impl StorageError {
+    /// Whether the machine or the storage is in trouble (full, read-only, failing, gone, or without a
+    /// free file descriptor), rather than this one object.
+    pub fn is_outage(&self) -> bool {
+        is_outage(&self.source)
+    }
+
+    /// The folder of the storage is not there, as when its disk is not mounted.
+    fn gone() -> Self {
+        Self {
+            doing: "looking for its folder",
+            source: io::Error::new(io::ErrorKind::NotConnected, "it is not there"),
+        }
+    }
+}
+
 fn failed(doing: &'static str) -> impl FnOnce(io::Error) -> StorageError {
     move |source| StorageError { doing, source }
+}
+
+/// For writing: only a storage that is gone has no place for a file.
+fn not_written(doing: &'static str) -> impl FnOnce(io::Error) -> StorageError {
+    move |source| match source.kind() {
+        io::ErrorKind::NotFound => StorageError::gone(),
+        _ => StorageError { doing, source },
+    }
 }
 
 /// A folder of objects. Clones share it.
@@ -78,7 +103,7 @@ impl FileStore {
     pub fn begin_put(&self, key: ObjectKey) -> Result<Incoming, StorageError> {
         let number = self.next_staged.fetch_add(1, Ordering::Relaxed);
         let staged = self.staging.join(format!("{number}.part"));
-        let file = File::create(&staged).map_err(failed("beginning a file"))?;
+        let file = File::create(&staged).map_err(not_written("beginning a file"))?;
         Ok(Incoming {
             file: Some(file),
             staged,
@@ -91,7 +116,7 @@ impl FileStore {
     pub fn get(&self, key: &ObjectKey) -> Result<Option<Vec<u8>>, StorageError> {
         match fs::read(self.path_of(key)) {
             Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.absent(None),
             Err(error) => Err(failed("reading a file")(error)),
         }
     }
@@ -100,7 +125,7 @@ impl FileStore {
     pub fn open_object(&self, key: &ObjectKey) -> Result<Option<StoredFile>, StorageError> {
         let file = match File::open(self.path_of(key)) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.absent(None),
             Err(error) => return Err(failed("opening a file")(error)),
         };
         let size_bytes = file
@@ -119,7 +144,7 @@ impl FileStore {
     pub fn delete(&self, key: &ObjectKey) -> Result<(), StorageError> {
         match fs::remove_file(self.path_of(key)) {
             Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.absent(()),
             Err(error) => Err(failed("deleting a file")(error)),
         }
     }
@@ -149,7 +174,9 @@ impl FileStore {
         };
         let entries = match fs::read_dir(self.objects.join(folder)) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return self.absent(Vec::new());
+            }
             Err(error) => return Err(failed("listing a folder")(error)),
         };
         let mut keys = Vec::new();
@@ -163,17 +190,60 @@ impl FileStore {
         Ok(keys)
     }
 
-    /// Whether the folder can be written: for readiness.
-    pub fn check_writable(&self) -> Result<(), StorageError> {
+    /// Whether so many bytes can be written and flushed, with a few file descriptors to spare.
+    pub fn check_writable(&self, bytes: usize) -> Result<(), StorageError> {
         let number = self.next_staged.fetch_add(1, Ordering::Relaxed);
         let probe = self.staging.join(format!("{number}.probe"));
-        fs::write(&probe, b"").map_err(failed("writing a file"))?;
-        fs::remove_file(&probe).map_err(failed("deleting a file"))
+        let written = write_probe(&probe, bytes);
+        let removed = fs::remove_file(&probe);
+        written?;
+        removed.map_err(failed("deleting a file"))
+    }
+
+    /// How many bytes are free for this program on the disk of the objects.
+    #[cfg(unix)]
+    pub fn free_bytes(&self) -> Result<u64, StorageError> {
+        let disk = rustix::fs::statvfs(&*self.objects)
+            .map_err(|error| failed("reading the free space")(error.into()))?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
+    /// Not known here.
+    #[cfg(not(unix))]
+    pub fn free_bytes(&self) -> Result<u64, StorageError> {
+        Ok(u64::MAX)
+    }
+
+    /// What is said of an object that is not there, unless it is the whole storage that is gone.
+    fn absent<T>(&self, answer: T) -> Result<T, StorageError> {
+        match self.objects.is_dir() {
+            true => Ok(answer),
+            false => Err(StorageError::gone()),
+        }
     }
 
     fn path_of(&self, key: &ObjectKey) -> PathBuf {
         self.objects.join(key.to_string())
     }
+}
+
+/// What a job needs at most at one time, with some to spare.
+const PROBE_DESCRIPTORS: usize = 8;
+
+fn write_probe(path: &Path, bytes: usize) -> Result<(), StorageError> {
+    let mut file = File::create(path).map_err(not_written("writing a file"))?;
+    let _more: Vec<File> = (1..PROBE_DESCRIPTORS)
+        .map(|_| File::open(path))
+        .collect::<io::Result<_>>()
+        .map_err(failed("opening a file"))?;
+    let zeros = [0; 64 * 1024];
+    let mut left = bytes;
+    while left > 0 {
+        let piece = &zeros[..left.min(zeros.len())];
+        file.write_all(piece).map_err(failed("writing a file"))?;
+        left -= piece.len();
+    }
+    file.sync_all().map_err(failed("flushing a file"))
 }
 
 /// An object that is being written.
@@ -205,7 +275,7 @@ impl Incoming {
         }
         if let Some(folder) = self.target.parent() {
             fs::create_dir_all(folder).map_err(failed("making a folder"))?;
-            fs::rename(&self.staged, &self.target).map_err(failed("renaming a file"))?;
+            fs::rename(&self.staged, &self.target).map_err(not_written("renaming a file"))?;
             File::open(folder)
                 .and_then(|folder| folder.sync_all())
                 .map_err(failed("flushing a folder"))?;
@@ -279,6 +349,40 @@ mod tests {
             .expect("staging")
             .count();
         assert_eq!(left, 0);
+    }
+
+    #[test]
+    fn a_storage_that_is_gone_is_an_outage_and_not_an_empty_one() {
+        let (folder, store) = store();
+        let key = some_key();
+        store.put(&key, b"pixels").expect("put");
+        fs::rename(folder.path().join("objects"), folder.path().join("away")).expect("renamed");
+        fs::rename(folder.path().join("staging"), folder.path().join("away2")).expect("renamed");
+
+        let results = [
+            store.get(&key).map(drop),
+            store.size_of(&key).map(drop),
+            store.delete(&key),
+            store
+                .list(&ObjectKey::prefixes_of_user(UserId::generate())[0])
+                .map(drop),
+            store.put(&key, b"pixels"),
+            store.check_writable(1),
+        ];
+
+        for result in results {
+            let error = result.expect_err("it is gone");
+            assert!(error.is_outage(), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_check_leaves_nothing_behind() {
+        let (folder, store) = store();
+        store.check_writable(100_000).expect("writable");
+        let left = fs::read_dir(folder.path().join("staging")).expect("staging");
+        assert_eq!(left.count(), 0);
+        assert!(store.free_bytes().expect("known") > 0);
     }
 
     #[test]

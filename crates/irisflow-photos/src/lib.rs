@@ -5,6 +5,7 @@
 
 mod file_store;
 mod key;
+mod outage;
 mod signed_url;
 mod sweep;
 

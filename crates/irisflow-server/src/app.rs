@@ -3,16 +3,21 @@
 use std::sync::Arc;
 
 use irisflow_bus::LocalBus;
-use irisflow_jobs::{AccountStore, Census, Clock, JobStore, PhotoStore, Privacy, Timeline};
+use irisflow_jobs::{
+    AccountStore, Census, Clock, JobStore, PhotoStore, Privacy, StoreHealth, Timeline,
+};
 use irisflow_photos::{FileStore, UrlSigner};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Devices, Passwords, Throttle, Tokens};
+use crate::caps::Caps;
+use crate::health::Readiness;
 use crate::limits::{Rates, Sockets};
 use crate::live::Resumptions;
 use crate::outlook::RecentHistory;
 use crate::photos::Checks;
+use crate::processing::MissingResults;
 use crate::public_url::PublicUrl;
 use crate::queue_view::QueueView;
 use crate::settings::ServerSettings;
@@ -27,6 +32,7 @@ pub struct ServerParts {
     pub timeline: Arc<dyn Timeline>,
     pub census: Arc<dyn Census>,
     pub privacy: Arc<dyn Privacy>,
+    pub health: Arc<dyn StoreHealth>,
     pub files: FileStore,
     pub bus: Arc<LocalBus>,
     pub clock: Arc<dyn Clock>,
@@ -68,6 +74,8 @@ pub(crate) struct AppState {
     pub(crate) resumptions: Resumptions,
     pub(crate) history: RecentHistory,
     pub(crate) queue_view: QueueView,
+    pub(crate) readiness: Readiness,
+    pub(crate) missing_results: MissingResults,
     /// Cancelled when the server is to stop: sockets say goodbye.
     pub(crate) draining: CancellationToken,
 }
@@ -92,6 +100,8 @@ impl AppState {
             resumptions: Resumptions::new(settings.replay),
             history: RecentHistory::default(),
             queue_view: QueueView::default(),
+            readiness: Readiness::default(),
+            missing_results: MissingResults::default(),
             parts,
             settings,
             draining,

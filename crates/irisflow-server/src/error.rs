@@ -428,9 +428,9 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "a store call failed");
         match error {
-            StoreError::Unavailable(_) => Self::Unavailable,
+            StoreError::Unavailable(_) | StoreError::Damaged(_) => Self::Unavailable,
             StoreError::Conflict(_) => Self::Conflict,
-            StoreError::Corrupt(_) => Self::Internal,
+            StoreError::Corrupt(_) | StoreError::Refused(_) => Self::Internal,
         }
     }
 }

@@ -48,6 +48,6 @@ pub use public_url::is_private;
 pub use router::openapi;
 pub use server::{Listeners, PreparedServer, prepare};
 pub use settings::{
-    CheckLimits, ConnectionLimits, ConsentText, ConsentTextError, Registration, ServerSettings,
-    SignInLimits, TimeLimits, TlsFiles, UseLimits,
+    CheckLimits, ConnectionLimits, ConsentText, ConsentTextError, DEFAULT_MIN_FREE_BYTES,
+    Registration, ServerSettings, SignInLimits, TimeLimits, TlsFiles, UseLimits,
 };

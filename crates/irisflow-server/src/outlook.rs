@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use irisflow_jobs::{
     Event, EventKind, Fleet, History, Job, JobId, JobState, JobStore, Outlook, Photo, PhotoId,
-    Question, QueuePlace, Stage, StoreError, Timestamp, UserId, trying_again,
+    Question, QueuePlace, Stage, StoreError, Timestamp, UserId, WaitingReason, trying_again,
 };
 use serde::Serialize;
 use tokio::sync::Mutex;
@@ -25,7 +25,7 @@ const HISTORY_LIFE: Duration = Duration::from_secs(2);
 pub(crate) struct OutlookBody {
     /// Place in the queue, counted from 1; null for a job that does not wait.
     queue_position: Option<u32>,
-    /// Null for a job that does not wait.
+    /// Null for a job that does not wait; in an outage every unfinished job waits for the service.
     waiting_because: Option<WaitingBody>,
     /// Until the result. Null without finished jobs to judge by, without a worker, and at the end.
     eta_ms: Option<EtaBody>,
@@ -37,8 +37,8 @@ pub(crate) struct OutlookBody {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct WaitingBody {
-    /// `next`, `workers_busy`, `queue_ahead`, `own_jobs_ahead`, `fairness_turn`, `retry_backoff` or
-    /// `no_worker_alive`.
+    /// `next`, `workers_busy`, `queue_ahead`, `own_jobs_ahead`, `fairness_turn`, `retry_backoff`,
+    /// `no_worker_alive` or `service` (the service waits for a disk or a store to recover).
     code: &'static str,
     /// A sentence for people.
     message: String,
@@ -168,7 +168,7 @@ impl AppState {
                 .and_then(|queue| queue.place(job.id, self.now()));
             let pixels = photos.get(&job.photo_id).and_then(pixels_of);
             let outlook = self.estimate(&standing, pixels, place).await;
-            outlooks.push(body_of(outlook, &standing));
+            outlooks.push(self.body_of(outlook, &standing));
         }
         outlooks
     }
@@ -201,7 +201,7 @@ impl AppState {
             Ok(place) => self.estimate(&standing, pixels, place).await,
             Err(error) => Err(error),
         };
-        body_of(outlook, &standing)
+        self.body_of(outlook, &standing)
     }
 
     /// `None` when the job does not wait, or was claimed a moment ago.
@@ -223,6 +223,17 @@ impl AppState {
             }
         }
         self.queue_view.place(jobs, user_id, job_id, now).await
+    }
+
+    /// Says less when the store did not answer: an estimate is no reason to fail. In an outage every
+    /// job waits for its end.
+    fn body_of(&self, outlook: Result<Outlook, StoreError>, standing: &Standing) -> OutlookBody {
+        let mut outlook = outlook.inspect_err(could_not_estimate).unwrap_or_default();
+        if self.parts.bus.outage().is_on() {
+            outlook.waiting_because = Some(WaitingReason::Service);
+            outlook.eta = None;
+        }
+        OutlookBody::new(outlook, standing.attempt_count)
     }
 
     async fn estimate(
@@ -251,12 +262,6 @@ impl AppState {
         };
         Ok(history.outlook(&question))
     }
-}
-
-/// Says less when the store did not answer: an estimate is no reason to fail.
-fn body_of(outlook: Result<Outlook, StoreError>, standing: &Standing) -> OutlookBody {
-    let outlook = outlook.inspect_err(could_not_estimate).unwrap_or_default();
-    OutlookBody::new(outlook, standing.attempt_count)
 }
 
 fn could_not_estimate(error: &StoreError) {

@@ -14,6 +14,9 @@ pub use crate::privacy::{ConsentText, ConsentTextError};
 pub use crate::time_limits::TimeLimits;
 pub use crate::tls::TlsFiles;
 
+/// Room for some hundred jobs while the balancer sends people elsewhere.
+pub const DEFAULT_MIN_FREE_BYTES: u64 = 256 << 20;
+
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
     /// Where the server listens; URLs are made from it when `public_url` is not set.
@@ -56,6 +59,8 @@ pub struct ServerSettings {
     pub time_limits: TimeLimits,
     pub use_limits: UseLimits,
     pub connection_limits: ConnectionLimits,
+    /// With less room than this on a disk the server is not ready.
+    pub min_free_bytes: u64,
     /// HTTPS with these files; plain HTTP without.
     pub tls: Option<TlsFiles>,
     /// Whoever sends it as bearer may read `/metrics`; without one, the route is off.
@@ -106,6 +111,7 @@ impl Default for ServerSettings {
             time_limits: TimeLimits::default(),
             use_limits: UseLimits::default(),
             connection_limits: ConnectionLimits::default(),
+            min_free_bytes: DEFAULT_MIN_FREE_BYTES,
             tls: None,
             metrics_token: None,
             trusted_proxies: 0,

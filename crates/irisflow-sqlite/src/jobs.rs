@@ -162,12 +162,15 @@ impl JobStore for SqliteStore {
     }
 
     async fn reap_one(&self) -> Result<Option<Job>> {
+        // By the time of the call: a lease that was renewed before it is not held against a disk that
+        // keeps this transaction waiting.
+        let asked_at = self.now();
         let mut writing = self.begin().await?;
         let row: Option<JobRow> = sqlx::query_as(
             "SELECT * FROM jobs WHERE state = 'processing' AND lease_until < ?
              ORDER BY lease_until LIMIT 1",
         )
-        .bind(writing.now.as_millis())
+        .bind(asked_at.as_millis())
         .fetch_optional(writing.connection()?)
         .await
         .map_err(unavailable)?;

@@ -10,6 +10,7 @@ mod batches;
 mod census;
 mod counters;
 mod deleting;
+mod health;
 mod job_row;
 mod jobs;
 mod outlook;
@@ -19,6 +20,7 @@ mod privacy;
 #[cfg(test)]
 mod query_plans;
 mod sessions;
+mod store_error;
 mod submissions;
 mod sweeps;
 mod timeline;
@@ -37,6 +39,8 @@ use irisflow_jobs::{Announcer, Clock, JobPolicy, JobStore, StoreError, Timestamp
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, SqlitePool};
 
+use health::check_integrity;
+use store_error::{corrupt, unavailable};
 use writer::Writer;
 
 /// All stores of one SQLite file. One process per file: see [`SqliteStore::void_leases`].
@@ -44,6 +48,8 @@ use writer::Writer;
 pub struct SqliteStore {
     writer: Writer,
     readers: SqlitePool,
+    /// Where the file is.
+    folder: Arc<Path>,
     clock: Arc<dyn Clock>,
     policy: JobPolicy,
     announcer: Arc<dyn Announcer>,
@@ -56,7 +62,7 @@ impl SqliteStore {
     /// Opens or creates the database at `path` and brings its schema up to date.
     ///
     /// # Errors
-    /// When the file cannot be opened or written, or was written by a newer version.
+    /// When the file cannot be opened or written, is damaged, or was written by a newer version.
     pub async fn open(
         path: &Path,
         clock: Arc<dyn Clock>,
@@ -73,6 +79,7 @@ impl SqliteStore {
             .pragma("secure_delete", "ON")
             .busy_timeout(BUSY_TIMEOUT);
         let mut first = options.connect().await.map_err(unavailable)?;
+        check_integrity(&mut first).await?;
         sqlx::migrate!()
             .run(&mut first)
             .await
@@ -88,6 +95,7 @@ impl SqliteStore {
         Ok(Self {
             writer,
             readers,
+            folder: folder_of(path).into(),
             clock,
             policy,
             announcer,
@@ -114,15 +122,6 @@ impl SqliteStore {
         Ok(voided)
     }
 
-    /// Answers when the database does: for readiness.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1")
-            .execute(&self.readers)
-            .await
-            .map_err(unavailable)?;
-        Ok(())
-    }
-
     /// Lets running statements end and closes the file.
     pub async fn close(&self) {
         self.readers.close().await;
@@ -134,30 +133,12 @@ impl SqliteStore {
     }
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the shape that `map_err` wants"
-)]
-fn unavailable(error: sqlx::Error) -> StoreError {
-    match error {
-        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
-            StoreError::Corrupt(error.to_string())
-        }
-        sqlx::Error::Database(ref refused) if is_constraint(refused.code().as_deref()) => {
-            StoreError::Conflict(error.to_string())
-        }
-        _ => StoreError::Unavailable(error.to_string()),
-    }
-}
-
-/// Whether an extended result code is one of the family `SQLITE_CONSTRAINT` (19), its lowest byte.
-fn is_constraint(code: Option<&str>) -> bool {
-    let code: Option<i32> = code.and_then(|code| code.parse().ok());
-    code.is_some_and(|code| code & 0xff == 19)
-}
-
-fn corrupt(what: &str, value: &str) -> StoreError {
-    StoreError::Corrupt(format!("unknown {what} {value:?}"))
+/// The folder of a file that is named relative to the present one has no name of its own.
+fn folder_of(path: &Path) -> &Path {
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]

@@ -308,12 +308,16 @@ impl File {
 
 async fn run(connection: &mut SqliteConnection, sql: impl Into<String>) -> Result<(), StoreError> {
     // The names of savepoints differ: kept statements of them would displace those that are used again.
-    sqlx::query(AssertSqlSafe(sql.into()))
+    let ran = sqlx::query(AssertSqlSafe(sql.into()))
         .persistent(false)
         .execute(connection)
-        .await
-        .map_err(unavailable)?;
-    Ok(())
+        .await;
+    match ran.map_err(unavailable) {
+        Ok(_) => Ok(()),
+        // Not a caller's statement: SQLite has ended the transaction by itself.
+        Err(StoreError::Refused(why)) => Err(StoreError::Unavailable(why)),
+        Err(error) => Err(error),
+    }
 }
 
 fn lost() -> StoreError {

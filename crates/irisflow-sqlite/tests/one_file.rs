@@ -7,10 +7,15 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use irisflow_jobs::conformance::{Setup, StoreUnderTest, Stores};
-use irisflow_jobs::{Failure, Fence, JobId, JobState, JobStore, Renewal, WorkerId};
+use irisflow_jobs::{
+    Failure, Fence, JobId, JobState, JobStore, Renewal, StoreHealth as _, WorkerId,
+};
 use irisflow_sqlite::SqliteStore;
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
 use tokio::task::JoinSet;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -122,6 +127,65 @@ async fn two_connections_claim_each_job_once() {
     let claimed: Vec<JobId> = workers.join_all().await.concat();
     let distinct: BTreeSet<JobId> = claimed.iter().copied().collect();
     assert_eq!((claimed.len(), distinct.len()), (JOBS, JOBS));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jobs_of_a_clock_that_was_set_back_are_due_again() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let before = process(folder.path()).await;
+    before.advance(Duration::from_secs(2 * 60 * 60));
+    let retried = before.running_job().await;
+    let retried = before.fail(&retried, Failure::storage_unavailable()).await;
+    let queued = before.queue(before.user().await).await;
+
+    // Its clock stands where the first one began.
+    let after = connection(folder.path()).await;
+    let worker = WorkerId::generate();
+    assert_eq!(after.claim_next(worker).await.expect("read"), None);
+    assert_eq!(after.repair_times().await.expect("repaired"), 2);
+    assert_eq!(after.repair_times().await.expect("repaired"), 0);
+
+    let mut due = Vec::new();
+    while let Some(job) = after.claim_next(worker).await.expect("read") {
+        due.push(job.id);
+    }
+    due.sort();
+    let mut expected = [queued.id, retried.id];
+    expected.sort();
+    assert_eq!(due, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pause_before_a_retry_is_left_alone() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = process(folder.path()).await;
+    let retried = store.running_job().await;
+    let retried = store.fail(&retried, Failure::storage_unavailable()).await;
+
+    let repaired = connection(folder.path()).await.repair_times().await;
+
+    assert_eq!(repaired.expect("read"), 0);
+    let now = store.read(&retried).await.expect("the job is kept");
+    assert_eq!(now.run_at, retried.run_at);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_another_program_holds_is_an_outage() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = connection(folder.path()).await;
+    store.check_writable().await.expect("writable");
+    let path = folder.path().join("irisflow.db");
+    let options = SqliteConnectOptions::new().filename(path);
+    let mut other = options.connect().await.expect("another program");
+    let begun = sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await;
+    begun.expect("it holds the file");
+
+    let error = store.check_writable().await.expect_err("it is held");
+    assert!(error.is_outage(), "{error}");
+
+    let ended = sqlx::query("ROLLBACK").execute(&mut other).await;
+    ended.expect("it lets go");
+    store.check_writable().await.expect("writable again");
 }
 
 /// A process with the database in this folder, as the suites know it.

@@ -12,7 +12,7 @@ use irisflow_image::rejection::Rejection;
 use irisflow_jobs::{
     Checkpoint, ErrorType, Failure, Fence, Job, JobResult, Measured, StoreError, Written,
 };
-use irisflow_photos::ObjectKey;
+use irisflow_photos::{ObjectKey, StorageError};
 
 use crate::fault::point;
 use crate::meter::{self, StepMeter};
@@ -20,101 +20,165 @@ use crate::recorder::Recorder;
 use crate::running::{RunningJob, StopReason};
 use crate::{Shared, Work};
 
-/// How often the end of a job is offered to a store that is away, and the pause between.
+/// How often the end of a job is offered to a store that refuses it, and the pause between.
 const END_TRIES: u32 = 20;
 const END_PAUSE: Duration = Duration::from_millis(500);
 
 /// How the work of an attempt ended.
 enum Outcome {
     Finished(JobResult),
-    Failed(Failure),
-    /// Asked to stop; the reason is on the running job.
-    Stopped,
+    Unfinished(Setback),
 }
 
-/// Works on a claimed job to its end. `false` when this thread was given up meanwhile and another has
-/// taken its place.
-pub(crate) fn run(shared: &Arc<Shared>, job: &Job) -> bool {
-    let fence = Fence {
-        job_id: job.id,
-        epoch: job.epoch,
-    };
-    let running = shared.running.begin(fence);
-    let recorder = Recorder::start(Arc::clone(shared), Arc::clone(&running));
+/// Why an attempt has no result.
+enum Setback {
+    /// Asked to stop; the reason is on the running job.
+    Stopped,
+    /// By what is in the photo, or by our code.
+    Failed(Failure),
+    /// By the machine or a store.
+    Trouble(Trouble),
+}
+
+impl From<Failure> for Setback {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+struct Trouble {
+    what: String,
+    /// It was met while reading this job's own photo.
+    reading_photo: bool,
+}
+
+/// What the thread does after an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum After {
+    ClaimNext,
+    /// The job went back to the queue though nothing else is in trouble: not at once again.
+    Pause,
+    /// The thread was given up meanwhile, and another has taken its place.
+    End,
+}
+
+/// Works on a claimed job to its end.
+pub(crate) fn run(shared: &Arc<Shared>, job: &Job, running: &Arc<RunningJob>) -> After {
+    let recorder = Recorder::start(Arc::clone(shared), Arc::clone(running));
     tracing::info!(job_id = %job.id, attempt = job.attempt_count, "job begun");
 
     let attempt = Attempt {
         shared,
         job,
-        running: &running,
+        running,
         recorder: &recorder,
         meter: StepMeter::default(),
     };
     let outcome = catch_unwind(AssertUnwindSafe(|| attempt.work())).unwrap_or_else(|_| {
         tracing::error!(job_id = %job.id, "a step panicked");
-        Outcome::Failed(Failure::step_failed())
+        Outcome::Unfinished(Failure::step_failed().into())
     });
-    shared.runtime.block_on(async {
+    running.work_has_ended();
+    let mut is_trouble = false;
+    let written = shared.block_on(async {
         recorder.finish().await;
-        end(shared, job, &running, outcome).await;
+        let outcome = weigh(shared, outcome).await;
+        is_trouble = matches!(outcome, Outcome::Unfinished(Setback::Trouble(_)));
+        end(shared, job, running, outcome).await
     });
-    shared.running.end(fence);
-    !running.is_abandoned()
+    clean_up(shared, job, written.flatten());
+    if running.is_abandoned() {
+        After::End
+    } else if is_trouble && !shared.parts.bus.outage().is_on() {
+        After::Pause
+    } else {
+        After::ClaimNext
+    }
 }
 
-/// Records how the attempt ended, and deletes what it wrote unless the result is recorded.
-async fn end(shared: &Shared, job: &Job, running: &RunningJob, outcome: Outcome) {
-    if let Outcome::Failed(failure) = &outcome {
+/// Trouble that nothing else meets, and that came of reading the photo, is the photo's own.
+async fn weigh(shared: &Arc<Shared>, outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Unfinished(Setback::Trouble(trouble))
+            if !shared.meets_outage(&trouble.what).await && trouble.reading_photo =>
+        {
+            Outcome::Unfinished(Failure::storage_unavailable().into())
+        }
+        outcome => outcome,
+    }
+}
+
+/// Records how the attempt ended. `None` when that is not known.
+async fn end(
+    shared: &Arc<Shared>,
+    job: &Job,
+    running: &RunningJob,
+    outcome: Outcome,
+) -> Option<Written> {
+    if let Outcome::Unfinished(Setback::Failed(failure)) = &outcome {
         meter::attempt_failed(failure);
     }
-    let written = match (running.stop_reason(), outcome) {
+    match (running.stop_reason(), outcome) {
         // A finished job stays finished, whatever was wished meanwhile; the fence decides.
         (_, Outcome::Finished(result)) => offer(shared, running, End::Finish(result)).await,
         (Some(StopReason::LeaseLost | StopReason::HandedBack), _) => Some(Written::Fenced),
         (Some(StopReason::Cancelled), _) => offer(shared, running, End::Stopped).await,
+        (_, Outcome::Unfinished(Setback::Trouble(trouble))) => {
+            tracing::warn!(job_id = %job.id, trouble = trouble.what, "giving a job back, uncounted");
+            offer(shared, running, End::HandBack).await
+        }
         (Some(StopReason::TimedOut), _) => {
             offer(shared, running, End::Fail(Failure::timed_out())).await
         }
-        (None, Outcome::Failed(failure)) => offer(shared, running, End::Fail(failure)).await,
-        (None, Outcome::Stopped) => offer(shared, running, End::Fail(Failure::unexpected())).await,
-    };
-    let recorded_result = match written {
+        (None, Outcome::Unfinished(Setback::Failed(failure))) => {
+            offer(shared, running, End::Fail(failure)).await
+        }
+        (None, Outcome::Unfinished(Setback::Stopped)) => {
+            offer(shared, running, End::Fail(Failure::unexpected())).await
+        }
+    }
+}
+
+/// Deletes what the attempt wrote, unless the result is recorded or may be.
+fn clean_up(shared: &Shared, job: &Job, written: Option<Written>) {
+    match written {
         Some(Written::Recorded(now)) => {
             log_end(job, &now);
-            matches!(now.state, irisflow_jobs::JobState::Completed(_))
+            if !matches!(now.state, irisflow_jobs::JobState::Completed(_)) {
+                delete_own_objects(shared, job);
+            }
         }
         Some(Written::Fenced) => {
             tracing::info!(job_id = %job.id, "this attempt no longer owns its job");
-            false
+            delete_own_objects(shared, job);
         }
-        // Whether the end was recorded is unknown: the lease runs out, and what remains is swept.
-        None => true,
-    };
-    if !recorded_result {
-        delete_own_objects(shared, job).await;
+        // The lease runs out, and what remains is swept.
+        None => {}
     }
 }
 
 enum End {
     Finish(JobResult),
     Fail(Failure),
+    HandBack,
     Stopped,
 }
 
-/// Records the end, patiently: the database may be away for a moment. `None` when it stays away.
-async fn offer(shared: &Shared, running: &RunningJob, end: End) -> Option<Written> {
-    for _ in 0..END_TRIES {
+/// Records the end, however long an outage of the store takes. `None` when the store refuses it.
+async fn offer(shared: &Arc<Shared>, running: &RunningJob, end: End) -> Option<Written> {
+    let mut refusals = 0;
+    while refusals < END_TRIES {
         match write_end(shared, running.fence, &end).await {
             Ok(written) => return Some(written),
             Err(error) => {
-                let job_id = running.fence.job_id;
-                tracing::warn!(%job_id, %error, "could not record the end of a job");
+                refusals += u32::from(!error.is_outage());
+                let doing = "recording the end of a job";
+                shared.before_trying_again(&error, END_PAUSE, doing).await;
             }
         }
         if running.stop_reason() == Some(StopReason::LeaseLost) {
             break;
         }
-        tokio::time::sleep(END_PAUSE).await;
     }
     None
 }
@@ -124,6 +188,7 @@ async fn write_end(shared: &Shared, fence: Fence, end: &End) -> Result<Written, 
     match end {
         End::Finish(result) => jobs.finish(fence, result.clone()).await,
         End::Fail(failure) => jobs.fail_attempt(fence, failure.clone()).await,
+        End::HandBack => jobs.hand_back(fence).await,
         End::Stopped => jobs.stopped(fence).await,
     }
 }
@@ -140,23 +205,20 @@ fn log_end(before: &Job, now: &Job) {
             let error_type = failure.error_type.name();
             tracing::warn!(%job_id, error_type, code = failure.code, "job failed");
         }
-        JobState::Waiting => {
+        JobState::Waiting if now.attempt_count > before.attempt_count => {
             tracing::warn!(%job_id, attempt = now.attempt_count, "job will be tried again");
         }
         JobState::Cancelled => tracing::info!(%job_id, "job cancelled"),
-        JobState::Pending | JobState::Processing(_) => {}
+        JobState::Pending | JobState::Processing(_) | JobState::Waiting => {}
     }
 }
 
-async fn delete_own_objects(shared: &Shared, job: &Job) {
-    let (files, job_id) = (shared.parts.files.clone(), job.id);
+fn delete_own_objects(shared: &Shared, job: &Job) {
     let keys = ObjectKey::of_attempt(job.user_id, job.id, job.epoch);
-    let deleted =
-        tokio::task::spawn_blocking(move || keys.iter().try_for_each(|key| files.delete(key)))
-            .await;
-    if !matches!(deleted, Ok(Ok(()))) {
+    let files = &shared.parts.files;
+    if let Err(error) = keys.iter().try_for_each(|key| files.delete(key)) {
         // A sweep was left when the attempt ended.
-        tracing::warn!(%job_id, "could not delete an attempt's objects; the sweep will");
+        tracing::warn!(job_id = %job.id, %error, "the sweep will delete an attempt's objects");
     }
 }
 
@@ -172,20 +234,18 @@ impl Attempt<'_> {
     fn work(&self) -> Outcome {
         match self.try_work() {
             Ok(result) => Outcome::Finished(result),
-            Err(ControlFlow::Break(())) => Outcome::Stopped,
-            Err(ControlFlow::Continue(failure)) => Outcome::Failed(failure),
+            Err(setback) => Outcome::Unfinished(setback),
         }
     }
 
-    /// `Err(Break)` when asked to stop, `Err(Continue(failure))` when the attempt failed.
-    fn try_work(&self) -> Result<JobResult, ControlFlow<(), Failure>> {
+    fn try_work(&self) -> Result<JobResult, Setback> {
         self.reached(Checkpoint::LoadingBegun);
         self.strike(point::LOADING)?;
         if self.shared.settings.work == Work::Nothing {
             return Ok(self.do_nothing());
         }
         let fetching = Instant::now();
-        let photo = self.fetch().map_err(ControlFlow::Continue)?;
+        let photo = self.fetch()?;
         let fetching = fetching.elapsed();
         let processed = self.process(&photo)?;
         drop(photo);
@@ -235,15 +295,25 @@ impl Attempt<'_> {
     }
 
     /// The bytes of the photo.
-    fn fetch(&self) -> Result<Vec<u8>, Failure> {
+    fn fetch(&self) -> Result<Vec<u8>, Setback> {
         let (user_id, photo_id) = (self.job.user_id, self.job.photo_id);
-        let photo = self
-            .shared
-            .runtime
-            .block_on(self.shared.parts.photos.photo(user_id, photo_id))
-            .map_err(|_| Failure::storage_unavailable())?;
+        let read = self.shared.parts.photos.photo(user_id, photo_id);
+        let photo = match self.shared.block_on(read) {
+            Some(Ok(photo)) => photo,
+            Some(Err(error)) if error.is_outage() => {
+                return Err(Setback::Trouble(Trouble {
+                    what: error.to_string(),
+                    reading_photo: false,
+                }));
+            }
+            Some(Err(error)) => {
+                tracing::error!(job_id = %self.job.id, %error, "could not look a photo up");
+                return Err(Failure::unexpected().into());
+            }
+            None => return Err(Setback::Stopped),
+        };
         let Some(stored) = photo.and_then(|photo| photo.stored) else {
-            return Err(Failure::unexpected());
+            return Err(Failure::unexpected().into());
         };
         let key = ObjectKey::Original {
             user_id,
@@ -252,15 +322,25 @@ impl Attempt<'_> {
         };
         match self.shared.parts.files.get(&key) {
             Ok(Some(bytes)) => Ok(bytes),
-            Ok(None) => Err(Failure::unexpected()),
-            Err(error) => {
-                tracing::warn!(job_id = %self.job.id, %error, "could not read a photo");
-                Err(Failure::storage_unavailable())
-            }
+            Ok(None) => Err(Failure::unexpected().into()),
+            Err(error) => Err(self.setback_of(&error, true)),
         }
     }
 
-    fn process(&self, photo: &[u8]) -> Result<ProcessedIris, ControlFlow<(), Failure>> {
+    /// What an error of the storage means for the attempt.
+    fn setback_of(&self, error: &StorageError, reading_photo: bool) -> Setback {
+        tracing::warn!(job_id = %self.job.id, %error, "the photo storage failed");
+        if error.is_outage() {
+            Setback::Trouble(Trouble {
+                what: error.to_string(),
+                reading_photo,
+            })
+        } else {
+            Failure::storage_unavailable().into()
+        }
+    }
+
+    fn process(&self, photo: &[u8]) -> Result<ProcessedIris, Setback> {
         let mut planned = None;
         let options = ProcessOptions {
             limits: self.shared.settings.limits,
@@ -284,20 +364,18 @@ impl Attempt<'_> {
         };
         let processed = pipeline::process(photo, &options, &mut observer);
         match (processed, planned) {
-            (_, Some(failure)) => Err(ControlFlow::Continue(failure)),
+            (_, Some(failure)) => Err(failure.into()),
             (Ok(processed), None) => Ok(processed),
-            (Err(ProcessError::Stopped), None) => Err(ControlFlow::Break(())),
-            (Err(ProcessError::Rejected(rejection)), None) => {
-                Err(ControlFlow::Continue(failure_of(rejection)))
-            }
+            (Err(ProcessError::Stopped), None) => Err(Setback::Stopped),
+            (Err(ProcessError::Rejected(rejection)), None) => Err(failure_of(rejection).into()),
             (Err(ProcessError::Internal(error)), None) => {
                 tracing::error!(job_id = %self.job.id, error, "a step failed");
-                Err(ControlFlow::Continue(Failure::step_failed()))
+                Err(Failure::step_failed().into())
             }
         }
     }
 
-    fn write_results(&self, processed: &ProcessedIris) -> Result<(), ControlFlow<(), Failure>> {
+    fn write_results(&self, processed: &ProcessedIris) -> Result<(), Setback> {
         let keys = ObjectKey::of_attempt(self.job.user_id, self.job.id, self.job.epoch);
         let points = [
             Some(point::AFTER_RESULT),
@@ -307,12 +385,10 @@ impl Attempt<'_> {
         ];
         for ((key, bytes), point) in keys.iter().zip(objects_of(processed)).zip(points) {
             if self.running.stop_reason().is_some() {
-                return Err(ControlFlow::Break(()));
+                return Err(Setback::Stopped);
             }
-            self.shared.parts.files.put(key, bytes).map_err(|error| {
-                tracing::warn!(job_id = %self.job.id, %error, "could not write a result");
-                ControlFlow::Continue(Failure::storage_unavailable())
-            })?;
+            let written = self.shared.parts.files.put(key, bytes);
+            written.map_err(|error| self.setback_of(&error, false))?;
             if let Some(point) = point {
                 self.strike(point)?;
             }
@@ -320,12 +396,8 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    fn strike(&self, point: &str) -> Result<(), ControlFlow<(), Failure>> {
-        self.shared
-            .parts
-            .faults
-            .strike(point, self.job)
-            .map_err(ControlFlow::Continue)
+    fn strike(&self, point: &str) -> Result<(), Failure> {
+        self.shared.parts.faults.strike(point, self.job)
     }
 }
 

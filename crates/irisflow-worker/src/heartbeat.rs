@@ -2,6 +2,7 @@
 //! traffic can starve it. Stops what ran too long, and gives up on a thread that will not stop.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ pub(crate) fn spawn(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
             let _vital = shared.vital.part("heartbeat");
             let interval = shared.settings.lease / 3;
             while !shared.over.is_cancelled() {
+                replace_missing_slots(&shared);
                 for job in shared.running.all() {
                     check(&shared, &job, interval);
                 }
@@ -31,7 +33,7 @@ pub(crate) fn spawn(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
 const MOST_BETWEEN_CHECKS: Duration = Duration::from_secs(1);
 
 fn check(shared: &Arc<Shared>, job: &Arc<RunningJob>, interval: Duration) {
-    if job.begun.elapsed() > shared.settings.max_runtime {
+    if job.is_at_work() && job.begun.elapsed() > shared.settings.max_runtime {
         job.stop(StopReason::TimedOut);
         if job.begun.elapsed() > shared.settings.max_runtime + shared.settings.lease {
             give_up(shared, job);
@@ -39,7 +41,7 @@ fn check(shared: &Arc<Shared>, job: &Arc<RunningJob>, interval: Duration) {
         }
     }
     if job.since_renewal() >= interval {
-        shared.runtime.block_on(renew(shared, job));
+        shared.block_on(renew(shared, job));
     }
 }
 
@@ -55,9 +57,12 @@ pub(crate) async fn renew(shared: &Shared, job: &RunningJob) {
             job.stop(StopReason::LeaseLost);
         }
         Err(error) => {
-            tracing::warn!(job_id = %job.fence.job_id, %error, "could not renew a lease");
-            // Stop well before another worker may begin.
-            if job.since_renewal() > shared.settings.lease * 2 / 3 {
+            if !shared.parts.bus.outage().is_on() {
+                tracing::warn!(job_id = %job.fence.job_id, %error, "could not renew a lease");
+            }
+            // In an outage the work goes on, and the fence decides when the store is back. Else stop
+            // well before another worker may begin.
+            if !error.is_outage() && job.since_renewal() > shared.settings.lease * 2 / 3 {
                 job.stop(StopReason::LeaseLost);
             }
         }
@@ -72,7 +77,17 @@ fn give_up(shared: &Arc<Shared>, job: &RunningJob) {
     }
     tracing::error!(job_id = %job.fence.job_id, "a step hangs; its thread is given up");
     shared.running.end(job.fence);
-    if let Err(error) = slot::spawn(Arc::clone(shared), WorkerId::generate()) {
-        tracing::error!(%error, "could not replace a hanging thread");
+    shared.missing_slots.fetch_add(1, Ordering::SeqCst);
+    replace_missing_slots(shared);
+}
+
+/// The system may have no thread to give at the moment: then at the next beat.
+fn replace_missing_slots(shared: &Arc<Shared>) {
+    while shared.missing_slots.load(Ordering::SeqCst) > 0 {
+        if let Err(error) = slot::spawn(Arc::clone(shared), WorkerId::generate()) {
+            tracing::error!(%error, "could not replace a hanging thread yet");
+            return;
+        }
+        shared.missing_slots.fetch_sub(1, Ordering::SeqCst);
     }
 }

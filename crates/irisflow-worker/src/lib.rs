@@ -8,6 +8,7 @@ mod attempt;
 mod fault;
 mod heartbeat;
 mod meter;
+mod outage;
 mod recorder;
 mod running;
 mod slot;
@@ -15,13 +16,14 @@ mod unwanted;
 mod upkeep;
 mod vital;
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use irisflow_bus::LocalBus;
 use irisflow_image::load::Limits;
-use irisflow_jobs::{Clock, JobStore, PhotoStore, Privacy, WorkerId};
+use irisflow_jobs::{Clock, JobStore, PhotoStore, Privacy, StoreHealth, WorkerId};
 use irisflow_photos::FileStore;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +38,7 @@ pub struct WorkerParts {
     pub jobs: Arc<dyn JobStore>,
     pub photos: Arc<dyn PhotoStore>,
     pub privacy: Arc<dyn Privacy>,
+    pub health: Arc<dyn StoreHealth>,
     pub files: FileStore,
     pub bus: Arc<LocalBus>,
     pub clock: Arc<dyn Clock>,
@@ -105,10 +108,32 @@ struct Shared {
     vital: VitalParts,
     /// Cancelled: claim nothing more.
     draining: CancellationToken,
-    /// Cancelled: nothing runs any more that anybody waits for.
+    /// Cancelled: nothing runs any more that anybody waits for, and the runtime may end.
     over: CancellationToken,
     runtime: Handle,
+    probe: outage::Probe,
+    /// Slots whose thread was given up, and for which the system had no other.
+    missing_slots: AtomicUsize,
 }
+
+impl Shared {
+    /// Runs a future on a thread of the worker's own. `None` when the worker is over: the runtime may
+    /// be gone, and with it all timers.
+    fn block_on<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = self.over.cancelled() => None,
+                done = future => Some(done),
+            }
+        })
+    }
+}
+
+/// How long a drained worker waits for its threads, after the grace.
+const LAST_WAIT: Duration = Duration::from_secs(2);
+/// How long it waits for claims that the database is slow to answer.
+const CLAIM_WAIT: Duration = Duration::from_secs(10);
 
 /// A worker at work. Dropping it does not stop it; see [`Worker::drain`].
 #[derive(Debug)]
@@ -133,6 +158,8 @@ impl Worker {
             draining: CancellationToken::new(),
             over: CancellationToken::new(),
             runtime: Handle::current(),
+            probe: outage::Probe::default(),
+            missing_slots: AtomicUsize::new(0),
         });
         for _ in 0..shared.settings.slots {
             slot::spawn(Arc::clone(&shared), WorkerId::generate())?;
@@ -160,18 +187,13 @@ impl Worker {
             .until_idle(self.shared.settings.drain_grace)
             .await;
         for job in self.shared.running.all() {
-            if !job.stop(StopReason::HandedBack) {
-                continue;
-            }
-            match self.shared.parts.jobs.hand_back(job.fence).await {
-                Ok(_) => tracing::info!(job_id = %job.fence.job_id, "handed a job back"),
-                Err(error) => {
-                    tracing::warn!(job_id = %job.fence.job_id, %error, "could not hand a job back");
-                }
+            if job.stop(StopReason::HandedBack) {
+                slot::hand_back(&self.shared, job.fence).await;
             }
         }
         // Threads delete what they wrote when they come to their next checkpoint.
-        self.shared.running.until_idle(Duration::from_secs(2)).await;
+        self.shared.running.until_idle(LAST_WAIT).await;
+        self.shared.running.until_no_claims(CLAIM_WAIT).await;
         self.end_heartbeat().await;
     }
 

@@ -27,6 +27,10 @@ pub(crate) fn worker_lost() {
     counter!("irisflow_workers_lost_total").increment(1);
 }
 
+pub(crate) fn outage_began() {
+    counter!("irisflow_outages_total").increment(1);
+}
+
 /// Times the steps of one attempt by its checkpoints.
 #[derive(Debug, Default)]
 pub(crate) struct StepMeter {

@@ -64,8 +64,13 @@ async fn record_all(
                     job.stop(StopReason::LeaseLost);
                 }
                 Err(error) => {
-                    tracing::warn!(job_id = %job.fence.job_id, %error, "could not record progress");
-                    tokio::time::sleep(RETRY_PAUSE).await;
+                    if !error.is_outage() {
+                        // Trying again does not help; the end of the job says it all.
+                        tracing::error!(job_id = %job.fence.job_id, %error, "could not record progress");
+                        break;
+                    }
+                    let doing = "recording progress";
+                    shared.before_trying_again(&error, RETRY_PAUSE, doing).await;
                 }
             }
         }

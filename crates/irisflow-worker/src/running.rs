@@ -1,7 +1,7 @@
 //! The jobs that this process is working on, and the wish to stop one.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -46,6 +46,7 @@ pub(crate) struct RunningJob {
     pub(crate) begun: Instant,
     renewed: Mutex<Instant>,
     stop: AtomicU8,
+    work_ended: AtomicBool,
     abandoned: AtomicBool,
 }
 
@@ -75,6 +76,15 @@ impl RunningJob {
             .elapsed()
     }
 
+    /// The pixels are done with; what is left is to record the end, for which the time is not limited.
+    pub(crate) fn work_has_ended(&self) {
+        self.work_ended.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_at_work(&self) -> bool {
+        !self.work_ended.load(Ordering::SeqCst)
+    }
+
     /// Gives the attempt's thread up for lost. `true` the first time.
     pub(crate) fn abandon(&self) -> bool {
         !self.abandoned.swap(true, Ordering::SeqCst)
@@ -88,7 +98,30 @@ impl RunningJob {
 #[derive(Debug, Default)]
 pub(crate) struct RunningJobs {
     jobs: Mutex<HashMap<Fence, Arc<RunningJob>>>,
+    /// Claims that the store has yet to answer.
+    claims: AtomicUsize,
     changed: Notify,
+}
+
+/// An attempt in progress, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct EndAtDrop<'a>(&'a RunningJobs, Fence);
+
+impl Drop for EndAtDrop<'_> {
+    fn drop(&mut self) {
+        self.0.end(self.1);
+    }
+}
+
+/// A claim on its way, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Claiming<'a>(&'a RunningJobs);
+
+impl Drop for Claiming<'_> {
+    fn drop(&mut self) {
+        self.0.claims.fetch_sub(1, Ordering::SeqCst);
+        self.0.changed.notify_waiters();
+    }
 }
 
 impl RunningJobs {
@@ -99,6 +132,7 @@ impl RunningJobs {
             begun: now,
             renewed: Mutex::new(now),
             stop: AtomicU8::new(0),
+            work_ended: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
         });
         self.lock().insert(fence, Arc::clone(&job));
@@ -110,6 +144,11 @@ impl RunningJobs {
         self.changed.notify_waiters();
     }
 
+    /// Ends it when the guard goes, also by a panic.
+    pub(crate) fn until_dropped(&self, fence: Fence) -> EndAtDrop<'_> {
+        EndAtDrop(self, fence)
+    }
+
     pub(crate) fn get(&self, fence: Fence) -> Option<Arc<RunningJob>> {
         self.lock().get(&fence).cloned()
     }
@@ -118,14 +157,33 @@ impl RunningJobs {
         self.lock().values().cloned().collect()
     }
 
-    /// Returns when nothing runs, or after `longest`.
+    pub(crate) fn claiming(&self) -> Claiming<'_> {
+        self.claims.fetch_add(1, Ordering::SeqCst);
+        Claiming(self)
+    }
+
+    /// Returns when nothing runs or is being claimed, or after `longest`.
     pub(crate) async fn until_idle(&self, longest: Duration) {
+        self.until(longest, || !self.has_claims() && self.lock().is_empty())
+            .await;
+    }
+
+    /// Returns when nothing is being claimed, or after `longest`.
+    pub(crate) async fn until_no_claims(&self, longest: Duration) {
+        self.until(longest, || !self.has_claims()).await;
+    }
+
+    fn has_claims(&self) -> bool {
+        self.claims.load(Ordering::SeqCst) > 0
+    }
+
+    async fn until(&self, longest: Duration, holds: impl Fn() -> bool) {
         let _ = tokio::time::timeout(longest, async {
             loop {
                 let changed = self.changed.notified();
                 tokio::pin!(changed);
                 changed.as_mut().enable();
-                if self.lock().is_empty() {
+                if holds() {
                     return;
                 }
                 changed.await;
@@ -156,5 +214,18 @@ mod tests {
         assert!(job.stop(StopReason::LeaseLost));
         assert!(!job.stop(StopReason::HandedBack));
         assert_eq!(job.stop_reason(), Some(StopReason::LeaseLost));
+    }
+
+    #[tokio::test]
+    async fn a_claim_on_its_way_is_not_idle() {
+        let running = RunningJobs::default();
+        let claiming = running.claiming();
+        let waited = tokio::time::timeout(
+            Duration::from_millis(50),
+            running.until_idle(Duration::from_secs(60)),
+        );
+        assert!(waited.await.is_err(), "it waits for the claim");
+        drop(claiming);
+        running.until_idle(Duration::from_secs(60)).await;
     }
 }

@@ -1,64 +1,126 @@
 //! One thread that claims a job, works on it, and claims the next.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use irisflow_jobs::{Job, WorkerId};
+use irisflow_jobs::{Fence, Job, StoreError, WorkerId};
 
+use crate::attempt::After;
 use crate::fault::point;
+use crate::running::RunningJob;
 use crate::{Shared, attempt, meter};
 
-/// The pause after the queue could not be asked.
-const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// The pause after the queue could not be asked, or after trouble that nothing else has met.
+const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
 /// A job that is due already, but that another slot may be taking.
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
+/// How long a hand-back is tried at the end of a process, and the pause between.
+const HAND_BACK_LIMIT: Duration = Duration::from_secs(5);
+const HAND_BACK_PAUSE: Duration = Duration::from_millis(200);
 
 pub(crate) fn spawn(shared: Arc<Shared>, worker: WorkerId) -> std::io::Result<()> {
     thread::Builder::new()
         .name("iris-slot".to_owned())
         .spawn(move || {
             let _vital = shared.vital.part("slot");
-            let runtime = shared.runtime.clone();
-            while let Some(job) = runtime.block_on(next_job(&shared, worker)) {
-                let still_wanted = attempt::run(&shared, &job);
-                if !still_wanted {
-                    break;
-                }
-            }
+            while claim_and_work(&shared, worker).is_continue() {}
         })?;
     Ok(())
 }
 
+/// One job, from its claim to its end. Breaks when the thread is to end.
+fn claim_and_work(shared: &Arc<Shared>, worker: WorkerId) -> ControlFlow<()> {
+    let Some(Some((job, running))) = shared.block_on(next_job(shared, worker)) else {
+        return ControlFlow::Break(());
+    };
+    let after = {
+        let _running = shared.running.until_dropped(running.fence);
+        attempt::run(shared, &job, &running)
+    };
+    match after {
+        After::ClaimNext => {}
+        After::Pause => {
+            shared.block_on(pause(shared, TROUBLE_PAUSE));
+        }
+        After::End => return ControlFlow::Break(()),
+    }
+    ControlFlow::Continue(())
+}
+
 /// Waits for a job. `None` when the worker is to stop.
-async fn next_job(shared: &Shared, worker: WorkerId) -> Option<Job> {
+async fn next_job(shared: &Arc<Shared>, worker: WorkerId) -> Option<(Job, Arc<RunningJob>)> {
     loop {
         let woken = shared.parts.bus.work().notified();
         tokio::pin!(woken);
         woken.as_mut().enable();
-        if shared.draining.is_cancelled() {
-            return None;
+        tokio::select! {
+            biased;
+            () = shared.draining.cancelled() => return None,
+            () = shared.parts.bus.outage().over() => {}
         }
-        let asked = Instant::now();
-        let wait = match shared.parts.jobs.claim_next(worker).await {
-            Ok(Some(job)) => {
-                let waited = shared.parts.clock.now().since(job.run_at);
-                meter::claimed(asked.elapsed(), waited);
-                // Only faults of the process are planned here: there is no attempt yet that could fail.
-                let _ = shared.parts.faults.strike(point::CLAIMED, &job);
-                return Some(job);
-            }
+        let wait = match claim(shared, worker).await {
+            Ok(Some(claimed)) => return Some(claimed),
             Ok(None) => until_next_due(shared).await,
             Err(error) => {
-                tracing::error!(%error, "could not ask the queue for work");
-                STORE_PAUSE
+                if !shared.meets_outage(&error).await {
+                    tracing::error!(%error, "could not ask the queue for work");
+                }
+                TROUBLE_PAUSE
             }
         };
         tokio::select! {
+            biased;
+            () = shared.draining.cancelled() => return None,
             () = woken => {}
             () = tokio::time::sleep(wait) => {}
-            () = shared.draining.cancelled() => {}
         }
+    }
+}
+
+/// Claims a job and counts it as running, or gives it back when the worker is to stop by now.
+async fn claim(
+    shared: &Shared,
+    worker: WorkerId,
+) -> Result<Option<(Job, Arc<RunningJob>)>, StoreError> {
+    // First this, then the look: who drains the worker waits for us, or is seen here.
+    let _claiming = shared.running.claiming();
+    if shared.draining.is_cancelled() {
+        return Ok(None);
+    }
+    let asked = Instant::now();
+    let Some(job) = shared.parts.jobs.claim_next(worker).await? else {
+        return Ok(None);
+    };
+    let waited = shared.parts.clock.now().since(job.run_at);
+    meter::claimed(asked.elapsed(), waited);
+    // Only faults of the process are planned here: there is no attempt yet that could fail.
+    let _ = shared.parts.faults.strike(point::CLAIMED, &job);
+    let fence = Fence {
+        job_id: job.id,
+        epoch: job.epoch,
+    };
+    if shared.draining.is_cancelled() {
+        hand_back(shared, fence).await;
+        return Ok(None);
+    }
+    let running = shared.running.begin(fence);
+    Ok(Some((job, running)))
+}
+
+/// Gives a job back, uncounted, because this process ends.
+pub(crate) async fn hand_back(shared: &Shared, fence: Fence) {
+    let job_id = fence.job_id;
+    let patiently = async {
+        while let Err(error) = shared.parts.jobs.hand_back(fence).await {
+            tracing::warn!(%job_id, %error, "could not hand a job back yet");
+            tokio::time::sleep(HAND_BACK_PAUSE).await;
+        }
+    };
+    match tokio::time::timeout(HAND_BACK_LIMIT, patiently).await {
+        Ok(()) => tracing::info!(%job_id, "handed a job back"),
+        Err(_) => tracing::error!(%job_id, "could not hand a job back: the next start takes it"),
     }
 }
 
@@ -69,5 +131,14 @@ async fn until_next_due(shared: &Shared) -> Duration {
             .since(shared.parts.clock.now())
             .clamp(SHORTEST_WAIT, longest),
         Ok(None) | Err(_) => longest,
+    }
+}
+
+/// Ends early when the worker is to stop.
+async fn pause(shared: &Shared, time: Duration) {
+    tokio::select! {
+        biased;
+        () = shared.draining.cancelled() => {}
+        () = tokio::time::sleep(time) => {}
     }
 }

@@ -7,12 +7,15 @@ use std::time::Duration;
 use irisflow_jobs::{StoreError, Sweep, SweepTarget, WorkerId};
 use irisflow_photos::{delete_all_of_user, delete_swept, swept_objects};
 
+use crate::heartbeat::renew;
+use crate::running::StopReason;
 use crate::{Shared, meter};
 
 const SWEEPS_AT_ONCE: u32 = 100;
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// Each transaction is short, so that nobody waits for it.
 const EXPIRED_AT_ONCE: u32 = 50;
+const REPAIR_INTERVAL: Duration = Duration::from_secs(60);
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
 const PRUNED_AT_ONCE: u32 = 100;
 const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
@@ -21,6 +24,7 @@ const SPENT_TOKENS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 pub(crate) fn spawn(shared: &Arc<Shared>) {
     shared.runtime.spawn(reap(Arc::clone(shared)));
+    shared.runtime.spawn(repair(Arc::clone(shared)));
     shared.runtime.spawn(sweep(Arc::clone(shared)));
     shared.runtime.spawn(expire(Arc::clone(shared)));
     shared.runtime.spawn(prune_sign_ins(Arc::clone(shared)));
@@ -34,7 +38,9 @@ async fn report(shared: Arc<Shared>) {
     let worker = WorkerId::generate();
     let slots = u32::try_from(shared.settings.slots).unwrap_or(u32::MAX);
     loop {
-        if let Err(error) = shared.parts.jobs.report_worker(worker, slots).await {
+        if let Err(error) = shared.parts.jobs.report_worker(worker, slots).await
+            && !shared.meets_outage(&error).await
+        {
             tracing::warn!(%error, "could not say that this worker is alive");
         }
         if !pause(&shared, shared.settings.lease / 3).await {
@@ -47,10 +53,15 @@ async fn report(shared: Arc<Shared>) {
     }
 }
 
+/// After an outage, a suspended process or a step of the clock, leases of attempts that this process is
+/// at may have run out: they are renewed first, and no worker is lost by that.
 async fn reap(shared: Arc<Shared>) {
     let _vital = shared.vital.part("reaper");
     let interval = shared.settings.lease / 4;
     while pause(&shared, interval).await {
+        if shared.parts.bus.outage().is_on() || !all_renewed(&shared).await {
+            continue;
+        }
         loop {
             match shared.parts.jobs.reap_one().await {
                 Ok(Some(job)) => {
@@ -72,9 +83,34 @@ async fn reap(shared: Arc<Shared>) {
     }
 }
 
+async fn all_renewed(shared: &Shared) -> bool {
+    for job in shared.running.all() {
+        renew(shared, &job).await;
+        let lost = job.stop_reason() == Some(StopReason::LeaseLost);
+        if !lost && job.since_renewal() > shared.settings.lease / 4 {
+            return false;
+        }
+    }
+    true
+}
+
+/// Sets times right that the clock has left far ahead.
+async fn repair(shared: Arc<Shared>) {
+    while pause(&shared, REPAIR_INTERVAL).await {
+        match shared.parts.health.repair_times().await {
+            Ok(0) => {}
+            Ok(times) => tracing::warn!(times, "set times right that lay ahead of the clock"),
+            Err(error) => tracing::error!(%error, "could not look for times ahead of the clock"),
+        }
+    }
+}
+
 async fn sweep(shared: Arc<Shared>) {
     let _vital = shared.vital.part("sweeper");
     while pause(&shared, SWEEP_INTERVAL.min(shared.settings.poll_interval)).await {
+        if shared.parts.bus.outage().is_on() {
+            continue;
+        }
         let due = match shared.parts.jobs.due_sweeps(SWEEPS_AT_ONCE).await {
             Ok(due) => due,
             Err(error) => {
@@ -84,6 +120,9 @@ async fn sweep(shared: Arc<Shared>) {
         };
         for sweep in due {
             if let Err(error) = carry_out(&shared, &sweep).await {
+                if shared.meets_outage(&error).await {
+                    break;
+                }
                 tracing::error!(%error, "a deletion failed and will be repeated");
                 if let Err(error) = shared.parts.jobs.sweep_failed(sweep.id).await {
                     tracing::error!(%error, "could not postpone a deletion");

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use irisflow_bus::LocalBus;
-use irisflow_jobs::{Announcer, Clock, JobPolicy, JobStore as _, SystemClock};
+use irisflow_jobs::{
+    Announcer, Clock, JobPolicy, JobStore as _, SteadyClock, StoreError, StoreHealth as _,
+};
 use irisflow_photos::FileStore;
 use irisflow_server::ServerParts;
 use irisflow_sqlite::SqliteStore;
@@ -32,14 +34,19 @@ pub(crate) async fn embedded(
 ) -> anyhow::Result<Service> {
     let (folder, lock) = DataFolder::open(data_dir)?;
     let secrets = folder.secrets()?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let clock: Arc<dyn Clock> = Arc::new(SteadyClock::start());
     let bus = Arc::new(LocalBus::new());
     let announcer: Arc<dyn Announcer> = bus.clone();
     let store = SqliteStore::open(&folder.database(), Arc::clone(&clock), policy, announcer)
         .await
-        .context("opening the database")?;
+        .map_err(|error| not_opened(error, &folder.database()))?;
     let files = FileStore::open(&folder.files()).context("opening the photo storage")?;
 
+    let repaired = store.repair_times().await;
+    match repaired.context("looking for times ahead of the clock")? {
+        0 => {}
+        times => tracing::warn!(times, "set times right that lay ahead of the clock"),
+    }
     store
         .repair_counters()
         .await
@@ -62,6 +69,7 @@ pub(crate) async fn embedded(
             jobs: stores.clone(),
             photos: stores.clone(),
             privacy: stores.clone(),
+            health: stores.clone(),
             files: files.clone(),
             bus: Arc::clone(&bus),
             clock: Arc::clone(&clock),
@@ -76,7 +84,8 @@ pub(crate) async fn embedded(
         jobs: stores.clone(),
         timeline: stores.clone(),
         census: stores.clone(),
-        privacy: stores,
+        privacy: stores.clone(),
+        health: stores,
         files,
         bus,
         clock,
@@ -89,4 +98,16 @@ pub(crate) async fn embedded(
         store,
         lock,
     })
+}
+
+/// Says what to do about a database that cannot be used.
+fn not_opened(error: StoreError, path: &Path) -> anyhow::Error {
+    match error {
+        StoreError::Damaged(damage) => anyhow::anyhow!(
+            "the database {} is damaged ({damage}) and is not served. Keep its folder, make a new one \
+             from your last backup with `irisflow restore --data-dir NEW_FOLDER BACKUP`, and serve that",
+            path.display()
+        ),
+        error => anyhow::Error::new(error).context("opening the database"),
+    }
 }

@@ -1,6 +1,6 @@
 //! The folder of the embedded default: its lock, its secrets, its paths.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -20,6 +20,7 @@ pub(crate) struct DataFolder {
 #[derive(Debug)]
 pub(crate) struct FolderLock {
     _file: File,
+    _folder: Option<File>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -64,13 +65,18 @@ impl DataFolder {
             .write(true)
             .open(&lock_path)
             .with_context(|| format!("opening {}", lock_path.display()))?;
-        if file.try_lock().is_err() {
+        let locked_folder = lock_folder_itself(path);
+        if file.try_lock().is_err() || matches!(locked_folder, Err(TryLockError::WouldBlock)) {
             bail!(
                 "another irisflow is using {}; stop it, or choose another folder with --data-dir",
                 path.display()
             );
         }
-        Ok((folder, FolderLock { _file: file }))
+        let lock = FolderLock {
+            _file: file,
+            _folder: locked_folder.ok(),
+        };
+        Ok((folder, lock))
     }
 
     pub(crate) fn database(&self) -> PathBuf {
@@ -101,6 +107,14 @@ impl DataFolder {
             urls: decode(&stored.urls)?,
         })
     }
+}
+
+/// The lock file may be removed while it is held, and then another one be made and locked; the folder
+/// stays. Where folders cannot be locked (some network file systems), the file alone must do.
+fn lock_folder_itself(path: &Path) -> Result<File, TryLockError> {
+    let folder = File::open(path).map_err(TryLockError::Error)?;
+    folder.try_lock()?;
+    Ok(folder)
 }
 
 fn write_new_secrets(path: &Path) -> anyhow::Result<()> {

@@ -9,8 +9,8 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use irisflow_jobs::JobPolicy;
 use irisflow_server::{
-    ConnectionLimits, Listeners, Origin, Registration, ServerSettings, TimeLimits, TlsFiles,
-    UseLimits,
+    ConnectionLimits, DEFAULT_MIN_FREE_BYTES, Listeners, Origin, Registration, ServerSettings,
+    TimeLimits, TlsFiles, UseLimits,
 };
 use irisflow_worker::{FaultPlan, WorkerSettings};
 use tokio::net::TcpListener;
@@ -173,6 +173,10 @@ struct LimitArgs {
     /// Originals of one account, bytes.
     #[arg(long, env = "IRISFLOW_STORAGE_QUOTA_BYTES", default_value_t = 50 << 30)]
     storage_quota_bytes: u64,
+    /// With less free space than this where the database or the photos are, /health/ready answers 503,
+    /// bytes.
+    #[arg(long, env = "IRISFLOW_MIN_FREE_BYTES", default_value_t = DEFAULT_MIN_FREE_BYTES)]
+    min_free_bytes: u64,
     /// Unfinished jobs of one account.
     #[arg(long, env = "IRISFLOW_USER_QUEUE_LIMIT", default_value_t = 5_000)]
     user_queue_limit: u64,
@@ -315,6 +319,7 @@ impl ServeArgs {
                 user_jobs: self.limits.user_queue_limit,
                 queue_jobs: self.limits.queue_limit,
             },
+            min_free_bytes: self.limits.min_free_bytes,
             tls: self.tls_files(),
             sign_in_limits: self.sign_in.limits(),
             metrics_token: self.metrics_token.clone(),

@@ -79,6 +79,7 @@ async fn ours(arguments: &ThroughputArgs) -> anyhow::Result<Run> {
             jobs: store.jobs.clone(),
             photos: store.jobs.clone(),
             privacy: store.jobs.clone(),
+            health: store.jobs.clone(),
             files: FileStore::open(&store.folder.path().join("files"))?,
             bus: store.bus.clone(),
             clock: Arc::new(SystemClock),

@@ -274,6 +274,7 @@ impl Connection<'_> {
             tokio::select! {
                 next = watch.next(&*app.parts.timeline) => match next {
                     Ok(Next::Tell(event)) => {
+                        let event = app.event_with_stored_result(*event).await;
                         if let Some(ending) = self.tell(&event).await {
                             return ending;
                         }

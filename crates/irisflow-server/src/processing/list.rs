@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use irisflow_jobs::{BatchId, JobFilter, StatusFilter};
+use irisflow_jobs::{BatchId, Job, JobFilter, StatusFilter};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -63,9 +63,11 @@ pub(crate) async fn list(
 ) -> Result<Json<JobPage>, ApiError> {
     let (request, filter) = (page.parse()?, filter.parse()?);
     let page = app.parts.jobs.jobs(user.id(), filter, request).await?;
+    let jobs = page.items.into_iter();
+    let jobs: Vec<Job> = jobs.map(|job| app.with_known_result(job)).collect();
     let base = app.public_url.base(&headers);
     Ok(Json(JobPage {
-        items: app.job_status_bodies(user.id(), &page.items, &base).await?,
+        items: app.job_status_bodies(user.id(), &jobs, &base).await?,
         total: page.total,
         page: request.page,
         page_size: request.page_size,

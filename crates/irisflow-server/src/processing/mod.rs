@@ -6,11 +6,14 @@ pub(crate) mod cancel_batch;
 pub(crate) mod delete;
 mod idempotency;
 pub(crate) mod list;
+mod missing_result;
 pub(crate) mod reprocess;
 pub(crate) mod show;
 pub(crate) mod show_batch;
 pub(crate) mod submit;
 mod view;
+
+pub(crate) use missing_result::MissingResults;
 
 pub(crate) const UNKNOWN_BATCH: &str = "Batch not found";
 pub(crate) const UNKNOWN_JOB: &str = "Job not found";

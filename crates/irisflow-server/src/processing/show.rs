@@ -29,6 +29,7 @@ pub(crate) async fn show(
 ) -> Result<Json<JobStatusBody>, ApiError> {
     let job = app.parts.jobs.job(user.id(), job_id).await?;
     let job = job.ok_or(ApiError::NotFound(UNKNOWN_JOB))?;
+    let job = app.with_stored_result(job).await;
     let photo = app.parts.photos.photo(user.id(), job.photo_id).await?;
     let base = app.public_url.base(&headers);
     Ok(Json(app.job_status_body(&job, photo.as_ref(), &base).await))

@@ -157,6 +157,17 @@ impl App {
         Self::start_in(data, settings, listen).await
     }
 
+    /// Kills the program as the kernel would.
+    pub(crate) async fn kill(&mut self) {
+        // Killed or gone already: dead either way.
+        let _ = self.child.kill().await;
+    }
+
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// Sends the program a signal by name.
     pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().expect("it runs").to_string();

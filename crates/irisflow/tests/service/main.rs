@@ -20,6 +20,7 @@ mod jobs;
 mod limits;
 mod operation;
 mod operators;
+mod outages;
 mod people;
 mod photos;
 mod privacy;

@@ -1,0 +1,106 @@
+//! Outages: trouble of the machine or of a store, which no photo can help. While there is one, this
+//! process claims nothing and counts nothing against a job; it looks again with backoff, by writing to
+//! the database and to the storage for real, and then goes on.
+
+use std::fmt::Display;
+use std::sync::{Arc, Mutex, TryLockError};
+use std::time::{Duration, Instant};
+
+use irisflow_jobs::{Announcer as _, StoreError};
+
+use crate::{Shared, meter};
+
+/// About what a job writes.
+const PROBE_BYTES: usize = 4 << 20;
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// What takes longer to write a row and a file is away.
+const PROBE_LIMIT: Duration = Duration::from_secs(10);
+
+/// One look at the stores at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Probe {
+    by_one: tokio::sync::Mutex<()>,
+    /// Held by the thread that writes, which a hanging disk may keep for long.
+    storage: Arc<Mutex<()>>,
+}
+
+impl Shared {
+    /// Looks whether database and storage work, after something failed. `true` when they do not: then
+    /// the worker waits until they do.
+    pub(crate) async fn meets_outage(self: &Arc<Self>, what: &(dyn Display + Sync)) -> bool {
+        let outage = self.parts.bus.outage();
+        if outage.is_on() {
+            return true;
+        }
+        let _by_one = self.probe.by_one.lock().await;
+        if outage.is_on() {
+            return true;
+        }
+        let Err(found) = self.probe_stores().await else {
+            return false;
+        };
+        outage.begin();
+        meter::outage_began();
+        tracing::error!(error = %what, found, "an outage: no work is begun until it is over");
+        self.runtime.spawn(wait_for_the_end(Arc::clone(self)));
+        true
+    }
+
+    /// After an error of the store: returns when trying again may help.
+    pub(crate) async fn before_trying_again(
+        self: &Arc<Self>,
+        error: &StoreError,
+        pause: Duration,
+        doing: &'static str,
+    ) {
+        if error.is_outage() && self.meets_outage(error).await {
+            // Not for ever: the attempt may be asked to stop meanwhile.
+            let over = self.parts.bus.outage().over();
+            let _ = tokio::time::timeout(LONGEST_PAUSE, over).await;
+        } else {
+            tracing::warn!(%error, doing, "the store failed and is tried again");
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn probe_stores(&self) -> Result<(), String> {
+        let both = async {
+            let (health, files) = (&self.parts.health, self.parts.files.clone());
+            health.check_writable().await.map_err(|e| e.to_string())?;
+            let alone = Arc::clone(&self.probe.storage);
+            let written = tokio::task::spawn_blocking(move || {
+                let _alone = match alone.try_lock() {
+                    Err(TryLockError::WouldBlock) => return Err("the storage hangs".to_owned()),
+                    Ok(guard) => guard,
+                    Err(TryLockError::Poisoned(guard)) => guard.into_inner(),
+                };
+                files.check_writable(PROBE_BYTES).map_err(|e| e.to_string())
+            });
+            written.await.map_err(|e| e.to_string())?
+        };
+        let in_time = tokio::time::timeout(PROBE_LIMIT, both).await;
+        in_time.unwrap_or_else(|_| Err("no answer".to_owned()))
+    }
+}
+
+async fn wait_for_the_end(shared: Arc<Shared>) {
+    let begun = Instant::now();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        tokio::select! {
+            biased;
+            () = shared.over.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        match shared.probe_stores().await {
+            Ok(()) => break,
+            Err(found) => tracing::debug!(found, "the outage goes on"),
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    let seconds = begun.elapsed().as_secs();
+    tracing::warn!(seconds, "the outage is over");
+    shared.parts.bus.outage().end();
+    shared.parts.bus.work_may_wait();
+}
