@@ -11,7 +11,6 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Devices, Passwords, Throttle, Tokens};
-use crate::caps::Caps;
 use crate::health::Readiness;
 use crate::limits::{Rates, Sockets};
 use crate::live::Resumptions;
