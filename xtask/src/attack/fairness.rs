@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use super::Scene;
-use super::account::Account;
+use super::account::{Account, expect, text};
 use super::crowds::millis;
 use super::finding::Finding;
 use super::victim::Victim;
@@ -24,9 +26,15 @@ pub(super) async fn one_job_for_the_newcomer(
     for number in 0..flooders {
         flood.push(Account::register(&victim.url, &format!("flooder{number}")).await?);
     }
-    let flooding = flood
-        .iter()
-        .map(|account| account.submit_many(&eye, BACKLOG));
+    let flooding = flood.iter().map(async |account| {
+        account.submit_many(&eye, BACKLOG / 2).await?;
+        // One by one they are more urgent than in batches.
+        let photo_id = account.upload(eye.clone()).await?;
+        for _ in 0..BACKLOG / 2 {
+            account.submit(&photo_id).await?;
+        }
+        anyhow::Ok(())
+    });
     futures_util::future::try_join_all(flooding).await?;
     // Each flooder is served at least once, so that the newcomer is the only new one.
     let served = Instant::now();
@@ -35,9 +43,13 @@ pub(super) async fn one_job_for_the_newcomer(
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
-    let first = wait_in_line(&newcomer, &photo_id, &flood).await?;
-    // The same again, right after having been served.
-    let again = wait_in_line(&newcomer, &photo_id, &flood).await?;
+    let job = newcomer.submit(&photo_id).await?;
+    let first = wait_in_line(&newcomer, &job, &flood).await?;
+    // Again, right after having been served, and as a batch, which is less urgent.
+    let body = serde_json::json!({ "photo_ids": [photo_id] });
+    let batch = newcomer.post("/processing/batch", &body).await?;
+    let batch = expect(batch, reqwest::StatusCode::CREATED).await?;
+    let again = wait_in_line(&newcomer, &batch["jobs"][0], &flood).await?;
     Ok(vec![
         Finding::at_most(
             "jobs of flooders that went first",
@@ -77,15 +89,10 @@ impl Line {
     }
 }
 
-async fn wait_in_line(
-    account: &Account,
-    photo_id: &str,
-    flood: &[Account],
-) -> anyhow::Result<Line> {
-    let job = account.submit(photo_id).await?;
+async fn wait_in_line(account: &Account, job: &Value, flood: &[Account]) -> anyhow::Result<Line> {
     let begun = Instant::now();
     let before = waiting(flood).await?;
-    let job_id = super::account::text(&job["job_id"])?;
+    let job_id = text(&job["job_id"])?;
     while account.job(&job_id).await?["status"] == "pending" && begun.elapsed() < PATIENCE {
         tokio::time::sleep(Duration::from_millis(15)).await;
     }
