@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use futures_util::{StreamExt as _, stream};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
@@ -223,6 +224,36 @@ pub(super) async fn unread_downloads(scene: &Scene) -> anyhow::Result<Vec<Findin
             format!("{:.1}", begun.elapsed().as_secs_f64()),
         ),
         Finding::at_most("peak memory, MB", victim.peak_memory_mb()?, 600.0),
+    ])
+}
+
+/// Headers that grow and never end, on very many connections.
+pub(super) async fn large_headers(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
+    const CONNECTIONS: u16 = 2000;
+    let mut victim = Victim::start(scene, &["--workers", "1"]).await?;
+    let to = victim.address()?;
+    let mut head = format!("GET /health HTTP/1.1\r\nHost: {to}\r\n");
+    for number in 0..90 {
+        head.push_str(&format!("X-Header-{number}: {}\r\n", "x".repeat(4000)));
+    }
+    let sending = (0..CONNECTIONS).map(async |number| {
+        let mut stream = wire::connect_from(wire::stranger(number % 40), to)
+            .await
+            .ok()?;
+        let sent = stream.write_all(head.as_bytes());
+        // Whether it was taken is seen in the memory.
+        let _ = tokio::time::timeout(Duration::from_secs(5), sent).await;
+        Some(stream)
+    });
+    let streams: Vec<_> = stream::iter(sending).buffer_unordered(200).collect().await;
+    let health = Client::new().get(format!("{}/health", victim.url)).send();
+    let health = health.await.map_or(0, |answer| answer.status().as_u16());
+    drop(streams);
+    let alive = victim.is_alive();
+    Ok(vec![
+        Finding::at_most("peak memory, MB", victim.peak_memory_mb()?, 600.0),
+        Finding::that("the server lives", alive),
+        Finding::is("a health check meanwhile", health, 200),
     ])
 }
 

@@ -104,6 +104,85 @@ pub(super) async fn many_confirmed_at_once(
     ])
 }
 
+/// Looks at a large photo by the hundred.
+pub(super) async fn many_looks(scene: &Scene, large: Large) -> anyhow::Result<Vec<Finding>> {
+    let mut victim = Victim::start(scene, &["--workers", "1"]).await?;
+    let account = Account::register(&victim.url, "owner").await?;
+    let announced = account.announce(large.content_type()).await?;
+    account
+        .put(&announced, large.content_type(), large.bytes(scene)?)
+        .await?;
+    account.confirm(&announced.photo_id).await?;
+    let path = format!("/photos/{}/check", announced.photo_id);
+    let looks = (0..100).map(|_| account.request(Method::POST, &path));
+    let answers = all_at_once(looks, 100, Duration::from_secs(30)).await;
+    let alive = victim.is_alive();
+    Ok(vec![
+        Finding::at_most("peak memory, MB", peak(&victim), LARGEST_MEMORY_MB),
+        Finding::that("the server lives", alive),
+        Finding::none("broken or 5xx other than 503", answers.bad()),
+        Finding::note("answers", answers),
+    ])
+}
+
+/// Whole uploads of 46 MB in one call, of eight accounts at once, raw and as a form.
+pub(super) async fn many_whole_uploads(
+    scene: &Scene,
+    large: Large,
+) -> anyhow::Result<Vec<Finding>> {
+    let mut victim = Victim::start(scene, &["--workers", "1"]).await?;
+    let bytes = large.bytes(scene)?;
+    let mut requests = Vec::new();
+    for number in 0..8 {
+        let account = Account::register(&victim.url, &format!("owner{number}")).await?;
+        for _ in 0..2 {
+            let raw = account.request(Method::POST, "/photos");
+            let raw = raw.header("Content-Type", large.content_type());
+            requests.push(raw.body(bytes.clone()));
+            let part = Part::bytes(bytes.clone()).file_name("iris");
+            let form = Form::new().part("file", part.mime_str(large.content_type())?);
+            requests.push(account.request(Method::POST, "/photos").multipart(form));
+        }
+    }
+    let count = requests.len();
+    let answers = all_at_once(requests.into_iter(), count, Duration::from_secs(40)).await;
+    let alive = victim.is_alive();
+    Ok(vec![
+        Finding::at_most("peak memory, MB", peak(&victim), LARGEST_MEMORY_MB),
+        Finding::that("the server lives", alive),
+        Finding::none(
+            "5xx other than 503",
+            answers.count(|status| status >= 500 && status != 503),
+        ),
+        Finding::note("answers", answers),
+    ])
+}
+
+/// Jobs on large photos, with the workers that there are by default, while more are taken in.
+pub(super) async fn large_jobs(scene: &Scene, large: Large) -> anyhow::Result<Vec<Finding>> {
+    let mut victim = Victim::start(scene, &[]).await?;
+    let account = Account::register(&victim.url, "owner").await?;
+    let announced = account.announce(large.content_type()).await?;
+    account
+        .put(&announced, large.content_type(), large.bytes(scene)?)
+        .await?;
+    account.confirm(&announced.photo_id).await?;
+    for _ in 0..6 {
+        account.submit(&announced.photo_id).await?;
+    }
+    let path = format!("/photos/{}/check", announced.photo_id);
+    let looks = (0..20).map(|_| account.request(Method::POST, &path));
+    let answers = all_at_once(looks, 20, Duration::from_secs(30)).await;
+    account.until_idle(Duration::from_secs(40)).await?;
+    let alive = victim.is_alive();
+    Ok(vec![
+        Finding::at_most("peak memory, MB", peak(&victim), LARGEST_MEMORY_MB),
+        Finding::that("the server lives", alive),
+        Finding::note("looks meanwhile", answers),
+        Finding::note("jobs that failed", account.count("failed").await?),
+    ])
+}
+
 fn peak(victim: &Victim) -> f64 {
     // A server that has died had all the memory there was.
     victim.peak_memory_mb().unwrap_or(f64::INFINITY)

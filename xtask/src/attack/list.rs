@@ -119,6 +119,11 @@ pub(super) const ATTACKS: &[Attack] = &[
         |scene| sockets::silent_peer(scene)
     ),
     attack!(
+        "socket_large_frames",
+        "100 sockets with frames of 16 MB that never end",
+        |scene| sockets::large_frames(scene)
+    ),
+    attack!(
         "socket_without_end",
         "one account opens 2,000 sockets",
         |scene| sockets::sockets_without_end(scene)
@@ -157,6 +162,31 @@ pub(super) const ATTACKS: &[Attack] = &[
         "intake_12_large_jpeg",
         "12 JPEGs of 46 MB confirmed at once",
         |scene| intake::many_confirmed_at_once(scene, Large::Jpeg)
+    ),
+    attack!(
+        "intake_100_looks_png",
+        "100 looks at once at a PNG of 46 MB",
+        |scene| intake::many_looks(scene, Large::Png)
+    ),
+    attack!(
+        "intake_100_looks_jpeg",
+        "100 looks at once at a JPEG of 46 MB",
+        |scene| intake::many_looks(scene, Large::Jpeg)
+    ),
+    attack!(
+        "intake_whole_uploads_png",
+        "32 whole uploads of 46 MB at once, PNG",
+        |scene| intake::many_whole_uploads(scene, Large::Png)
+    ),
+    attack!(
+        "intake_whole_uploads_jpeg",
+        "32 whole uploads of 46 MB at once, JPEG",
+        |scene| intake::many_whole_uploads(scene, Large::Jpeg)
+    ),
+    attack!(
+        "intake_large_jobs",
+        "jobs on a PNG of 46 MB, and 20 looks",
+        |scene| intake::large_jobs(scene, Large::Png)
     ),
     attack!(
         "intake_phone_photo",
@@ -258,6 +288,11 @@ pub(super) const ATTACKS: &[Attack] = &[
         "edge_unread_downloads",
         "50 downloads that nobody reads",
         |scene| edge::unread_downloads(scene)
+    ),
+    attack!(
+        "edge_large_headers",
+        "2,000 connections with headers that never end",
+        |scene| edge::large_headers(scene)
     ),
     attack!(
         "edge_slow_uploads",

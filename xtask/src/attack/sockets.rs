@@ -167,12 +167,7 @@ pub(super) async fn silent_peer(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
     let last = jobs.last().map(String::as_str).unwrap_or_default();
     let to = victim.address()?;
     let mut stream = wire::connect_from(account.from, to).await?;
-    let request = format!(
-        "GET /ws/jobs/{last}?token={} HTTP/1.1\r\nHost: {to}\r\nConnection: Upgrade\r\n\
-         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-        account.token
-    );
+    let request = upgrade(last, &account.token, to);
     stream.write_all(request.as_bytes()).await?;
     // It reads, so that it sees the end, but never answers.
     let closed = wire::until_closed(&mut stream, PATIENCE).await;
@@ -181,6 +176,52 @@ pub(super) async fn silent_peer(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
         closed.map_or(f64::INFINITY, |time| time.as_secs_f64()),
         60.0,
     )])
+}
+
+/// Sockets on which large frames come that never end.
+pub(super) async fn large_frames(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
+    const ACCOUNTS: usize = 4;
+    const EACH: usize = 25;
+    const FRAME: u64 = 16 << 20;
+    let mut victim = Victim::start(scene, &["--workers", "1"]).await?;
+    let to = victim.address()?;
+    let mut streams = Vec::new();
+    for number in 0..ACCOUNTS {
+        let account = Account::register(&victim.url, &format!("owner{number}")).await?;
+        let jobs = account.submit_many(&scene.good_eye()?, 100).await?;
+        let last = jobs.last().map(String::as_str).unwrap_or_default();
+        for _ in 0..EACH {
+            let mut stream = wire::connect_from(account.from, to).await?;
+            stream
+                .write_all(upgrade(last, &account.token, to).as_bytes())
+                .await?;
+            streams.push(stream);
+        }
+    }
+    // A binary frame with a mask of zeros, of which the last byte never comes.
+    let mut frame = vec![0x82, 0xFF];
+    frame.extend(FRAME.to_be_bytes());
+    frame.extend([0; 4]);
+    frame.extend(vec![0x55; FRAME as usize - 1]);
+    let sending = streams.iter_mut().map(async |stream| {
+        // The server may close, which is right.
+        let sent = stream.write_all(&frame);
+        let _ = tokio::time::timeout(Duration::from_secs(15), sent).await;
+    });
+    futures_util::future::join_all(sending).await;
+    let alive = victim.is_alive();
+    Ok(vec![
+        Finding::at_most("peak memory, MB", victim.peak_memory_mb()?, 600.0),
+        Finding::that("the server lives", alive),
+    ])
+}
+
+fn upgrade(job_id: &str, token: &str, to: std::net::SocketAddr) -> String {
+    format!(
+        "GET /ws/jobs/{job_id}?token={token} HTTP/1.1\r\nHost: {to}\r\nConnection: Upgrade\r\n\
+         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
 }
 
 /// One account opens sockets without end.
