@@ -55,6 +55,8 @@ pub(crate) async fn job_socket(
     upgrade
         .read_buffer_size(SOCKET_BUFFER)
         .write_buffer_size(SOCKET_BUFFER)
+        // Judged by its header, before any of its bytes is kept.
+        .max_frame_size(MOST_FROM_CLIENT)
         .max_message_size(MOST_FROM_CLIENT)
         .on_upgrade(move |socket| {
             let watching = async move {

@@ -221,6 +221,20 @@ async fn a_socket_whose_peer_answers_no_ping_is_closed() {
 }
 
 #[tokio::test]
+async fn a_frame_that_is_too_large_ends_its_socket_at_its_header() {
+    let app = App::start_with(&[BUSY]).await;
+    let user = app.user("ana").await;
+    let job_id = user.upload_and_submit(good_eye()).await;
+    let mut stream = silent_socket(&app, &user, &job_id).await;
+    // A binary frame that says 16 MiB, and only begins.
+    let mut frame = vec![0x82, 0xFF];
+    frame.extend((16_u64 << 20).to_be_bytes());
+    frame.extend([0; 4]);
+    stream.write_all(&frame).await.expect("sent");
+    assert!(until_hung_up(&mut stream).await.is_some());
+}
+
+#[tokio::test]
 async fn a_download_that_is_not_read_is_ended() {
     let app = App::start_with(&[("IRISFLOW_BODY_PAUSE_MS", "500")]).await;
     let user = app.user("you").await;
