@@ -15,7 +15,22 @@ const VERSION: &str = "4.32.5";
 const NOT_TRIED: [&str; 3] = ["delete_me", "logout", "end_session"];
 
 /// For the server: how often it is asked is not what is tried here.
-pub(crate) const UNLIMITED: [&str; 4] = ["--user-rate", "100000", "--user-burst", "100000"];
+pub(crate) const UNLIMITED: [&str; 14] = [
+    "--user-rate",
+    "100000",
+    "--user-burst",
+    "100000",
+    "--sign-in-tries",
+    "100000",
+    "--sign-in-tries-of-account",
+    "100000",
+    "--sign-in-tries-of-network",
+    "100000",
+    "--registrations-of-network",
+    "100000",
+    "--registrations",
+    "100000",
+];
 
 /// The program, installed into a folder of its own when it is not there. `None` when that fails.
 pub(crate) fn find_or_install(root: &Path) -> Option<PathBuf> {

@@ -43,9 +43,9 @@ pub use outlook::{
 pub use photo::{Confirmed, NewPhoto, Photo, PhotoFormat, StoredPhoto, UploadStatus};
 pub use policy::JobPolicy;
 pub use ports::{
-    AccountStore, Census, JobFilter, JobSnapshot, JobStore, MOST_SESSIONS, MOST_SPENT_TOKENS, Page,
-    PageRequest, PhotoStore, Privacy, Renewal, StatusFilter, StoreError, StoreHealth, Timeline,
-    Written,
+    AccountStore, Census, JobFilter, JobSnapshot, JobStore, MOST_CONSENTS, MOST_SESSIONS,
+    MOST_SPENT_TOKENS, Page, PageRequest, PhotoStore, Privacy, Renewal, StatusFilter, StoreError,
+    StoreHealth, Timeline, Written,
 };
 pub use privacy::{Consent, ConsentType, DeletionReceipt, Destroyed, Jurisdiction, NewConsent};
 pub use queue_order::{OwnPlace, QueueOrder, QueuedUser, WaitingJob};

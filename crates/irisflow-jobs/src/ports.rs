@@ -280,6 +280,8 @@ pub trait PhotoStore: Send + Sync + std::fmt::Debug {
     async fn delete_photo(&self, user_id: UserId, photo_id: PhotoId) -> Result<bool>;
 }
 
+/// Consents of one account, withdrawn ones too: they are kept, so they must not grow without end.
+pub const MOST_CONSENTS: u32 = 200;
 /// Live sessions of one account.
 pub const MOST_SESSIONS: u32 = 100;
 /// Spent refresh tokens of one session whose reuse is still detected.
@@ -355,7 +357,8 @@ pub trait Census: Send + Sync + std::fmt::Debug {
 /// What people agreed to, and the deletion of what is theirs.
 #[async_trait]
 pub trait Privacy: Send + Sync + std::fmt::Debug {
-    async fn add_consent(&self, consent: NewConsent) -> Result<Consent>;
+    /// `None` when the user has [`MOST_CONSENTS`] on record.
+    async fn add_consent(&self, consent: NewConsent) -> Result<Option<Consent>>;
 
     /// The user's, newest first, withdrawn ones too.
     async fn consents(&self, user_id: UserId) -> Result<Vec<Consent>>;

@@ -7,7 +7,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use irisflow_image::rejection::{Rejection, RejectionCode};
-use irisflow_jobs::StoreError;
+use irisflow_jobs::{MOST_CONSENTS, StoreError};
 use irisflow_photos::StorageError;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -117,6 +117,7 @@ pub(crate) enum ApiError {
     },
     Unavailable,
     Conflict,
+    TooManyConsents,
     PasswordChanged,
     Internal,
 }
@@ -332,6 +333,14 @@ impl ApiError {
                  before you repeat this."
                     .to_owned(),
             ),
+            Self::TooManyConsents => (
+                S::CONFLICT,
+                "too_many_consents",
+                format!(
+                    "The limit is {MOST_CONSENTS} consents on record for one account. Ask the operator of \
+                     this server."
+                ),
+            ),
             Self::PasswordChanged => (
                 S::CONFLICT,
                 "password_changed",
@@ -426,11 +435,19 @@ impl IntoResponse for ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        tracing::error!(%error, "a store call failed");
         match error {
-            StoreError::Unavailable(_) | StoreError::Damaged(_) => Self::Unavailable,
-            StoreError::Conflict(_) => Self::Conflict,
-            StoreError::Corrupt(_) | StoreError::Refused(_) => Self::Internal,
+            StoreError::Conflict(_) => {
+                tracing::info!(%error, "a request came too late for what it refers to");
+                Self::Conflict
+            }
+            StoreError::Unavailable(_) | StoreError::Damaged(_) => {
+                tracing::error!(%error, "a store call failed");
+                Self::Unavailable
+            }
+            StoreError::Corrupt(_) | StoreError::Refused(_) => {
+                tracing::error!(%error, "a store call failed");
+                Self::Internal
+            }
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use irisflow_jobs::{
-    Consent, ConsentId, ConsentType, DeletionReceipt, Destroyed, Jurisdiction, NewConsent, PhotoId,
-    Privacy, ReceiptId, SessionId, StoreError, SweepTarget, Timestamp, UserId,
+    Consent, ConsentId, ConsentType, DeletionReceipt, Destroyed, Jurisdiction, MOST_CONSENTS,
+    NewConsent, PhotoId, Privacy, ReceiptId, SessionId, StoreError, SweepTarget, Timestamp, UserId,
 };
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -17,7 +17,7 @@ type Result<T> = std::result::Result<T, StoreError>;
 
 #[async_trait]
 impl Privacy for SqliteStore {
-    async fn add_consent(&self, new: NewConsent) -> Result<Consent> {
+    async fn add_consent(&self, new: NewConsent) -> Result<Option<Consent>> {
         let mut writing = self.begin().await?;
         let consent = Consent {
             id: ConsentId::generate(),
@@ -28,9 +28,10 @@ impl Privacy for SqliteStore {
             granted_at: writing.now,
             withdrawn_at: None,
         };
-        sqlx::query(
+        let inserted = sqlx::query(
             "INSERT INTO consents (id, user_id, consent_type, jurisdiction, text_version, granted_at)
-             VALUES (?, ?, ?, ?, ?, ?)",
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6
+             WHERE (SELECT count(*) FROM consents WHERE user_id = ?2) < ?7",
         )
         .bind(consent.id.as_uuid())
         .bind(consent.user_id.as_uuid())
@@ -38,11 +39,16 @@ impl Privacy for SqliteStore {
         .bind(consent.jurisdiction.name())
         .bind(&consent.text_version)
         .bind(consent.granted_at.as_millis())
+        .bind(MOST_CONSENTS)
         .execute(writing.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(unavailable)?
+        .rows_affected();
+        if inserted == 0 {
+            return Ok(None);
+        }
         writing.commit().await?;
-        Ok(consent)
+        Ok(Some(consent))
     }
 
     async fn consents(&self, user_id: UserId) -> Result<Vec<Consent>> {

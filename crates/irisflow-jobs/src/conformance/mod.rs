@@ -240,6 +240,7 @@ macro_rules! every_store_must_pass {
             consents_are_listed_newest_first_and_to_their_user_only,
             a_withdrawn_consent_is_kept_and_counts_no_longer,
             a_consent_is_withdrawn_once_and_can_be_given_anew,
+            consents_beyond_the_limit_are_not_recorded,
             a_foreign_consent_cannot_be_withdrawn,
             what_names_an_account_that_is_gone_is_a_contradiction_and_no_outage,
             a_deleted_account_takes_everything_with_it,

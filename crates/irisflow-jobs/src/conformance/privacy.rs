@@ -6,8 +6,8 @@ use super::StoreUnderTest;
 use super::accounts::sign_in;
 use super::store_under_test::{quality_issue, stored_photo};
 use crate::{
-    Consent, ConsentType, DeletionReceipt, Destroyed, EventKind, Job, Jurisdiction, NewConsent,
-    NewPhoto, Photo, PhotoId, StoreError, SweepTarget, UploadStatus, UserId,
+    Consent, ConsentType, DeletionReceipt, Destroyed, EventKind, Job, Jurisdiction, MOST_CONSENTS,
+    NewConsent, NewPhoto, Photo, PhotoId, StoreError, SweepTarget, UploadStatus, UserId,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -66,6 +66,21 @@ pub async fn a_consent_is_withdrawn_once_and_can_be_given_anew(store: StoreUnder
     assert!(has_consent(&store, user_id, biometric).await);
 }
 
+pub async fn consents_beyond_the_limit_are_not_recorded(store: StoreUnderTest) {
+    let user_id = store.user().await;
+    for _ in 0..MOST_CONSENTS {
+        consent(&store, user_id, ConsentType::Marketing).await;
+    }
+
+    let refused = store
+        .privacy
+        .add_consent(new_consent(user_id, ConsentType::Marketing));
+
+    assert_eq!(refused.await.expect("the store works"), None);
+    let other = store.user().await;
+    consent(&store, other, ConsentType::Marketing).await;
+}
+
 pub async fn a_foreign_consent_cannot_be_withdrawn(store: StoreUnderTest) {
     let user_id = store.user().await;
     let given = consent(&store, user_id, ConsentType::BiometricCapture).await;
@@ -80,12 +95,8 @@ pub async fn a_foreign_consent_cannot_be_withdrawn(store: StoreUnderTest) {
 pub async fn what_names_an_account_that_is_gone_is_a_contradiction_and_no_outage(
     store: StoreUnderTest,
 ) {
-    let consent = store.privacy.add_consent(NewConsent {
-        user_id: UserId::generate(),
-        consent_type: ConsentType::Marketing,
-        jurisdiction: Jurisdiction::Generic,
-        text_version: "2026-11".to_owned(),
-    });
+    let consent = new_consent(UserId::generate(), ConsentType::Marketing);
+    let consent = store.privacy.add_consent(consent);
     let photo = store.photos.add_photo(NewPhoto {
         id: PhotoId::generate(),
         user_id: UserId::generate(),
@@ -283,14 +294,20 @@ pub async fn expiring_stops_at_its_limit(store: StoreUnderTest) {
 }
 
 async fn consent(store: &StoreUnderTest, user_id: UserId, consent_type: ConsentType) -> Consent {
-    let new = NewConsent {
+    let added = store
+        .privacy
+        .add_consent(new_consent(user_id, consent_type));
+    let added = added.await.expect("the store works");
+    added.expect("there is room for it")
+}
+
+fn new_consent(user_id: UserId, consent_type: ConsentType) -> NewConsent {
+    NewConsent {
         user_id,
         consent_type,
         jurisdiction: Jurisdiction::Bipa,
         text_version: "2026-11".to_owned(),
-    };
-    let added = store.privacy.add_consent(new).await;
-    added.expect("the store works")
+    }
 }
 
 async fn delete(store: &StoreUnderTest, user_id: UserId) -> Option<DeletionReceipt> {

@@ -72,6 +72,7 @@ impl ConsentRequest {
     responses(
         (status = 201, body = ConsentBody),
         (status = 401, body = ErrorBody),
+        (status = 409, description = "`too_many_consents`, `conflict`", body = ErrorBody),
         (status = 422, body = ValidationBody),
     ))]
 pub(crate) async fn give(
@@ -90,5 +91,6 @@ pub(crate) async fn give(
         text_version: request.text_version()?,
     };
     let consent = app.parts.privacy.add_consent(new).await?;
+    let consent = consent.ok_or(ApiError::TooManyConsents)?;
     Ok((StatusCode::CREATED, Json(ConsentBody::from(consent))))
 }
