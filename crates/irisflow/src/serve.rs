@@ -13,7 +13,7 @@ use irisflow_server::{
     TimeLimits, TlsFiles, UseLimits,
 };
 use irisflow_worker::{FaultPlan, WorkerSettings};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -356,9 +356,9 @@ async fn serve(arguments: ServeArgs, faults: FaultPlan) -> anyhow::Result<()> {
         );
     }
     let listeners = Listeners {
-        api: bind(arguments.listen, "--listen").await?,
+        api: bind(arguments.listen, "--listen")?,
         metrics: match arguments.metrics_listen {
-            Some(address) => Some(bind(address, "--metrics-listen").await?),
+            Some(address) => Some(bind(address, "--metrics-listen")?),
             None => None,
         },
     };
@@ -388,10 +388,25 @@ async fn serve(arguments: ServeArgs, faults: FaultPlan) -> anyhow::Result<()> {
     run_until_stopped(service, tokio::spawn(server.serve()), shutdown).await
 }
 
-async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address).await;
-    listener
+/// Connections that the system keeps until they are accepted. When this is full it drops the first packet of a
+/// new one, whose client tries again after 1, 3 and 7 s: a flood of connections would delay everybody's.
+const BACKLOG: u32 = 4096;
+
+fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    listen(address)
         .with_context(|| format!("listening on {address}; choose another address with {setting}"))
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A restart must not wait for the connections of the process before.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Goes on until a stop is asked for, or a part of the service fails: then nothing is gained by going on.
