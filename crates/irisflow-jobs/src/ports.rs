@@ -234,6 +234,9 @@ pub trait Timeline: Send + Sync + std::fmt::Debug {
         after: i64,
     ) -> Result<Vec<Event>>;
 
+    /// The user's jobs that have events with a `seq` above `after`.
+    async fn jobs_with_events_after(&self, user_id: UserId, after: i64) -> Result<Vec<JobId>>;
+
     /// The last `seq` of each of these users; users without a timeline are left out.
     async fn last_seqs(&self, users: &[UserId]) -> Result<Vec<(UserId, i64)>>;
 }

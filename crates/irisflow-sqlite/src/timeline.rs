@@ -69,6 +69,17 @@ impl Timeline for SqliteStore {
         Ok(rows.into_iter().map(|row| row.0).collect())
     }
 
+    async fn jobs_with_events_after(&self, user_id: UserId, after: i64) -> Result<Vec<JobId>> {
+        let ids: Vec<Uuid> =
+            sqlx::query_scalar("SELECT DISTINCT job_id FROM events WHERE user_id = ? AND seq > ?")
+                .bind(user_id.as_uuid())
+                .bind(after)
+                .fetch_all(&self.readers)
+                .await
+                .map_err(unavailable)?;
+        Ok(ids.into_iter().map(JobId::from).collect())
+    }
+
     async fn last_seqs(&self, users: &[UserId]) -> Result<Vec<(UserId, i64)>> {
         let mut last_seqs = Vec::with_capacity(users.len());
         for some in users.chunks(MOST_USERS_IN_A_QUERY) {

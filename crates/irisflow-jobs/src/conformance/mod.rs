@@ -150,6 +150,7 @@ macro_rules! every_store_must_pass {
             events_after_a_position_leave_the_earlier_ones_out,
             events_of_foreign_jobs_are_not_shown,
             the_end_of_a_deleted_job_is_all_that_is_told_of_it,
+            the_jobs_with_events_after_a_position_are_named_once,
             the_last_position_of_many_users_is_read_at_once,
             a_snapshot_parts_the_recent_events_from_the_newest_older_one,
             a_snapshot_without_older_events_has_none,

@@ -105,6 +105,25 @@ pub async fn the_last_position_of_many_users_is_read_at_once(store: StoreUnderTe
     assert_eq!(last_seqs, expected, "unknown users are left out");
 }
 
+pub async fn the_jobs_with_events_after_a_position_are_named_once(store: StoreUnderTest) {
+    let user_id = store.user().await;
+    let quiet = store.queue(user_id).await;
+    let after = store.last_seq(user_id).await.expect("a timeline");
+    let (first, deleted) = (store.queue(user_id).await, store.queue(user_id).await);
+    store.cancel(&first).await;
+    store.delete(&deleted).await;
+    let stranger = store.queue(store.user().await).await;
+
+    let read = store.timeline.jobs_with_events_after(user_id, after).await;
+
+    let mut named = read.expect("the store works");
+    named.sort_unstable();
+    let mut expected = [first.id, deleted.id];
+    expected.sort_unstable();
+    assert_eq!(named, expected);
+    assert!(!named.contains(&quiet.id) && !named.contains(&stranger.id));
+}
+
 pub async fn a_snapshot_parts_the_recent_events_from_the_newest_older_one(store: StoreUnderTest) {
     let job = store.running_job().await;
     store.advance(Duration::from_secs(1));

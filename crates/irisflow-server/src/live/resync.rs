@@ -22,14 +22,36 @@ pub(crate) async fn resync_watchers(app: App) {
         match app.parts.timeline.last_seqs(&watched).await {
             Ok(now) => {
                 for (user_id, last_seq) in &now {
-                    // A watcher that has heard of it all finds nothing newer, at the cost of a read.
-                    if seen.get(user_id).is_none_or(|seen| seen < last_seq) {
-                        app.parts.bus.announce(*user_id, Hint::Behind);
+                    match seen.get(user_id) {
+                        None => app.parts.bus.announce(*user_id, Hint::Behind),
+                        Some(seen) if seen < last_seq => wake(&app, *user_id, *seen).await,
+                        Some(_) => {}
                     }
                 }
                 seen = now.into_iter().collect();
             }
             Err(error) => tracing::warn!(%error, "could not look for missed events"),
+        }
+    }
+}
+
+/// Those whose job has newer events; they may have heard of them and find nothing newer, at the cost of a read.
+/// The others are not asked to read: a user's watchers may be very many.
+async fn wake(app: &App, user_id: UserId, seen: i64) {
+    match app
+        .parts
+        .timeline
+        .jobs_with_events_after(user_id, seen)
+        .await
+    {
+        Ok(jobs) => {
+            for job_id in jobs {
+                app.parts.bus.job_is_behind(user_id, job_id);
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%error, "could not look which jobs have newer events");
+            app.parts.bus.announce(user_id, Hint::Behind);
         }
     }
 }

@@ -43,7 +43,7 @@ impl JobWatch {
         job_id: JobId,
     ) -> Result<Option<Self>, StoreError> {
         // Subscribe, then read: what is committed in between is in both and told once.
-        let hints = app.parts.bus.watch(user_id);
+        let hints = app.parts.bus.watch_job(user_id, job_id);
         let since = app.now() - app.settings.replay;
         let Some(snapshot) = app
             .parts
@@ -169,6 +169,14 @@ mod tests {
             Ok(vec![self.0.clone()])
         }
 
+        async fn jobs_with_events_after(
+            &self,
+            _: UserId,
+            _: i64,
+        ) -> Result<Vec<JobId>, StoreError> {
+            Ok(Vec::new())
+        }
+
         async fn last_seqs(&self, _: &[UserId]) -> Result<Vec<(UserId, i64)>, StoreError> {
             Ok(Vec::new())
         }
@@ -183,7 +191,7 @@ mod tests {
             job_id,
             photo_id: PhotoId::generate(),
             session_id: SessionId::generate(),
-            hints: bus.watch(user_id),
+            hints: bus.watch_job(user_id, job_id),
             is_behind: false,
             watching: Resumptions::new(Duration::ZERO).watch(user_id, job_id),
             cursor: 1,
