@@ -11,6 +11,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Devices, Passwords, Throttle, Tokens};
+use crate::body_budget::BodyBudget;
 use crate::health::Readiness;
 use crate::limits::{Rates, Sockets};
 use crate::live::Resumptions;
@@ -66,6 +67,7 @@ pub(crate) struct AppState {
     pub(crate) devices: Devices,
     pub(crate) rates: Rates,
     pub(crate) sockets: Sockets,
+    pub(crate) body_budget: BodyBudget,
     pub(crate) transfers: Transfers,
     pub(crate) checks: Checks,
     pub(crate) signer: UrlSigner,
@@ -92,6 +94,7 @@ impl AppState {
             throttle: Throttle::new(settings.sign_in_limits, Arc::clone(&parts.clock)),
             devices: Devices::new(&parts.secrets),
             rates: Rates::new(&settings.use_limits),
+            body_budget: BodyBudget::default(),
             sockets: Sockets::new(&settings.connection_limits),
             transfers: Transfers::new(&settings.connection_limits),
             signer: UrlSigner::new(parts.secrets.urls),

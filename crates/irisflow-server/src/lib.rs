@@ -6,6 +6,7 @@
 
 mod app;
 mod auth;
+mod body_budget;
 mod buckets;
 mod caps;
 mod client_address;

@@ -26,7 +26,7 @@ const METRICS_CONNECTIONS: usize = 16;
 /// Requests that an HTTP/2 connection may have under way; browsers send more than this one by one.
 const HTTP2_STREAMS: u32 = 64;
 /// What is kept in memory of an answer, or of a header, that its peer is slow to take or to send.
-const BUFFER_BYTES: usize = 64 * 1024;
+const BUFFER_BYTES: usize = 32 * 1024;
 /// How often a peer with requests under way on HTTP/2 is asked whether it is there.
 const HTTP2_PING: Duration = Duration::from_secs(20);
 /// A listener that fails fails often; it is logged this often.

@@ -1,4 +1,5 @@
-//! No request takes for ever: neither its body on the way to us (408) nor our own work (504).
+//! No request takes for ever: neither its body on the way to us (408) nor our own work (504). Nor do
+//! bodies take all memory (503).
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
 use crate::app::App;
+use crate::body_budget::HeldBytes;
 use crate::error::ApiError;
 use crate::transfers::is_transfer;
 
@@ -61,10 +63,17 @@ pub(crate) async fn limit_time(State(app): State<App>, request: Request, next: N
     let limits = app.settings.time_limits;
     let (limit, version) = (limits.of(&request), request.version());
     let arrival = Arc::new(Arrival::default());
-    let request = request.map(|body| Body::new(Arriving::new(body, limits.pause, &arrival)));
+    // Photos go to the disk; everything else is in memory until it is answered.
+    let held = (!is_transfer(&request)).then(|| Arc::new(app.body_budget.hold()));
+    let counted = held.clone();
+    let request =
+        request.map(|body| Body::new(Arriving::new(body, limits.pause, &arrival, counted)));
     match tokio::time::timeout(limit, next.run(request)).await {
         // Whatever the handler made of a body that broke off, this is why it did.
         Ok(_) if arrival.is(Arrival::STALLED) => ApiError::BodyTooSlow.into_response(),
+        Ok(_) if arrival.is(Arrival::OVER_BUDGET) => {
+            closing(ApiError::Unavailable.into_response(), version)
+        }
         Ok(response) if arrival.is(Arrival::UNDER_WAY) => closing(response, version),
         Ok(response) => response,
         Err(_) if arrival.is(Arrival::UNDER_WAY) => ApiError::BodyTooSlow.into_response(),
@@ -93,6 +102,7 @@ impl Arrival {
     const UNDER_WAY: u8 = 1;
     const COMPLETE: u8 = 2;
     const STALLED: u8 = 3;
+    const OVER_BUDGET: u8 = 4;
 
     fn is(&self, state: u8) -> bool {
         self.0.load(Ordering::Relaxed) == state
@@ -109,10 +119,16 @@ struct Arriving {
     pause: Duration,
     deadline: Pin<Box<Sleep>>,
     arrival: Arc<Arrival>,
+    held: Option<Arc<HeldBytes>>,
 }
 
 impl Arriving {
-    fn new(body: Body, pause: Duration, arrival: &Arc<Arrival>) -> Self {
+    fn new(
+        body: Body,
+        pause: Duration,
+        arrival: &Arc<Arrival>,
+        held: Option<Arc<HeldBytes>>,
+    ) -> Self {
         if !body.is_end_stream() {
             arrival.set(Arrival::UNDER_WAY);
         }
@@ -121,6 +137,7 @@ impl Arriving {
             pause,
             deadline: Box::pin(tokio::time::sleep(pause)),
             arrival: Arc::clone(arrival),
+            held,
         }
     }
 }
@@ -143,6 +160,14 @@ impl HttpBody for Arriving {
                 Poll::Ready(None)
             }
             Poll::Ready(frame) => {
+                if let Some(held) = &self.held
+                    && let Some(Ok(frame)) = &frame
+                    && let Some(data) = frame.data_ref()
+                    && let Err(over) = held.add(data.len())
+                {
+                    self.arrival.set(Arrival::OVER_BUDGET);
+                    return Poll::Ready(Some(Err(axum::Error::new(over))));
+                }
                 if self.body.is_end_stream() {
                     self.arrival.set(Arrival::COMPLETE);
                 }

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use axum::Extension;
 use axum::body::Body;
@@ -15,6 +16,19 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::StreamLimits;
+
+/// A peer that lets us wait for longer may have to make room for others.
+const STALLED: Duration = Duration::from_secs(3);
+
+/// Who has to make room first: in this order, and of equals the one that has been so longest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Standing {
+    /// Without a request, since then.
+    Idle(Instant),
+    /// All its requests wait for their peer, which has been silent since then.
+    Stalled(Instant),
+    AtWork,
+}
 
 /// One TCP connection. Clones are the same connection.
 #[derive(Debug, Clone)]
@@ -35,8 +49,19 @@ struct State {
 #[derive(Debug)]
 struct UnderWay {
     number: u64,
+    /// Since when the rest of its body has been waited for.
+    body_awaited_since: Option<Instant>,
     /// Once the answer has begun: since when, and when the peer last took a piece of it.
     answer: Option<(Instant, Instant)>,
+}
+
+impl UnderWay {
+    /// Since when the peer has neither sent nor taken anything, when that is what it waits for.
+    fn peer_awaited_since(&self) -> Option<Instant> {
+        self.answer
+            .map(|(_, taken)| taken)
+            .or(self.body_awaited_since)
+    }
 }
 
 impl Connection {
@@ -63,6 +88,7 @@ impl Connection {
         state.next_number += 1;
         state.under_way.push(UnderWay {
             number,
+            body_awaited_since: None,
             answer: None,
         });
         RequestUnderWay {
@@ -71,11 +97,21 @@ impl Connection {
         }
     }
 
-    /// Since when it has no request; `None` while it has one, or is a WebSocket.
-    pub(super) fn idle_since(&self) -> Option<Instant> {
+    /// What it does for its peer at the moment.
+    pub(super) fn standing(&self, now: Instant) -> Standing {
         let state = self.state();
-        let is_idle = state.under_way.is_empty() && !state.is_websocket;
-        is_idle.then_some(state.idle_since)
+        if state.is_websocket {
+            return Standing::AtWork;
+        }
+        if state.under_way.is_empty() {
+            return Standing::Idle(state.idle_since);
+        }
+        let awaited = state.under_way.iter().map(UnderWay::peer_awaited_since);
+        let newest = awaited.reduce(|one, other| Some(one?.max(other?)));
+        match newest.flatten() {
+            Some(since) if now >= since + STALLED => Standing::Stalled(since),
+            _ => Standing::AtWork,
+        }
     }
 
     /// Has its stream fail at the next look.
@@ -122,15 +158,29 @@ pub(super) struct RequestUnderWay {
 }
 
 impl RequestUnderWay {
-    /// A piece of the answer, or its head, was taken.
-    fn progressed(&self) {
-        let now = Instant::now();
+    fn change(&self, change: impl FnOnce(&mut UnderWay)) {
         let mut state = self.connection.state();
         let mut under_way = state.under_way.iter_mut();
         if let Some(request) = under_way.find(|request| request.number == self.number) {
+            change(request);
+        }
+    }
+
+    /// A piece of the answer, or its head, was taken.
+    fn progressed(&self) {
+        let now = Instant::now();
+        self.change(|request| {
             let begun = request.answer.map_or(now, |(begun, _)| begun);
             request.answer = Some((begun, now));
-        }
+        });
+    }
+
+    /// Whether more of the request's body is waited for.
+    fn awaits_body(&self, awaits: bool) {
+        self.change(|request| {
+            let since = request.body_awaited_since.unwrap_or_else(Instant::now);
+            request.body_awaited_since = awaits.then_some(since);
+        });
     }
 }
 
@@ -153,7 +203,11 @@ pub(crate) async fn track(
     let Some(Extension(connection)) = connection else {
         return next.run(request).await;
     };
-    let under_way = connection.begin(request.version());
+    let under_way = Arc::new(connection.begin(request.version()));
+    let request = request.map(|body| {
+        let under_way = Arc::clone(&under_way);
+        Body::new(Received { body, under_way })
+    });
     let response = next.run(request).await;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         connection.state().is_websocket = true;
@@ -163,10 +217,44 @@ pub(crate) async fn track(
     response.map(|body| Body::new(Answer { body, under_way }))
 }
 
+/// A request's body, which may keep us waiting.
+struct Received {
+    body: Body,
+    under_way: Arc<RequestUnderWay>,
+}
+
+impl HttpBody for Received {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        self.under_way.awaits_body(polled.is_pending());
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        self.under_way.awaits_body(false);
+    }
+}
+
 /// An answer's body, which is under way until it is dropped.
 struct Answer {
     body: Body,
-    under_way: RequestUnderWay,
+    under_way: Arc<RequestUnderWay>,
 }
 
 impl HttpBody for Answer {
@@ -195,8 +283,6 @@ impl HttpBody for Answer {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const LIMITS: StreamLimits = StreamLimits {
@@ -233,14 +319,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_with_a_request_is_not_idle() {
+    async fn a_connection_that_waits_for_its_peer_is_stalled_after_a_while() {
         let connection = Connection::accepted();
-        assert!(connection.idle_since().is_some());
+        let is_idle = || matches!(connection.standing(Instant::now()), Standing::Idle(_));
+        let later = || connection.standing(Instant::now() + STALLED);
+        assert!(is_idle());
         let request = connection.begin(Version::HTTP_11);
-        assert!(connection.idle_since().is_none());
+        assert_eq!(later(), Standing::AtWork, "it waits for us");
+        request.awaits_body(true);
+        assert_eq!(connection.standing(Instant::now()), Standing::AtWork);
+        assert!(matches!(later(), Standing::Stalled(_)));
+        request.awaits_body(false);
+        assert_eq!(later(), Standing::AtWork);
+        request.progressed();
+        assert!(matches!(later(), Standing::Stalled(_)));
         drop(request);
-        assert!(connection.idle_since().is_some());
+        assert!(is_idle());
         connection.state().is_websocket = true;
-        assert!(connection.idle_since().is_none());
+        assert_eq!(later(), Standing::AtWork);
     }
 }

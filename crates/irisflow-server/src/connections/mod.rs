@@ -2,8 +2,8 @@
 //!
 //! A TCP connection costs a file descriptor before anything is known of it, and descriptors are what the
 //! database and the photos need, too. So connections are capped in total and per address; one that is
-//! too many takes the place of the connection that has been idle longest, and is refused when none is
-//! idle. A peer that takes no bytes, or leaves an HTTP/2 connection idle, is hung up on.
+//! too many takes the place of the connection that has been idle longest, or else of the one whose peer has
+//! let us wait longest, and is refused when all are at work. A peer that takes no bytes, or leaves an HTTP/2 connection idle, is hung up on.
 
 mod accept;
 mod connection;

@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use metrics::gauge;
+use tokio::time::Instant;
 
-use super::connection::Connection;
+use super::connection::{Connection, Standing};
 use crate::caps::Full;
 
 /// Connections that were told to make room need a moment to end. So many may be ending at once.
@@ -57,7 +58,8 @@ impl Connections {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in one more connection of this address, in place of an idle one when there are too many.
+    /// Takes in one more connection of this address, in place of an idle or stalled one when there are too
+    /// many.
     ///
     /// # Errors
     /// When there are too many and all are at work.
@@ -67,11 +69,11 @@ impl Connections {
     ) -> Result<(Connection, ConnectionPlace), Full> {
         let mut table = self.lock();
         let of_address = table.of.get(&address).map_or(0, BTreeMap::len);
-        if self.of_address.is_some_and(|limit| of_address >= limit) && !table.close_idle_of(address)
+        if self.of_address.is_some_and(|limit| of_address >= limit) && !table.make_room_of(address)
         {
             return Err(Full::Key);
         }
-        if table.admitted >= self.total && !table.close_idle() {
+        if table.admitted >= self.total && !table.make_room() {
             return Err(Full::Total);
         }
         if table.open >= self.total + ENDING {
@@ -99,25 +101,30 @@ impl Connections {
 }
 
 impl Table {
-    /// Closes the connection of this address that has been idle longest. `false` when none is idle.
-    fn close_idle_of(&mut self, address: IpAddr) -> bool {
+    /// Closes the connection of this address that has been idle longest, or else the one that has waited
+    /// for its peer longest. `false` when all are at work.
+    fn make_room_of(&mut self, address: IpAddr) -> bool {
         let Some(of_address) = self.of.get(&address) else {
             return false;
         };
-        let idle = of_address
+        let now = Instant::now();
+        let standings = of_address
             .iter()
-            .filter_map(|(number, connection)| Some((connection.idle_since()?, *number)));
-        let Some((_, number)) = idle.min() else {
+            .map(|(number, connection)| (connection.standing(now), *number));
+        let Some((standing, number)) = standings.min() else {
             return false;
         };
+        if standing == Standing::AtWork {
+            return false;
+        }
         if let Some(connection) = self.remove(address, number) {
             connection.close();
         }
         true
     }
 
-    /// Closes an idle connection of the address that has most of them open, or else of any other.
-    fn close_idle(&mut self) -> bool {
+    /// The same of the address that has most connections open, or else of any other.
+    fn make_room(&mut self) -> bool {
         let mut addresses: Vec<(usize, IpAddr)> = self
             .of
             .iter()
@@ -127,7 +134,7 @@ impl Table {
         addresses
             .into_iter()
             .rev()
-            .any(|(_, address)| self.close_idle_of(address))
+            .any(|(_, address)| self.make_room_of(address))
     }
 
     /// Does not count it as admitted any more; `None` when it is not.

@@ -56,14 +56,18 @@ async fn idle_connections_make_room_for_those_that_ask() {
     assert!(begun.elapsed() < Duration::from_secs(5), "at once");
 }
 
+const HALF_A_SIGN_IN: &str = "POST /api/v1/auth/login/json HTTP/1.1\r\nHost: localhost\r\n\
+    Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
+
 #[tokio::test]
 async fn when_all_connections_are_at_work_one_more_is_refused_with_a_reason() {
     let app = App::start_with(&[("IRISFLOW_MAX_ADDRESS_CONNECTIONS", "4")]).await;
     let mut busy = open(&app, 4).await;
     for stream in &mut busy {
-        let half = "POST /api/v1/auth/login/json HTTP/1.1\r\nHost: localhost\r\n\
-                    Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
-        stream.write_all(half.as_bytes()).await.expect("sent");
+        stream
+            .write_all(HALF_A_SIGN_IN.as_bytes())
+            .await
+            .expect("sent");
     }
     tokio::time::sleep(Duration::from_millis(300)).await;
     let refused = until_hung_up(&mut connect(&app).await).await;
@@ -74,12 +78,13 @@ async fn when_all_connections_are_at_work_one_more_is_refused_with_a_reason() {
         refused.contains("4 connections at once for one address"),
         "{refused}"
     );
-    drop(busy);
+    // Peers that let us wait for some seconds have to make room.
     app.until("there is room again", async || {
         let answer = Client::new().get(format!("{}/health", app.url)).send();
         answer.await.is_ok_and(|answer| answer.status() == 200)
     })
     .await;
+    drop(busy);
 }
 
 #[tokio::test]
