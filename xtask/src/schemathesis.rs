@@ -1,5 +1,6 @@
-//! Holds the running service against its own description with schemathesis: no 5xx, and no answer
-//! that is not described.
+//! Holds the running service against its own description with schemathesis and all its checks: no 5xx,
+//! no answer that is not described, what fits the description is taken and what does not is refused.
+//! What no description can say of a request is in `schemathesis.toml`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -64,11 +65,8 @@ pub(crate) fn command(program: &Path, server: &RunningServer) -> anyhow::Result<
         .arg("run")
         .arg(format!("{}/api/v1/openapi.json", server.url))
         .args(["--header", &format!("Authorization: Bearer {token}")])
-        .args([
-            "--checks",
-            "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
-        ])
-        .args(["--phases", "examples,coverage,fuzzing"])
+        .args(["--checks", "all"])
+        .args(["--phases", "examples,coverage,fuzzing,stateful"])
         .args(["--max-examples", "30", "--seed", "20261123"])
         .args(["--workers", "1", "--request-timeout", "30"]);
     for operation in NOT_TRIED {

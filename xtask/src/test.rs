@@ -116,11 +116,14 @@ fn description_test(root: &Path, skipped: &mut Vec<String>) -> anyhow::Result<()
     let program_path = root.join("target/debug/irisflow");
     let server = RunningServer::start(&program_path, &schemathesis::UNLIMITED)?;
     step(
-        "schemathesis: no 5xx, nothing undocumented",
-        // It keeps notes of its own where it runs.
+        "schemathesis: the service keeps to its description",
+        // It keeps notes of its own where it runs, and finds its settings in the folders above.
         schemathesis::command(&program, &server)?.current_dir(root.join("target")),
     )
 }
+
+/// Where the browser test serves a page that may call.
+const OTHER_ORIGIN: &str = "http://localhost:4710";
 
 /// The stories in a real browser at phone size.
 fn browser_test(root: &Path, skipped: &mut Vec<String>) -> anyhow::Result<()> {
@@ -130,14 +133,15 @@ fn browser_test(root: &Path, skipped: &mut Vec<String>) -> anyhow::Result<()> {
     };
     let photos = root.join("crates/irisflow-image/tests/photos");
     let program = root.join("target/debug/irisflow");
-    let server = RunningServer::start(&program, &[])?;
+    let server = RunningServer::start(&program, &["--allowed-origins", OTHER_ORIGIN])?;
     let asks_for_consent =
         RunningServer::start(&program, &["--consent-required", "--workers", "1"])?;
     step(
-        "browser: the whole path, and mishaps",
+        "browser: the whole path, mishaps, pages of other origins",
         npm(&root.join("web"), &["run", "e2e"])
             .env("BASE_URL", &server.url)
             .env("CONSENT_URL", &asks_for_consent.url)
+            .env("ALLOWED_ORIGIN", OTHER_ORIGIN)
             .env("CHROMIUM", chromium)
             .env("PHOTO", photos.join("pixabay_eye_2154384.jpg"))
             .env("BAD_PHOTO", photos.join("mdn_teddy-bear.jpg")),

@@ -22,7 +22,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
     }
 }
 
-/// A JSON body that may be missing altogether.
+/// A JSON body that may be missing altogether, or null.
 pub(crate) struct OptionalJson<T>(pub(crate) Option<T>);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for OptionalJson<T> {
@@ -45,7 +45,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for OptionalJson<T> {
             return Ok(Self(None));
         }
         serde_json::from_slice(&bytes)
-            .map(|value| Self(Some(value)))
+            .map(Self)
             .map_err(|error| ApiError::Invalid {
                 loc: vec!["body".to_owned()],
                 msg: error.to_string(),
@@ -59,20 +59,22 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for OptionalJson<T> {
 #[into_params(parameter_in = Query)]
 pub(crate) struct PageQuery {
     /// Counted from 1.
-    #[param(minimum = 1, default = 1)]
+    #[param(minimum = 1, maximum = 1_000_000, default = 1)]
     page: Option<u32>,
     #[param(minimum = 1, maximum = 100, default = 20)]
     page_size: Option<u32>,
 }
 
+const LAST_PAGE: u32 = 1_000_000;
 const MOST_PER_PAGE: u32 = 100;
 
 impl PageQuery {
     pub(crate) fn parse(&self) -> Result<PageRequest, ApiError> {
         let page = self.page.unwrap_or(1);
         let page_size = self.page_size.unwrap_or(20);
-        if page == 0 {
-            return Err(invalid_query("page", "pages are counted from 1"));
+        if !(1..=LAST_PAGE).contains(&page) {
+            let known = format!("pages are counted from 1 to {LAST_PAGE}");
+            return Err(invalid_query("page", &known));
         }
         if !(1..=MOST_PER_PAGE).contains(&page_size) {
             return Err(invalid_query("page_size", "a page has 1 to 100 items"));

@@ -1,10 +1,15 @@
 //! What the description of the API says beside what the handlers say themselves.
 
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
+use utoipa::openapi::schema::{SchemaFormat, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Content, Ref, Response, ResponseBuilder};
+use utoipa::openapi::{
+    Content, Object, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, Schema,
+};
 use utoipa::{Modify, OpenApi};
 
 use crate::files;
+use crate::processing::idempotency;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -58,8 +63,8 @@ const COMMON: [(&str, &str, bool); 9] = [
     ("504", "`timed_out`: our work took too long", false),
 ];
 
-/// Describes for each operation what its handler does not describe itself.
-pub(crate) fn add_common_answers(openapi: &mut utoipa::openapi::OpenApi) {
+/// Describes for each operation what its handler does not describe itself, or not exactly.
+pub(crate) fn complete(openapi: &mut utoipa::openapi::OpenApi) {
     for item in openapi.paths.paths.values_mut() {
         let operations = [
             &mut item.get,
@@ -68,6 +73,12 @@ pub(crate) fn add_common_answers(openapi: &mut utoipa::openapi::OpenApi) {
             &mut item.delete,
         ];
         for operation in operations.into_iter().flatten() {
+            for parameter in operation.parameters.iter_mut().flatten() {
+                if let RefOr::T(parameter) = parameter {
+                    describe_parameter(parameter);
+                }
+            }
+            describe_photo_bodies(operation);
             let secured = operation.security.is_some();
             for (status, description, only_secured) in COMMON {
                 if secured || !only_secured {
@@ -78,6 +89,49 @@ pub(crate) fn add_common_answers(openapi: &mut utoipa::openapi::OpenApi) {
             }
         }
     }
+}
+
+/// What holds of a parameter of this name wherever there is one.
+fn describe_parameter(parameter: &mut Parameter) {
+    let schema = match (parameter.name.as_str(), &parameter.parameter_in) {
+        ("id", ParameterIn::Path) => text().format(Some(SchemaFormat::Custom("uuid".to_owned()))),
+        ("Idempotency-Key", ParameterIn::Header) => text()
+            .min_length(Some(1))
+            .max_length(Some(idempotency::LONGEST))
+            // The spaces around a header's value are not part of it.
+            .pattern(Some("^[!-~]([ -~]*[!-~])?$")),
+        _ => return,
+    };
+    parameter.schema = Some(RefOr::T(Schema::Object(schema.build())));
+}
+
+/// Photos travel as they are, or as the file of a form.
+fn describe_photo_bodies(operation: &mut Operation) {
+    let Some(RefOr::T(body)) = &mut operation.request_body else {
+        return;
+    };
+    for (content_type, content) in &mut body.content {
+        let RefOr::T(content) = content else {
+            continue;
+        };
+        if content_type.starts_with("image/") {
+            content.schema = Some(RefOr::T(Schema::Object(file())));
+        } else if content_type == "multipart/form-data" {
+            let form = ObjectBuilder::new()
+                .property("file", file())
+                .required("file");
+            content.schema = Some(RefOr::T(Schema::Object(form.build())));
+        }
+    }
+}
+
+fn text() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
+fn file() -> Object {
+    let binary = SchemaFormat::Custom("binary".to_owned());
+    text().format(Some(binary)).min_length(Some(1)).build()
 }
 
 fn error_answer(description: &str) -> Response {

@@ -18,7 +18,7 @@ use crate::error::ApiError;
 use crate::limits::limit_address;
 use crate::live::job_socket;
 use crate::observe::observe;
-use crate::openapi::{ApiDescription, add_common_answers};
+use crate::openapi::{self, ApiDescription};
 use crate::public_url::with_host;
 use crate::time_limits::limit_time;
 use crate::transfers::limit_transfers;
@@ -77,7 +77,7 @@ fn describe(api: OpenApiRouter<App>, health: OpenApiRouter<App>) -> (Router<App>
         .nest("/api/v1", api)
         .merge(health)
         .split_for_parts();
-    add_common_answers(&mut description);
+    openapi::complete(&mut description);
     (router, description)
 }
 
@@ -89,18 +89,18 @@ pub(crate) fn router(app: &App) -> Router {
         .layer(DefaultBodyLimit::disable());
     let docs = SwaggerUi::new("/docs").url("/api/v1/openapi.json", description);
 
-    let api = described
+    let api = web::never_stored(described)
         .merge(signed_files)
         .route("/ws/jobs/{job_id}", get(job_socket))
         .layer(DefaultBodyLimit::max(JSON_LIMIT))
         .with_state(app.clone())
-        .merge(docs)
+        .merge(web::docs_page(docs.into()))
         .merge(web::web_app())
         .fallback(|| async { ApiError::NotFound("Not found") })
         .method_not_allowed_fallback(method_not_allowed);
     // The last is the outermost: every answer has an id and is counted, also one that came too late, and
     // pages of allowed origins can read it.
-    let limited = web::with_safe_headers(api)
+    let limited = web::with_safe_headers(api, app.settings.is_secure())
         .layer(from_fn_with_state(app.clone(), limit_transfers))
         .layer(from_fn_with_state(app.clone(), limit_address))
         .layer(from_fn_with_state(app.clone(), limit_time))

@@ -84,6 +84,14 @@ pub enum Registration {
     Closed,
 }
 
+impl ServerSettings {
+    /// Whether clients come by TLS, to us or to a proxy before us.
+    pub(crate) fn is_secure(&self) -> bool {
+        let url = self.public_url.as_deref();
+        self.tls.is_some() || url.is_some_and(|url| url.starts_with("https://"))
+    }
+}
+
 impl Default for ServerSettings {
     fn default() -> Self {
         Self {

@@ -18,6 +18,11 @@ use crate::extract::ApiJson;
 pub(crate) struct ChangePasswordRequest {
     current_password: String,
     /// 8 characters or more, with upper case, lower case and a digit.
+    #[schema(
+        min_length = 8,
+        max_length = 1024,
+        pattern = "^(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9]).{8,1024}$"
+    )]
     new_password: String,
 }
 

@@ -253,7 +253,7 @@ pub(crate) fn check_strength(field: &str, password: &str) -> Result<(), ApiError
 fn weakness(password: &str) -> Option<&'static str> {
     let missing = if password.chars().count() < 8 {
         "use at least 8 characters"
-    } else if password.len() > LONGEST {
+    } else if password.chars().count() > LONGEST {
         "use at most 1024 characters"
     } else if !password.chars().any(char::is_uppercase) {
         "add an upper-case letter"

@@ -18,9 +18,18 @@ use crate::settings::Registration;
 
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct RegisterRequest {
-    #[schema(example = "you@example.com")]
+    #[schema(
+        example = "you@example.com",
+        max_length = 254,
+        pattern = r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f.][^@\s\x00-\x1f\x7f]*\.[^@\s\x00-\x1f\x7f.]+$"
+    )]
     email: String,
     /// 8 characters or more, with upper case, lower case and a digit.
+    #[schema(
+        min_length = 8,
+        max_length = 1024,
+        pattern = "^(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9]).{8,1024}$"
+    )]
     password: String,
 }
 

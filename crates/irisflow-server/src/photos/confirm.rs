@@ -18,9 +18,9 @@ use crate::extract::{OptionalJson, PathId};
 #[derive(Deserialize, ToSchema)]
 #[expect(dead_code, reason = "documents what clients may send")]
 pub(crate) struct ConfirmRequest {
-    file_size: Option<u64>,
-    width: Option<u32>,
-    height: Option<u32>,
+    file_size: Option<f64>,
+    width: Option<f64>,
+    height: Option<f64>,
 }
 
 /// Say that the upload is done. The server reads the file, checks it, and drops its metadata (where it

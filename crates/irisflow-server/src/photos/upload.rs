@@ -17,12 +17,17 @@ use crate::extract::{ApiQuery, OptionalJson};
 #[into_params(parameter_in = Query)]
 pub(crate) struct UploadQuery {
     /// The type of the bytes to come; also accepted in the body. `image/jpeg` when left out.
+    #[param(pattern = "^image/[A-Za-z0-9.+-]+$", max_length = 100)]
     content_type: Option<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct UploadRequest {
-    #[schema(example = "image/jpeg")]
+    #[schema(
+        pattern = "^image/[A-Za-z0-9.+-]+$",
+        max_length = 100,
+        example = "image/jpeg"
+    )]
     content_type: Option<String>,
 }
 
@@ -53,6 +58,9 @@ pub(crate) async fn upload(
     ApiQuery(query): ApiQuery<UploadQuery>,
     OptionalJson(request): OptionalJson<UploadRequest>,
 ) -> Result<(StatusCode, Json<UploadBody>), ApiError> {
+    if let Some(in_query) = &query.content_type {
+        check_image_type(in_query)?;
+    }
     let content_type = request
         .and_then(|request| request.content_type)
         .or(query.content_type)

@@ -16,17 +16,37 @@ use crate::extract::ApiJson;
 
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct ConsentRequest {
-    /// `biometric_capture`, `data_processing` or `marketing`.
-    #[schema(example = "biometric_capture")]
+    #[schema(inline, value_type = ConsentName, example = "biometric_capture")]
     consent_type: String,
-    /// Under whose law: `gdpr`, `bipa`, `ccpa` or `generic`, which it is without one.
-    #[schema(example = "generic")]
+    /// Under whose law; `generic` without one.
+    #[schema(inline, value_type = Option<JurisdictionName>, example = "generic")]
     jurisdiction: Option<String>,
     /// Which wording was shown, up to 100 characters. This or `consent_text_version` is needed.
-    #[schema(example = "2026-11")]
+    #[schema(min_length = 1, max_length = 100, example = "2026-11")]
     text_version: Option<String>,
     /// The same under its other name.
+    #[schema(min_length = 1, max_length = 100)]
     consent_text_version: Option<String>,
+}
+
+/// The names in the description.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes what clients may send")]
+enum ConsentName {
+    BiometricCapture,
+    DataProcessing,
+    Marketing,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes what clients may send")]
+enum JurisdictionName {
+    Gdpr,
+    Bipa,
+    Ccpa,
+    Generic,
 }
 
 impl ConsentRequest {

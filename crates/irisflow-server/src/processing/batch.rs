@@ -22,6 +22,7 @@ use crate::extract::ApiJson;
 #[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct BatchRequest {
     /// Up to 10.
+    #[schema(min_items = 1, max_items = 10)]
     photo_ids: Vec<Uuid>,
 }
 

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use crate::error::ApiError;
 
 const HEADER: &str = "idempotency-key";
-const LONGEST: usize = 255;
+pub(crate) const LONGEST: usize = 255;
 
 /// The client's name for one request, if it gave one.
 pub(crate) struct IdempotencyKey(Option<String>);
@@ -21,8 +21,11 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
         let Some(value) = parts.headers.get(HEADER) else {
             return Ok(Self(None));
         };
+        let is_visible = |key: &str| key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
         match value.to_str() {
-            Ok(key) if !key.is_empty() && key.len() <= LONGEST => Ok(Self(Some(key.to_owned()))),
+            Ok(key) if (1..=LONGEST).contains(&key.len()) && is_visible(key) => {
+                Ok(Self(Some(key.to_owned())))
+            }
             _ => Err(ApiError::Invalid {
                 loc: vec!["header".to_owned(), "Idempotency-Key".to_owned()],
                 msg: format!("a key has 1 to {LONGEST} visible ASCII characters"),

@@ -5,44 +5,48 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use irisflow_jobs::{BatchId, Job, JobFilter, StatusFilter};
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::view::JobPage;
 use crate::app::App;
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
-use crate::extract::{ApiQuery, PageQuery, invalid_query};
+use crate::extract::{ApiQuery, PageQuery};
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct FilterQuery {
-    /// `pending`, `processing`, `completed`, `failed` or `cancelled`; all when left out.
-    status: Option<String>,
+    /// All when left out.
+    #[param(inline)]
+    status: Option<StatusName>,
     /// Only the jobs of this batch.
     batch_id: Option<Uuid>,
 }
 
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum StatusName {
+    Pending,
+    Processing,
+    Completed,
+    Failed,
+    Cancelled,
+}
+
 impl FilterQuery {
-    fn parse(&self) -> Result<JobFilter, ApiError> {
-        let status = match self.status.as_deref() {
-            None | Some("") => None,
-            Some("pending") => Some(StatusFilter::Pending),
-            Some("processing") => Some(StatusFilter::Processing),
-            Some("completed") => Some(StatusFilter::Completed),
-            Some("failed") => Some(StatusFilter::Failed),
-            Some("cancelled") => Some(StatusFilter::Cancelled),
-            Some(_) => {
-                return Err(invalid_query(
-                    "status",
-                    "one of pending, processing, completed, failed, cancelled",
-                ));
-            }
-        };
-        Ok(JobFilter {
+    fn parse(&self) -> JobFilter {
+        let status = self.status.map(|status| match status {
+            StatusName::Pending => StatusFilter::Pending,
+            StatusName::Processing => StatusFilter::Processing,
+            StatusName::Completed => StatusFilter::Completed,
+            StatusName::Failed => StatusFilter::Failed,
+            StatusName::Cancelled => StatusFilter::Cancelled,
+        });
+        JobFilter {
             status,
             batch_id: self.batch_id.map(BatchId::from),
-        })
+        }
     }
 }
 
@@ -61,7 +65,7 @@ pub(crate) async fn list(
     ApiQuery(page): ApiQuery<PageQuery>,
     ApiQuery(filter): ApiQuery<FilterQuery>,
 ) -> Result<Json<JobPage>, ApiError> {
-    let (request, filter) = (page.parse()?, filter.parse()?);
+    let (request, filter) = (page.parse()?, filter.parse());
     let page = app.parts.jobs.jobs(user.id(), filter, request).await?;
     let jobs = page.items.into_iter();
     let jobs: Vec<Job> = jobs.map(|job| app.with_known_result(job)).collect();

@@ -4,7 +4,7 @@ pub(crate) mod batch;
 pub(crate) mod cancel;
 pub(crate) mod cancel_batch;
 pub(crate) mod delete;
-mod idempotency;
+pub(crate) mod idempotency;
 pub(crate) mod list;
 mod missing_result;
 pub(crate) mod reprocess;

@@ -238,3 +238,38 @@ async fn metrics_are_for_who_has_the_token() {
     );
     metrics_of(&app).await;
 }
+
+#[tokio::test]
+async fn what_is_private_stays_in_no_cache() {
+    let app = App::start().await;
+    let user = app.user("you").await;
+    let account = json!({ "email": user.email, "password": crate::app::PASSWORD });
+    let answers = [
+        app.request(Method::POST, "/auth/login/json").json(&account),
+        app.request(Method::GET, "/users/me")
+            .bearer_auth(&user.token),
+        app.request(Method::GET, "/photos").bearer_auth(&user.token),
+        app.request(Method::GET, "/users/me"),
+    ];
+    for request in answers {
+        let answer = request.send().await.expect("an answer");
+        let url = answer.url().path().to_owned();
+        assert_eq!(answer.headers()["cache-control"], "no-store", "{url}");
+        assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+    }
+}
+
+#[tokio::test]
+async fn pages_load_nothing_from_elsewhere() {
+    let app = App::start().await;
+    for path in ["/", "/docs/"] {
+        let answer = app.get(&format!("{}{path}", app.url)).await;
+        let policy = answer.headers()["content-security-policy"].to_str();
+        let policy = policy.expect("a text").to_owned();
+        let scripts = policy
+            .split(';')
+            .find(|part| part.trim().starts_with("script-src"));
+        assert!(!scripts.unwrap_or_default().contains("unsafe"), "{policy}");
+        assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
+    }
+}

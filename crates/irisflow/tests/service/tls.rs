@@ -150,3 +150,32 @@ async fn files_that_are_no_certificate_leave_the_old_one_in_place() {
         .await;
     assert!(certificate.client().get(&url).send().await.is_ok());
 }
+
+#[tokio::test]
+async fn browsers_are_told_to_come_by_tls_only() {
+    let certificate = OwnCertificate::made();
+    let secure = SecureApp::start(&certificate).await;
+    let header = async |host: &str| {
+        let request = certificate
+            .client()
+            .get(format!("{}/health", secure.app.url));
+        let answer = request.header("Host", host).send().await;
+        let answer = answer.expect("an answer");
+        answer
+            .headers()
+            .get("strict-transport-security")
+            .map(|value| value.to_str().expect("a text").to_owned())
+    };
+    assert_eq!(
+        header("iris.example.com").await.as_deref(),
+        Some("max-age=31536000")
+    );
+    assert_eq!(
+        header("localhost").await,
+        None,
+        "other programs serve there"
+    );
+    let plain = App::start().await;
+    let answer = plain.get(&format!("{}/health", plain.url)).await;
+    assert!(answer.headers().get("strict-transport-security").is_none());
+}
