@@ -145,9 +145,14 @@ impl App {
 
     /// Waits until the program has died of itself, and starts it again.
     pub(crate) async fn restart_after_death(mut self) -> Self {
-        let died = tokio::time::timeout(PATIENCE, self.child.wait()).await;
-        died.expect("it dies").expect("its status");
+        self.until_dead().await;
         self.restart("127.0.0.1:0").await
+    }
+
+    /// Waits until the program has ended of itself.
+    pub(crate) async fn until_dead(&mut self) -> std::process::ExitStatus {
+        let died = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        died.expect("it ends").expect("its status")
     }
 
     async fn restart(mut self, listen: &str) -> Self {

@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::app::{App, good_eye};
+
 fn serve(data: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_irisflow"));
     command
@@ -163,4 +165,19 @@ async fn metrics_have_a_listener_of_their_own() {
     let foreign = reqwest::Client::new().get(metrics);
     let foreign = foreign.header("Host", "evil.example").send().await;
     assert_eq!(foreign.expect("an answer").status(), 404);
+}
+
+#[tokio::test]
+async fn a_part_that_fails_ends_the_process_and_the_next_start_goes_on() {
+    let mut app = App::start_with(&[("IRISFLOW_FAULTS", "claimed:panic:1")]).await;
+    let job_id = app.user("you").await.upload_and_submit(good_eye()).await;
+    assert_eq!(app.until_dead().await.code(), Some(3));
+    assert!(
+        app.log().contains("the worker's slot has failed"),
+        "{}",
+        app.log()
+    );
+    let app = app.restart_after_death().await;
+    let user = app.sign_in("you@example.com").await;
+    assert_eq!(user.until_ended(&job_id).await["status"], "completed");
 }
