@@ -17,7 +17,7 @@ use crate::faults::disk::Disk;
 
 const JOBS: usize = 40;
 const OUTAGE: Duration = Duration::from_secs(25);
-const RECOVERY: Duration = Duration::from_secs(45);
+const RECOVERY: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trouble {
@@ -32,8 +32,8 @@ pub(super) enum Trouble {
 pub(super) async fn with_a_queue(scene: &Scene, trouble: Trouble) -> anyhow::Result<Vec<Finding>> {
     let recipe = Recipe::new(scene, &["--workers", "2"])?;
     let disk = match trouble {
-        Trouble::AllFull => recipe.mount_data(200)?,
-        Trouble::FilesFull | Trouble::FilesReadOnly => recipe.mount_files(120)?,
+        Trouble::AllFull => recipe.mount_data(700)?,
+        Trouble::FilesFull | Trouble::FilesReadOnly => recipe.mount_files(600)?,
     };
     let mut victim = recipe.start().await?;
     let account = Account::register(&victim.url, "owner").await?;

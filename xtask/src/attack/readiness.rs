@@ -15,7 +15,7 @@ use super::victim::{Recipe, Victim};
 /// Everything full: what is told must fit what is done.
 pub(super) async fn on_a_full_disk(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
     let recipe = Recipe::new(scene, &["--workers", "1"])?;
-    let disk = recipe.mount_data(100)?;
+    let disk = recipe.mount_data(700)?;
     let victim = recipe.start().await?;
     let account = Account::register(&victim.url, "owner").await?;
     let photo_id = account.upload(scene.good_eye()?).await?;
