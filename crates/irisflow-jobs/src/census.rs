@@ -16,8 +16,19 @@ pub struct QueueStanding {
 /// What one user holds at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
-    /// Photos that were taken in.
-    pub stored_bytes: u64,
+    /// Photos that were taken in, with their thumbnails.
+    pub photo_bytes: u64,
+    /// Uploads that are not confirmed.
+    pub incoming_bytes: u64,
+    /// What finished jobs made.
+    pub result_bytes: u64,
     /// Jobs that wait or run.
     pub unfinished_jobs: u64,
+}
+
+impl Usage {
+    /// What counts towards the quota of storage.
+    pub fn stored_bytes(&self) -> u64 {
+        self.photo_bytes + self.incoming_bytes + self.result_bytes
+    }
 }

@@ -40,7 +40,9 @@ pub use outlook::{
     Eta, Fleet, History, Outlook, Question, QueuePlace, Stage, StepTimes, WaitingReason,
     trying_again,
 };
-pub use photo::{Confirmed, NewPhoto, Photo, PhotoFormat, StoredPhoto, UploadStatus};
+pub use photo::{
+    Confirmed, NewPhoto, Photo, PhotoFilter, PhotoFormat, Received, StoredPhoto, UploadStatus,
+};
 pub use policy::JobPolicy;
 pub use ports::{
     AccountStore, Census, JobFilter, JobSnapshot, JobStore, MOST_CONSENTS, MOST_SESSIONS,

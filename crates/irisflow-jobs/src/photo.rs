@@ -13,6 +13,7 @@ pub struct Photo {
     /// Present once the upload was read, cleaned of metadata and stored.
     pub stored: Option<StoredPhoto>,
     pub created_at: Timestamp,
+    pub updated_at: Timestamp,
 }
 
 /// A photo whose bytes were checked and taken in.
@@ -25,6 +26,21 @@ pub struct StoredPhoto {
     pub size_bytes: u64,
     /// SHA-256 of the stored bytes, in lower-case hex.
     pub sha256: String,
+    /// The number of the intake under whose keys its objects lie; none of photos that were taken in
+    /// before intakes had numbers.
+    pub intake: Option<i64>,
+    /// Of its thumbnail, when it has one.
+    pub thumbnail_bytes: Option<u64>,
+    /// Memory that decoding it takes, beside its bytes; unknown of photos that were taken in earlier.
+    pub decode_bytes: Option<u64>,
+}
+
+impl StoredPhoto {
+    /// Memory to read and decode it.
+    pub fn memory_bytes(&self) -> u64 {
+        let pixels = u64::from(self.width_px) * u64::from(self.height_px);
+        self.size_bytes + self.decode_bytes.unwrap_or(pixels * 3)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,14 +80,39 @@ impl UploadStatus {
     }
 }
 
+/// What became of an upload's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Received {
+    /// They are counted; the object may become visible.
+    Counted,
+    /// The photo was taken in before: its original does not change any more.
+    TakenInBefore,
+    /// Unknown, foreign or deleted.
+    Missing,
+    /// The user would store more than the quota.
+    StorageFull,
+}
+
 /// What became of a confirmation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Confirmed {
+    /// It is recorded, by this intake or by an earlier one.
     Photo(Photo),
     /// Unknown, foreign or deleted.
     Missing,
     /// The user would store more than the quota.
     StorageFull,
+    /// A later intake of the same photo has begun, or this one took so long that it was given up.
+    Superseded,
+}
+
+/// Which photos to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PhotoFilter {
+    /// Those that were taken in, also those whose original is no longer kept.
+    TakenIn,
+    /// Also those that were announced only, or could not be used.
+    All,
 }
 
 /// The formats that are taken in. Found from the bytes, never from a name.

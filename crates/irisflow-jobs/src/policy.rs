@@ -18,6 +18,10 @@ pub struct JobPolicy {
     pub ageing: Duration,
     /// How long a presigned upload URL lives; what it may still write is swept after that.
     pub upload_url_life: Duration,
+    /// How long an upload may take that has begun.
+    pub upload_limit: Duration,
+    /// How long taking an upload in may take; then it is given up and what it wrote is swept.
+    pub intake_limit: Duration,
     /// How long a repeated submission is answered as the first was.
     pub idempotency_key_life: Duration,
 }
@@ -32,12 +36,20 @@ impl Default for JobPolicy {
             backoff_cap: Duration::from_secs(600),
             ageing: Duration::from_secs(60),
             upload_url_life: Duration::from_secs(15 * 60),
+            upload_limit: Duration::from_secs(15 * 60),
+            intake_limit: Duration::from_secs(60),
             idempotency_key_life: Duration::from_secs(24 * 60 * 60),
         }
     }
 }
 
 impl JobPolicy {
+    /// After this long no upload can be under way to a URL that is signed now: it begins before the
+    /// URL ends and is cut off at its limit. A tenth more for what runs late.
+    pub fn uploads_end_after(&self) -> Duration {
+        (self.upload_url_life + self.upload_limit) * 11 / 10
+    }
+
     /// Exponential backoff with full jitter: `jitter` (0 to 1) of `min(cap, base * 2^retries)`.
     ///
     /// Source: Brooker, "Exponential Backoff and Jitter" (2015): the jitter covers the whole range, so

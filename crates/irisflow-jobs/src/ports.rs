@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::id::{BatchId, ConsentId, JobId, PhotoId, ReceiptId, SessionId, UserId, WorkerId};
 use crate::job::{Fence, Job, JobResult};
 use crate::outlook::{Fleet, StepTimes};
-use crate::photo::{Confirmed, NewPhoto, Photo, StoredPhoto};
+use crate::photo::{Confirmed, NewPhoto, Photo, PhotoFilter, Received, StoredPhoto};
 use crate::privacy::{Consent, ConsentType, DeletionReceipt, NewConsent};
 use crate::queue_order::{OwnPlace, QueuedUser, WaitingJob};
 use crate::step::Checkpoint;
@@ -208,7 +208,8 @@ pub trait JobStore: Send + Sync + std::fmt::Debug {
     /// Sweeps that are due, oldest first.
     async fn due_sweeps(&self, limit: u32) -> Result<Vec<Sweep>>;
 
-    /// The objects are gone. The last sweep of a deleted job takes with it what still named the job.
+    /// The objects are gone. The last sweep of a deleted job takes with it what still named the job;
+    /// that of an upload that was never confirmed takes the photo along.
     async fn sweep_done(&self, sweep_id: i64) -> Result<()>;
 
     /// The objects could not be deleted. The sweep comes again later, each time after a longer wait,
@@ -253,11 +254,30 @@ pub struct JobSnapshot {
 
 #[async_trait]
 pub trait PhotoStore: Send + Sync + std::fmt::Debug {
-    /// Records that an upload is expected, and sweeps for what may be left of it.
-    async fn add_photo(&self, photo: NewPhoto) -> Result<Photo>;
+    /// Records that an upload is expected, and a sweep of what may be left of it: a photo that is not
+    /// confirmed by then goes with it. `None` when the user has `unconfirmed_limit` such photos.
+    async fn add_photo(&self, photo: NewPhoto, unconfirmed_limit: u64) -> Result<Option<Photo>>;
 
-    /// Records what was taken in, if all that the user stores stays within `quota_bytes`. Gives the
-    /// photo unchanged when that was done before. What is not recorded leaves a sweep of its objects.
+    /// Counts an upload that is complete, if all that the user stores stays within `quota_bytes`.
+    /// Comes before the upload becomes visible.
+    async fn receive_photo(
+        &self,
+        user_id: UserId,
+        photo_id: PhotoId,
+        size_bytes: u64,
+        quota_bytes: u64,
+    ) -> Result<Received>;
+
+    /// Gives a number to an intake that is about to write its objects, and leaves a sweep for them.
+    /// `None` when the photo was taken in before, or is unknown, foreign or deleted.
+    async fn begin_intake(&self, user_id: UserId, photo_id: PhotoId) -> Result<Option<i64>>;
+
+    /// Gives up the intakes of a photo that are under way, and tells which one is recorded: its
+    /// objects are to be kept.
+    async fn end_intakes(&self, photo_id: PhotoId) -> Result<Option<i64>>;
+
+    /// Records what the newest intake wrote, if all that the user stores stays within `quota_bytes`.
+    /// Gives the photo unchanged when it was taken in before.
     async fn confirm_photo(
         &self,
         user_id: UserId,
@@ -266,7 +286,8 @@ pub trait PhotoStore: Send + Sync + std::fmt::Debug {
         quota_bytes: u64,
     ) -> Result<Confirmed>;
 
-    /// Records that the upload cannot be used. A later upload to the same photo still may be.
+    /// Records that the upload cannot be used and is gone. A later upload to the same photo still may
+    /// be.
     async fn photo_failed(&self, user_id: UserId, photo_id: PhotoId) -> Result<()>;
 
     async fn photo(&self, user_id: UserId, photo_id: PhotoId) -> Result<Option<Photo>>;
@@ -275,7 +296,12 @@ pub trait PhotoStore: Send + Sync + std::fmt::Debug {
     async fn photos_by_id(&self, user_id: UserId, ids: &[PhotoId]) -> Result<Vec<Photo>>;
 
     /// Newest first.
-    async fn photos(&self, user_id: UserId, page: PageRequest) -> Result<Page<Photo>>;
+    async fn photos(
+        &self,
+        user_id: UserId,
+        filter: PhotoFilter,
+        page: PageRequest,
+    ) -> Result<Page<Photo>>;
 
     /// Deletes the photo and its jobs, fences their workers off, and leaves sweeps for everything
     /// made from it: at once, and again when leases and upload URLs have run out. `false` when there

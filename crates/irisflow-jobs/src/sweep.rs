@@ -18,6 +18,8 @@ pub enum SweepTarget {
     JobLeftovers { user_id: UserId, job_id: JobId },
     /// What was uploaded for a photo and not (or no longer) taken in.
     Incoming { user_id: UserId, photo_id: PhotoId },
+    /// What intakes of a photo wrote and did not record.
+    Intakes { user_id: UserId, photo_id: PhotoId },
     /// All that was uploaded for a photo that is deleted.
     Photo { user_id: UserId, photo_id: PhotoId },
     /// Everything of a user whose account is deleted.

@@ -2,7 +2,7 @@
 //! flushed to the disk, then renamed. Blocking calls; async callers use `spawn_blocking`.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +11,9 @@ use irisflow_jobs::UserId;
 
 use crate::key::ObjectKey;
 use crate::outage::is_outage;
+
+/// Smaller pieces are written together.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// The storage cannot do its work at the moment; trying again may help.
 #[derive(Debug, thiserror::Error)]
@@ -105,7 +108,7 @@ impl FileStore {
         let staged = self.staging.join(format!("{number}.part"));
         let file = File::create(&staged).map_err(not_written("beginning a file"))?;
         Ok(Incoming {
-            file: Some(file),
+            file: Some(BufWriter::with_capacity(PIECE_BYTES, file)),
             staged,
             target: self.path_of(&key),
             size_bytes: 0,
@@ -249,7 +252,7 @@ fn write_probe(path: &Path, bytes: usize) -> Result<(), StorageError> {
 /// An object that is being written.
 #[derive(Debug)]
 pub struct Incoming {
-    file: Option<File>,
+    file: Option<BufWriter<File>>,
     staged: PathBuf,
     target: PathBuf,
     size_bytes: u64,
@@ -268,11 +271,20 @@ impl Incoming {
         self.size_bytes
     }
 
+    /// What was written so far survives a power cut, and is not visible yet.
+    pub fn flush(&mut self) -> Result<(), StorageError> {
+        if let Some(file) = &mut self.file {
+            file.flush()
+                .and_then(|()| file.get_ref().sync_all())
+                .map_err(failed("flushing a file"))?;
+        }
+        Ok(())
+    }
+
     /// Makes the object visible; it survives a power cut from here on.
     pub fn finish(mut self) -> Result<(), StorageError> {
-        if let Some(file) = self.file.take() {
-            file.sync_all().map_err(failed("flushing a file"))?;
-        }
+        self.flush()?;
+        self.file = None;
         if let Some(folder) = self.target.parent() {
             fs::create_dir_all(folder).map_err(failed("making a folder"))?;
             fs::rename(&self.staged, &self.target).map_err(not_written("renaming a file"))?;

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use irisflow_jobs::{JobId, PhotoFormat, PhotoId, UserId};
+use irisflow_jobs::{JobId, PhotoFormat, PhotoId, StoredPhoto, UserId};
 
 /// The name of one stored object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,7 +14,15 @@ pub enum ObjectKey {
     Original {
         user_id: UserId,
         photo_id: PhotoId,
+        /// None of photos that were taken in before intakes had numbers.
+        intake: Option<i64>,
         format: PhotoFormat,
+    },
+    /// The same, small and upright.
+    PhotoThumbnail {
+        user_id: UserId,
+        photo_id: PhotoId,
+        intake: i64,
     },
     /// The finished picture.
     Result {
@@ -43,6 +51,26 @@ pub enum ObjectKey {
 }
 
 impl ObjectKey {
+    /// Where the original of a photo lies.
+    pub fn of_original(user_id: UserId, photo_id: PhotoId, stored: &StoredPhoto) -> Self {
+        Self::Original {
+            user_id,
+            photo_id,
+            intake: stored.intake,
+            format: stored.format,
+        }
+    }
+
+    /// Where the thumbnail of a photo lies, if it has one.
+    pub fn of_thumbnail(user_id: UserId, photo_id: PhotoId, stored: &StoredPhoto) -> Option<Self> {
+        let (intake, _) = stored.intake.zip(stored.thumbnail_bytes)?;
+        Some(Self::PhotoThumbnail {
+            user_id,
+            photo_id,
+            intake,
+        })
+    }
+
     /// What a job's epoch may write: the result, its mask, the "before", the thumbnail.
     pub fn of_attempt(user_id: UserId, job_id: JobId, epoch: i64) -> [Self; 4] {
         [
@@ -74,7 +102,7 @@ impl ObjectKey {
         format!("processed/{user_id}/{job_id}.")
     }
 
-    /// The start of the keys of a photo in all formats.
+    /// The start of the keys of what was taken in for a photo.
     pub fn prefix_of_photo(user_id: UserId, photo_id: PhotoId) -> String {
         format!("iris/{user_id}/{photo_id}.")
     }
@@ -98,13 +126,8 @@ impl ObjectKey {
                 photo_id: file.parse().ok()?,
             },
             "iris" => {
-                let (photo, extension) = file.split_once('.')?;
-                let format = PhotoFormat::from_extension(extension)?;
-                Self::Original {
-                    user_id,
-                    photo_id: photo.parse().ok()?,
-                    format,
-                }
+                let (photo, rest) = file.split_once('.')?;
+                Self::parse_taken_in(user_id, photo.parse().ok()?, rest)?
             }
             "processed" => {
                 let (job, rest) = file.split_once('.')?;
@@ -141,10 +164,33 @@ impl ObjectKey {
         (key.to_string() == name).then_some(key)
     }
 
-    /// The epoch of the attempt that wrote it, for results.
-    pub fn epoch(&self) -> Option<i64> {
+    /// `rest` is what follows the photo's id in the name of an original or thumbnail.
+    fn parse_taken_in(user_id: UserId, photo_id: PhotoId, rest: &str) -> Option<Self> {
+        if let Some(intake) = rest.strip_suffix("_thumbnail.jpg") {
+            return Some(Self::PhotoThumbnail {
+                user_id,
+                photo_id,
+                intake: intake.parse().ok()?,
+            });
+        }
+        let (intake, extension) = match rest.split_once('.') {
+            Some((intake, extension)) => (Some(intake.parse().ok()?), extension),
+            None => (None, rest),
+        };
+        Some(Self::Original {
+            user_id,
+            photo_id,
+            intake,
+            format: PhotoFormat::from_extension(extension)?,
+        })
+    }
+
+    /// The epoch of the attempt or the number of the intake that wrote it.
+    pub fn version(&self) -> Option<i64> {
         match *self {
-            Self::Incoming { .. } | Self::Original { .. } => None,
+            Self::Incoming { .. } => None,
+            Self::Original { intake, .. } => intake,
+            Self::PhotoThumbnail { intake, .. } => Some(intake),
             Self::Result { epoch, .. }
             | Self::Mask { epoch, .. }
             | Self::Before { epoch, .. }
@@ -157,9 +203,10 @@ impl ObjectKey {
         match self {
             Self::Incoming { .. } => None,
             Self::Original { format, .. } => Some(format.content_type()),
-            Self::Result { .. } | Self::Before { .. } | Self::ResultThumbnail { .. } => {
-                Some("image/jpeg")
-            }
+            Self::PhotoThumbnail { .. }
+            | Self::Result { .. }
+            | Self::Before { .. }
+            | Self::ResultThumbnail { .. } => Some("image/jpeg"),
             Self::Mask { .. } => Some("image/png"),
         }
     }
@@ -172,9 +219,21 @@ impl fmt::Display for ObjectKey {
             Self::Original {
                 user_id,
                 photo_id,
+                intake,
                 format,
             } => {
-                write!(f, "iris/{user_id}/{photo_id}.{}", format.extension())
+                write!(f, "iris/{user_id}/{photo_id}.")?;
+                if let Some(intake) = intake {
+                    write!(f, "{intake}.")?;
+                }
+                f.write_str(format.extension())
+            }
+            Self::PhotoThumbnail {
+                user_id,
+                photo_id,
+                intake,
+            } => {
+                write!(f, "iris/{user_id}/{photo_id}.{intake}_thumbnail.jpg")
             }
             Self::Result {
                 user_id,
@@ -221,7 +280,19 @@ mod tests {
             ObjectKey::Original {
                 user_id,
                 photo_id,
+                intake: None,
                 format: PhotoFormat::WebP,
+            },
+            ObjectKey::Original {
+                user_id,
+                photo_id,
+                intake: Some(2),
+                format: PhotoFormat::Jpeg,
+            },
+            ObjectKey::PhotoThumbnail {
+                user_id,
+                photo_id,
+                intake: 2,
             },
             ObjectKey::Result {
                 user_id,
@@ -258,6 +329,9 @@ mod tests {
             format!("iris/{user}/"),
             format!("processed/{user}/{}.+1.jpg", JobId::generate()),
             format!("/iris/{user}/{}.jpg", PhotoId::generate()),
+            format!("iris/{user}/{}.02.jpg", PhotoId::generate()),
+            format!("iris/{user}/{}.1.2.jpg", PhotoId::generate()),
+            format!("iris/{user}/{}.thumbnail.jpg", PhotoId::generate()),
         ] {
             assert_eq!(ObjectKey::parse(&name), None, "{name}");
         }

@@ -5,9 +5,9 @@ use irisflow_jobs::{SweepTarget, UserId};
 use crate::file_store::{FileStore, StorageError};
 use crate::key::ObjectKey;
 
-/// The objects that `target` may concern. List first, then ask which epoch is to be kept, then delete:
-/// what is listed was written under an epoch no later than the one asked for, so that a result that is
-/// being recorded meanwhile can not be among the doomed.
+/// The objects that `target` may concern. List first, then ask which epoch or intake is to be kept, then
+/// delete: what is listed was written under one no later than that asked for, so that what is being
+/// recorded meanwhile is never deleted.
 ///
 /// # Errors
 /// When the storage fails.
@@ -21,6 +21,11 @@ pub fn swept_objects(
         }
         SweepTarget::Incoming { user_id, photo_id } => {
             Ok(vec![ObjectKey::Incoming { user_id, photo_id }])
+        }
+        SweepTarget::Intakes { user_id, photo_id } => {
+            let mut keys = store.list(&ObjectKey::prefix_of_photo(user_id, photo_id))?;
+            keys.retain(|key| key.version().is_some());
+            Ok(keys)
         }
         SweepTarget::Photo { user_id, photo_id } => {
             let mut keys = store.list(&ObjectKey::prefix_of_photo(user_id, photo_id))?;
@@ -48,18 +53,18 @@ pub fn delete_all_of_user(store: &FileStore, user_id: UserId) -> Result<usize, S
     Ok(deleted)
 }
 
-/// Deletes the listed objects but those of `keep_epoch`. Returns how many went.
+/// Deletes the listed objects but those of the epoch or intake `keep`. Returns how many went.
 ///
 /// # Errors
 /// When the storage fails; what was deleted by then stays deleted, and the sweep may be repeated.
 pub fn delete_swept(
     store: &FileStore,
     listed: &[ObjectKey],
-    keep_epoch: Option<i64>,
+    keep: Option<i64>,
 ) -> Result<usize, StorageError> {
     let mut deleted = 0;
     for key in listed {
-        if key.epoch().is_none() || key.epoch() != keep_epoch {
+        if key.version().is_none() || key.version() != keep {
             store.delete(key)?;
             deleted += 1;
         }
@@ -69,7 +74,7 @@ pub fn delete_swept(
 
 #[cfg(test)]
 mod tests {
-    use irisflow_jobs::JobId;
+    use irisflow_jobs::{JobId, PhotoFormat, PhotoId};
 
     use super::*;
 
@@ -99,6 +104,40 @@ mod tests {
     }
 
     #[test]
+    fn what_intakes_left_goes_and_the_recorded_one_stays() {
+        let folder = tempfile::tempdir().expect("a temp folder");
+        let store = FileStore::open(folder.path()).expect("the store opens");
+        let (user_id, photo_id) = (UserId::generate(), PhotoId::generate());
+        let original = |intake| ObjectKey::Original {
+            user_id,
+            photo_id,
+            intake,
+            format: PhotoFormat::Jpeg,
+        };
+        for intake in [None, Some(1), Some(2), Some(3)] {
+            store.put(&original(intake), b"x").expect("put");
+        }
+        let thumbnail = |intake| ObjectKey::PhotoThumbnail {
+            user_id,
+            photo_id,
+            intake,
+        };
+        for intake in [1, 2] {
+            store.put(&thumbnail(intake), b"x").expect("put");
+        }
+
+        let target = SweepTarget::Intakes { user_id, photo_id };
+        let listed = swept_objects(&store, target).expect("listed");
+        delete_swept(&store, &listed, Some(2)).expect("deleted");
+
+        let mut left = store
+            .list(&ObjectKey::prefix_of_photo(user_id, photo_id))
+            .expect("list");
+        left.sort_by_key(ToString::to_string);
+        assert_eq!(left, [original(Some(2)), thumbnail(2), original(None)]);
+    }
+
+    #[test]
     fn leftovers_of_other_epochs_go_and_the_recorded_result_stays() {
         let folder = tempfile::tempdir().expect("a temp folder");
         let store = FileStore::open(folder.path()).expect("the store opens");
@@ -116,7 +155,7 @@ mod tests {
         let left = store
             .list(&ObjectKey::prefix_of_job(user_id, job_id))
             .expect("list");
-        assert!(left.iter().all(|key| key.epoch() == Some(2)), "{left:?}");
+        assert!(left.iter().all(|key| key.version() == Some(2)), "{left:?}");
         assert_eq!(left.len(), 4);
     }
 }

@@ -6,7 +6,7 @@ use irisflow_bus::LocalBus;
 use irisflow_jobs::{
     AccountStore, Census, Clock, JobStore, PhotoStore, Privacy, StoreHealth, Timeline,
 };
-use irisflow_photos::{FileStore, UrlSigner};
+use irisflow_photos::{FileStore, MemoryBudget, UrlSigner};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +16,7 @@ use crate::health::Readiness;
 use crate::limits::{Rates, Sockets};
 use crate::live::Resumptions;
 use crate::outlook::RecentHistory;
-use crate::photos::Checks;
+use crate::photos::{PhotoLocks, PhotoReading, UploadsUnderWay};
 use crate::processing::MissingResults;
 use crate::public_url::PublicUrl;
 use crate::queue_view::QueueView;
@@ -34,6 +34,8 @@ pub struct ServerParts {
     pub privacy: Arc<dyn Privacy>,
     pub health: Arc<dyn StoreHealth>,
     pub files: FileStore,
+    /// For photos that are read and decoded, in all of the process.
+    pub memory: MemoryBudget,
     pub bus: Arc<LocalBus>,
     pub clock: Arc<dyn Clock>,
     pub secrets: Secrets,
@@ -69,7 +71,9 @@ pub(crate) struct AppState {
     pub(crate) sockets: Sockets,
     pub(crate) body_budget: BodyBudget,
     pub(crate) transfers: Transfers,
-    pub(crate) checks: Checks,
+    pub(crate) reading: PhotoReading,
+    pub(crate) photo_locks: PhotoLocks,
+    pub(crate) uploads: UploadsUnderWay,
     pub(crate) signer: UrlSigner,
     pub(crate) public_url: PublicUrl,
     pub(crate) resumptions: Resumptions,
@@ -90,9 +94,11 @@ impl AppState {
         Self {
             tokens: Tokens::new(&parts.secrets, &settings, Arc::clone(&parts.clock)),
             passwords: Passwords::new(),
-            checks: Checks::new(settings.check_limits),
             throttle: Throttle::new(settings.sign_in_limits, Arc::clone(&parts.clock)),
             devices: Devices::new(&parts.secrets),
+            reading: PhotoReading::new(parts.memory.clone(), settings.read_limits),
+            photo_locks: PhotoLocks::default(),
+            uploads: UploadsUnderWay::default(),
             rates: Rates::new(&settings.use_limits),
             body_budget: BodyBudget::default(),
             sockets: Sockets::new(&settings.connection_limits),

@@ -19,8 +19,7 @@ pub(crate) struct ErrorBody {
     detail: String,
     /// A stable name for programs.
     code: String,
-    /// One thing to do, where there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// One thing to do; null where there is none.
     suggestion: Option<String>,
 }
 
@@ -90,8 +89,13 @@ pub(crate) enum ApiError {
         whose: &'static str,
         limit: usize,
     },
+    TooManyUnconfirmed {
+        limit: u64,
+        retry_after_s: u64,
+    },
     NotFound(&'static str),
     NotUploaded,
+    TakenInBefore,
     NoValidPhotos,
     IdempotencyKeyTaken,
     LinkExpired,
@@ -232,7 +236,7 @@ impl ApiError {
                 S::PAYLOAD_TOO_LARGE,
                 "storage_full",
                 format!(
-                    "The limit is {} of photos for one account. Delete some, then upload again.",
+                    "The limit is {} of photos and results for one account. Delete some, then try again.",
                     shown_size(*limit_bytes)
                 ),
             ),
@@ -252,11 +256,26 @@ impl ApiError {
                      {BUSY_RETRY_S} s."
                 ),
             ),
+            Self::TooManyUnconfirmed { limit, .. } => (
+                S::TOO_MANY_REQUESTS,
+                "too_many_unconfirmed",
+                format!(
+                    "The limit is {limit} announced photos that are not confirmed for one account. \
+                     Confirm or delete some, or wait until they are forgotten."
+                ),
+            ),
             Self::NotFound(what) => (S::NOT_FOUND, "not_found", (*what).to_owned()),
             Self::NotUploaded => (
                 S::CONFLICT,
                 "photo_not_uploaded",
                 "This photo has not been uploaded yet: PUT its bytes to the upload URL, then confirm."
+                    .to_owned(),
+            ),
+            Self::TakenInBefore => (
+                S::CONFLICT,
+                "photo_already_confirmed",
+                "This photo was confirmed before and does not change. Announce another one for other \
+                 bytes."
                     .to_owned(),
             ),
             Self::NoValidPhotos => (
@@ -413,7 +432,8 @@ impl IntoResponse for ApiError {
             | Self::TooManyRegistrations { retry_after_s, .. }
             | Self::Busy { retry_after_s, .. }
             | Self::RateLimited { retry_after_s, .. }
-            | Self::QueueFull { retry_after_s, .. } => {
+            | Self::QueueFull { retry_after_s, .. }
+            | Self::TooManyUnconfirmed { retry_after_s, .. } => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_s));
             }
             Self::TooManySockets { .. } | Self::TooManyTransfers { .. } => {

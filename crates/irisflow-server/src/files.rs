@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use irisflow_jobs::PhotoId;
+use irisflow_jobs::{PhotoId, UploadStatus, UserId};
 use irisflow_photos::{Access, ObjectKey, SignatureError};
 use serde::Deserialize;
 use tokio::io::AsyncReadExt as _;
@@ -119,8 +119,9 @@ pub(crate) async fn read(
         (status = 200, description = "Received; confirm the photo now"),
         (status = 403, description = "`link_expired`, `link_invalid` or `content_type_differs`",
             body = ErrorBody),
-        (status = 404, description = "The photo was deleted", body = ErrorBody),
-        (status = 413, description = "`image_too_large`", body = ErrorBody),
+        (status = 404, description = "The photo was deleted, or not confirmed in time", body = ErrorBody),
+        (status = 409, description = "`photo_already_confirmed`", body = ErrorBody),
+        (status = 413, description = "`image_too_large`, `storage_full`", body = ErrorBody),
         (status = 422, body = ValidationBody),
     ))]
 pub(crate) async fn write(
@@ -144,12 +145,13 @@ pub(crate) async fn write(
         Err(ApiError::LinkForged) => return Err(app.explain_refused_write(&name, &query).await),
         checked => checked?,
     };
-    app.check_awaited(&key).await?;
-    if let ObjectKey::Incoming { user_id, .. } = key {
-        app.check_storage(user_id, announced).await?;
-    }
-    app.receive(key, request.into_body().into_data_stream())
-        .await?;
+    let ObjectKey::Incoming { user_id, photo_id } = key else {
+        return Err(ApiError::NotFound(UNKNOWN_FILE));
+    };
+    app.check_awaited(user_id, photo_id).await?;
+    app.check_storage(user_id, announced).await?;
+    let pieces = request.into_body().into_data_stream();
+    app.receive(user_id, photo_id, pieces).await?;
     Ok(StatusCode::OK)
 }
 
@@ -201,23 +203,18 @@ impl AppState {
     }
 
     /// A link outlives a photo that was deleted: what it would bring is not wanted any more.
-    async fn check_awaited(&self, key: &ObjectKey) -> Result<(), ApiError> {
-        let awaited = match *key {
-            ObjectKey::Incoming { user_id, photo_id } => {
-                self.announced_type(user_id, photo_id).await?.is_some()
-            }
-            _ => false,
-        };
-        if awaited {
-            Ok(())
-        } else {
-            Err(ApiError::NotFound(UNKNOWN_FILE))
+    async fn check_awaited(&self, user_id: UserId, photo_id: PhotoId) -> Result<(), ApiError> {
+        let photo = self.parts.photos.photo(user_id, photo_id).await?;
+        match photo.map(|photo| photo.status) {
+            Some(UploadStatus::Pending | UploadStatus::Failed) => Ok(()),
+            Some(UploadStatus::Uploaded | UploadStatus::Expired) => Err(ApiError::TakenInBefore),
+            None => Err(ApiError::NotFound(UNKNOWN_FILE)),
         }
     }
 
     async fn announced_type(
         &self,
-        user_id: irisflow_jobs::UserId,
+        user_id: UserId,
         photo_id: PhotoId,
     ) -> Result<Option<String>, ApiError> {
         let photo = self.parts.photos.photo(user_id, photo_id).await?;

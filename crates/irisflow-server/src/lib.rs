@@ -49,6 +49,6 @@ pub use public_url::is_private;
 pub use router::openapi;
 pub use server::{Listeners, PreparedServer, prepare};
 pub use settings::{
-    CheckLimits, ConnectionLimits, ConsentText, ConsentTextError, DEFAULT_MIN_FREE_BYTES,
+    ConnectionLimits, ConsentText, ConsentTextError, DEFAULT_MIN_FREE_BYTES, ReadLimits,
     Registration, ServerSettings, SignInLimits, TimeLimits, TlsFiles, UseLimits,
 };

@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use irisflow_jobs::{QueueLimits, UserId};
+use irisflow_jobs::{NewPhoto, Photo, QueueLimits, UserId};
 
 use crate::app::{App, AppState};
 use crate::buckets::{Buckets, retry_after_s};
@@ -28,8 +28,10 @@ pub struct UseLimits {
     /// Requests of one address, behind which there may be many users.
     pub address_rate: u32,
     pub address_burst: u32,
-    /// Bytes of one user's originals.
+    /// Bytes of one user's photos, uploads and results.
     pub stored_bytes: u64,
+    /// Photos of one user that were announced and are not confirmed.
+    pub unconfirmed_photos: u64,
     /// Jobs of one user that wait or run.
     pub user_jobs: u64,
     /// Jobs that wait, of all users.
@@ -44,6 +46,7 @@ impl Default for UseLimits {
             address_rate: 500,
             address_burst: 5_000,
             stored_bytes: 50 << 30,
+            unconfirmed_photos: 1_000,
             user_jobs: 5_000,
             queue_jobs: 200_000,
         }
@@ -102,6 +105,12 @@ fn enter<K: Hash + Eq + Clone>(
 /// When a full queue is worth another look.
 const QUEUE_RETRY_S: u64 = 30;
 
+/// When some of too many announced photos may be forgotten.
+const UNCONFIRMED_RETRY_S: u64 = 60;
+
+/// What a job's result, mask, "before" and thumbnail take together, about.
+const RESULT_BYTES: u64 = 1 << 20;
+
 #[derive(Debug)]
 pub(crate) struct Rates {
     users: Buckets<UserId>,
@@ -158,12 +167,41 @@ impl AppState {
 
     /// Whether the user may store so many bytes more.
     pub(crate) async fn check_storage(&self, user_id: UserId, more: u64) -> Result<(), ApiError> {
-        let limit_bytes = self.settings.use_limits.stored_bytes;
         let usage = self.parts.census.usage(user_id).await?;
-        if usage.stored_bytes.saturating_add(more) > limit_bytes {
-            return Err(ApiError::StorageFull { limit_bytes });
+        if usage.stored_bytes().saturating_add(more) > self.settings.use_limits.stored_bytes {
+            return Err(self.storage_full());
         }
         Ok(())
+    }
+
+    /// Whether there is room for the results of so many jobs more, beside those of unfinished ones.
+    pub(crate) async fn check_room_for_results(
+        &self,
+        user_id: UserId,
+        more: usize,
+    ) -> Result<(), ApiError> {
+        let usage = self.parts.census.usage(user_id).await?;
+        let expected = (usage.unfinished_jobs + more as u64).saturating_mul(RESULT_BYTES);
+        if usage.stored_bytes().saturating_add(expected) > self.settings.use_limits.stored_bytes {
+            return Err(self.storage_full());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn storage_full(&self) -> ApiError {
+        ApiError::StorageFull {
+            limit_bytes: self.settings.use_limits.stored_bytes,
+        }
+    }
+
+    /// Records a photo that is to be uploaded, unless too many are.
+    pub(crate) async fn announce_photo(&self, photo: NewPhoto) -> Result<Photo, ApiError> {
+        let limit = self.settings.use_limits.unconfirmed_photos;
+        let added = self.parts.photos.add_photo(photo, limit).await?;
+        added.ok_or(ApiError::TooManyUnconfirmed {
+            limit,
+            retry_after_s: UNCONFIRMED_RETRY_S,
+        })
     }
 
     pub(crate) fn queue_limits(&self) -> QueueLimits {

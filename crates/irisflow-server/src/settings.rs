@@ -9,7 +9,7 @@ pub use crate::auth::SignInLimits;
 pub use crate::connections::ConnectionLimits;
 use crate::cors::Origin;
 pub use crate::limits::UseLimits;
-pub use crate::photos::CheckLimits;
+pub use crate::photos::ReadLimits;
 pub use crate::privacy::{ConsentText, ConsentTextError};
 pub use crate::time_limits::TimeLimits;
 pub use crate::tls::TlsFiles;
@@ -55,7 +55,7 @@ pub struct ServerSettings {
     pub outlook_interval: Duration,
     pub batch_limit: usize,
     pub photo_limits: Limits,
-    pub check_limits: CheckLimits,
+    pub read_limits: ReadLimits,
     pub time_limits: TimeLimits,
     pub use_limits: UseLimits,
     pub connection_limits: ConnectionLimits,
@@ -115,7 +115,7 @@ impl Default for ServerSettings {
             outlook_interval: Duration::from_secs(2),
             batch_limit: 10,
             photo_limits: Limits::default(),
-            check_limits: CheckLimits::default(),
+            read_limits: ReadLimits::default(),
             time_limits: TimeLimits::default(),
             use_limits: UseLimits::default(),
             connection_limits: ConnectionLimits::default(),

@@ -31,16 +31,23 @@ impl Census for SqliteStore {
     async fn usage(&self, user_id: UserId) -> Result<Usage> {
         let row = sqlx::query(
             "SELECT
-                 (SELECT coalesce(sum(size_bytes), 0) FROM photos WHERE user_id = ?1) AS bytes,
+                 photos.stored, photos.incoming,
+                 (SELECT coalesce(sum(stored_bytes), 0) FROM jobs
+                  WHERE user_id = ?1 AND state = 'completed') AS results,
                  (SELECT coalesce(sum(queued + running), 0) FROM timelines WHERE user_id = ?1)
-                     AS unfinished",
+                     AS unfinished
+             FROM (SELECT coalesce(sum(size_bytes), 0) + coalesce(sum(thumbnail_bytes), 0) AS stored,
+                       coalesce(sum(incoming_bytes), 0) AS incoming
+                   FROM photos WHERE user_id = ?1) AS photos",
         )
         .bind(user_id.as_uuid())
         .fetch_one(&self.readers)
         .await
         .map_err(unavailable)?;
         Ok(Usage {
-            stored_bytes: count(row.try_get("bytes").map_err(unavailable)?),
+            photo_bytes: count(row.try_get("stored").map_err(unavailable)?),
+            incoming_bytes: count(row.try_get("incoming").map_err(unavailable)?),
+            result_bytes: count(row.try_get("results").map_err(unavailable)?),
             unfinished_jobs: count(row.try_get("unfinished").map_err(unavailable)?),
         })
     }

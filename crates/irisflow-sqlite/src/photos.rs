@@ -2,14 +2,15 @@
 
 use async_trait::async_trait;
 use irisflow_jobs::{
-    Confirmed, NewPhoto, Page, PageRequest, Photo, PhotoFormat, PhotoId, PhotoStore, StoreError,
-    StoredPhoto, SweepTarget, Timestamp, UploadStatus, UserId,
+    Confirmed, NewPhoto, Page, PageRequest, Photo, PhotoFilter, PhotoFormat, PhotoId, PhotoStore,
+    Received, StoreError, StoredPhoto, SweepTarget, Timestamp, UploadStatus, UserId,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, QueryBuilder, Row, Sqlite};
 use uuid::Uuid;
 
 use crate::job_row::JobRow;
+use crate::writing::Writing;
 use crate::{SqliteStore, corrupt, unavailable};
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -19,8 +20,19 @@ const MOST_IDS_IN_A_QUERY: usize = 500;
 
 #[async_trait]
 impl PhotoStore for SqliteStore {
-    async fn add_photo(&self, photo: NewPhoto) -> Result<Photo> {
+    async fn add_photo(&self, photo: NewPhoto, unconfirmed_limit: u64) -> Result<Option<Photo>> {
         let mut writing = self.begin().await?;
+        let unconfirmed: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM photos
+             WHERE user_id = ? AND status IN ('pending', 'failed')",
+        )
+        .bind(photo.user_id.as_uuid())
+        .fetch_one(writing.connection()?)
+        .await
+        .map_err(unavailable)?;
+        if unsigned(unconfirmed) >= unconfirmed_limit {
+            return Ok(None);
+        }
         let photo = Photo {
             id: photo.id,
             user_id: photo.user_id,
@@ -28,6 +40,7 @@ impl PhotoStore for SqliteStore {
             status: UploadStatus::Pending,
             stored: None,
             created_at: writing.now,
+            updated_at: writing.now,
         };
         sqlx::query(
             "INSERT INTO photos (id, user_id, announced_type, status, created_at)
@@ -45,11 +58,83 @@ impl PhotoStore for SqliteStore {
             user_id: photo.user_id,
             photo_id: photo.id,
         };
-        writing
-            .sweep(target, self.uploads_ended(writing.now))
-            .await?;
+        let uploads_ended = writing.now + self.policy.uploads_end_after();
+        writing.sweep(target, uploads_ended).await?;
         writing.commit().await?;
-        Ok(photo)
+        Ok(Some(photo))
+    }
+
+    async fn receive_photo(
+        &self,
+        user_id: UserId,
+        photo_id: PhotoId,
+        size_bytes: u64,
+        quota_bytes: u64,
+    ) -> Result<Received> {
+        let mut writing = self.begin().await?;
+        let status = writing.status_of_photo(user_id, photo_id).await?;
+        match status {
+            None => return Ok(Received::Missing),
+            Some(UploadStatus::Uploaded | UploadStatus::Expired) => {
+                return Ok(Received::TakenInBefore);
+            }
+            Some(UploadStatus::Pending | UploadStatus::Failed) => {}
+        }
+        let others = writing.stored_beside(user_id, photo_id).await?;
+        if others.saturating_add(size_bytes) > quota_bytes {
+            return Ok(Received::StorageFull);
+        }
+        sqlx::query("UPDATE photos SET incoming_bytes = ?, updated_at = ? WHERE id = ?")
+            .bind(signed(size_bytes))
+            .bind(writing.now.as_millis())
+            .bind(photo_id.as_uuid())
+            .execute(writing.connection()?)
+            .await
+            .map_err(unavailable)?;
+        writing.commit().await?;
+        Ok(Received::Counted)
+    }
+
+    async fn begin_intake(&self, user_id: UserId, photo_id: PhotoId) -> Result<Option<i64>> {
+        let mut writing = self.begin().await?;
+        let intake: Option<i64> = sqlx::query_scalar(
+            "UPDATE photos SET intakes = intakes + 1
+             WHERE id = ? AND user_id = ? AND status IN ('pending', 'failed')
+             RETURNING intakes",
+        )
+        .bind(photo_id.as_uuid())
+        .bind(user_id.as_uuid())
+        .fetch_optional(writing.connection()?)
+        .await
+        .map_err(unavailable)?;
+        if intake.is_none() {
+            return Ok(None);
+        }
+        let given_up = writing.now + self.policy.intake_limit;
+        let target = SweepTarget::Intakes { user_id, photo_id };
+        writing.sweep(target, given_up).await?;
+        writing.commit().await?;
+        Ok(intake)
+    }
+
+    async fn end_intakes(&self, photo_id: PhotoId) -> Result<Option<i64>> {
+        let mut writing = self.begin().await?;
+        sqlx::query(
+            "UPDATE photos SET intakes = intakes + 1
+             WHERE id = ? AND status IN ('pending', 'failed')",
+        )
+        .bind(photo_id.as_uuid())
+        .execute(writing.connection()?)
+        .await
+        .map_err(unavailable)?;
+        let recorded: Option<Option<i64>> =
+            sqlx::query_scalar("SELECT intake FROM photos WHERE id = ? AND status = 'uploaded'")
+                .bind(photo_id.as_uuid())
+                .fetch_optional(writing.connection()?)
+                .await
+                .map_err(unavailable)?;
+        writing.commit().await?;
+        Ok(recorded.flatten())
     }
 
     async fn confirm_photo(
@@ -59,48 +144,30 @@ impl PhotoStore for SqliteStore {
         stored: StoredPhoto,
         quota_bytes: u64,
     ) -> Result<Confirmed> {
-        let room = quota_bytes.checked_sub(stored.size_bytes);
-        // No room at all is less than what nothing takes.
-        let room = room.map_or(-1, |room| i64::try_from(room).unwrap_or(i64::MAX));
         let mut writing = self.begin().await?;
-        sqlx::query(
-            "UPDATE photos SET status = 'uploaded', format = ?, width_px = ?, height_px = ?,
-                 size_bytes = ?, sha256 = ?
-             WHERE id = ? AND user_id = ? AND status <> 'uploaded'
-               AND (SELECT coalesce(sum(size_bytes), 0) FROM photos AS others
-                    WHERE others.user_id = photos.user_id AND others.id <> photos.id) <= ?",
-        )
-        .bind(stored.format.extension())
-        .bind(stored.width_px)
-        .bind(stored.height_px)
-        .bind(i64::try_from(stored.size_bytes).unwrap_or(i64::MAX))
-        .bind(&stored.sha256)
-        .bind(photo_id.as_uuid())
-        .bind(user_id.as_uuid())
-        .bind(room)
-        .execute(writing.connection()?)
-        .await
-        .map_err(unavailable)?;
-        let row: Option<PhotoRow> = sqlx::query_as(SELECT_PHOTO)
-            .bind(photo_id.as_uuid())
-            .bind(user_id.as_uuid())
-            .fetch_optional(writing.connection()?)
-            .await
-            .map_err(unavailable)?;
-        writing
-            .sweep(SweepTarget::Incoming { user_id, photo_id }, writing.now)
+        let confirmed = writing
+            .record_intake(user_id, photo_id, &stored, quota_bytes)
             .await?;
-        let confirmed = match row {
-            Some(PhotoRow(photo)) if photo.status == UploadStatus::Uploaded => {
-                Confirmed::Photo(photo)
+        match &confirmed {
+            // Nothing is left of an only intake that is recorded.
+            Confirmed::Photo(photo)
+                if photo.stored.as_ref() == Some(&stored) && stored.intake == Some(1) =>
+            {
+                writing.forget_intake_sweeps(photo_id).await?;
             }
-            Some(_) => Confirmed::StorageFull,
-            None => Confirmed::Missing,
-        };
-        if !matches!(confirmed, Confirmed::Photo(_)) {
-            writing
-                .sweep(SweepTarget::Photo { user_id, photo_id }, writing.now)
-                .await?;
+            Confirmed::Photo(_) | Confirmed::Superseded => {}
+            Confirmed::Missing => {
+                let target = SweepTarget::Photo { user_id, photo_id };
+                writing.sweep(target, writing.now).await?;
+            }
+            Confirmed::StorageFull => {
+                let target = SweepTarget::Intakes { user_id, photo_id };
+                writing.sweep(target, writing.now).await?;
+            }
+        }
+        if matches!(confirmed, Confirmed::Photo(_)) {
+            let target = SweepTarget::Incoming { user_id, photo_id };
+            writing.sweep(target, writing.now).await?;
         }
         writing.commit().await?;
         Ok(confirmed)
@@ -109,17 +176,15 @@ impl PhotoStore for SqliteStore {
     async fn photo_failed(&self, user_id: UserId, photo_id: PhotoId) -> Result<()> {
         let mut writing = self.begin().await?;
         sqlx::query(
-            "UPDATE photos SET status = 'failed'
-             WHERE id = ? AND user_id = ? AND status <> 'uploaded'",
+            "UPDATE photos SET status = 'failed', incoming_bytes = 0, updated_at = ?
+             WHERE id = ? AND user_id = ? AND status IN ('pending', 'failed')",
         )
+        .bind(writing.now.as_millis())
         .bind(photo_id.as_uuid())
         .bind(user_id.as_uuid())
         .execute(writing.connection()?)
         .await
         .map_err(unavailable)?;
-        writing
-            .sweep(SweepTarget::Incoming { user_id, photo_id }, writing.now)
-            .await?;
         writing.commit().await
     }
 
@@ -154,18 +219,30 @@ impl PhotoStore for SqliteStore {
         Ok(photos)
     }
 
-    async fn photos(&self, user_id: UserId, page: PageRequest) -> Result<Page<Photo>> {
+    async fn photos(
+        &self,
+        user_id: UserId,
+        filter: PhotoFilter,
+        page: PageRequest,
+    ) -> Result<Page<Photo>> {
+        let all = filter == PhotoFilter::All;
         let mut tx = self.readers.begin().await.map_err(unavailable)?;
-        let total: i64 = sqlx::query_scalar("SELECT count(*) FROM photos WHERE user_id = ?")
-            .bind(user_id.as_uuid())
-            .fetch_one(&mut *tx)
-            .await
-            .map_err(unavailable)?;
+        let total: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM photos
+             WHERE user_id = ? AND (? OR status NOT IN ('pending', 'failed'))",
+        )
+        .bind(user_id.as_uuid())
+        .bind(all)
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(unavailable)?;
         let rows: Vec<PhotoRow> = sqlx::query_as(
-            "SELECT * FROM photos WHERE user_id = ?
+            "SELECT * FROM photos
+             WHERE user_id = ? AND (? OR status NOT IN ('pending', 'failed'))
              ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?",
         )
         .bind(user_id.as_uuid())
+        .bind(all)
         .bind(page.page_size)
         .bind(page.offset())
         .fetch_all(&mut *tx)
@@ -173,7 +250,7 @@ impl PhotoStore for SqliteStore {
         .map_err(unavailable)?;
         Ok(Page {
             items: rows.into_iter().map(|row| row.0).collect(),
-            total: u64::try_from(total).unwrap_or(0),
+            total: unsigned(total),
         })
     }
 
@@ -201,19 +278,122 @@ impl PhotoStore for SqliteStore {
         }
         let target = SweepTarget::Photo { user_id, photo_id };
         writing.sweep(target, writing.now).await?;
-        writing
-            .sweep(target, self.uploads_ended(writing.now))
-            .await?;
+        let uploads_ended = writing.now + self.policy.uploads_end_after();
+        writing.sweep(target, uploads_ended).await?;
         writing.commit().await?;
         Ok(true)
     }
 }
 
-impl SqliteStore {
-    /// When an upload that may begin now can no longer be running.
-    fn uploads_ended(&self, now: Timestamp) -> Timestamp {
-        now + self.policy.upload_url_life * 2
+impl Writing<'_> {
+    async fn status_of_photo(
+        &mut self,
+        user_id: UserId,
+        photo_id: PhotoId,
+    ) -> Result<Option<UploadStatus>> {
+        let row: Option<PhotoRow> = sqlx::query_as(SELECT_PHOTO)
+            .bind(photo_id.as_uuid())
+            .bind(user_id.as_uuid())
+            .fetch_optional(self.connection()?)
+            .await
+            .map_err(unavailable)?;
+        Ok(row.map(|PhotoRow(photo)| photo.status))
     }
+
+    /// Bytes of everything that the user stores but this photo.
+    async fn stored_beside(&mut self, user_id: UserId, photo_id: PhotoId) -> Result<u64> {
+        let bytes: i64 = sqlx::query_scalar(
+            "SELECT (SELECT coalesce(sum(coalesce(size_bytes, 0) + coalesce(thumbnail_bytes, 0)
+                                         + incoming_bytes), 0)
+                     FROM photos WHERE user_id = ?1 AND id <> ?2)
+                  + (SELECT coalesce(sum(stored_bytes), 0) FROM jobs
+                     WHERE user_id = ?1 AND state = 'completed')",
+        )
+        .bind(user_id.as_uuid())
+        .bind(photo_id.as_uuid())
+        .fetch_one(self.connection()?)
+        .await
+        .map_err(unavailable)?;
+        Ok(unsigned(bytes))
+    }
+
+    /// Writes what an intake stored into the row, when it is the newest one of a photo that waits for it.
+    async fn record_intake(
+        &mut self,
+        user_id: UserId,
+        photo_id: PhotoId,
+        stored: &StoredPhoto,
+        quota_bytes: u64,
+    ) -> Result<Confirmed> {
+        let waiting: Option<i64> = sqlx::query_scalar(
+            "SELECT intakes FROM photos
+             WHERE id = ? AND user_id = ? AND status IN ('pending', 'failed')",
+        )
+        .bind(photo_id.as_uuid())
+        .bind(user_id.as_uuid())
+        .fetch_optional(self.connection()?)
+        .await
+        .map_err(unavailable)?;
+        if let Some(newest) = waiting {
+            if stored.intake != Some(newest) {
+                return Ok(Confirmed::Superseded);
+            }
+            let others = self.stored_beside(user_id, photo_id).await?;
+            if others.saturating_add(stored.size_bytes) > quota_bytes {
+                return Ok(Confirmed::StorageFull);
+            }
+            self.write_stored(photo_id, stored).await?;
+        }
+        let row: Option<PhotoRow> = sqlx::query_as(SELECT_PHOTO)
+            .bind(photo_id.as_uuid())
+            .bind(user_id.as_uuid())
+            .fetch_optional(self.connection()?)
+            .await
+            .map_err(unavailable)?;
+        Ok(row.map_or(Confirmed::Missing, |PhotoRow(photo)| {
+            Confirmed::Photo(photo)
+        }))
+    }
+
+    async fn write_stored(&mut self, photo_id: PhotoId, stored: &StoredPhoto) -> Result<()> {
+        sqlx::query(
+            "UPDATE photos SET status = 'uploaded', format = ?, width_px = ?, height_px = ?,
+                 size_bytes = ?, sha256 = ?, intake = ?, thumbnail_bytes = ?, decode_bytes = ?,
+                 incoming_bytes = 0, updated_at = ?
+             WHERE id = ?",
+        )
+        .bind(stored.format.extension())
+        .bind(stored.width_px)
+        .bind(stored.height_px)
+        .bind(signed(stored.size_bytes))
+        .bind(&stored.sha256)
+        .bind(stored.intake)
+        .bind(stored.thumbnail_bytes.map(signed))
+        .bind(stored.decode_bytes.map(signed))
+        .bind(self.now.as_millis())
+        .bind(photo_id.as_uuid())
+        .execute(self.connection()?)
+        .await
+        .map_err(unavailable)?;
+        Ok(())
+    }
+
+    async fn forget_intake_sweeps(&mut self, photo_id: PhotoId) -> Result<()> {
+        sqlx::query("DELETE FROM sweeps WHERE subject_id = ? AND target = 'intakes'")
+            .bind(photo_id.as_uuid())
+            .execute(self.connection()?)
+            .await
+            .map_err(unavailable)?;
+        Ok(())
+    }
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
 }
 
 const SELECT_PHOTO: &str = "SELECT * FROM photos WHERE id = ? AND user_id = ?";
@@ -224,6 +404,10 @@ impl<'r> FromRow<'r, SqliteRow> for PhotoRow {
     fn from_row(row: &'r SqliteRow) -> std::result::Result<Self, sqlx::Error> {
         let unreadable =
             |what: &str, value: &str| sqlx::Error::Decode(Box::new(corrupt(what, value)));
+        let bytes = |column: &str| {
+            let bytes: Option<i64> = row.try_get(column)?;
+            Ok::<_, sqlx::Error>(bytes.map(unsigned))
+        };
         let status: &str = row.try_get("status")?;
         let stored = match row.try_get::<Option<&str>, _>("format")? {
             None => None,
@@ -232,10 +416,15 @@ impl<'r> FromRow<'r, SqliteRow> for PhotoRow {
                     .ok_or_else(|| unreadable("photo format", extension))?,
                 width_px: row.try_get("width_px")?,
                 height_px: row.try_get("height_px")?,
-                size_bytes: u64::try_from(row.try_get::<i64, _>("size_bytes")?).unwrap_or(0),
+                size_bytes: bytes("size_bytes")?.unwrap_or(0),
                 sha256: row.try_get("sha256")?,
+                intake: row.try_get("intake")?,
+                thumbnail_bytes: bytes("thumbnail_bytes")?,
+                decode_bytes: bytes("decode_bytes")?,
             }),
         };
+        let created_at = row.try_get("created_at")?;
+        let updated_at: Option<i64> = row.try_get("updated_at")?;
         Ok(Self(Photo {
             id: PhotoId::from(row.try_get::<Uuid, _>("id")?),
             user_id: UserId::from(row.try_get::<Uuid, _>("user_id")?),
@@ -243,7 +432,8 @@ impl<'r> FromRow<'r, SqliteRow> for PhotoRow {
             status: UploadStatus::from_name(status)
                 .ok_or_else(|| unreadable("upload status", status))?,
             stored,
-            created_at: Timestamp::from_millis(row.try_get("created_at")?),
+            created_at: Timestamp::from_millis(created_at),
+            updated_at: Timestamp::from_millis(updated_at.unwrap_or(created_at)),
         }))
     }
 }

@@ -122,7 +122,7 @@ impl Privacy for SqliteStore {
             .await
             .map_err(unavailable)?;
         let leases_ended = writing.now + self.policy.lease * 2;
-        let uploads_ended = writing.now + self.policy.upload_url_life * 2;
+        let uploads_ended = writing.now + self.policy.uploads_end_after();
         for due_at in [writing.now, leases_ended, uploads_ended] {
             let target = SweepTarget::Account { user_id };
             writing.sweep(target, due_at).await?;
@@ -160,9 +160,11 @@ impl Privacy for SqliteStore {
         for &(id, user_id) in &photos {
             sqlx::query(
                 "UPDATE photos SET status = 'expired', format = NULL, width_px = NULL,
-                     height_px = NULL, size_bytes = NULL, sha256 = NULL
+                     height_px = NULL, size_bytes = NULL, sha256 = NULL, intake = NULL,
+                     thumbnail_bytes = NULL, decode_bytes = NULL, incoming_bytes = 0, updated_at = ?
                  WHERE id = ?",
             )
+            .bind(writing.now.as_millis())
             .bind(id)
             .execute(writing.connection()?)
             .await

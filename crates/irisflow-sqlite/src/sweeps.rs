@@ -25,6 +25,19 @@ impl Writing<'_> {
         Ok(())
     }
 
+    /// The time to upload and confirm a photo is over when its upload is swept. Jobs keep their photo.
+    async fn forget_if_never_confirmed(&mut self, photo_id: Uuid) -> Result<(), StoreError> {
+        sqlx::query(
+            "DELETE FROM photos WHERE id = ?1 AND status IN ('pending', 'failed')
+                 AND NOT EXISTS (SELECT 1 FROM jobs WHERE photo_id = ?1)",
+        )
+        .bind(photo_id)
+        .execute(self.connection()?)
+        .await
+        .map_err(unavailable)?;
+        Ok(())
+    }
+
     /// When nothing is left to sweep of a deleted job, the event that tells of its end goes too. Who
     /// has not heard of it by now is told by `floor_seq` to begin anew.
     async fn forget_if_swept(&mut self, job_id: Uuid) -> Result<(), StoreError> {
@@ -74,14 +87,18 @@ impl SqliteStore {
 
     pub(crate) async fn delete_sweep(&self, sweep_id: i64) -> Result<(), StoreError> {
         let mut writing = self.begin().await?;
-        let subject: Option<Uuid> =
-            sqlx::query_scalar("DELETE FROM sweeps WHERE id = ? RETURNING subject_id")
+        let done: Option<(String, Uuid)> =
+            sqlx::query_as("DELETE FROM sweeps WHERE id = ? RETURNING target, subject_id")
                 .bind(sweep_id)
                 .fetch_optional(writing.connection()?)
                 .await
                 .map_err(unavailable)?;
-        if let Some(subject) = subject {
-            writing.forget_if_swept(subject).await?;
+        match done {
+            Some((target, photo_id)) if target == "incoming" => {
+                writing.forget_if_never_confirmed(photo_id).await?;
+            }
+            Some((_, subject)) => writing.forget_if_swept(subject).await?,
+            None => {}
         }
         writing.commit().await
     }
@@ -113,6 +130,7 @@ fn columns_of(target: SweepTarget) -> (&'static str, UserId, Uuid) {
     match target {
         SweepTarget::JobLeftovers { user_id, job_id } => ("job", user_id, job_id.as_uuid()),
         SweepTarget::Incoming { user_id, photo_id } => ("incoming", user_id, photo_id.as_uuid()),
+        SweepTarget::Intakes { user_id, photo_id } => ("intakes", user_id, photo_id.as_uuid()),
         SweepTarget::Photo { user_id, photo_id } => ("photo", user_id, photo_id.as_uuid()),
         SweepTarget::Account { user_id } => ("account", user_id, user_id.as_uuid()),
     }
@@ -125,6 +143,10 @@ fn target_of(name: &str, user_id: UserId, subject: Uuid) -> Result<SweepTarget, 
             job_id: JobId::from(subject),
         }),
         "incoming" => Ok(SweepTarget::Incoming {
+            user_id,
+            photo_id: PhotoId::from(subject),
+        }),
+        "intakes" => Ok(SweepTarget::Intakes {
             user_id,
             photo_id: PhotoId::from(subject),
         }),

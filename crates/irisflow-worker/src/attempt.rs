@@ -10,9 +10,10 @@ use irisflow_image::pipeline::{
 };
 use irisflow_image::rejection::Rejection;
 use irisflow_jobs::{
-    Checkpoint, ErrorType, Failure, Fence, Job, JobResult, Measured, StoreError, Written,
+    Checkpoint, ErrorType, Failure, Fence, Job, JobResult, Measured, StoreError, StoredPhoto,
+    Written,
 };
-use irisflow_photos::{ObjectKey, StorageError};
+use irisflow_photos::{ObjectKey, Reservation, StorageError};
 
 use crate::fault::point;
 use crate::meter::{self, StepMeter};
@@ -23,6 +24,9 @@ use crate::{Shared, Work};
 /// How often the end of a job is offered to a store that refuses it, and the pause between.
 const END_TRIES: u32 = 20;
 const END_PAUSE: Duration = Duration::from_millis(500);
+
+/// How often an attempt that waits for memory looks whether it is to stop.
+const STOP_CHECK: Duration = Duration::from_millis(100);
 
 /// How the work of an attempt ended.
 enum Outcome {
@@ -245,10 +249,11 @@ impl Attempt<'_> {
             return Ok(self.do_nothing());
         }
         let fetching = Instant::now();
-        let photo = self.fetch()?;
+        let (photo, reserved) = self.fetch()?;
         let fetching = fetching.elapsed();
         let processed = self.process(&photo)?;
         drop(photo);
+        drop(reserved);
         let writing = Instant::now();
         self.write_results(&processed)?;
         self.meter.saved();
@@ -294,8 +299,33 @@ impl Attempt<'_> {
         self.recorder.reached(checkpoint);
     }
 
-    /// The bytes of the photo.
-    fn fetch(&self) -> Result<Vec<u8>, Setback> {
+    /// The bytes of the photo, and the right to hold them and what they are decoded to.
+    fn fetch(&self) -> Result<(Vec<u8>, Reservation), Setback> {
+        let stored = self.stored_photo()?;
+        let reserved = self.reserve(stored.memory_bytes())?;
+        Ok((self.read(&stored)?, reserved))
+    }
+
+    /// Waits for the memory, unless the job is to stop.
+    fn reserve(&self, bytes: u64) -> Result<Reservation, Setback> {
+        let turn = async {
+            let reserved = self.shared.parts.memory.reserve(bytes);
+            tokio::pin!(reserved);
+            loop {
+                tokio::select! {
+                    reserved = &mut reserved => return Some(reserved),
+                    () = tokio::time::sleep(STOP_CHECK) => {
+                        if self.running.stop_reason().is_some() {
+                            return None;
+                        }
+                    }
+                }
+            }
+        };
+        self.shared.block_on(turn).flatten().ok_or(Setback::Stopped)
+    }
+
+    fn stored_photo(&self) -> Result<StoredPhoto, Setback> {
         let (user_id, photo_id) = (self.job.user_id, self.job.photo_id);
         let read = self.shared.parts.photos.photo(user_id, photo_id);
         let photo = match self.shared.block_on(read) {
@@ -312,14 +342,12 @@ impl Attempt<'_> {
             }
             None => return Err(Setback::Stopped),
         };
-        let Some(stored) = photo.and_then(|photo| photo.stored) else {
-            return Err(Failure::unexpected().into());
-        };
-        let key = ObjectKey::Original {
-            user_id,
-            photo_id,
-            format: stored.format,
-        };
+        let stored = photo.and_then(|photo| photo.stored);
+        stored.ok_or_else(|| Failure::unexpected().into())
+    }
+
+    fn read(&self, stored: &StoredPhoto) -> Result<Vec<u8>, Setback> {
+        let key = ObjectKey::of_original(self.job.user_id, self.job.photo_id, stored);
         match self.shared.parts.files.get(&key) {
             Ok(Some(bytes)) => Ok(bytes),
             Ok(None) => Err(Failure::unexpected().into()),

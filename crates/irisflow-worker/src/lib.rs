@@ -24,7 +24,7 @@ use std::time::Duration;
 use irisflow_bus::LocalBus;
 use irisflow_image::load::Limits;
 use irisflow_jobs::{Clock, JobStore, PhotoStore, Privacy, StoreHealth, WorkerId};
-use irisflow_photos::FileStore;
+use irisflow_photos::{FileStore, MemoryBudget};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -40,6 +40,8 @@ pub struct WorkerParts {
     pub privacy: Arc<dyn Privacy>,
     pub health: Arc<dyn StoreHealth>,
     pub files: FileStore,
+    /// For photos that are read and decoded, in all of the process.
+    pub memory: MemoryBudget,
     pub bus: Arc<LocalBus>,
     pub clock: Arc<dyn Clock>,
     pub faults: Arc<FaultPlan>,

@@ -141,16 +141,19 @@ async fn carry_out(
         tokio::task::spawn_blocking(move || delete_all_of_user(&files, user_id)).await??;
     } else {
         let listed = tokio::task::spawn_blocking(move || swept_objects(&files, target)).await??;
-        let keep_epoch = match target {
+        let keep = match target {
             SweepTarget::JobLeftovers { job_id, .. } => {
                 shared.parts.jobs.epoch_to_keep(job_id).await?
+            }
+            SweepTarget::Intakes { photo_id, .. } => {
+                shared.parts.photos.end_intakes(photo_id).await?
             }
             SweepTarget::Incoming { .. }
             | SweepTarget::Photo { .. }
             | SweepTarget::Account { .. } => None,
         };
         let files = shared.parts.files.clone();
-        tokio::task::spawn_blocking(move || delete_swept(&files, &listed, keep_epoch)).await??;
+        tokio::task::spawn_blocking(move || delete_swept(&files, &listed, keep)).await??;
     }
     shared.parts.jobs.sweep_done(sweep.id).await?;
     Ok(())

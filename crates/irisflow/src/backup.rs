@@ -163,13 +163,12 @@ async fn named_objects(snapshot: &Snapshot) -> anyhow::Result<Vec<NamedObject>> 
     let mut named = Vec::new();
     for photo in snapshot.originals().await? {
         if let Some(stored) = photo.stored {
-            let key = ObjectKey::Original {
-                user_id: photo.user_id,
-                photo_id: photo.id,
-                format: stored.format,
-            };
-            let sha256 = Some(stored.sha256);
-            named.push(NamedObject { key, sha256 });
+            let thumbnail = ObjectKey::of_thumbnail(photo.user_id, photo.id, &stored);
+            named.extend(thumbnail.map(|key| NamedObject { key, sha256: None }));
+            named.push(NamedObject {
+                key: ObjectKey::of_original(photo.user_id, photo.id, &stored),
+                sha256: Some(stored.sha256),
+            });
         }
     }
     for result in snapshot.results().await? {

@@ -8,7 +8,7 @@ use irisflow_bus::LocalBus;
 use irisflow_jobs::{
     Announcer, Clock, JobPolicy, JobStore as _, SteadyClock, StoreError, StoreHealth as _,
 };
-use irisflow_photos::FileStore;
+use irisflow_photos::{FileStore, MemoryBudget};
 use irisflow_server::ServerParts;
 use irisflow_sqlite::SqliteStore;
 use irisflow_worker::{FaultPlan, Worker, WorkerParts, WorkerSettings};
@@ -29,6 +29,7 @@ pub(crate) async fn embedded(
     data_dir: &Path,
     policy: JobPolicy,
     worker_settings: WorkerSettings,
+    memory: MemoryBudget,
     faults: FaultPlan,
     metrics: PrometheusHandle,
 ) -> anyhow::Result<Service> {
@@ -71,6 +72,7 @@ pub(crate) async fn embedded(
             privacy: stores.clone(),
             health: stores.clone(),
             files: files.clone(),
+            memory: memory.clone(),
             bus: Arc::clone(&bus),
             clock: Arc::clone(&clock),
             faults: Arc::new(faults),
@@ -87,6 +89,7 @@ pub(crate) async fn embedded(
         privacy: stores.clone(),
         health: stores,
         files,
+        memory,
         bus,
         clock,
         secrets,

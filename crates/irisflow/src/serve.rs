@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use irisflow_jobs::JobPolicy;
+use irisflow_photos::MemoryBudget;
 use irisflow_server::{
     ConnectionLimits, DEFAULT_MIN_FREE_BYTES, Listeners, Origin, Registration, ServerSettings,
     TimeLimits, TlsFiles, UseLimits,
@@ -170,13 +171,23 @@ struct LimitArgs {
     /// Requests of one address at once.
     #[arg(long, env = "IRISFLOW_ADDRESS_BURST", default_value_t = 5_000)]
     address_burst: u32,
-    /// Originals of one account, bytes.
+    /// Photos, unconfirmed uploads and results of one account, bytes.
     #[arg(long, env = "IRISFLOW_STORAGE_QUOTA_BYTES", default_value_t = 50 << 30)]
     storage_quota_bytes: u64,
     /// With less free space than this where the database or the photos are, /health/ready answers 503,
     /// bytes.
     #[arg(long, env = "IRISFLOW_MIN_FREE_BYTES", default_value_t = DEFAULT_MIN_FREE_BYTES)]
     min_free_bytes: u64,
+    /// Photos of one account that were announced and are not confirmed.
+    #[arg(long, env = "IRISFLOW_UNCONFIRMED_LIMIT", default_value_t = 1_000)]
+    unconfirmed_limit: u64,
+    /// Memory for photos that are read and decoded, bytes, of requests and workers together; one account's
+    /// requests may take half. When left out, 336 MiB and 64 MiB more for each worker after the first.
+    #[arg(long, env = "IRISFLOW_READ_MEMORY_BYTES")]
+    read_memory_bytes: Option<u64>,
+    /// How long a request waits for that memory before it is told that the server is busy.
+    #[arg(long, env = "IRISFLOW_READ_WAIT_MS", default_value_t = 20_000)]
+    read_wait_ms: u64,
     /// Unfinished jobs of one account.
     #[arg(long, env = "IRISFLOW_USER_QUEUE_LIMIT", default_value_t = 5_000)]
     user_queue_limit: u64,
@@ -236,6 +247,8 @@ impl ServeArgs {
             max_retries: self.limits.max_retries,
             backoff_base: Duration::from_millis(self.limits.backoff_ms),
             upload_url_life: Duration::from_millis(self.limits.upload_url_ms),
+            upload_limit: Duration::from_millis(self.limits.upload_limit_ms),
+            intake_limit: Duration::from_millis(self.limits.request_limit_ms),
             idempotency_key_life: Duration::from_millis(self.limits.idempotency_key_ms),
             ..JobPolicy::default()
         }
@@ -255,6 +268,16 @@ impl ServeArgs {
             keep_ended_sessions: Duration::from_millis(self.limits.keep_ended_sessions_ms),
             ..defaults
         }
+    }
+
+    /// Enough for the largest photo with what decoding it may take, and for common ones in each further
+    /// worker.
+    fn read_memory(&self, workers: usize) -> MemoryBudget {
+        const FIRST_BYTES: u64 = 336 << 20;
+        const WORKER_BYTES: u64 = 64 << 20;
+        let further = workers.saturating_sub(1) as u64;
+        let default = FIRST_BYTES + further * WORKER_BYTES;
+        MemoryBudget::new(self.limits.read_memory_bytes.unwrap_or(default))
     }
 
     fn tls_files(&self) -> Option<TlsFiles> {
@@ -316,6 +339,7 @@ impl ServeArgs {
                 address_rate: self.limits.address_rate,
                 address_burst: self.limits.address_burst,
                 stored_bytes: self.limits.storage_quota_bytes,
+                unconfirmed_photos: self.limits.unconfirmed_limit,
                 user_jobs: self.limits.user_queue_limit,
                 queue_jobs: self.limits.queue_limit,
             },
@@ -326,6 +350,7 @@ impl ServeArgs {
             trusted_proxies: self.trusted_proxies,
             ..ServerSettings::default()
         };
+        settings.read_limits.patience = Duration::from_millis(self.limits.read_wait_ms);
         settings.photo_limits.max_bytes = self.limits.max_photo_bytes;
         settings.photo_limits.max_pixels = self.limits.max_photo_pixels;
         settings
@@ -369,11 +394,13 @@ async fn serve(arguments: ServeArgs, faults: FaultPlan) -> anyhow::Result<()> {
     };
     let announcement = announcement(&arguments, &settings, &listeners)?;
     let worker_settings = arguments.worker_settings(&settings);
+    let memory = arguments.read_memory(worker_settings.slots);
 
     let service = compose::embedded(
         &arguments.data_dir,
         arguments.job_policy(),
         worker_settings,
+        memory,
         faults,
         meters::start()?,
     )

@@ -49,7 +49,7 @@ impl OpenStore {
             user_id,
             announced_type: "image/jpeg".to_owned(),
         };
-        self.jobs.add_photo(photo).await?;
+        self.jobs.add_photo(photo, u64::MAX).await?;
         Ok((user_id, photo_id))
     }
 

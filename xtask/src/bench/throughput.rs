@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use irisflow_jobs::{JobFilter, JobStore as _, PageRequest, Priority, StatusFilter, SystemClock};
-use irisflow_photos::FileStore;
+use irisflow_photos::{FileStore, MemoryBudget};
 use irisflow_worker::{FaultPlan, Work, Worker, WorkerParts, WorkerSettings};
 
 use super::store;
@@ -82,6 +82,7 @@ async fn ours(arguments: &ThroughputArgs) -> anyhow::Result<Run> {
             health: store.jobs.clone(),
             files: FileStore::open(&store.folder.path().join("files"))?,
             bus: store.bus.clone(),
+            memory: MemoryBudget::new(1 << 30),
             clock: Arc::new(SystemClock),
             faults: Arc::new(FaultPlan::default()),
         },

@@ -7,7 +7,7 @@ use zune_jpeg::JpegDecoder;
 
 use super::exif::{self, Orientation};
 use super::frame::{self, Channels, Frame};
-use super::{Facts, Limits, PhotoFormat, keep_size_limits, refusal};
+use super::{Facts, Limits, PhotoFormat, keep_size_limits, pixels_of, refusal};
 use crate::rejection::Rejection;
 
 pub(super) const APP0: u8 = 0xe0;
@@ -119,6 +119,8 @@ fn damaged() -> Rejection {
 
 pub(super) fn facts<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Facts<'a>, Rejection> {
     let mut size = None;
+    let mut coefficients = 0;
+    let mut progressive = false;
     let mut orientation = None;
     let mut scans = 0;
     let mut end = bytes.len();
@@ -129,6 +131,8 @@ pub(super) fn facts<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Facts<'a>, R
             0xc0..=0xcf if !matches!(segment.marker, 0xc4 | 0xc8 | 0xcc) => {
                 let found = frame_size(&segment)?;
                 keep_size_limits(PhotoFormat::Jpeg, found, limits)?;
+                coefficients = coefficients_of(&segment, found);
+                progressive = segment.marker == 0xc2;
                 if size.replace(found).is_some() {
                     return Err(damaged());
                 }
@@ -143,11 +147,18 @@ pub(super) fn facts<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Facts<'a>, R
     if scans > limits.max_jpeg_scans {
         return Err(refusal::too_many_scans(scans, limits.max_jpeg_scans));
     }
+    // Of a photo in several passes all coefficients are kept, two bytes each, until the last pass.
+    let kept = if progressive || scans > 1 {
+        coefficients * 2
+    } else {
+        0
+    };
     Ok(Facts {
         format: PhotoFormat::Jpeg,
         width,
         height,
         orientation: orientation.unwrap_or_default(),
+        decode_bytes: pixels_of((width, height)) * 3 + kept,
         picture: &bytes[..end],
     })
 }
@@ -176,6 +187,21 @@ fn frame_size(segment: &Segment<'_>) -> Result<(u32, u32), Rejection> {
     }
     let side = |high: u8, low: u8| u32::from(u16::from_be_bytes([high, low]));
     Ok((side(w1, w0), side(h1, h0)))
+}
+
+/// How many coefficients all components have together, in whole units of the interleaved picture.
+fn coefficients_of(segment: &Segment<'_>, (width, height): (u32, u32)) -> u64 {
+    let components = segment.payload.get(6..).unwrap_or_default().chunks_exact(3);
+    let samplings = components.map(|component| {
+        let (across, down) = (component[1] >> 4, component[1] & 0x0f);
+        (u64::from(across.max(1)), u64::from(down.max(1)))
+    });
+    let widest = samplings.clone().map(|(across, _)| across).max();
+    let tallest = samplings.clone().map(|(_, down)| down).max();
+    let units = u64::from(width).div_ceil(8 * widest.unwrap_or(1))
+        * u64::from(height).div_ceil(8 * tallest.unwrap_or(1));
+    let blocks: u64 = samplings.map(|(across, down)| across * down).sum();
+    units * blocks * 64
 }
 
 /// Puts the numbered APP2 parts of a profile together; none when parts are missing or too long.

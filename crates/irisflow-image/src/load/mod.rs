@@ -25,7 +25,7 @@ use crate::segment::PhotoPixels;
 pub use exif::Orientation;
 pub use format::PhotoFormat;
 pub use profile::ColourProfile;
-pub use strip::{StrippedPhoto, strip_metadata};
+pub use strip::strip_metadata;
 
 use frame::Frame;
 
@@ -42,6 +42,8 @@ pub struct Limits {
     pub max_jpeg_scans: usize,
     /// EXIF or ICC data, each; longer ones are ignored, not refused.
     pub max_metadata_bytes: usize,
+    /// Memory for decoding: progressive, interlaced and lossless photos take more than their pixels.
+    pub max_decode_bytes: u64,
 }
 
 impl Default for Limits {
@@ -52,6 +54,7 @@ impl Default for Limits {
             max_side: 16_384,
             max_jpeg_scans: 32,
             max_metadata_bytes: 1 << 20,
+            max_decode_bytes: 320 << 20,
         }
     }
 }
@@ -65,6 +68,8 @@ pub struct PhotoHeader {
     /// Height of the upright photo.
     pub height: u32,
     pub orientation: Orientation,
+    /// Memory that decoding takes at most, beside the file's own bytes.
+    pub decode_bytes: u64,
 }
 
 /// What our own readers find in a file before it is decoded. Sizes are as stored, not upright.
@@ -73,6 +78,8 @@ struct Facts<'a> {
     width: u32,
     height: u32,
     orientation: Orientation,
+    /// What the decoder holds at most: the pixels, and what they are put together from.
+    decode_bytes: u64,
     /// The part of the input that is the picture: without what was glued on after its end.
     picture: &'a [u8],
 }
@@ -85,6 +92,7 @@ impl Facts<'_> {
             width,
             height,
             orientation: self.orientation,
+            decode_bytes: self.decode_bytes,
         }
     }
 }
@@ -172,11 +180,22 @@ fn facts_of<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Facts<'a>, Rejection
     if bytes.len() > limits.max_bytes {
         return Err(refusal::too_many_bytes(bytes.len(), limits.max_bytes));
     }
-    match format::sniff(bytes)? {
+    let facts = match format::sniff(bytes)? {
         PhotoFormat::Jpeg => jpeg::facts(bytes, limits),
         PhotoFormat::Png => png::facts(bytes, limits),
         PhotoFormat::WebP => webp::facts(bytes, limits),
+    }?;
+    if facts.decode_bytes > limits.max_decode_bytes {
+        return Err(refusal::too_much_memory(
+            facts.decode_bytes,
+            limits.max_decode_bytes,
+        ));
     }
+    Ok(facts)
+}
+
+fn pixels_of((width, height): (u32, u32)) -> u64 {
+    u64::from(width) * u64::from(height)
 }
 
 /// Asked by each format as soon as it knows the size: a photo that is too large is told so, whatever
@@ -193,7 +212,7 @@ fn keep_size_limits(
     if side > limits.max_side {
         return Err(refusal::side_too_long(side, limits.max_side));
     }
-    let pixels = u64::from(width) * u64::from(height);
+    let pixels = pixels_of((width, height));
     if pixels > limits.max_pixels {
         return Err(refusal::too_many_pixels(pixels, limits.max_pixels));
     }

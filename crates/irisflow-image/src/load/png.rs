@@ -9,7 +9,7 @@ use ::png::{BitDepth, ColorType, Decoder, Limits as PngLimits, Transformations};
 
 use super::exif::{self, Orientation};
 use super::frame::{Channels, Frame, over_grey, ycbcr_from_rgb};
-use super::{Facts, Limits, PhotoFormat, keep_size_limits, refusal};
+use super::{Facts, Limits, PhotoFormat, keep_size_limits, pixels_of, refusal};
 use crate::rejection::Rejection;
 
 pub(super) const SIGNATURE_BYTES: usize = 8;
@@ -97,11 +97,15 @@ pub(super) fn facts<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Facts<'a>, R
     if !has_pixels {
         return Err(damaged());
     }
+    // Rows of an interlaced picture come in no order: it is decoded as a whole, then taken over.
+    let interlaced = header.data.get(12).is_some_and(|&method| method != 0);
+    let pixel_bytes = if interlaced { 3 + 4 } else { 3 };
     Ok(Facts {
         format: PhotoFormat::Png,
         width,
         height,
         orientation,
+        decode_bytes: pixels_of((width, height)) * pixel_bytes,
         picture: &bytes[..end],
     })
 }

@@ -108,6 +108,20 @@ pub(super) fn too_many_scans(found: usize, limit: usize) -> Rejection {
     )
 }
 
+pub(super) fn too_much_memory(found: u64, limit: u64) -> Rejection {
+    let mib = |bytes: u64| bytes / (1 << 20);
+    too_large(
+        format!(
+            "Decoding the photo takes {} MiB of memory and at most {} MiB are given to one photo.",
+            mib(found),
+            mib(limit)
+        ),
+        "decode_bytes",
+        found as f64,
+        limit as f64,
+    )
+}
+
 fn too_large(message: String, figure: &'static str, value: f64, threshold: f64) -> Rejection {
     Rejection {
         measured: Some(Measured {

@@ -6,64 +6,45 @@
 //! video of a motion photo.
 
 use super::exif::minimal_tiff;
-use super::{Facts, Limits, Orientation, PhotoFormat, facts_of, jpeg, png, webp};
+use super::{Facts, Limits, Orientation, PhotoFormat, PhotoHeader, facts_of, jpeg, png, webp};
 use crate::rejection::Rejection;
 
-/// A photo without metadata; the pixels are byte for byte those that came in.
-#[derive(Clone, PartialEq, Eq)]
-pub struct StrippedPhoto {
-    pub bytes: Vec<u8>,
-    pub format: PhotoFormat,
-    /// Width of the upright photo.
-    pub width: u32,
-    /// Height of the upright photo.
-    pub height: u32,
-}
+/// Takes the pieces of what is kept, in order.
+type Kept<'k> = &'k mut dyn FnMut(&[u8]);
 
-impl std::fmt::Debug for StrippedPhoto {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "StrippedPhoto({} {} x {})",
-            self.format, self.width, self.height
-        )
-    }
-}
-
-/// Drops all metadata but orientation and colour profile.
+/// Drops everything but pixels, colour profile and orientation. What is kept is handed out in pieces,
+/// so that the photo is never held twice.
 ///
 /// # Errors
-/// A rejection when the bytes are no photo we read, are incomplete, or exceed `limits`. Pixels are
-/// not decoded, so damage inside them is found only by [`super::load_photo`].
-pub fn strip_metadata(bytes: &[u8], limits: &Limits) -> Result<StrippedPhoto, Rejection> {
+/// A rejection when the bytes are no photo we read, are incomplete, or exceed `limits`; nothing is
+/// handed out then. Pixels are not decoded, so damage inside them is found only by
+/// [`super::load_photo`].
+pub fn strip_metadata(
+    bytes: &[u8],
+    limits: &Limits,
+    kept: Kept<'_>,
+) -> Result<PhotoHeader, Rejection> {
     let facts = facts_of(bytes, limits)?;
-    let header = facts.header();
-    let bytes = match facts.format {
-        PhotoFormat::Jpeg => strip_jpeg(&facts, limits),
-        PhotoFormat::Png => strip_png(&facts, limits),
-        PhotoFormat::WebP => strip_webp(&facts, limits),
+    match facts.format {
+        PhotoFormat::Jpeg => strip_jpeg(&facts, limits, kept),
+        PhotoFormat::Png => strip_png(&facts, limits, kept),
+        PhotoFormat::WebP => strip_webp(&facts, limits, kept),
     }?;
-    Ok(StrippedPhoto {
-        bytes,
-        format: header.format,
-        width: header.width,
-        height: header.height,
-    })
+    Ok(facts.header())
 }
 
-fn strip_jpeg(facts: &Facts<'_>, limits: &Limits) -> Result<Vec<u8>, Rejection> {
-    let mut out = Vec::with_capacity(facts.picture.len());
-    out.extend_from_slice(b"\xff\xd8");
+fn strip_jpeg(facts: &Facts<'_>, limits: &Limits, kept: Kept<'_>) -> Result<(), Rejection> {
+    kept(b"\xff\xd8");
     let jfif = jfif_density(facts.picture)?;
     if let Some(jfif) = jfif {
-        push_segment(&mut out, jpeg::APP0, &[&jfif]);
+        push_segment(kept, jpeg::APP0, &[&jfif]);
     }
     if facts.orientation != Orientation::Upright {
         let tiff = minimal_tiff(facts.orientation);
-        push_segment(&mut out, jpeg::APP1, &[jpeg::EXIF_PREFIX, &tiff]);
+        push_segment(kept, jpeg::APP1, &[jpeg::EXIF_PREFIX, &tiff]);
     }
     if let Some(icc) = jpeg::icc_profile(facts.picture, limits) {
-        push_icc(&mut out, &icc);
+        push_icc(kept, &icc);
     }
     let mut segments = jpeg::Segments::of(facts.picture);
     while let Some(segment) = segments.next()? {
@@ -72,14 +53,14 @@ fn strip_jpeg(facts: &Facts<'_>, limits: &Limits) -> Result<Vec<u8>, Rejection> 
             jpeg::APP14 => {
                 let adobe = segment.payload.first_chunk::<12>();
                 if let Some(adobe) = adobe.filter(|adobe| adobe.starts_with(b"Adobe")) {
-                    push_segment(&mut out, jpeg::APP14, &[adobe]);
+                    push_segment(kept, jpeg::APP14, &[adobe]);
                 }
             }
             jpeg::APP0..=jpeg::APP15 | jpeg::COMMENT => {}
-            _ => out.extend_from_slice(segment.whole),
+            _ => kept(segment.whole),
         }
     }
-    Ok(out)
+    Ok(())
 }
 
 /// The JFIF header without its thumbnail.
@@ -95,55 +76,48 @@ fn jfif_density(picture: &[u8]) -> Result<Option<[u8; 14]>, Rejection> {
     }))
 }
 
-fn push_segment(out: &mut Vec<u8>, marker: u8, payload: &[&[u8]]) {
+fn push_segment(kept: Kept<'_>, marker: u8, payload: &[&[u8]]) {
     let length: usize = payload.iter().map(|part| part.len()).sum();
-    out.extend_from_slice(&[0xff, marker]);
-    out.extend_from_slice(&(length as u16 + 2).to_be_bytes());
-    for part in payload {
-        out.extend_from_slice(part);
-    }
+    kept(&[0xff, marker]);
+    kept(&(length as u16 + 2).to_be_bytes());
+    payload.iter().for_each(|part| kept(part));
 }
 
-fn push_icc(out: &mut Vec<u8>, icc: &[u8]) {
+fn push_icc(kept: Kept<'_>, icc: &[u8]) {
     const PART_BYTES: usize = 65_519;
     let count = icc.len().div_ceil(PART_BYTES);
     for (index, part) in icc.chunks(PART_BYTES).enumerate() {
         let numbers = [index as u8 + 1, count as u8];
-        push_segment(out, jpeg::APP2, &[jpeg::ICC_PREFIX, &numbers, part]);
+        push_segment(kept, jpeg::APP2, &[jpeg::ICC_PREFIX, &numbers, part]);
     }
 }
 
-fn strip_png(facts: &Facts<'_>, limits: &Limits) -> Result<Vec<u8>, Rejection> {
-    let mut out = Vec::with_capacity(facts.picture.len());
-    out.extend_from_slice(&facts.picture[..png::SIGNATURE_BYTES]);
+fn strip_png(facts: &Facts<'_>, limits: &Limits, kept: Kept<'_>) -> Result<(), Rejection> {
+    kept(&facts.picture[..png::SIGNATURE_BYTES]);
     let mut chunks = png::Chunks::of(facts.picture);
     while let Some(chunk) = chunks.next()? {
         match &chunk.kind {
             b"IHDR" => {
-                out.extend_from_slice(chunk.whole);
+                kept(chunk.whole);
                 if facts.orientation != Orientation::Upright {
-                    push_png_chunk(&mut out, b"eXIf", &minimal_tiff(facts.orientation));
+                    push_png_chunk(kept, *b"eXIf", &minimal_tiff(facts.orientation));
                 }
             }
             b"PLTE" | b"IDAT" | b"IEND" | b"tRNS" | b"gAMA" | b"cHRM" | b"sRGB" | b"cICP" => {
-                out.extend_from_slice(chunk.whole);
+                kept(chunk.whole);
             }
-            b"iCCP" if chunk.data.len() <= limits.max_metadata_bytes => {
-                out.extend_from_slice(chunk.whole);
-            }
+            b"iCCP" if chunk.data.len() <= limits.max_metadata_bytes => kept(chunk.whole),
             _ => {}
         }
     }
-    Ok(out)
+    Ok(())
 }
 
-fn push_png_chunk(out: &mut Vec<u8>, kind: &[u8; 4], data: &[u8]) {
-    out.extend_from_slice(&(data.len() as u32).to_be_bytes());
-    let checked_from = out.len();
-    out.extend_from_slice(kind);
-    out.extend_from_slice(data);
-    let checksum = crc32(&out[checked_from..]);
-    out.extend_from_slice(&checksum.to_be_bytes());
+fn push_png_chunk(kept: Kept<'_>, kind: [u8; 4], data: &[u8]) {
+    let checked = [&kind, data].concat();
+    kept(&(data.len() as u32).to_be_bytes());
+    kept(&checked);
+    kept(&crc32(&checked).to_be_bytes());
 }
 
 /// The checksum of PNG chunks (ISO 3309), bit by bit: it runs over some thirty bytes.
@@ -156,48 +130,63 @@ fn crc32(bytes: &[u8]) -> u32 {
     !crc
 }
 
-fn strip_webp(facts: &Facts<'_>, limits: &Limits) -> Result<Vec<u8>, Rejection> {
-    let mut out = Vec::with_capacity(facts.picture.len());
-    out.extend_from_slice(b"RIFF\0\0\0\0WEBP");
-    let mut canvas_flags_at = None;
-    let mut flags = 0;
+fn strip_webp(facts: &Facts<'_>, limits: &Limits, kept: Kept<'_>) -> Result<(), Rejection> {
+    // The header comes first and says how long the whole is and what is in it.
+    let (mut length, mut flags) = (b"WEBP".len(), 0);
+    keep_webp_chunks(facts, limits, &mut |kind, data| {
+        length += 8 + data.len().next_multiple_of(2);
+        flags |= match kind {
+            b"VP8X" => data[0] & webp::ALPHA_FLAG,
+            b"ICCP" => webp::ICC_FLAG,
+            b"EXIF" => webp::EXIF_FLAG,
+            _ => 0,
+        };
+    })?;
+    kept(b"RIFF");
+    kept(&(length as u32).to_le_bytes());
+    kept(b"WEBP");
+    keep_webp_chunks(facts, limits, &mut |kind, data| match kind {
+        b"VP8X" => push_webp_chunk(kept, *kind, &[&[flags], &data[1..]]),
+        _ => push_webp_chunk(kept, *kind, &[data]),
+    })
+}
+
+/// The chunks that are kept, in order. The flags of the canvas are as they came.
+fn keep_webp_chunks(
+    facts: &Facts<'_>,
+    limits: &Limits,
+    keep: &mut dyn FnMut(&[u8; 4], &[u8]),
+) -> Result<(), Rejection> {
+    let (mut has_canvas, mut has_profile) = (false, false);
     let mut chunks = webp::Chunks::of(facts.picture);
     while let Some(chunk) = chunks.next()? {
         match &chunk.kind {
-            b"VP8X" if canvas_flags_at.is_none() => {
-                canvas_flags_at = Some(out.len() + 8);
-                flags |= chunk.data[0] & webp::ALPHA_FLAG;
-                push_webp_chunk(&mut out, b"VP8X", &chunk.data[..10]);
+            b"VP8X" if !has_canvas => {
+                has_canvas = true;
+                keep(&chunk.kind, &chunk.data[..10]);
             }
             b"ICCP"
-                if canvas_flags_at.is_some()
-                    && flags & webp::ICC_FLAG == 0
-                    && chunk.data.len() <= limits.max_metadata_bytes =>
+                if has_canvas && !has_profile && chunk.data.len() <= limits.max_metadata_bytes =>
             {
-                flags |= webp::ICC_FLAG;
-                push_webp_chunk(&mut out, b"ICCP", chunk.data);
+                has_profile = true;
+                keep(&chunk.kind, chunk.data);
             }
-            b"VP8 " | b"VP8L" | b"ALPH" => push_webp_chunk(&mut out, &chunk.kind, chunk.data),
+            b"VP8 " | b"VP8L" | b"ALPH" => keep(&chunk.kind, chunk.data),
             _ => {}
         }
     }
     if facts.orientation != Orientation::Upright {
-        flags |= webp::EXIF_FLAG;
-        push_webp_chunk(&mut out, b"EXIF", &minimal_tiff(facts.orientation));
+        keep(b"EXIF", &minimal_tiff(facts.orientation));
     }
-    if let Some(at) = canvas_flags_at {
-        out[at] = flags;
-    }
-    let length = (out.len() - 8) as u32;
-    out[4..8].copy_from_slice(&length.to_le_bytes());
-    Ok(out)
+    Ok(())
 }
 
-fn push_webp_chunk(out: &mut Vec<u8>, kind: &[u8; 4], data: &[u8]) {
-    out.extend_from_slice(kind);
-    out.extend_from_slice(&(data.len() as u32).to_le_bytes());
-    out.extend_from_slice(data);
-    if data.len() % 2 == 1 {
-        out.push(0);
+fn push_webp_chunk(kept: Kept<'_>, kind: [u8; 4], data: &[&[u8]]) {
+    let length: usize = data.iter().map(|part| part.len()).sum();
+    kept(&kind);
+    kept(&(length as u32).to_le_bytes());
+    data.iter().for_each(|part| kept(part));
+    if length % 2 == 1 {
+        kept(&[0]);
     }
 }

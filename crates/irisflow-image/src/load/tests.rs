@@ -299,7 +299,7 @@ mod limits {
     fn too_large(bytes: &[u8], limits: Limits) -> (&'static str, f64, f64) {
         for result in [
             load_photo(bytes, &limits).map(|_| ()),
-            strip_metadata(bytes, &limits).map(|_| ()),
+            strip_metadata(bytes, &limits, &mut |_| {}).map(|_| ()),
             probe(bytes, &limits).map(|_| ()),
         ] {
             let rejection = result.expect_err("a limit that is kept everywhere");
@@ -366,6 +366,21 @@ mod limits {
             ..Limits::default()
         };
         assert_eq!(too_large(PROGRESSIVE, limits), ("passes", 10.0, 9.0));
+    }
+
+    #[test]
+    fn a_photo_that_takes_more_memory_than_its_pixels_is_limited_by_that() {
+        let limits = Limits {
+            max_decode_bytes: 768 * 3,
+            ..Limits::default()
+        };
+        assert!(load_photo(BASELINE, &limits).is_ok());
+        let (figure, found, _) = too_large(PROGRESSIVE, limits);
+        assert_eq!(figure, "decode_bytes");
+        assert!(
+            found >= 768.0 * 6.0,
+            "coefficients of two bytes each: {found}"
+        );
     }
 
     #[test]
@@ -448,9 +463,10 @@ mod stripping {
     use super::*;
 
     fn strip(bytes: &[u8]) -> Vec<u8> {
-        strip_metadata(bytes, &Limits::default())
-            .expect("a readable photo")
-            .bytes
+        let mut kept = Vec::new();
+        strip_metadata(bytes, &Limits::default(), &mut |piece| kept.extend(piece))
+            .expect("a readable photo");
+        kept
     }
 
     #[test]
@@ -504,7 +520,8 @@ mod stripping {
 
     #[test]
     fn the_size_is_that_of_the_upright_photo() {
-        let stripped = strip_metadata(BASELINE, &Limits::default()).expect("a readable photo");
+        let stripped = strip_metadata(BASELINE, &Limits::default(), &mut |_| {});
+        let stripped = stripped.expect("a readable photo");
         assert_eq!((stripped.width, stripped.height), (24, 32));
         assert_eq!(stripped.format, PhotoFormat::Jpeg);
     }
@@ -548,7 +565,7 @@ mod hostile {
         let mut read = 0;
         for round in 0..4000 {
             let bytes = mutant(READABLE[round % READABLE.len()], &mut dice);
-            let stripped = strip_metadata(&bytes, &limits);
+            let stripped = strip_metadata(&bytes, &limits, &mut |_| {});
             let photo = load_photo(&bytes, &limits);
             if let (Ok(stripped), Ok(photo)) = (stripped, photo) {
                 assert_eq!((stripped.width, stripped.height), photo.size());

@@ -8,8 +8,15 @@ use image_webp::WebPDecoder;
 
 use super::exif::{self, Orientation};
 use super::frame::{Channels, Frame, over_grey, ycbcr_from_rgb};
-use super::{Facts, Limits, PhotoFormat, keep_size_limits, refusal};
+use super::{Facts, Limits, PhotoFormat, keep_size_limits, pixels_of, refusal};
 use crate::rejection::Rejection;
+
+/// What the decoder holds of each pixel: planes at half chroma and the picture.
+const LOSSY_PIXEL_BYTES: u64 = 5;
+/// The picture with transparency, and without.
+const LOSSLESS_PIXEL_BYTES: u64 = 8;
+/// Transparency is a lossless picture of its own.
+const ALPHA_PIXEL_BYTES: u64 = 6;
 
 pub(super) const ANIMATION_FLAG: u8 = 0x02;
 pub(super) const EXIF_FLAG: u8 = 0x08;
@@ -63,6 +70,7 @@ pub(super) fn facts<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Facts<'a>, R
     let picture = bytes.get(..length.saturating_add(8)).ok_or_else(cut_off)?;
     let mut canvas = None;
     let mut size = None;
+    let mut pixel_bytes = 0;
     let mut orientation = Orientation::Upright;
     let mut chunks = Chunks::of(picture);
     while let Some(chunk) = chunks.next()? {
@@ -73,8 +81,15 @@ pub(super) fn facts<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Facts<'a>, R
                 canvas = Some(found);
             }
             b"VP8 " | b"VP8L" if size.is_some() => return Err(damaged()),
-            b"VP8 " => size = Some(lossy_size(chunk.data).ok_or_else(damaged)?),
-            b"VP8L" => size = Some(lossless_size(chunk.data).ok_or_else(damaged)?),
+            b"VP8 " => {
+                size = Some(lossy_size(chunk.data).ok_or_else(damaged)?);
+                pixel_bytes += LOSSY_PIXEL_BYTES;
+            }
+            b"VP8L" => {
+                size = Some(lossless_size(chunk.data).ok_or_else(damaged)?);
+                pixel_bytes += LOSSLESS_PIXEL_BYTES;
+            }
+            b"ALPH" => pixel_bytes += ALPHA_PIXEL_BYTES,
             b"EXIF" if canvas.is_some() && chunk.data.len() <= limits.max_metadata_bytes => {
                 orientation = exif::orientation_of(tiff_in(chunk.data));
             }
@@ -91,6 +106,7 @@ pub(super) fn facts<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Facts<'a>, R
         width,
         height,
         orientation,
+        decode_bytes: pixels_of((width, height)) * pixel_bytes,
         picture,
     })
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::StoreUnderTest;
-use super::store_under_test::{quality_issue, stored_photo};
+use super::store_under_test::{quality_issue, result_of, stored_photo};
 use crate::{QueueStanding, Usage, UserId};
 
 pub async fn an_empty_queue_counts_nothing(store: StoreUnderTest) {
@@ -45,16 +45,25 @@ pub async fn the_bytes_of_photos_that_were_taken_in_are_a_users(store: StoreUnde
     let user_id = store.user().await;
     let photo_id = store.photo(user_id).await;
     store.photo(user_id).await;
-    let confirmed = store
-        .photos
-        .confirm_photo(user_id, photo_id, stored_photo(), u64::MAX);
-    confirmed.await.expect("the store works");
+    store.take_in(user_id, photo_id).await;
 
     assert_eq!(
-        usage(&store, user_id).await.stored_bytes,
-        stored_photo().size_bytes
+        usage(&store, user_id).await.photo_bytes,
+        stored_photo().size_bytes + stored_photo().thumbnail_bytes.unwrap_or(0)
     );
     assert_eq!(usage(&store, store.user().await).await, Usage::default());
+}
+
+pub async fn the_bytes_of_results_are_a_users(store: StoreUnderTest) {
+    let job = store.running_job().await;
+    assert_eq!(usage(&store, job.user_id).await.result_bytes, 0);
+
+    store.finish(&job).await;
+
+    let result_bytes = result_of(&job).stored_bytes;
+    let usage = usage(&store, job.user_id).await;
+    assert_eq!(usage.result_bytes, result_bytes);
+    assert_eq!(usage.stored_bytes(), result_bytes);
 }
 
 pub async fn unfinished_jobs_are_a_users_until_they_end(store: StoreUnderTest) {

@@ -180,6 +180,17 @@ macro_rules! every_store_must_pass {
             deleting_logs_the_end_of_each_job,
             deleting_a_foreign_or_unknown_photo_changes_nothing,
             confirming_a_deleted_photo_is_none,
+            photos_that_were_never_taken_in_are_listed_on_request_only,
+            a_user_has_so_many_unconfirmed_photos_and_no_more,
+            an_upload_that_is_never_confirmed_goes_with_its_sweep,
+            an_upload_counts_until_it_is_confirmed_or_turned_down,
+            an_upload_beyond_the_quota_is_not_counted,
+            an_upload_to_a_photo_that_is_gone_or_taken_in_is_not_counted,
+            each_intake_has_its_own_number_and_a_sweep,
+            only_the_newest_intake_is_recorded,
+            an_intake_that_is_given_up_is_not_recorded,
+            the_recorded_intake_is_kept,
+            an_only_intake_that_is_recorded_leaves_no_sweep_of_its_own,
         }
         $crate::store_tests! { $open, sweeping:
             sweeps_come_in_the_order_of_their_time,
@@ -235,6 +246,7 @@ macro_rules! every_store_must_pass {
             the_oldest_due_job_says_since_when,
             a_job_that_waits_for_its_retry_is_not_due,
             the_bytes_of_photos_that_were_taken_in_are_a_users,
+            the_bytes_of_results_are_a_users,
             unfinished_jobs_are_a_users_until_they_end,
         }
         $crate::store_tests! { $open, privacy:

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::StoreUnderTest;
 use super::accounts::sign_in;
-use super::store_under_test::{quality_issue, stored_photo};
+use super::store_under_test::quality_issue;
 use crate::{
     Consent, ConsentType, DeletionReceipt, Destroyed, EventKind, Job, Jurisdiction, MOST_CONSENTS,
     NewConsent, NewPhoto, Photo, PhotoId, StoreError, SweepTarget, UploadStatus, UserId,
@@ -97,11 +97,12 @@ pub async fn what_names_an_account_that_is_gone_is_a_contradiction_and_no_outage
 ) {
     let consent = new_consent(UserId::generate(), ConsentType::Marketing);
     let consent = store.privacy.add_consent(consent);
-    let photo = store.photos.add_photo(NewPhoto {
+    let photo = NewPhoto {
         id: PhotoId::generate(),
         user_id: UserId::generate(),
         announced_type: "image/jpeg".to_owned(),
-    });
+    };
+    let photo = store.photos.add_photo(photo, u64::MAX);
 
     let consent = consent.await.expect_err("there is no such account");
     let photo = photo.await.expect_err("there is no such account");
@@ -180,7 +181,7 @@ pub async fn a_deleted_account_is_swept_now_and_when_leases_and_uploads_have_end
     store.advance(store.policy.lease * 2);
     let after_leases = store.due_targets().await;
     store.sweep_all().await;
-    store.advance(store.policy.upload_url_life * 2);
+    store.advance(store.policy.uploads_end_after());
     let after_uploads = store.due_targets().await;
     store.sweep_all().await;
     store.advance(DAY);
@@ -219,10 +220,7 @@ pub async fn an_old_original_expires_and_its_result_stays(store: StoreUnderTest)
 
 pub async fn an_original_does_not_expire_while_a_job_needs_it(store: StoreUnderTest) {
     let job = store.running_job().await;
-    let stored = store
-        .photos
-        .confirm_photo(job.user_id, job.photo_id, stored_photo(), u64::MAX);
-    stored.await.expect("the store works");
+    store.take_in(job.user_id, job.photo_id).await;
     store.advance(DAY);
 
     assert_eq!(expire_originals(&store).await, 0);
@@ -319,10 +317,7 @@ async fn delete(store: &StoreUnderTest, user_id: UserId) -> Option<DeletionRecei
 async fn finished_job(store: &StoreUnderTest) -> Job {
     let user_id = store.user().await;
     let queued = store.queue(user_id).await;
-    let stored = store
-        .photos
-        .confirm_photo(user_id, queued.photo_id, stored_photo(), u64::MAX);
-    stored.await.expect("the store works");
+    store.take_in(user_id, queued.photo_id).await;
     loop {
         let claimed = store.claim().await;
         if claimed.id == queued.id {

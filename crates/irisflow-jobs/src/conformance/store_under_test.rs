@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::RecordingAnnouncer;
 use crate::{
-    AccountStore, Census, Checkpoint, Clock, Enqueued, ErrorType, Event, EventKind, Failure, Fence,
-    Job, JobId, JobPolicy, JobResult, JobStore, ManualClock, NewAccount, NewJob, NewPhoto,
-    PhotoFormat, PhotoId, PhotoStore, Priority, Privacy, StoredPhoto, Submission, Sweep,
+    AccountStore, Census, Checkpoint, Clock, Confirmed, Enqueued, ErrorType, Event, EventKind,
+    Failure, Fence, Job, JobId, JobPolicy, JobResult, JobStore, ManualClock, NewAccount, NewJob,
+    NewPhoto, PhotoFormat, PhotoId, PhotoStore, Priority, Privacy, StoredPhoto, Submission, Sweep,
     SweepTarget, Timeline, Timestamp, UserId, WorkerId, Written,
 };
 
@@ -139,8 +139,25 @@ impl StoreUnderTest {
             user_id,
             announced_type: "image/jpeg".to_owned(),
         };
-        let added = self.photos.add_photo(new).await;
-        added.expect("the store works").id
+        let added = self.photos.add_photo(new, u64::MAX).await;
+        added
+            .expect("the store works")
+            .expect("there is no limit")
+            .id
+    }
+
+    /// Takes the upload of a photo in, as [`stored_photo`].
+    pub async fn take_in(&self, user_id: UserId, photo_id: PhotoId) {
+        let begun = self.photos.begin_intake(user_id, photo_id).await;
+        let stored = StoredPhoto {
+            intake: begun.expect("the store works"),
+            ..stored_photo()
+        };
+        let confirmed = self
+            .photos
+            .confirm_photo(user_id, photo_id, stored, u64::MAX);
+        let confirmed = confirmed.await.expect("the store works");
+        assert!(matches!(confirmed, Confirmed::Photo(_)), "{confirmed:?}");
     }
 
     /// A job with a photo of its own, not queued yet.
@@ -323,5 +340,8 @@ pub(crate) fn stored_photo() -> StoredPhoto {
         height_px: 3024,
         size_bytes: 3_141_592,
         sha256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned(),
+        intake: Some(1),
+        thumbnail_bytes: Some(21_001),
+        decode_bytes: Some(36_578_304),
     }
 }

@@ -76,10 +76,11 @@ pub async fn an_expected_upload_is_swept_when_its_url_has_run_out(store: StoreUn
     let user_id = store.user().await;
     let photo_id = store.photo(user_id).await;
     let life = store.policy.upload_url_life;
+    let ended = store.policy.uploads_end_after();
 
-    store.advance(life);
+    store.advance(life + store.policy.upload_limit);
     let too_early = store.due_targets().await;
-    store.advance(life);
+    store.advance(ended - life - store.policy.upload_limit);
 
     assert_eq!(too_early, [], "an upload may still be running");
     let incoming = SweepTarget::Incoming { user_id, photo_id };
@@ -114,14 +115,14 @@ pub async fn a_deleted_photo_is_swept_now_and_when_uploads_must_have_ended(store
         user_id: job.user_id,
         photo_id: job.photo_id,
     };
-    let life = store.policy.upload_url_life;
+    let under_way = store.policy.upload_url_life + store.policy.upload_limit;
 
     store.delete_photo_of(&job).await;
     let now = store.due_targets().await;
     store.sweep_all().await;
-    store.advance(life);
+    store.advance(under_way);
     let too_early = store.due_targets().await;
-    store.advance(life);
+    store.advance(store.policy.uploads_end_after() - under_way);
     let later = store.due_targets().await;
 
     assert!(now.contains(&target), "{now:?}");

@@ -8,7 +8,7 @@ use irisflow_image::check::{Checked, check_photo};
 use irisflow_image::geometry::{Ellipse, Polyline};
 use irisflow_image::rejection::Rejection;
 use irisflow_image::segment::Quality;
-use irisflow_jobs::PhotoId;
+use irisflow_jobs::{PhotoId, StoredPhoto};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -94,7 +94,7 @@ pub(crate) struct EllipseBody {
         (status = 409, description = "`photo_not_uploaded`: not confirmed yet", body = ErrorBody),
         (status = 410, description = "`photo_expired`", body = ErrorBody),
         (status = 422, body = ValidationBody),
-        (status = 503, description = "Busy; `Retry-After` says when to ask again", body = ErrorBody),
+        (status = 503, description = "`busy`; `Retry-After` says when to ask again", body = ErrorBody),
     ))]
 pub(crate) async fn check(
     State(app): State<App>,
@@ -106,16 +106,20 @@ pub(crate) async fn check(
     let photo = photo.ok_or(ApiError::NotFound(UNKNOWN_PHOTO))?;
     check_usable(&photo)?;
     let (files, limits) = (app.parts.files.clone(), app.settings.photo_limits);
+    let (key, stored) = (key_of(&photo), photo.stored.as_ref());
+    let memory_bytes = stored.map_or(0, StoredPhoto::memory_bytes);
     let look = move || {
         let begun = Instant::now();
-        let bytes = files.get(&key_of(&photo))?;
+        let bytes = files.get(&key)?;
         // Deleted since it was looked up.
         let bytes = bytes.ok_or(ApiError::NotFound(UNKNOWN_PHOTO))?;
         let checked = check_photo(&bytes, &limits);
         let checked_in_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok::<_, ApiError>(CheckBody::of(&checked, checked_in_ms))
     };
-    Ok(Json(app.checks.in_turn(look).await??))
+    Ok(Json(
+        app.reading.decode(user.id(), memory_bytes, look).await??,
+    ))
 }
 
 impl CheckBody {

@@ -37,6 +37,7 @@ pub(crate) struct ConfirmRequest {
         (status = 413, description = "`image_too_large`", body = ErrorBody),
         (status = 415, description = "`unsupported_format`", body = ErrorBody),
         (status = 422, body = ValidationBody),
+        (status = 503, description = "`busy`; `Retry-After` says when to confirm again", body = ErrorBody),
     ))]
 pub(crate) async fn confirm(
     State(app): State<App>,

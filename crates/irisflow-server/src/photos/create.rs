@@ -2,14 +2,12 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{FromRequest as _, Multipart, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Multipart, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use futures_util::{Stream, StreamExt as _};
-use irisflow_jobs::{NewPhoto, PhotoId};
-use irisflow_photos::ObjectKey;
+use irisflow_jobs::{NewPhoto, PhotoId, UserId};
 
 use super::view::PhotoBody;
-use crate::app::{App, AppState};
+use crate::app::App;
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
 
@@ -26,6 +24,7 @@ use crate::error::{ApiError, ErrorBody, ValidationBody};
         (status = 413, description = "`image_too_large`", body = ErrorBody),
         (status = 415, description = "`unsupported_format`", body = ErrorBody),
         (status = 422, body = ValidationBody),
+        (status = 503, description = "`busy`; `Retry-After` says when to try again", body = ErrorBody),
     ))]
 pub(crate) async fn create(
     State(app): State<App>,
@@ -46,17 +45,12 @@ pub(crate) async fn create(
         user_id: user.id(),
         announced_type: content_type.chars().take(100).collect(),
     };
-    let photo_id = new.id;
-    let key = ObjectKey::Incoming {
-        user_id: user.id(),
-        photo_id,
-    };
-    app.parts.photos.add_photo(new).await?;
+    let photo_id = app.announce_photo(new).await?.id;
     let received = if content_type.starts_with("multipart/form-data") {
-        receive_multipart(&app, key, request).await
+        receive_multipart(&app, user.id(), photo_id, request).await
     } else {
-        app.receive(key, request.into_body().into_data_stream())
-            .await
+        let pieces = request.into_body().into_data_stream();
+        app.receive(user.id(), photo_id, pieces).await
     };
     if let Err(error) = received {
         app.parts.photos.photo_failed(user.id(), photo_id).await?;
@@ -77,11 +71,17 @@ pub(crate) fn announced_bytes(headers: &HeaderMap) -> u64 {
         .unwrap_or(0)
 }
 
+/// What a form may have beside the photo.
+const FORM_BYTES: usize = 64 * 1024;
+
 async fn receive_multipart(
-    app: &AppState,
-    key: ObjectKey,
-    request: Request<Body>,
+    app: &App,
+    user_id: UserId,
+    photo_id: PhotoId,
+    mut request: Request<Body>,
 ) -> Result<(), ApiError> {
+    // The limit of JSON bodies is not for photos.
+    DefaultBodyLimit::max(app.settings.photo_limits.max_bytes + FORM_BYTES).apply(&mut request);
     let unreadable = |msg: String| ApiError::Invalid {
         loc: vec!["body".to_owned()],
         msg,
@@ -96,39 +96,10 @@ async fn receive_multipart(
         .map_err(|error| unreadable(error.body_text()))?
     {
         if field.file_name().is_some() || field.name() == Some("file") {
-            return app.receive(key, field).await;
+            return app.receive(user_id, photo_id, field).await;
         }
     }
     Err(unreadable(
         "no file in the form: send the photo in a field named `file`".to_owned(),
     ))
-}
-
-impl AppState {
-    /// Streams an upload to storage, up to the limit on bytes. What was received of a larger one, or
-    /// of one that breaks off, is dropped.
-    pub(crate) async fn receive<E: std::fmt::Display>(
-        &self,
-        key: ObjectKey,
-        mut pieces: impl Stream<Item = Result<bytes::Bytes, E>> + Unpin,
-    ) -> Result<(), ApiError> {
-        let limit_bytes = self.settings.photo_limits.max_bytes as u64;
-        let files = self.parts.files.clone();
-        let mut incoming = tokio::task::spawn_blocking(move || files.begin_put(key)).await??;
-        while let Some(piece) = pieces.next().await {
-            let piece = piece.map_err(|error| ApiError::Invalid {
-                loc: vec!["body".to_owned()],
-                msg: format!("the upload broke off: {error}"),
-                kind: "body_incomplete",
-            })?;
-            if incoming.size_bytes() + piece.len() as u64 > limit_bytes {
-                return Err(ApiError::BodyTooLarge { limit_bytes });
-            }
-            incoming =
-                tokio::task::spawn_blocking(move || incoming.write(&piece).map(|()| incoming))
-                    .await??;
-        }
-        tokio::task::spawn_blocking(move || incoming.finish()).await??;
-        Ok(())
-    }
 }

@@ -3,15 +3,39 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use irisflow_jobs::PhotoFilter;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::view::PhotoPage;
 use crate::app::App;
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
-use crate::extract::{ApiQuery, PageQuery};
+use crate::extract::{ApiQuery, PageQuery, invalid_query};
 
-/// Your photos, newest first.
-#[utoipa::path(get, path = "/photos", tag = "photos", security(("bearer" = [])), params(PageQuery),
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct IncludeQuery {
+    /// `pending`: list also photos that were announced only, or whose upload could not be used.
+    include: Option<String>,
+}
+
+impl IncludeQuery {
+    fn parse(&self) -> Result<PhotoFilter, ApiError> {
+        match self.include.as_deref() {
+            None | Some("") => Ok(PhotoFilter::TakenIn),
+            Some("pending") => Ok(PhotoFilter::All),
+            Some(_) => Err(invalid_query(
+                "include",
+                "the only thing to include is pending",
+            )),
+        }
+    }
+}
+
+/// Your photos, newest first. Photos that were never uploaded are left out.
+#[utoipa::path(get, path = "/photos", tag = "photos", security(("bearer" = [])),
+    params(PageQuery, IncludeQuery),
     responses(
         (status = 200, body = PhotoPage),
         (status = 401, body = ErrorBody),
@@ -22,9 +46,10 @@ pub(crate) async fn list(
     user: CurrentUser,
     headers: HeaderMap,
     ApiQuery(query): ApiQuery<PageQuery>,
+    ApiQuery(include): ApiQuery<IncludeQuery>,
 ) -> Result<Json<PhotoPage>, ApiError> {
-    let request = query.parse()?;
-    let page = app.parts.photos.photos(user.id(), request).await?;
+    let (request, filter) = (query.parse()?, include.parse()?);
+    let page = app.parts.photos.photos(user.id(), filter, request).await?;
     let base = app.public_url.base(&headers);
     Ok(Json(PhotoPage {
         items: page

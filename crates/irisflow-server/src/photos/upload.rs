@@ -34,7 +34,7 @@ pub(crate) struct UploadRequest {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct UploadBody {
     /// PUT the bytes here within 15 minutes, with the same Content-Type and without a bearer; then
-    /// confirm.
+    /// confirm. A photo that is not confirmed in time is forgotten.
     upload_url: String,
     photo_id: String,
     s3_key: String,
@@ -50,6 +50,8 @@ pub(crate) struct UploadBody {
         (status = 401, body = ErrorBody),
         (status = 403, description = "`consent_required`", body = ErrorBody),
         (status = 422, body = ValidationBody),
+        (status = 429, description = "`too_many_unconfirmed`: confirm or delete some first; also `rate_limited`",
+            body = ErrorBody),
     ))]
 pub(crate) async fn upload(
     State(app): State<App>,
@@ -73,7 +75,7 @@ pub(crate) async fn upload(
         user_id: user.id(),
         announced_type: content_type.clone(),
     };
-    let photo = app.parts.photos.add_photo(new).await?;
+    let photo = app.announce_photo(new).await?;
     let key = ObjectKey::Incoming {
         user_id: user.id(),
         photo_id: photo.id,

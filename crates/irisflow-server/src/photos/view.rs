@@ -14,7 +14,8 @@ pub(crate) struct PhotoBody {
     user_id: String,
     /// Where the bytes lie; for reference, not for access.
     s3_key: String,
-    /// Null: there are no thumbnails yet.
+    /// The photo with at most 400 pixels on its longer side, upright. Signed as the original's link. Null
+    /// for photos that were taken in before there were thumbnails.
     thumbnail_url: Option<String>,
     /// Signed, valid for an hour. Null until the upload is confirmed.
     original_url: Option<String>,
@@ -28,6 +29,7 @@ pub(crate) struct PhotoBody {
     upload_status: &'static str,
     /// RFC 3339, UTC.
     created_at: String,
+    updated_at: String,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -43,11 +45,7 @@ pub(crate) struct PhotoPage {
 pub(crate) fn key_of(photo: &Photo) -> ObjectKey {
     let (user_id, photo_id) = (photo.user_id, photo.id);
     match &photo.stored {
-        Some(stored) => ObjectKey::Original {
-            user_id,
-            photo_id,
-            format: stored.format,
-        },
+        Some(stored) => ObjectKey::of_original(user_id, photo_id, stored),
         None => ObjectKey::Incoming { user_id, photo_id },
     }
 }
@@ -63,13 +61,16 @@ impl AppState {
             id: photo.id.to_string(),
             user_id: photo.user_id.to_string(),
             s3_key: key.to_string(),
-            thumbnail_url: None,
+            thumbnail_url: stored
+                .and_then(|stored| ObjectKey::of_thumbnail(photo.user_id, photo.id, stored))
+                .map(|key| self.download_url(base, &key)),
             original_url: stored.map(|_| self.download_url(base, &key)),
             width: stored.map(|stored| stored.width_px),
             height: stored.map(|stored| stored.height_px),
             file_size: stored.map(|stored| stored.size_bytes),
             upload_status: photo.status.name(),
             created_at: photo.created_at.to_rfc3339(),
+            updated_at: photo.updated_at.to_rfc3339(),
         }
     }
 }

@@ -59,6 +59,7 @@ pub(crate) enum SkipReason {
         (status = 401, body = ErrorBody),
         (status = 403, description = "`consent_required`", body = ErrorBody),
         (status = 409, description = "`idempotency_key_reused`", body = ErrorBody),
+        (status = 413, description = "`storage_full`", body = ErrorBody),
         (status = 422, body = ValidationBody),
     ))]
 pub(crate) async fn batch(
@@ -81,6 +82,8 @@ pub(crate) async fn batch(
         None => {
             app.check_consent(&user).await?;
             let sorted = app.sort_out(user.id(), &request.photo_ids).await?;
+            app.check_room_for_results(user.id(), sorted.new_jobs.len())
+                .await?;
             app.enqueue_all(sorted, key).await?
         }
     };

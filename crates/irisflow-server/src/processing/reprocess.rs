@@ -26,6 +26,7 @@ use crate::photos::UNKNOWN_PHOTO;
         (status = 404, body = ErrorBody),
         (status = 409, description = "`photo_not_uploaded`, `idempotency_key_reused`", body = ErrorBody),
         (status = 410, description = "`photo_expired`", body = ErrorBody),
+        (status = 413, description = "`storage_full`", body = ErrorBody),
         (status = 422, body = ValidationBody),
     ))]
 pub(crate) async fn reprocess(
@@ -43,6 +44,7 @@ pub(crate) async fn reprocess(
             let photo = app.parts.photos.photo(user.id(), original.photo_id).await?;
             app.check_consent(&user).await?;
             check_usable(&photo.ok_or(ApiError::NotFound(UNKNOWN_PHOTO))?)?;
+            app.check_room_for_results(user.id(), 1).await?;
             app.enqueue_one(user.id(), original.photo_id, key).await?
         }
     };

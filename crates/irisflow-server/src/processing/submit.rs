@@ -38,6 +38,7 @@ pub(crate) struct SubmitRequest {
         (status = 404, body = ErrorBody),
         (status = 409, description = "`photo_not_uploaded`, `idempotency_key_reused`", body = ErrorBody),
         (status = 410, description = "`photo_expired`", body = ErrorBody),
+        (status = 413, description = "`storage_full`", body = ErrorBody),
         (status = 422, body = ValidationBody),
     ))]
 pub(crate) async fn submit(
@@ -55,6 +56,7 @@ pub(crate) async fn submit(
             let photo = photo.ok_or(ApiError::NotFound(UNKNOWN_PHOTO))?;
             app.check_consent(&user).await?;
             check_usable(&photo)?;
+            app.check_room_for_results(user.id(), 1).await?;
             app.enqueue_one(user.id(), photo_id, key).await?
         }
     };

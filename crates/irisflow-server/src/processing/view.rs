@@ -31,6 +31,7 @@ pub(crate) struct JobBody {
     attempt_count: u32,
     /// RFC 3339, UTC.
     created_at: String,
+    updated_at: String,
     /// The path of its live progress.
     websocket_url: String,
     #[serde(flatten)]
@@ -42,7 +43,6 @@ pub(crate) struct JobBody {
 pub(crate) struct JobStatusBody {
     #[serde(flatten)]
     job: JobBody,
-    updated_at: String,
     /// Its owner wants it cancelled; its worker has yet to stop.
     cancel_requested: bool,
     /// Of a failed job: `quality_issue`, `transient_error` or `server_error`.
@@ -97,6 +97,7 @@ impl JobBody {
             progress: job.progress,
             attempt_count: job.attempt_count,
             created_at: job.created_at.to_rfc3339(),
+            updated_at: job.updated_at.to_rfc3339(),
             websocket_url: format!("/ws/jobs/{}", job.id),
             outlook,
         }
@@ -188,16 +189,11 @@ impl AppState {
         let keys = result.map(|result| ObjectKey::of_attempt(user_id, job_id, result.epoch));
         let url = |index: usize| keys.map(|keys| self.download_url(base, &keys[index]));
         let original = photo.and_then(|photo| {
-            let format = photo.stored.as_ref()?.format;
-            Some(ObjectKey::Original {
-                user_id,
-                photo_id: photo.id,
-                format,
-            })
+            let stored = photo.stored.as_ref()?;
+            Some(ObjectKey::of_original(user_id, photo.id, stored))
         });
         JobStatusBody {
             job: JobBody::new(job, outlook),
-            updated_at: job.updated_at.to_rfc3339(),
             cancel_requested: job.cancel_requested && !job.state.is_final(),
             error_type: failed.map(|failure| failure.error_type.name()),
             error_code: failure.map(|failure| failure.code.clone()),

@@ -182,6 +182,17 @@ impl App {
         assert!(sent.expect("kill runs").success());
     }
 
+    /// The most memory that the program has held so far.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn peak_memory_bytes(&self) -> u64 {
+        let id = self.child.id().expect("it runs");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("its status");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
+        let kilobytes: u64 = peak.expect("VmHWM").trim().parse().expect("a number");
+        kilobytes * 1024
+    }
+
     /// Asks the program to stop, and waits until it has.
     pub(crate) async fn terminate(&mut self) -> std::process::ExitStatus {
         self.signal("TERM");

@@ -7,9 +7,10 @@ use serde_json::json;
 use crate::app::{App, good_eye, json_of, text};
 
 /// Leases and upload URLs that run out soon, since the last sweep comes after them.
-const SOON: [(&str, &str); 2] = [
+const SOON: [(&str, &str); 3] = [
     ("IRISFLOW_LEASE_MS", "500"),
     ("IRISFLOW_UPLOAD_URL_MS", "3000"),
+    ("IRISFLOW_UPLOAD_LIMIT_MS", "3000"),
 ];
 
 async fn start_with_fault(fault: &str) -> App {
@@ -36,7 +37,7 @@ async fn nothing_is_left_of_a_deleted_job_and_its_photo_stays() {
     assert_eq!(user.delete(&path).await, StatusCode::NOT_FOUND);
     let photo = user.get(&format!("/photos/{photo_id}")).await;
     assert_eq!(photo.status(), StatusCode::OK);
-    assert_eq!(app.objects("iris").len(), 1);
+    assert_eq!(app.objects("iris").len(), 2, "with its thumbnail");
 }
 
 #[tokio::test]

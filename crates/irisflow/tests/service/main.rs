@@ -26,6 +26,7 @@ mod photos;
 mod privacy;
 mod sockets;
 mod startup;
+mod storage;
 mod submit;
 mod tls;
 mod waiting;

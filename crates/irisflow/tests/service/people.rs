@@ -234,6 +234,7 @@ async fn nothing_of_a_deleted_account_is_found_afterwards() {
     let mut app = App::start_with(&[
         ("IRISFLOW_LEASE_MS", "500"),
         ("IRISFLOW_UPLOAD_URL_MS", "2000"),
+        ("IRISFLOW_UPLOAD_LIMIT_MS", "3000"),
         ("IRISFLOW_FAULTS", "after_result:hang2000:1"),
     ])
     .await;

@@ -1,0 +1,127 @@
+//! Streams the bytes of an upload to storage: up to the limit on bytes and the account's quota, counted
+//! as they arrive. They become visible when they are complete and their photo still waits for them.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::{Stream, StreamExt as _};
+use irisflow_jobs::{PhotoId, Received, UserId};
+use irisflow_photos::{Incoming, ObjectKey};
+use tracing::Instrument as _;
+
+use super::UNKNOWN_PHOTO;
+use crate::app::{App, AppState};
+use crate::error::ApiError;
+
+/// Bytes of uploads that are under way, by account.
+#[derive(Debug, Default)]
+pub(crate) struct UploadsUnderWay(Mutex<HashMap<UserId, u64>>);
+
+/// What one upload adds to them; given back when it is dropped.
+struct Arriving<'a> {
+    uploads: &'a UploadsUnderWay,
+    user_id: UserId,
+    bytes: u64,
+}
+
+impl UploadsUnderWay {
+    fn begin(&self, user_id: UserId) -> Arriving<'_> {
+        Arriving {
+            uploads: self,
+            user_id,
+            bytes: 0,
+        }
+    }
+}
+
+impl Arriving<'_> {
+    /// How many bytes of the account are under way with these.
+    fn add(&mut self, bytes: u64) -> u64 {
+        self.bytes += bytes;
+        let mut uploads = self
+            .uploads
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let under_way = uploads.entry(self.user_id).or_default();
+        *under_way += bytes;
+        *under_way
+    }
+}
+
+impl Drop for Arriving<'_> {
+    fn drop(&mut self) {
+        let mut uploads = self
+            .uploads
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut under_way) = uploads.entry(self.user_id) {
+            *under_way.get_mut() = under_way.get().saturating_sub(self.bytes);
+            if *under_way.get() == 0 {
+                under_way.remove();
+            }
+        }
+    }
+}
+
+impl AppState {
+    /// Receives an upload. What was received of one that is too large, or breaks off, is dropped.
+    pub(crate) async fn receive<E: std::fmt::Display>(
+        self: &App,
+        user_id: UserId,
+        photo_id: PhotoId,
+        mut pieces: impl Stream<Item = Result<bytes::Bytes, E>> + Unpin,
+    ) -> Result<(), ApiError> {
+        let limit_bytes = self.settings.photo_limits.max_bytes as u64;
+        let quota_bytes = self.settings.use_limits.stored_bytes;
+        let stored_bytes = self.parts.census.usage(user_id).await?.stored_bytes();
+        let mut arriving = self.uploads.begin(user_id);
+        let files = self.parts.files.clone();
+        let key = ObjectKey::Incoming { user_id, photo_id };
+        let mut incoming = tokio::task::spawn_blocking(move || files.begin_put(key)).await??;
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.map_err(|error| ApiError::Invalid {
+                loc: vec!["body".to_owned()],
+                msg: format!("the upload broke off: {error}"),
+                kind: "body_incomplete",
+            })?;
+            let length = piece.len() as u64;
+            if incoming.size_bytes() + length > limit_bytes {
+                return Err(ApiError::BodyTooLarge { limit_bytes });
+            }
+            if stored_bytes.saturating_add(arriving.add(length)) > quota_bytes {
+                return Err(self.storage_full());
+            }
+            incoming =
+                tokio::task::spawn_blocking(move || incoming.write(&piece).map(|()| incoming))
+                    .await??;
+        }
+        let incoming =
+            tokio::task::spawn_blocking(move || incoming.flush().map(|()| incoming)).await??;
+        // To its end, also when the client hangs up: the row must not count what is not there.
+        let app = Arc::clone(self);
+        let kept = async move { app.keep_upload(user_id, photo_id, incoming).await };
+        tokio::spawn(kept.in_current_span()).await?
+    }
+
+    /// Counts a complete upload, then makes it visible. One whose photo was deleted meanwhile, or was
+    /// taken in, is dropped.
+    async fn keep_upload(
+        &self,
+        user_id: UserId,
+        photo_id: PhotoId,
+        incoming: Incoming,
+    ) -> Result<(), ApiError> {
+        let _turn = self.photo_locks.lock(photo_id).await;
+        let (photos, quota_bytes) = (&self.parts.photos, self.settings.use_limits.stored_bytes);
+        let received = photos.receive_photo(user_id, photo_id, incoming.size_bytes(), quota_bytes);
+        match received.await? {
+            Received::Counted => Ok(tokio::task::spawn_blocking(|| incoming.finish()).await??),
+            Received::TakenInBefore => Err(ApiError::TakenInBefore),
+            Received::Missing => Err(ApiError::NotFound(UNKNOWN_PHOTO)),
+            Received::StorageFull => Err(self.storage_full()),
+        }
+    }
+}
