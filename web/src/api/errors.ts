@@ -12,6 +12,8 @@ export class ApiError extends Error {
     readonly code: string | null,
     message: string,
     readonly suggestion: string | null = null,
+    /** How long the server asks to wait. */
+    readonly retryAfterS: number | null = null,
   ) {
     super(message);
   }
@@ -68,20 +70,21 @@ export function isAbort(error: unknown): boolean {
 }
 
 /** Turns an error answer's body into an `ApiError`. Tolerates bodies that are not ours. */
-export function apiErrorFrom(status: number, body: unknown): ApiError {
+export function apiErrorFrom(status: number, body: unknown, retryAfter: string | null = null): ApiError {
   const fields = typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : {};
   return new ApiError(
     status,
     textOrNull(fields['code']),
     messageOf(fields['detail']) ?? fallbackMessage(status),
     textOrNull(fields['suggestion']),
+    retryAfter !== null && /^\d+$/.test(retryAfter) ? Number(retryAfter) : null,
   );
 }
 
 /** What to show a person for any error at all. */
 export function wordsFor(error: unknown): Words {
   if (error instanceof ApiError) {
-    return wordsOfCode(error.code) ?? { message: error.message, suggestion: error.suggestion };
+    return wordsOfCode(error.code, error.retryAfterS) ?? { message: error.message, suggestion: error.suggestion };
   }
   if (error instanceof Unreachable || error instanceof SignedOut || error instanceof Declined) {
     return { message: error.message, suggestion: null };

@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest';
-import { ApiError, Declined, isAbort, SignedOut, Unreachable } from './errors';
+import { ApiError, Declined, isAbort, SignedOut, Unreachable, wordsFor } from './errors';
 import { createHttp } from './http';
 import { browserTokens, type TokenStore } from './tokens';
 import type { Tokens } from './types';
@@ -193,6 +193,20 @@ describe('errors', () => {
       message: 'HEIC is not read here.',
       suggestion: 'Send a JPEG.',
     });
+  });
+
+  test.each([
+    ['too_many_attempts', '40', 'Please try again in 40 seconds.'],
+    ['too_many_attempts', '150', 'Please try again in 3 minutes.'],
+    ['busy', '1', 'Wait a moment, then try again.'],
+    ['unavailable', null, 'Wait a moment, then try again.'],
+  ])('%s with Retry-After %s reads: %s', async (code, retryAfter, suggestion) => {
+    const server = createServer();
+    const headers = new Headers(retryAfter === null ? {} : { 'retry-after': retryAfter });
+    server.answers = () => new Response(JSON.stringify({ detail: 'For programs.', code }), { status: 503, headers });
+    const { http } = clientOf(server, fresh());
+    const error: unknown = await http.send('POST', '/x').catch((caught: unknown) => caught);
+    expect(wordsFor(error).suggestion).toBe(suggestion);
   });
 
   test('a validation list is read as sentences', async () => {

@@ -151,7 +151,7 @@ async function unwrap<Answer>(response: Response): Promise<Answer> {
   } catch {
     if (response.ok) throw new ApiError(response.status, null, 'The answer from Irisflow was not readable.');
   }
-  if (!response.ok) throw apiErrorFrom(response.status, body);
+  if (!response.ok) throw apiErrorFrom(response.status, body, response.headers.get('retry-after'));
   return body as Answer;
 }
 
