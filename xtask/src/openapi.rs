@@ -1,4 +1,4 @@
-//! `cargo xtask openapi`: writes the committed description of the API anew. Look at the difference.
+//! `cargo xtask openapi`: writes the committed description of the API anew. NetworkKind at the difference.
 
 use anyhow::Context as _;
 

@@ -1,9 +1,9 @@
-//! The quick look at a photo, before any work on it: decoded and judged, in well under a second.
+//! The check of a photo, before any work on it: decoded and judged, in well under a second.
 
 use crate::load::{Limits, load_photo, probe};
 use crate::segment::{PhotoPixels as _, Verdict, judge_photo};
 
-/// What there is to say of a photo.
+/// The verdict on a photo.
 #[derive(Debug, Clone)]
 pub struct Checked {
     /// Width and height of the upright photo; none when not even that could be read.

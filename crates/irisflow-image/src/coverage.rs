@@ -1,11 +1,11 @@
-//! How much of the portrait is shown: the disc of the iris without what lids hide.
+//! How much of the rectified iris is shown: the disc of the iris without what lids hide.
 //!
 //! Hidden iris is never invented: along a lid the picture fades to black. Single lashes stay as they
 //! were photographed, because a black line is no more beautiful than a lash; the mask tells them
 //! apart from iris either way.
 
 use crate::filters::{Field, soft_blur};
-use crate::portrait::RoundView;
+use crate::rectified::RectifiedView;
 use crate::segment::{IrisSegmentation, Label};
 
 const SIDE: usize = 512;
@@ -29,7 +29,7 @@ impl std::fmt::Debug for Coverage {
 }
 
 impl Coverage {
-    pub fn of(segmentation: &IrisSegmentation, view: &RoundView) -> Self {
+    pub fn of(segmentation: &IrisSegmentation, view: &RectifiedView) -> Self {
         let view = view.with_side(SIDE as u32);
         let reach = (LASH * view.iris_radius()).round().max(1.0) as usize;
         let seen = seen_in(segmentation, &view);
@@ -55,7 +55,7 @@ impl Coverage {
         let (top, bottom, fy) = between(y);
         let (top, bottom) = (top * SIDE, bottom * SIDE);
         let half = side as f32 / 2.0;
-        let radius = half * crate::portrait::IRIS_FILL;
+        let radius = half * crate::rectified::IRIS_FILL;
         let dy = v as f32 + 0.5 - half;
         (0..side).map(move |u| {
             let dx = u as f32 + 0.5 - half;
@@ -91,7 +91,7 @@ pub(crate) fn smoothstep(from: f32, to: f32, value: f32) -> f32 {
 
 /// Where iris or pupil is seen. Beyond the limbus the grid goes on as at the limbus, so that the fade
 /// of a lid does not bend there.
-fn seen_in(segmentation: &IrisSegmentation, view: &RoundView) -> Vec<bool> {
+fn seen_in(segmentation: &IrisSegmentation, view: &RectifiedView) -> Vec<bool> {
     let half = SIDE as f32 / 2.0;
     let edge = view.iris_radius() * 0.985;
     let seen = |place: usize| {
@@ -142,7 +142,7 @@ mod tests {
     use super::Coverage;
     use crate::geometry::Ellipse;
     use crate::plane::Plane;
-    use crate::portrait::RoundView;
+    use crate::rectified::RectifiedView;
     use crate::segment::Label;
     use crate::segment::testing::segmentation;
 
@@ -154,9 +154,9 @@ mod tests {
         for row in rows {
             labels.row_mut(row).fill(Label::Hidden as u8);
         }
-        let iris = Ellipse::circle(200.0, 200.0, 200.0 * crate::portrait::IRIS_FILL);
+        let iris = Ellipse::circle(200.0, 200.0, 200.0 * crate::rectified::IRIS_FILL);
         let segmentation = segmentation(iris, Ellipse::circle(200.0, 200.0, 50.0), labels);
-        Coverage::of(&segmentation, &RoundView::new(&iris, SIDE))
+        Coverage::of(&segmentation, &RectifiedView::new(&iris, SIDE))
     }
 
     fn opacity_at(coverage: &Coverage, u: usize, v: u32) -> f32 {

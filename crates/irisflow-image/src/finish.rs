@@ -1,9 +1,9 @@
-//! The portrait at its final size: the result on black, the "before" beside it, and the mask of both.
+//! The rectified iris at its final size: the result on black, the "before" beside it, and the mask of both.
 
 use crate::coverage::Coverage;
 use crate::encode::Finished;
 use crate::plane::Plane;
-use crate::portrait::{CHROMA_SIDE, Portrait, RESULT_SIDE, RoundView};
+use crate::rectified::{CHROMA_SIDE, RESULT_SIDE, RectifiedIris, RectifiedView};
 use crate::resize::resized;
 use crate::segment::{IrisSegmentation, Label};
 
@@ -19,13 +19,13 @@ pub enum MaskValue {
     Measured = 255,
 }
 
-/// The portrait as photographed, with everything around the iris: nothing is masked, so that a
+/// The rectified iris as photographed, with everything around the iris: nothing is masked, so that a
 /// slider between this and the result shows what was taken away.
-pub fn unmasked(portrait: &Portrait) -> Finished {
+pub fn unmasked(rectified: &RectifiedIris) -> Finished {
     Finished {
-        luma: resized(&portrait.luma, RESULT_SIDE),
-        cb: resized(&portrait.cb, CHROMA_SIDE),
-        cr: resized(&portrait.cr, CHROMA_SIDE),
+        luma: resized(&rectified.luma, RESULT_SIDE),
+        cb: resized(&rectified.cb, CHROMA_SIDE),
+        cr: resized(&rectified.cr, CHROMA_SIDE),
     }
 }
 
@@ -41,9 +41,9 @@ pub fn opacity(coverage: &Coverage) -> Plane {
     opacity
 }
 
-/// The portrait on black, as far as `opacity` shows it.
-pub fn on_black(portrait: &Portrait, opacity: &Plane) -> Finished {
-    let mut finished = unmasked(portrait);
+/// The rectified iris on black, as far as `opacity` shows it.
+pub fn on_black(rectified: &RectifiedIris, opacity: &Plane) -> Finished {
+    let mut finished = unmasked(rectified);
     fade(&mut finished.luma, opacity, 0);
     fade(&mut finished.cb, opacity, 128);
     fade(&mut finished.cr, opacity, 128);
@@ -66,7 +66,7 @@ fn fade(plane: &mut Plane, opacity: &Plane, towards: i32) {
 /// [`crate::reflections::remove_reflections`] returned.
 pub fn mask(
     segmentation: &IrisSegmentation,
-    view: &RoundView,
+    view: &RectifiedView,
     opacity: &Plane,
     filled: &Plane,
 ) -> Plane {

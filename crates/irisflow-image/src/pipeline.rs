@@ -1,4 +1,4 @@
-//! The order of the steps, and nothing more: it says which one it enters and asks whether to go on.
+//! The order of the steps, and nothing more: it reports the step it enters and asks whether to stop.
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,7 +10,7 @@ use crate::enhance::{Enhancement, enhance};
 use crate::finish;
 use crate::load::{ColourProfile, Limits, load_photo};
 use crate::plane::Plane;
-use crate::portrait::{Portrait, RESULT_SIDE, take_portrait};
+use crate::rectified::{RESULT_SIDE, RectifiedIris, rectify_iris};
 use crate::reflections::{Sensitivity, remove_reflections};
 use crate::rejection::Rejection;
 use crate::segment::{IrisSegmentation, PhotoPixels, Quality, judge_photo};
@@ -53,7 +53,7 @@ pub enum StageMark {
     End,
 }
 
-/// Hears of every beginning and end of a stage, and may stop the work there.
+/// Called at the beginning and end of every stage; may stop the work there.
 pub trait Observer {
     fn stage(&mut self, stage: Stage, mark: StageMark) -> ControlFlow<()>;
 }
@@ -71,7 +71,7 @@ pub struct ProcessOptions {
     pub enhancement: Enhancement,
 }
 
-/// What became of a photo. All three pictures show the same place at the same pixel.
+/// The result of the pipeline. All three pictures show the same place at the same pixel.
 #[derive(Clone)]
 pub struct ProcessedIris {
     /// The iris, round and centred on black.
@@ -91,7 +91,7 @@ pub struct ProcessedIris {
     /// The quality of the photo as it came, on which the verdict rests; that of `segmentation` knows the
     /// reflections better, which were measured when they were taken away.
     pub judged: Quality,
-    /// How good the photo is, in words, as the quick look says it.
+    /// How good the photo is, in words, the same as the check's.
     pub headline: String,
     /// Milliseconds per stage, in the order of [`Stage::ALL`].
     pub stage_ms: [f64; 5],
@@ -127,7 +127,7 @@ impl From<EncodeError> for ProcessError {
 ///
 /// # Errors
 /// [`ProcessError::Rejected`] when the photo cannot be used, [`ProcessError::Stopped`] when the
-/// observer said so, [`ProcessError::Internal`] when a step failed or panicked.
+/// observer asked for it, [`ProcessError::Internal`] when a step failed or panicked.
 pub fn process(
     bytes: &[u8],
     options: &ProcessOptions,
@@ -138,30 +138,30 @@ pub fn process(
         stage_ms: [0.0; 5],
     };
     let photo = stages.run(Stage::Loading, || Ok(load_photo(bytes, &options.limits)?))?;
-    let (mut portrait, mut segmentation, headline) = stages.run(Stage::Segmenting, || {
+    let (mut rectified, mut segmentation, headline) = stages.run(Stage::Segmenting, || {
         let verdict = judge_photo(&photo);
         let headline = verdict.headline();
         let segmentation = verdict.into_usable()?;
-        let portrait = take_portrait(&photo, &segmentation.iris);
-        Ok((portrait, segmentation, headline))
+        let rectified = rectify_iris(&photo, &segmentation.iris);
+        Ok((rectified, segmentation, headline))
     })?;
     let photo_size = photo.size();
     let profile = photo.profile().cloned();
     drop(photo); // The full frame is by far the largest thing held.
-    let before = portrait.clone();
+    let before = rectified.clone();
     let judged = segmentation.quality;
     let filled = stages.run(Stage::RemovingReflections, || {
         let sensitivity = &options.sensitivity;
         Ok(remove_reflections(
-            &mut portrait,
+            &mut rectified,
             &mut segmentation,
             sensitivity,
         ))
     })?;
-    let coverage = Coverage::of(&segmentation, &portrait.view);
+    let coverage = Coverage::of(&segmentation, &rectified.view);
     stages.run(Stage::Enhancing, || {
         enhance(
-            &mut portrait,
+            &mut rectified,
             &segmentation.pupil,
             &coverage,
             &options.enhancement,
@@ -170,8 +170,8 @@ pub fn process(
     })?;
     let saved = stages.run(Stage::Saving, || {
         let opacity = finish::opacity(&coverage);
-        let mask = finish::mask(&segmentation, &portrait.view, &opacity, &filled);
-        save(&portrait, &before, &opacity, &mask, profile.as_ref())
+        let mask = finish::mask(&segmentation, &rectified.view, &opacity, &filled);
+        save(&rectified, &before, &opacity, &mask, profile.as_ref())
     })?;
     Ok(ProcessedIris {
         result_jpeg: saved.result_jpeg,
@@ -196,15 +196,15 @@ struct Saved {
 }
 
 fn save(
-    portrait: &Portrait,
-    before: &Portrait,
+    rectified: &RectifiedIris,
+    before: &RectifiedIris,
     opacity: &Plane,
     mask: &Plane,
     profile: Option<&ColourProfile>,
 ) -> Result<Saved, ProcessError> {
     const RESULT_QUALITY: u8 = 95;
     const BEFORE_QUALITY: u8 = 90;
-    let result = finish::on_black(portrait, opacity);
+    let result = finish::on_black(rectified, opacity);
     Ok(Saved {
         result_jpeg: encode::jpeg(&result, RESULT_QUALITY, profile)?,
         mask_png: encode::grey_png(mask)?,
@@ -213,7 +213,7 @@ fn save(
     })
 }
 
-/// Runs stages: tells the observer, keeps time, and turns a panic into an error.
+/// Runs stages: calls the observer, measures time, and turns a panic into an error.
 struct Stages<'a> {
     observer: &'a mut dyn Observer,
     stage_ms: [f64; 5],
@@ -225,19 +225,19 @@ impl Stages<'_> {
         stage: Stage,
         work: impl FnOnce() -> Result<T, ProcessError>,
     ) -> Result<T, ProcessError> {
-        self.tell(stage, StageMark::Begin)?;
+        self.report(stage, StageMark::Begin)?;
         let started = Instant::now();
-        // What a panicking step leaves half-done is dropped with this call, so nobody sees it.
+        // What a panicking step leaves half-done is dropped with this call, so it is never used.
         let done = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_panic| {
             let name = stage.as_str();
             Err(ProcessError::Internal(format!("the step {name} panicked")))
         })?;
         self.stage_ms[stage as usize] = started.elapsed().as_secs_f64() * 1000.0;
-        self.tell(stage, StageMark::End)?;
+        self.report(stage, StageMark::End)?;
         Ok(done)
     }
 
-    fn tell(&mut self, stage: Stage, mark: StageMark) -> Result<(), ProcessError> {
+    fn report(&mut self, stage: Stage, mark: StageMark) -> Result<(), ProcessError> {
         match self.observer.stage(stage, mark) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(ProcessError::Stopped),

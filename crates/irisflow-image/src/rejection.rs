@@ -1,4 +1,4 @@
-//! Why a photo was turned down: what its owner can do about it. Outages and bugs are not rejections.
+//! Why a photo was rejected, and what its owner can do about it. Outages and bugs are not rejections.
 
 /// A photo that cannot be used, in words for the person who took it.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -35,7 +35,7 @@ impl std::fmt::Display for Measured {
     }
 }
 
-/// To three digits behind the point, and none that say nothing.
+/// To three digits behind the point, without trailing zeros.
 fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }

@@ -4,7 +4,7 @@
 use crate::encode::{self, EncodeError, Finished};
 use crate::load::{ColourProfile, EyePhoto};
 use crate::plane::YCbCr;
-use crate::portrait::{CHROMA_SIDE, RESULT_SIDE};
+use crate::rectified::{CHROMA_SIDE, RESULT_SIDE};
 use crate::resize::resized;
 use crate::segment::PhotoPixels as _;
 

@@ -11,7 +11,7 @@ use std::io::BufReader;
 use std::path::Path;
 use std::time::Instant;
 
-use irisflow_image::network::{EyeMaps, EyeNetwork, INPUT_SIDE, Look, MAP_SIDE};
+use irisflow_image::network::{EyeMaps, EyeNetwork, INPUT_SIDE, MAP_SIDE, NetworkKind};
 
 /// What each network gave in training.
 const WHOLE: &str = include_str!("segmenter/expected.json");
@@ -71,16 +71,19 @@ fn assert_reproduced(maps: &EyeMaps, count: usize, expected: &str) {
 
 #[test]
 fn the_networks_reproduce_the_outputs_of_training() {
-    let whole = EyeNetwork::of(Look::Whole).run(&stored_input("input.png"));
+    let whole = EyeNetwork::of(NetworkKind::Detection).run(&stored_input("input.png"));
     assert_reproduced(&whole, 4, WHOLE);
-    let near = EyeNetwork::of(Look::Near).run(&stored_input("input_near.png"));
+    let near = EyeNetwork::of(NetworkKind::Measurement).run(&stored_input("input_near.png"));
     assert_reproduced(&near, 5, NEAR);
 }
 
 #[test]
 #[ignore = "prints how long one run takes on this machine"]
 fn one_run_takes() {
-    let (network, input) = (EyeNetwork::of(Look::Near), stored_input("input_near.png"));
+    let (network, input) = (
+        EyeNetwork::of(NetworkKind::Measurement),
+        stored_input("input_near.png"),
+    );
     let mut times: Vec<f64> = (0..40)
         .map(|_| {
             let start = Instant::now();

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use irisflow_image::load::{EyePhoto, Limits, load_photo};
-use irisflow_image::segment::{explain, judge_photo};
+use irisflow_image::segment::{find_candidates, judge_photo};
 
 use super::median;
 use super::whole_job::{PHONE_HEIGHT, enlarged, phone_photo};
@@ -22,7 +22,10 @@ pub(super) fn run(arguments: &FindingArgs, root: &Path) -> anyhow::Result<()> {
     let photo = load(&bytes)?;
     let no_eye = load(&enlarged(root, "mdn_teddy-bear.jpg", PHONE_HEIGHT)?)?;
     // The weights are unpacked once per process.
-    anyhow::ensure!(!explain(&photo).is_empty(), "no eye is seen in the photo");
+    anyhow::ensure!(
+        !find_candidates(&photo).is_empty(),
+        "no eye is seen in the photo"
+    );
     let decoding = median_of(arguments.runs, || load(&bytes).is_ok());
     let ms = |duration: Duration| duration.as_secs_f64() * 1000.0;
     let row = |what: &str, took: Duration| {
@@ -34,7 +37,7 @@ pub(super) fn run(arguments: &FindingArgs, root: &Path) -> anyhow::Result<()> {
     row("baseline: decoding the photo", decoding);
     row(
         "all looks of the networks and the fits",
-        median_of(arguments.runs, || !explain(&photo).is_empty()),
+        median_of(arguments.runs, || !find_candidates(&photo).is_empty()),
     );
     row(
         "and the mask, the quality and the verdict",

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use irisflow_image::load::EyePhoto;
-use irisflow_image::segment::{PhotoPixels as _, explain};
+use irisflow_image::segment::{PhotoPixels as _, find_candidates};
 
 pub(super) fn explain_photo(name: &str, photo: &EyePhoto) -> anyhow::Result<String> {
     let mut text = format!("{name} {:?}\n", photo.size());
-    for look in explain(photo).iter().take(4) {
+    for look in find_candidates(photo).iter().take(4) {
         let (iris, pupil) = (look.iris, look.pupil);
         writeln!(
             text,

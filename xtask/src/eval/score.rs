@@ -3,7 +3,9 @@
 use irisflow_image::geometry::Ellipse;
 use irisflow_image::load::{EyePhoto, Limits, load_photo};
 use irisflow_image::plane::Plane;
-use irisflow_image::segment::{Evidence, IrisSegmentation, Label, Quality, explain, segment_iris};
+use irisflow_image::segment::{
+    Evidence, IrisSegmentation, Label, Quality, find_candidates, segment_iris,
+};
 
 /// What the product says to a photo.
 #[derive(Debug)]
@@ -55,7 +57,7 @@ pub(super) fn figures(
     photo: &EyePhoto,
     accuracy: impl FnOnce(&IrisSegmentation) -> Option<Accuracy>,
 ) -> Option<Figures> {
-    let examined = explain(photo);
+    let examined = find_candidates(photo);
     let best = examined.first()?;
     let segmentation = best.segmentation(photo)?;
     Some(Figures {

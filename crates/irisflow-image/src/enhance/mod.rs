@@ -1,4 +1,4 @@
-//! Makes the clean portrait worth printing: less noise, more local contrast, crisper fibres.
+//! Makes the clean rectified iris worth printing: less noise, more local contrast, crisper fibres.
 //!
 //! Everything is measured on the visible iris alone, so the black around it changes nothing, and
 //! everything is gentle: a person must recognise their own eye. The pupil keeps its black.
@@ -10,7 +10,7 @@ use crate::coverage::{Coverage, smoothstep};
 use crate::filters::{Field, box_mean, broad_blur, guided, self_guided};
 use crate::geometry::Ellipse;
 use crate::plane::Plane;
-use crate::portrait::Portrait;
+use crate::rectified::RectifiedIris;
 use crate::resize::resized;
 
 /// How strongly each part works. Amounts are shares: 0 leaves the picture as it is.
@@ -44,33 +44,33 @@ impl Default for Enhancement {
     }
 }
 
-/// Enhances `portrait` in place. `pupil` is in pixels of the photo.
+/// Enhances `rectified` in place. `pupil` is in pixels of the photo.
 pub fn enhance(
-    portrait: &mut Portrait,
+    rectified: &mut RectifiedIris,
     pupil: &Ellipse,
     coverage: &Coverage,
     enhancement: &Enhancement,
 ) {
-    let iris = IrisWeight::of(portrait, pupil, coverage);
-    let chroma_side = portrait.chroma_side();
-    let original = Field::of(&portrait.luma);
-    let sigma = noise::standard_deviation(&portrait.luma, &iris.seen);
-    smooth_chroma(portrait, sigma);
-    let radius = (portrait.view.side as usize / 500).clamp(2, 4);
+    let iris = IrisWeight::of(rectified, pupil, coverage);
+    let chroma_side = rectified.chroma_side();
+    let original = Field::of(&rectified.luma);
+    let sigma = noise::standard_deviation(&rectified.luma, &iris.seen);
+    smooth_chroma(rectified, sigma);
+    let radius = (rectified.view.side as usize / 500).clamp(2, 4);
     let smooth = self_guided(&original, radius, enhancement.denoise * sigma * sigma + 0.5);
     drop(original);
     let mut luma = contrast::equalised(&smooth, &iris.seen, enhancement.local_contrast);
     contrast::raise_dark(&mut luma, &iris.seen, enhancement.dark_target);
     sharpen(&mut luma, sigma, enhancement);
     keep_pupil(&mut luma, &smooth, &iris.share);
-    let before = resized(&portrait.luma, chroma_side);
-    portrait.luma = luma.to_plane();
-    let after = resized(&portrait.luma, chroma_side);
-    let chroma = [&mut portrait.cb, &mut portrait.cr];
+    let before = resized(&rectified.luma, chroma_side);
+    rectified.luma = luma.to_plane();
+    let after = resized(&rectified.luma, chroma_side);
+    let chroma = [&mut rectified.cb, &mut rectified.cr];
     follow_luma(chroma, &before, &after, enhancement.vibrance);
 }
 
-/// Where the visible iris is in the luma of a portrait.
+/// Where the visible iris is in the luma of a rectified iris.
 struct IrisWeight {
     /// Clearly visible iris: what statistics are taken of.
     seen: Vec<bool>,
@@ -79,8 +79,8 @@ struct IrisWeight {
 }
 
 impl IrisWeight {
-    fn of(portrait: &Portrait, pupil: &Ellipse, coverage: &Coverage) -> Self {
-        let view = &portrait.view;
+    fn of(rectified: &RectifiedIris, pupil: &Ellipse, coverage: &Coverage) -> Self {
+        let view = &rectified.view;
         let places = view.side as usize * view.side as usize;
         let (mut seen, mut share) = (Vec::with_capacity(places), Vec::with_capacity(places));
         let (x0, y0) = view.view_point(pupil.cx, pupil.cy);
@@ -105,12 +105,12 @@ impl IrisWeight {
 }
 
 /// Colour noise is coarse and ugly: it is smoothed more than luma, but not across luma's edges.
-fn smooth_chroma(portrait: &mut Portrait, sigma: f32) {
-    let side = portrait.chroma_side();
-    let guide = Field::of(&resized(&portrait.luma, side));
+fn smooth_chroma(rectified: &mut RectifiedIris, sigma: f32) {
+    let side = rectified.chroma_side();
+    let guide = Field::of(&resized(&rectified.luma, side));
     let radius = (side as usize / 256).max(2);
     let epsilon = 30.0 + 6.0 * sigma * sigma;
-    for chroma in [&mut portrait.cb, &mut portrait.cr] {
+    for chroma in [&mut rectified.cb, &mut rectified.cr] {
         *chroma = guided(&Field::of(chroma), &guide, radius, epsilon).to_plane();
     }
 }

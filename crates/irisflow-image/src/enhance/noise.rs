@@ -6,13 +6,13 @@ use crate::plane::Plane;
 /// More than this is texture, whatever the measure says.
 const MOST: f32 = 7.0;
 
-/// From this side on a portrait has more pixels than texture, and half of it tells about noise too.
+/// From this side on a rectified iris has more pixels than texture, and half of it tells about noise too.
 const LARGE: u32 = 800;
 
 /// Standard deviation of the noise on the seen pixels.
 ///
 /// Cameras smooth their noise into blotches of a few pixels, which neighbouring pixels do not tell;
-/// on large portraits a copy of half the size is asked as well. White noise is halved there.
+/// on large rectified irises a copy of half the size is asked as well. White noise is halved there.
 pub(super) fn standard_deviation(luma: &Plane, seen: &[bool]) -> f32 {
     let fine = deviation_of(&Field::of(luma), seen);
     if luma.width < LARGE {

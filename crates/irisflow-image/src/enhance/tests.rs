@@ -4,7 +4,7 @@ use super::{Enhancement, enhance};
 use crate::coverage::Coverage;
 use crate::geometry::Ellipse;
 use crate::plane::Plane;
-use crate::portrait::{IRIS_FILL, Portrait, RoundView};
+use crate::rectified::{IRIS_FILL, RectifiedIris, RectifiedView};
 use crate::segment::Label;
 use crate::segment::testing::segmentation;
 
@@ -15,52 +15,52 @@ fn pupil() -> Ellipse {
     Ellipse::circle(MIDDLE, MIDDLE, 45.0)
 }
 
-/// A portrait whose luma is `luma(angle, radius)` on the iris and 10 in the pupil.
-fn eye(luma: impl Fn(f32, f32) -> f32) -> Portrait {
-    let mut portrait = Portrait {
-        view: RoundView::new(&Ellipse::circle(MIDDLE, MIDDLE, MIDDLE * IRIS_FILL), SIDE),
+/// A rectified iris whose luma is `luma(angle, radius)` on the iris and 10 in the pupil.
+fn eye(luma: impl Fn(f32, f32) -> f32) -> RectifiedIris {
+    let mut rectified = RectifiedIris {
+        view: RectifiedView::new(&Ellipse::circle(MIDDLE, MIDDLE, MIDDLE * IRIS_FILL), SIDE),
         luma: Plane::filled(SIDE, SIDE, 10),
         cb: Plane::filled(SIDE, SIDE, 140),
         cr: Plane::filled(SIDE, SIDE, 118),
     };
     for v in 0..SIDE {
-        for (u, sample) in portrait.luma.row_mut(v).iter_mut().enumerate() {
+        for (u, sample) in rectified.luma.row_mut(v).iter_mut().enumerate() {
             let (dx, dy) = (u as f32 + 0.5 - MIDDLE, v as f32 + 0.5 - MIDDLE);
             if dx.hypot(dy) > 45.0 {
                 *sample = luma(dy.atan2(dx), dx.hypot(dy)).clamp(0.0, 255.0) as u8;
             }
         }
     }
-    portrait
+    rectified
 }
 
 fn coverage_of(labels: Plane) -> Coverage {
     let iris = Ellipse::circle(MIDDLE, MIDDLE, MIDDLE * IRIS_FILL);
     let segmentation = segmentation(iris, pupil(), labels);
-    Coverage::of(&segmentation, &RoundView::new(&iris, SIDE))
+    Coverage::of(&segmentation, &RectifiedView::new(&iris, SIDE))
 }
 
 fn all_visible() -> Coverage {
     coverage_of(Plane::filled(SIDE, SIDE, Label::VisibleIris as u8))
 }
 
-fn enhanced(mut portrait: Portrait) -> Portrait {
+fn enhanced(mut rectified: RectifiedIris) -> RectifiedIris {
     enhance(
-        &mut portrait,
+        &mut rectified,
         &pupil(),
         &all_visible(),
         &Enhancement::default(),
     );
-    portrait
+    rectified
 }
 
 /// Standard deviation and mean of the luma on a ring of the iris.
-fn spread_and_mean(portrait: &Portrait) -> (f32, f32) {
+fn spread_and_mean(rectified: &RectifiedIris) -> (f32, f32) {
     let ring: Vec<f32> = (0..720)
         .map(|step| {
             Ellipse::circle(MIDDLE, MIDDLE, 90.0).point_at(step as f32 * 0.5_f32.to_radians())
         })
-        .map(|(x, y)| portrait.luma.sample_bilinear(x, y))
+        .map(|(x, y)| rectified.luma.sample_bilinear(x, y))
         .collect();
     let mean = ring.iter().sum::<f32>() / ring.len() as f32;
     let variance = ring.iter().map(|l| (l - mean).powi(2)).sum::<f32>() / ring.len() as f32;
@@ -84,9 +84,9 @@ fn faint_fibres_come_out() {
 fn fine_noise_gains_less_than_fibres_do() {
     let noisy = eye(|angle, radius| 100.0 + 6.0 * noise(angle, radius));
     let fibrous = eye(|angle, _| 100.0 + 8.0 * (angle * 30.0).sin());
-    let gain = |portrait: Portrait| {
-        let (before, _) = spread_and_mean(&portrait);
-        spread_and_mean(&enhanced(portrait)).0 / before
+    let gain = |rectified: RectifiedIris| {
+        let (before, _) = spread_and_mean(&rectified);
+        spread_and_mean(&enhanced(rectified)).0 / before
     };
     let (noise_gain, fibre_gain) = (gain(noisy), gain(fibrous));
     assert!(
@@ -111,17 +111,17 @@ fn a_light_iris_keeps_its_brightness() {
 
 #[test]
 fn the_pupil_stays_black() {
-    let portrait = enhanced(eye(|angle, _| 60.0 + 20.0 * (angle * 30.0).sin()));
-    assert!(portrait.luma.at(150, 150) <= 12);
+    let rectified = enhanced(eye(|angle, _| 60.0 + 20.0 * (angle * 30.0).sin()));
+    assert!(rectified.luma.at(150, 150) <= 12);
 }
 
 #[test]
 fn hues_stay() {
-    let portrait = enhanced(eye(|angle, _| 100.0 + 20.0 * (angle * 30.0).sin()));
+    let rectified = enhanced(eye(|angle, _| 100.0 + 20.0 * (angle * 30.0).sin()));
     for v in [80_u32, 150, 220] {
         let (cb, cr) = (
-            f32::from(portrait.cb.at(60, v)),
-            f32::from(portrait.cr.at(60, v)),
+            f32::from(rectified.cb.at(60, v)),
+            f32::from(rectified.cr.at(60, v)),
         );
         let (cb, cr) = (cb - 128.0, cr - 128.0);
         assert!(cb > 6.0 && cr < -5.0);
@@ -131,9 +131,9 @@ fn hues_stay() {
 
 #[test]
 fn a_portrait_of_which_nothing_is_seen_is_no_error() {
-    let mut portrait = eye(|_, _| 100.0);
+    let mut rectified = eye(|_, _| 100.0);
     let mut hidden = Plane::filled(SIDE, SIDE, Label::Hidden as u8);
     hidden.samples[0] = Label::VisibleIris as u8;
     let coverage = coverage_of(hidden);
-    enhance(&mut portrait, &pupil(), &coverage, &Enhancement::default());
+    enhance(&mut rectified, &pupil(), &coverage, &Enhancement::default());
 }

@@ -25,28 +25,28 @@ const WIDTHS: [usize; 6] = [16, 32, 64, 128, 192, 192];
 /// Separable blocks per level; the first of a level halves the map, the others add their input.
 const BLOCKS: [usize; 5] = [2, 2, 3, 3, 2];
 
-/// What a network was trained to look at.
+/// Which of the two networks, by what it was trained on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
-    /// Anything from a macro of an iris to a person from afar.
-    Whole,
-    /// A square of two to five iris radii around an iris.
-    Near,
+pub enum NetworkKind {
+    /// Whole photos, from a macro of an iris to a person from afar.
+    Detection,
+    /// Crops of two to five iris radii around an iris.
+    Measurement,
 }
 
-impl Look {
+impl NetworkKind {
     fn weights(self) -> &'static [u8] {
         match self {
-            Self::Whole => include_bytes!("../../weights/iris_segmenter.bin"),
-            Self::Near => include_bytes!("../../weights/iris_near.bin"),
+            Self::Detection => include_bytes!("../../weights/iris_segmenter.bin"),
+            Self::Measurement => include_bytes!("../../weights/iris_near.bin"),
         }
     }
 
-    /// Opening, iris, pupil, reflection, and from close by what is covered.
+    /// Opening, iris, pupil, reflection, and covered in the measurement network.
     fn maps(self) -> usize {
         match self {
-            Self::Whole => 4,
-            Self::Near => 5,
+            Self::Detection => 4,
+            Self::Measurement => 5,
         }
     }
 }
@@ -74,7 +74,7 @@ pub struct EyeNetwork {
     stem: Layer,
     level0: Separable,
     levels: Vec<Vec<Separable>>,
-    lifts: Vec<Lift>,
+    decoder: Vec<DecoderBlock>,
     head: Layer,
     presence: Layer,
 }
@@ -83,30 +83,30 @@ pub struct EyeNetwork {
 struct Separable {
     depthwise: Layer,
     pointwise: Layer,
-    adds: bool,
+    is_residual: bool,
 }
 
 #[derive(Debug)]
-struct Lift {
+struct DecoderBlock {
     narrow: Layer,
     block: Separable,
 }
 
 impl EyeNetwork {
     /// The network of this build, unpacked at the first call.
-    pub fn of(look: Look) -> &'static Self {
+    pub fn of(kind: NetworkKind) -> &'static Self {
         static WHOLE: OnceLock<EyeNetwork> = OnceLock::new();
         static NEAR: OnceLock<EyeNetwork> = OnceLock::new();
-        let network = match look {
-            Look::Whole => &WHOLE,
-            Look::Near => &NEAR,
+        let network = match kind {
+            NetworkKind::Detection => &WHOLE,
+            NetworkKind::Measurement => &NEAR,
         };
         network.get_or_init(|| {
             #[expect(
                 clippy::expect_used,
                 reason = "the bytes are part of the build, and a test reads them"
             )]
-            Self::read(look.weights(), look.maps()).expect("the embedded weights fit this network")
+            Self::read(kind.weights(), kind.maps()).expect("the embedded weights fit this network")
         })
     }
 
@@ -123,10 +123,10 @@ impl EyeNetwork {
             }
             levels.push(chain);
         }
-        let mut lifts = Vec::new();
+        let mut decoder = Vec::new();
         for level in (0..BLOCKS.len()).rev() {
             let fine = WIDTHS[level];
-            lifts.push(Lift {
+            decoder.push(DecoderBlock {
                 narrow: reader.next(LayerKind::Pointwise, 1, WIDTHS[level + 1], fine)?,
                 block: Separable::read(&mut reader, fine, fine, 1)?,
             });
@@ -138,7 +138,7 @@ impl EyeNetwork {
             stem,
             level0,
             levels,
-            lifts,
+            decoder,
             head,
             presence,
         })
@@ -165,14 +165,14 @@ impl EyeNetwork {
             map = coarser;
         }
         let presence = kernels::linear(&kernels::mean(&map), &self.presence);
-        for lift in &self.lifts {
-            let narrow = kernels::pointwise(&map, &lift.narrow, true);
-            // `finer` holds one map per lift.
+        for block in &self.decoder {
+            let narrow = kernels::pointwise(&map, &block.narrow, true);
+            // `finer` holds one map per block.
             let mut fine = finer
                 .pop()
                 .unwrap_or_else(|| Map::zeros(narrow.side * 2, narrow.channels));
             kernels::add_enlarged(&mut fine, &narrow);
-            map = lift.block.run(fine);
+            map = block.block.run(fine);
         }
         let logits = kernels::pointwise(&map, &self.head, false);
         let map_of = |index: usize| {
@@ -200,7 +200,7 @@ impl Separable {
         Ok(Self {
             depthwise: reader.next(LayerKind::Depthwise, stride, inputs, inputs)?,
             pointwise: reader.next(LayerKind::Pointwise, 1, inputs, outputs)?,
-            adds: stride == 1 && inputs == outputs,
+            is_residual: stride == 1 && inputs == outputs,
         })
     }
 
@@ -214,7 +214,7 @@ impl Separable {
 
     fn run(&self, map: Map) -> Map {
         let mut out = self.run_on(&map);
-        if self.adds {
+        if self.is_residual {
             for (value, before) in out.values.iter_mut().zip(&map.values) {
                 *value += before;
             }
@@ -231,31 +231,39 @@ fn sigmoid(x: f32) -> f32 {
 mod tests {
     use super::*;
 
-    fn read(look: Look, bytes: &[u8]) -> bool {
-        EyeNetwork::read(bytes, look.maps()).is_ok()
+    fn read(kind: NetworkKind, bytes: &[u8]) -> bool {
+        EyeNetwork::read(bytes, kind.maps()).is_ok()
     }
 
     #[test]
     fn the_embedded_weights_fit_their_networks() {
-        for look in [Look::Whole, Look::Near] {
-            assert!(read(look, look.weights()), "{look:?}");
+        for kind in [NetworkKind::Detection, NetworkKind::Measurement] {
+            assert!(read(kind, kind.weights()), "{kind:?}");
         }
     }
 
     #[test]
     fn weights_of_another_network_are_refused() {
-        assert!(!read(Look::Whole, Look::Near.weights()));
+        assert!(!read(
+            NetworkKind::Detection,
+            NetworkKind::Measurement.weights()
+        ));
     }
 
     #[test]
     fn weights_cut_short_are_refused() {
-        let weights = Look::Whole.weights();
-        assert!(!read(Look::Whole, &weights[..weights.len() - 1]));
+        let weights = NetworkKind::Detection.weights();
+        assert!(!read(NetworkKind::Detection, &weights[..weights.len() - 1]));
     }
 
     #[test]
     fn weights_with_something_behind_them_are_refused() {
-        let longer: Vec<u8> = Look::Whole.weights().iter().copied().chain([0]).collect();
-        assert!(!read(Look::Whole, &longer));
+        let longer: Vec<u8> = NetworkKind::Detection
+            .weights()
+            .iter()
+            .copied()
+            .chain([0])
+            .collect();
+        assert!(!read(NetworkKind::Detection, &longer));
     }
 }

@@ -11,7 +11,7 @@ mod unwrap;
 
 use crate::geometry::Ellipse;
 use crate::plane::Plane;
-use crate::portrait::{Portrait, RoundView};
+use crate::rectified::{RectifiedIris, RectifiedView};
 use crate::segment::{IrisSegmentation, Label};
 
 use fill::Patches;
@@ -19,34 +19,34 @@ use unwrap::{RINGS, Rings, Unwrapped};
 
 pub use detect::Sensitivity;
 
-/// Removes highlights from `portrait`, marks them as [`Label::Reflection`] in the segmentation, and
+/// Removes highlights from `rectified`, marks them as [`Label::Reflection`] in the segmentation, and
 /// returns how far each luma pixel was filled: 0 as photographed, 255 filled.
 pub fn remove_reflections(
-    portrait: &mut Portrait,
+    rectified: &mut RectifiedIris,
     segmentation: &mut IrisSegmentation,
     sensitivity: &Sensitivity,
 ) -> Plane {
-    let rings = Rings::of(&portrait.view, &segmentation.pupil);
-    let unwrapped = Unwrapped::of(portrait, segmentation, &rings);
+    let rings = Rings::of(&rectified.view, &segmentation.pupil);
+    let unwrapped = Unwrapped::of(rectified, segmentation, &rings);
     let found = detect::find_highlights(&unwrapped, &rings, sensitivity);
-    let side = portrait.view.side;
+    let side = rectified.view.side;
     if !found.highlights.contains(&true) {
         return Plane::filled(side, side, 0);
     }
     let patches = fill::choose_patches(&unwrapped, &found);
-    let filled = paint(portrait, &rings, &patches);
-    relabel(segmentation, &portrait.view, &filled);
+    let filled = paint(rectified, &rings, &patches);
+    relabel(segmentation, &rectified.view, &filled);
     filled
 }
 
 /// Cells per side of the grid that says where there is anything to paint.
 const CELLS: usize = 128;
 
-fn paint(portrait: &mut Portrait, rings: &Rings, patches: &Patches) -> Plane {
+fn paint(rectified: &mut RectifiedIris, rings: &Rings, patches: &Patches) -> Plane {
     let cells = cells_to_paint(rings, patches);
-    let mut filled = Plane::filled(portrait.view.side, portrait.view.side, 0);
+    let mut filled = Plane::filled(rectified.view.side, rectified.view.side, 0);
     paint_planes(
-        [(0, &mut portrait.luma)],
+        [(0, &mut rectified.luma)],
         rings,
         patches,
         &cells,
@@ -54,7 +54,7 @@ fn paint(portrait: &mut Portrait, rings: &Rings, patches: &Patches) -> Plane {
             filled.samples[at] = (opacity * 255.0 + 0.5) as u8;
         },
     );
-    let chroma = [(1, &mut portrait.cb), (2, &mut portrait.cr)];
+    let chroma = [(1, &mut rectified.cb), (2, &mut rectified.cr)];
     paint_planes(chroma, rings, patches, &cells, |_at, _opacity| {});
     filled
 }
@@ -137,7 +137,7 @@ fn catmull_rom(t: f32) -> [f32; 4] {
 }
 
 /// Marks what was filled in the photo's labels, and counts its share of the iris ring.
-fn relabel(segmentation: &mut IrisSegmentation, view: &RoundView, filled: &Plane) {
+fn relabel(segmentation: &mut IrisSegmentation, view: &RectifiedView, filled: &Plane) {
     let (mut ring_pixels, mut reflections) = (0_u32, 0_u32);
     let rect = segmentation.rect;
     let pupil: Ellipse = segmentation.pupil;

@@ -5,7 +5,7 @@ use std::f32::consts::TAU;
 use super::{Sensitivity, remove_reflections};
 use crate::geometry::Ellipse;
 use crate::plane::Plane;
-use crate::portrait::{Portrait, RoundView};
+use crate::rectified::{RectifiedIris, RectifiedView};
 use crate::segment::testing::{labels_of, segmentation as segmentation_of};
 use crate::segment::{IrisSegmentation, Label};
 
@@ -48,16 +48,16 @@ impl Eye {
         self.luma * (1.0 + fibres)
     }
 
-    fn portrait(self) -> Portrait {
-        let limbus = Ellipse::circle(MIDDLE, MIDDLE, MIDDLE * crate::portrait::IRIS_FILL);
+    fn rectified(self) -> RectifiedIris {
+        let limbus = Ellipse::circle(MIDDLE, MIDDLE, MIDDLE * crate::rectified::IRIS_FILL);
         let mut luma = Plane::filled(SIDE, SIDE, 0);
         for v in 0..SIDE {
             for (u, sample) in luma.row_mut(v).iter_mut().enumerate() {
                 *sample = self.luma_at(u as f32 + 0.5, v as f32 + 0.5) as u8;
             }
         }
-        Portrait {
-            view: RoundView::new(&limbus, SIDE),
+        RectifiedIris {
+            view: RectifiedView::new(&limbus, SIDE),
             luma,
             cb: Plane::filled(SIDE, SIDE, self.cb),
             cr: Plane::filled(SIDE, SIDE, self.cr),
@@ -66,14 +66,14 @@ impl Eye {
 }
 
 fn segmentation() -> IrisSegmentation {
-    let iris = Ellipse::circle(MIDDLE, MIDDLE, MIDDLE * crate::portrait::IRIS_FILL);
+    let iris = Ellipse::circle(MIDDLE, MIDDLE, MIDDLE * crate::rectified::IRIS_FILL);
     let pupil = Ellipse::circle(MIDDLE, MIDDLE, PUPIL_RADIUS);
     segmentation_of(iris, pupil, labels_of(&iris, &pupil, SIDE))
 }
 
-/// Lays light over a disc of the portrait: `share` of each pixel becomes `colour`.
-fn shine(portrait: &mut Portrait, disc: Ellipse, share: f32, colour: [u8; 3]) {
-    let planes = [&mut portrait.luma, &mut portrait.cb, &mut portrait.cr];
+/// Lays light over a disc of the rectified iris: `share` of each pixel becomes `colour`.
+fn shine(rectified: &mut RectifiedIris, disc: Ellipse, share: f32, colour: [u8; 3]) {
+    let planes = [&mut rectified.luma, &mut rectified.cb, &mut rectified.cr];
     for (plane, colour) in planes.into_iter().zip(colour) {
         for v in 0..SIDE {
             for (u, sample) in plane.row_mut(v).iter_mut().enumerate() {
@@ -89,16 +89,16 @@ fn shine(portrait: &mut Portrait, disc: Ellipse, share: f32, colour: [u8; 3]) {
 const WHITE: [u8; 3] = [255, 128, 128];
 
 struct Cleaned {
-    portrait: Portrait,
+    rectified: RectifiedIris,
     filled: Plane,
     segmentation: IrisSegmentation,
 }
 
-fn clean(mut portrait: Portrait) -> Cleaned {
+fn clean(mut rectified: RectifiedIris) -> Cleaned {
     let mut segmentation = segmentation();
-    let filled = remove_reflections(&mut portrait, &mut segmentation, &Sensitivity::default());
+    let filled = remove_reflections(&mut rectified, &mut segmentation, &Sensitivity::default());
     Cleaned {
-        portrait,
+        rectified,
         filled,
         segmentation,
     }
@@ -111,7 +111,7 @@ fn mean_error(cleaned: &Cleaned, eye: Eye, disc: Ellipse) -> f32 {
         for u in 0..SIDE {
             let (x, y) = (u as f32 + 0.5, v as f32 + 0.5);
             if disc.contains(x, y) {
-                sum += (f32::from(cleaned.portrait.luma.at(u, v)) - eye.luma_at(x, y)).abs();
+                sum += (f32::from(cleaned.rectified.luma.at(u, v)) - eye.luma_at(x, y)).abs();
                 count += 1.0;
             }
         }
@@ -123,23 +123,23 @@ fn mean_error(cleaned: &Cleaned, eye: Eye, disc: Ellipse) -> f32 {
 fn a_flash_on_the_iris_becomes_iris_whatever_its_colour() {
     let flash = Ellipse::circle(255.0, 150.0, 11.0);
     for eye in [BLUE, BROWN, GREY] {
-        let mut portrait = eye.portrait();
-        shine(&mut portrait, flash, 0.95, WHITE);
-        let cleaned = clean(portrait);
+        let mut rectified = eye.rectified();
+        shine(&mut rectified, flash, 0.95, WHITE);
+        let cleaned = clean(rectified);
         assert_eq!(cleaned.filled.at(255, 150), 255);
         // Fibres have an amplitude of 12 %; what stands in need not match them, only look alike.
         let error = mean_error(&cleaned, eye, flash);
         assert!(error < eye.luma * 0.2, "{error} on {}", eye.luma);
-        assert!(cleaned.portrait.cb.at(255, 150).abs_diff(eye.cb) < 4);
+        assert!(cleaned.rectified.cb.at(255, 150).abs_diff(eye.cb) < 4);
     }
 }
 
 #[test]
 fn a_dim_window_on_a_dark_iris_is_found_although_it_is_darker_than_a_blue_iris() {
     let window = Ellipse::circle(110.0, 130.0, 26.0);
-    let mut portrait = BROWN.portrait();
-    shine(&mut portrait, window, 0.4, [210, 140, 120]);
-    let cleaned = clean(portrait);
+    let mut rectified = BROWN.rectified();
+    shine(&mut rectified, window, 0.4, [210, 140, 120]);
+    let cleaned = clean(rectified);
     assert!(f32::from(Plane::at(&cleaned.filled, 110, 130)) > 200.0);
     assert!(mean_error(&cleaned, BROWN, window) < 10.0);
 }
@@ -147,19 +147,19 @@ fn a_dim_window_on_a_dark_iris_is_found_although_it_is_darker_than_a_blue_iris()
 #[test]
 fn a_flash_in_the_middle_of_the_pupil_becomes_black() {
     let flash = Ellipse::circle(MIDDLE + 3.0, MIDDLE - 2.0, 14.0);
-    let mut portrait = BLUE.portrait();
-    shine(&mut portrait, flash, 1.0, WHITE);
-    let cleaned = clean(portrait);
+    let mut rectified = BLUE.rectified();
+    shine(&mut rectified, flash, 1.0, WHITE);
+    let cleaned = clean(rectified);
     assert!(mean_error(&cleaned, BLUE, flash) < 4.0);
 }
 
 #[test]
 fn a_flash_over_the_border_of_the_pupil_leaves_the_border_where_it_was() {
     let flash = Ellipse::circle(MIDDLE + PUPIL_RADIUS, MIDDLE, 12.0);
-    let mut portrait = BLUE.portrait();
-    shine(&mut portrait, flash, 1.0, WHITE);
-    let cleaned = clean(portrait);
-    let luma = |u: u32| cleaned.portrait.luma.at(u, SIDE / 2);
+    let mut rectified = BLUE.rectified();
+    shine(&mut rectified, flash, 1.0, WHITE);
+    let cleaned = clean(rectified);
+    let luma = |u: u32| cleaned.rectified.luma.at(u, SIDE / 2);
     assert!(luma(222) < 40, "pupil: {}", luma(222));
     assert!(luma(238) > 70, "iris: {}", luma(238));
 }
@@ -167,8 +167,8 @@ fn a_flash_over_the_border_of_the_pupil_leaves_the_border_where_it_was() {
 #[test]
 fn an_iris_without_highlights_is_left_alone_to_the_last_pixel() {
     for eye in [BLUE, BROWN, GREY] {
-        let cleaned = clean(eye.portrait());
-        assert!(cleaned.portrait.luma == eye.portrait().luma);
+        let cleaned = clean(eye.rectified());
+        assert!(cleaned.rectified.luma == eye.rectified().luma);
         assert!(cleaned.filled.samples.iter().all(|&filled| filled == 0));
         assert!(cleaned.segmentation.quality.reflection_share.abs() < f32::EPSILON);
     }
@@ -176,14 +176,14 @@ fn an_iris_without_highlights_is_left_alone_to_the_last_pixel() {
 
 #[test]
 fn light_that_falls_from_one_side_is_no_highlight() {
-    let mut portrait = GREY.portrait();
+    let mut rectified = GREY.rectified();
     for v in 0..SIDE {
-        for (u, sample) in portrait.luma.row_mut(v).iter_mut().enumerate() {
+        for (u, sample) in rectified.luma.row_mut(v).iter_mut().enumerate() {
             *sample = (f32::from(*sample) * (0.65 + 0.7 * u as f32 / SIDE as f32)) as u8;
         }
     }
     assert!(
-        clean(portrait)
+        clean(rectified)
             .filled
             .samples
             .iter()
@@ -193,30 +193,30 @@ fn light_that_falls_from_one_side_is_no_highlight() {
 
 #[test]
 fn an_orange_fleck_is_pigment_and_stays() {
-    let mut portrait = BLUE.portrait();
+    let mut rectified = BLUE.rectified();
     shine(
-        &mut portrait,
+        &mut rectified,
         Ellipse::circle(250.0, 200.0, 9.0),
         0.9,
         [190, 70, 170],
     );
-    assert_eq!(clean(portrait).filled.at(250, 200), 0);
+    assert_eq!(clean(rectified).filled.at(250, 200), 0);
 }
 
 #[test]
 fn pixels_outside_the_highlight_keep_their_values() {
-    let mut portrait = BLUE.portrait();
+    let mut rectified = BLUE.rectified();
     shine(
-        &mut portrait,
+        &mut rectified,
         Ellipse::circle(255.0, 150.0, 11.0),
         0.95,
         WHITE,
     );
-    let before = portrait.clone();
-    let cleaned = clean(portrait);
+    let before = rectified.clone();
+    let cleaned = clean(rectified);
     for v in 0..SIDE {
         for u in 0..SIDE {
-            let is_same = cleaned.portrait.luma.at(u, v) == before.luma.at(u, v);
+            let is_same = cleaned.rectified.luma.at(u, v) == before.luma.at(u, v);
             assert!(is_same || cleaned.filled.at(u, v) > 0, "at ({u}, {v})");
         }
     }
@@ -225,9 +225,9 @@ fn pixels_outside_the_highlight_keep_their_values() {
 #[test]
 fn the_labels_of_the_photo_say_where_a_highlight_was() {
     let flash = Ellipse::circle(255.0, 150.0, 11.0);
-    let mut portrait = BLUE.portrait();
-    shine(&mut portrait, flash, 0.95, WHITE);
-    let found = clean(portrait).segmentation;
+    let mut rectified = BLUE.rectified();
+    shine(&mut rectified, flash, 0.95, WHITE);
+    let found = clean(rectified).segmentation;
     assert_eq!(found.labels.at(255, 150), Label::Reflection as u8);
     assert_eq!(found.labels.at(100, 200), Label::VisibleIris as u8);
     assert_eq!(found.labels.at(180, 180), Label::Pupil as u8);
@@ -238,9 +238,9 @@ fn the_labels_of_the_photo_say_where_a_highlight_was() {
 
 #[test]
 fn what_lids_hide_is_neither_filled_nor_copied_from() {
-    let mut portrait = BLUE.portrait();
+    let mut rectified = BLUE.rectified();
     shine(
-        &mut portrait,
+        &mut rectified,
         Ellipse::circle(MIDDLE, 60.0, 40.0),
         1.0,
         WHITE,
@@ -251,6 +251,6 @@ fn what_lids_hide_is_neither_filled_nor_copied_from() {
             *label = Label::Hidden as u8;
         }
     }
-    let filled = remove_reflections(&mut portrait, &mut segmentation, &Sensitivity::default());
+    let filled = remove_reflections(&mut rectified, &mut segmentation, &Sensitivity::default());
     assert!(filled.samples.iter().all(|&filled| filled == 0));
 }

@@ -1,13 +1,13 @@
 //! Pupil and iris rolled out: a row per ring, a column per angle (the rubber sheet of Daugman, 1993).
 //!
 //! Rows run from the centre of the pupil over its border to the limbus. Angles are cyclic. Places in
-//! the portrait are in shares of its side, so that one geometry serves luma and chroma.
+//! the rectified iris are in shares of its side, so that one geometry serves luma and chroma.
 
 use std::f32::consts::TAU;
 
 use crate::geometry::Ellipse;
 use crate::plane::Plane;
-use crate::portrait::{Portrait, RoundView};
+use crate::rectified::{RectifiedIris, RectifiedView};
 use crate::segment::{IrisSegmentation, Label};
 
 pub(super) const ANGLES: usize = 1024;
@@ -25,7 +25,7 @@ pub(super) fn turned(index: usize, offset: usize) -> usize {
     index / ANGLES * ANGLES + (index + offset) % ANGLES
 }
 
-/// Pupil and limbus as circles in the portrait, in shares of its side.
+/// Pupil and limbus as circles in the rectified iris, in shares of its side.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rings {
     pupil: (f32, f32),
@@ -36,7 +36,7 @@ pub(super) struct Rings {
 }
 
 impl Rings {
-    pub(super) fn of(view: &RoundView, pupil: &Ellipse) -> Self {
+    pub(super) fn of(view: &RectifiedView, pupil: &Ellipse) -> Self {
         let side = view.side as f32;
         let iris_radius = view.iris_radius() / side;
         let (u, v) = view.view_point(pupil.cx, pupil.cy);
@@ -89,7 +89,7 @@ impl Rings {
         )
     }
 
-    /// Where in the portrait a place of the rings lies.
+    /// Where in the rectified iris a place of the rings lies.
     pub(super) fn point(&self, ring: f32, angle: f32) -> (f32, f32) {
         let (out, radius) = self.circle(ring);
         let (sin, cos) = ((angle + 0.5) / ANGLES as f32 * TAU).sin_cos();
@@ -99,7 +99,7 @@ impl Rings {
         )
     }
 
-    /// The place of the rings that a point of the portrait has; its ring may lie beyond the last.
+    /// The place of the rings that a point of the rectified iris has; its ring may lie beyond the last.
     pub(super) fn place(&self, u: f32, v: f32) -> (f32, f32) {
         let (dx, dy) = (u - self.pupil.0, v - self.pupil.1);
         let distance = (dx * dx + dy * dy).sqrt();
@@ -125,7 +125,7 @@ impl Rings {
     }
 }
 
-/// The colours of the portrait on its rings, and which of them are seen.
+/// The colours of the rectified iris on its rings, and which of them are seen.
 pub(super) struct Unwrapped {
     /// Luma and chroma on the 8-bit scale.
     pub(super) colours: Vec<[f32; 3]>,
@@ -136,8 +136,8 @@ pub(super) struct Unwrapped {
 }
 
 impl Unwrapped {
-    pub(super) fn of(portrait: &Portrait, labels: &IrisSegmentation, rings: &Rings) -> Self {
-        let luma = small_enough(&portrait.luma);
+    pub(super) fn of(rectified: &RectifiedIris, labels: &IrisSegmentation, rings: &Rings) -> Self {
+        let luma = small_enough(&rectified.luma);
         let places = RINGS * ANGLES;
         let mut unwrapped = Self {
             colours: Vec::with_capacity(places),
@@ -150,12 +150,14 @@ impl Unwrapped {
                 let sample = |plane: &Plane| {
                     plane.sample_bilinear(u * plane.width as f32, v * plane.height as f32)
                 };
-                let side = portrait.view.side as f32;
-                let (x, y) = portrait.view.photo_point(u * side, v * side);
+                let side = rectified.view.side as f32;
+                let (x, y) = rectified.view.photo_point(u * side, v * side);
                 let label = labels.label_at(x, y);
-                unwrapped
-                    .colours
-                    .push([sample(&luma), sample(&portrait.cb), sample(&portrait.cr)]);
+                unwrapped.colours.push([
+                    sample(&luma),
+                    sample(&rectified.cb),
+                    sample(&rectified.cr),
+                ]);
                 unwrapped
                     .visible
                     .push(!matches!(label, Label::Nothing | Label::Hidden));
@@ -179,11 +181,11 @@ fn small_enough(plane: &Plane) -> Plane {
 mod tests {
     use super::Rings;
     use crate::geometry::Ellipse;
-    use crate::portrait::RoundView;
+    use crate::rectified::RectifiedView;
 
     #[test]
     fn every_place_finds_its_way_back_also_when_the_pupil_is_not_centred() {
-        let view = RoundView::new(&Ellipse::circle(500.0, 400.0, 200.0), 512);
+        let view = RectifiedView::new(&Ellipse::circle(500.0, 400.0, 200.0), 512);
         let rings = Rings::of(&view, &Ellipse::circle(520.0, 395.0, 70.0));
         for (ring, angle) in [(3.0, 10.0), (40.0, 700.5), (60.25, 3.0), (255.0, 511.0)] {
             let (u, v) = rings.point(ring, angle);

@@ -1,18 +1,18 @@
-//! What speaks for a human iris that was measured rightly: how sure the network is, how its maps and the
+//! The evidence for a human iris that was measured rightly: how sure the network is, how its maps and the
 //! fitted outlines agree, and whether the photo has edges where they say. No judgement here; `verdict.rs`
 //! weighs it.
 
 use super::closeup::Closeup;
 use super::edges::point_on_ray;
 use super::float_image::percentile;
+use super::inference::Inference;
 use super::limbus::{Limbus, LimbusSpoke, iris_colour, sclera_colour};
-use super::sight::Sight;
 use crate::geometry::Ellipse;
 
 /// Measurements of one eye, between 0 and 1 where nothing else is said.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Evidence {
-    /// How sure the network is that the closer look shows an eye.
+    /// How sure the network is that the detection crop shows an eye.
     pub presence: f32,
     /// Intersection over union of the network's iris and the fitted limbus.
     pub disc_overlap: f32,
@@ -48,20 +48,20 @@ impl Evidence {
 /// An edge this near to the ellipse (in radii) lies on it.
 const ON_ELLIPSE: f32 = 0.04;
 
-/// `limbus` is in pixels of the closeup, `iris` and `pupil` in those of the photo. Two looks: the one that
+/// `limbus` is in pixels of the closeup, `iris` and `pupil` in those of the photo. Two inferences: the one that
 /// judges, and the nearer one.
 pub(super) fn gather(
     closeup: &Closeup,
     limbus: &Limbus,
-    (sight, near): (&Sight, &Sight),
+    (inference, near): (&Inference, &Inference),
     iris: &Ellipse,
     pupil: &Ellipse,
 ) -> Evidence {
-    let disc = sight.agreement(&sight.maps.iris, iris);
+    let disc = inference.agreement(&inference.maps.iris, iris);
     let is_open = |spoke: &&LimbusSpoke| {
         let beyond = point_on_ray(&limbus.ellipse, spoke.theta, 1.06);
         let (x, y) = closeup.point_to_photo(beyond);
-        spoke.outside.is_some() && sight.at(&sight.maps.opening, x, y) >= 0.5
+        spoke.outside.is_some() && inference.at(&inference.maps.opening, x, y) >= 0.5
     };
     let open: Vec<&LimbusSpoke> = limbus.spokes.iter().filter(is_open).collect();
     let has_edge = |spoke: &&&LimbusSpoke| {
@@ -71,11 +71,11 @@ pub(super) fn gather(
     };
     let edges = open.iter().filter(has_edge).count();
     Evidence {
-        presence: sight.maps.presence,
+        presence: inference.maps.presence,
         disc_overlap: disc.overlap,
         disc_around: disc.around,
-        pupil_overlap: sight.agreement(&sight.maps.pupil, pupil).overlap,
-        opening_overlap: near.agreement_on_opening(sight, iris),
+        pupil_overlap: inference.agreement(&inference.maps.pupil, pupil).overlap,
+        opening_overlap: near.agreement_on_opening(inference, iris),
         limbus_edge: edges as f32 / open.len().max(1) as f32,
         surroundings: surroundings(closeup, limbus),
     }

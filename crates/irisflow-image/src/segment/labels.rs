@@ -1,10 +1,10 @@
 //! The label plane: which pixel of the photo is iris, pupil, or hidden behind a lid.
 //! Reflections are labelled by the step that removes them.
 
-use super::Label;
 use super::closeup::rect_around;
+use super::inference::Inference;
 use super::lids::Opening;
-use super::sight::Sight;
+use super::{IrisSegmentation, Label};
 use crate::geometry::{Ellipse, PixelRect};
 use crate::plane::Plane;
 
@@ -51,15 +51,15 @@ pub(super) fn draw_labels(
 }
 
 /// Hides what the network sees behind lashes or hair.
-pub(super) fn hide_covered(labels: &mut Plane, rect: PixelRect, sight: &Sight) {
-    let Some(covered) = &sight.maps.covered else {
+pub(super) fn hide_covered(labels: &mut Plane, rect: PixelRect, inference: &Inference) {
+    let Some(covered) = &inference.maps.covered else {
         return;
     };
     let span = |from: f32, side: f32, start: u32, length: u32| {
         let pixel = |at: f32| (at - start as f32 - 0.5).ceil().clamp(0.0, length as f32) as u32;
         pixel(from)..pixel(from + side)
     };
-    for square in sight.squares_above(covered, LEAST_COVER) {
+    for square in inference.squares_above(covered, LEAST_COVER) {
         for row in span(square.top, square.side, rect.y, rect.height) {
             let y = rect.y as f32 + row as f32 + 0.5;
             let labels = labels.row_mut(row);
@@ -67,7 +67,7 @@ pub(super) fn hide_covered(labels: &mut Plane, rect: PixelRect, sight: &Sight) {
                 let x = rect.x as f32 + column as f32 + 0.5;
                 let label = &mut labels[column as usize];
                 let is_shown = [Label::VisibleIris as u8, Label::Pupil as u8].contains(label);
-                if is_shown && sight.at(covered, x, y) > LEAST_COVER {
+                if is_shown && inference.at(covered, x, y) > LEAST_COVER {
                     *label = Label::Hidden as u8;
                 }
             }
@@ -83,4 +83,24 @@ fn columns_within(ellipse: &Ellipse, y: f32, rect: PixelRect) -> Option<std::ops
         x.ceil().clamp(0.0, rect.width as f32) as usize
     };
     Some(column(left)..column(right))
+}
+
+impl IrisSegmentation {
+    /// The label of the photo's pixel at `(x, y)`; nothing outside the labelled part.
+    pub fn label_at(&self, x: f32, y: f32) -> Label {
+        let column = x.floor() as i64 - i64::from(self.rect.x);
+        let row = y.floor() as i64 - i64::from(self.rect.y);
+        let is_inside = (0..i64::from(self.rect.width)).contains(&column)
+            && (0..i64::from(self.rect.height)).contains(&row);
+        if !is_inside {
+            return Label::Nothing;
+        }
+        match self.labels.at(column as u32, row as u32) {
+            1 => Label::VisibleIris,
+            2 => Label::Pupil,
+            3 => Label::Hidden,
+            4 => Label::Reflection,
+            _ => Label::Nothing,
+        }
+    }
 }

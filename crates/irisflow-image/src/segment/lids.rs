@@ -2,16 +2,16 @@
 //! ends above and below, column by column.
 
 use super::float_image::median;
-use super::sight::Sight;
+use super::inference::Inference;
 use crate::geometry::{Ellipse, Polyline};
 
 /// Columns that are asked, from edge to edge of the iris.
 const COLUMNS: usize = 64;
-/// Two looks whose openings have a smaller intersection over union than this are at odds: of sound ones
+/// Two inferences whose openings have a smaller intersection over union than this are at odds: of sound ones
 /// 99 in 100 agree by 0.9.
 const LEAST_AGREEMENT: f32 = 0.87;
-/// The share that the nearer look has then.
-const NEAR_SAY: f32 = 0.6;
+/// The weight of the measurement crop then.
+const NEAR_WEIGHT: f32 = 0.6;
 /// How far beyond the limbus a margin is followed, in radii.
 const BEYOND: f32 = 0.4;
 
@@ -37,15 +37,15 @@ struct Margin {
 }
 
 impl Opening {
-    /// The opening over the iris with this limbus, as it is seen from near, where its end is met best. Where
-    /// that look is at odds with the one from farther off, both have a say: one of them is wrong.
-    /// `agreement` is the intersection over union of what both see open.
-    pub(super) fn over(iris: &Ellipse, near: &Sight, far: &Sight, agreement: f32) -> Self {
+    /// The opening over the iris with this limbus: by the measurement crop, which meets its end best. Where the
+    /// detection crop disagrees, a weighted mean of both, since one of them is wrong. `agreement` is the
+    /// intersection over union of both openings.
+    pub(super) fn over(iris: &Ellipse, near: &Inference, far: &Inference, agreement: f32) -> Self {
         let at_odds = agreement < LEAST_AGREEMENT;
-        let near_say = if at_odds { NEAR_SAY } else { 1.0 };
+        let near_weight = if at_odds { NEAR_WEIGHT } else { 1.0 };
         let open = |x: f32, y: f32| {
-            let from = |sight: &Sight| sight.at(&sight.maps.opening, x, y);
-            near_say * from(near) + (1.0 - near_say) * from(far)
+            let from = |inference: &Inference| inference.at(&inference.maps.opening, x, y);
+            near_weight * from(near) + (1.0 - near_weight) * from(far)
         };
         let reach = 0.995 * iris.rx.max(iris.ry);
         let column = |index: usize| {
@@ -162,13 +162,18 @@ fn line_at_zero(points: impl Iterator<Item = (f32, f32, f32)>) -> Option<f32> {
 
 impl Column {
     /// Goes up and down from where the column is most surely open. None beside the iris.
-    fn at(x: f32, iris: &Ellipse, sight: &Sight, open: &dyn Fn(f32, f32) -> f32) -> Option<Self> {
+    fn at(
+        x: f32,
+        iris: &Ellipse,
+        inference: &Inference,
+        open: &dyn Fn(f32, f32) -> f32,
+    ) -> Option<Self> {
         let (top, bottom) = iris.rows_at(x)?;
-        let step = 0.5 * sight.cell();
+        let step = 0.5 * inference.cell();
         let steps = ((bottom - top) / step) as usize + 1;
         let open = |y: f32| open(x, y);
         let rows = (0..=steps).map(|index| top + (bottom - top) * index as f32 / steps as f32);
-        let seen = rows.filter(|&y| sight.is_seen(x, y));
+        let seen = rows.filter(|&y| inference.covers(x, y));
         let middle = seen.max_by(|&a, &b| open(a).total_cmp(&open(b)))?;
         let beyond = BEYOND * iris.mean_radius();
         let follow = |outward: f32, end: f32| {
@@ -179,7 +184,7 @@ impl Column {
             while outward * (end - y) > 0.0 {
                 let next = y + outward * step;
                 // Where the frame ends no lid is seen, so none is claimed.
-                if !sight.is_seen(x, next) {
+                if !inference.covers(x, next) {
                     break;
                 }
                 let here = open(next);

@@ -1,45 +1,45 @@
 //! Find the iris: limbus and pupil as ellipses, lids as curves, a label per pixel, and a confidence.
 
-mod advice;
 mod closeup;
+mod detection;
 mod edges;
 mod ellipse_fit;
 mod evidence;
 mod float_image;
+mod inference;
 mod labels;
 mod lids;
 mod limbus;
 mod pupil;
 mod quality;
+mod rejection_texts;
 mod ring_light;
-mod search;
 mod sharpness;
-mod sight;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod verdict;
-mod words;
+mod verdict_texts;
 
 use crate::geometry::{Ellipse, PixelRect, Polyline};
 use crate::plane::{Plane, ReducedPhoto, YCbCr};
 use crate::rejection::Rejection;
 
 use closeup::Closeup;
+use detection::{Detection, detect, detect_in_small_parts};
 use ellipse_fit::PUPIL_PRIOR;
+use inference::Inference;
 use labels::{draw_labels, hide_covered, label_rect};
 use lids::Opening;
 use limbus::{Limbus, find_limbus};
 use pupil::{ExpectedPupil, find_pupil};
 use quality::measure_quality;
 use ring_light::RingLight;
-use search::{Sighting, search, search_finely};
-use sight::Sight;
 
-pub use advice::Side;
 pub use evidence::Evidence;
 pub use quality::Quality;
+pub use rejection_texts::Side;
 pub use verdict::LIMITS;
 
 /// What `segment_iris` needs of a photo: a reduced copy of all of it, and full resolution where asked.
@@ -91,7 +91,7 @@ pub enum Label {
     Reflection = 4,
 }
 
-/// What there is to say of a photo before any work on it.
+/// The result of judging a photo, before any work on it.
 #[derive(Debug, Clone)]
 pub struct Verdict {
     /// How many eyes were seen, usable or not.
@@ -111,17 +111,21 @@ impl Verdict {
         match (self.rejection, self.iris) {
             (Some(rejection), _) => Err(rejection),
             (None, Some(iris)) => Ok(iris),
-            (None, None) => Err(advice::no_iris_found(0.0, verdict::LEAST_CONFIDENCE, true)),
+            (None, None) => Err(rejection_texts::no_iris_found(
+                0.0,
+                verdict::LEAST_CONFIDENCE,
+                true,
+            )),
         }
     }
 }
 
 /// Looks for eyes and says whether the best of them can be used.
 pub fn judge_photo(photo: &dyn PhotoPixels) -> Verdict {
-    let mut examined = explain(photo);
-    let confidence = examined.first().map_or(0.0, |best| best.confidence);
-    examined.retain(Examined::is_eye);
-    let judged = examined.iter().filter_map(|eye| {
+    let mut candidates = find_candidates(photo);
+    let confidence = candidates.first().map_or(0.0, |best| best.confidence);
+    candidates.retain(Candidate::is_eye);
+    let judged = candidates.iter().filter_map(|eye| {
         let segmentation = eye.segmentation(photo)?;
         let rejection = verdict::judge(&segmentation, photo.size()).err();
         Some((segmentation, rejection))
@@ -134,7 +138,7 @@ pub fn judge_photo(photo: &dyn PhotoPixels) -> Verdict {
     };
     match judged.max_by_key(rank) {
         Some((iris, rejection)) => Verdict {
-            eyes_seen: examined.len(),
+            eyes_seen: candidates.len(),
             iris: Some(iris),
             rejection,
         },
@@ -157,76 +161,76 @@ pub fn segment_iris(photo: &dyn PhotoPixels) -> Result<IrisSegmentation, Rejecti
     judge_photo(photo).into_usable()
 }
 
-/// The longer side of the copy that is asked whether the photo is simply too dark.
+/// The longer side of the copy whose brightness is measured when no iris was found.
 const LIGHT_SIDE: u32 = 256;
 
-/// An eye that was looked at closely, with what spoke for and against it.
+/// A detection that was measured, with the evidence for and against an eye.
 #[derive(Debug)]
-pub struct Examined {
+pub struct Candidate {
     pub iris: Ellipse,
     pub pupil: Ellipse,
     pub evidence: Evidence,
     pub confidence: f32,
-    /// From as far as says whether it is an eye.
-    sighting: Sighting,
-    /// From as near as shows where iris, pupil and lids end.
-    near: Sighting,
+    /// By the detection network: decides whether it is an eye.
+    detection: Detection,
+    /// By the measurement network, from closer: shows where iris, pupil and lids end.
+    near: Detection,
     closeup: Closeup,
     limbus: Limbus,
 }
 
-impl Examined {
+impl Candidate {
     /// Whether this is an eye, be it one that cannot be used.
     fn is_eye(&self) -> bool {
         verdict::is_eye(self.confidence, self.iris.mean_radius())
     }
 
-    /// What this eye would be if the verdict were kind, for the developers' tools.
+    /// Its segmentation whatever the verdict, for the developers' tools.
     pub fn segmentation(&self, photo: &dyn PhotoPixels) -> Option<IrisSegmentation> {
         segment_closely(photo, self)
     }
 }
 
-/// Every place that was looked at closely, with its evidence, the most certain first. Small parts of the
-/// photo are searched where there is no eye otherwise.
-pub fn explain(photo: &dyn PhotoPixels) -> Vec<Examined> {
-    let mut examined = examine_all(photo, search(photo));
-    if !examined.iter().any(Examined::is_eye) {
-        examined.extend(examine_all(photo, search_finely(photo)));
+/// All candidates, the most certain first. Small parts of the photo are searched when no eye was found
+/// otherwise.
+pub fn find_candidates(photo: &dyn PhotoPixels) -> Vec<Candidate> {
+    let mut candidates = measure_all(photo, detect(photo));
+    if !candidates.iter().any(Candidate::is_eye) {
+        candidates.extend(measure_all(photo, detect_in_small_parts(photo)));
     }
-    examined.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
-    examined
+    candidates.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+    candidates
 }
 
-fn examine_all(photo: &dyn PhotoPixels, sightings: Vec<Sighting>) -> Vec<Examined> {
-    sightings
+fn measure_all(photo: &dyn PhotoPixels, detections: Vec<Detection>) -> Vec<Candidate> {
+    detections
         .into_iter()
-        .filter_map(|sighting| examine(photo, sighting))
+        .filter_map(|detection| measure_candidate(photo, detection))
         .collect()
 }
 
 /// Radius in the closeup, pixels.
 const MEASURING_RADIUS: f32 = 110.0;
 
-fn examine(photo: &dyn PhotoPixels, sighting: Sighting) -> Option<Examined> {
-    let closeup = Closeup::of_photo(photo, &sighting.disc, MEASURING_RADIUS)?;
-    let near = sighting.look_near(photo)?;
+fn measure_candidate(photo: &dyn PhotoPixels, detection: Detection) -> Option<Candidate> {
+    let closeup = Closeup::of_photo(photo, &detection.disc, MEASURING_RADIUS)?;
+    let near = detection.measure(photo)?;
     let open = |x: f32, y: f32| {
         let (x, y) = closeup.point_to_photo((x, y));
-        near.sight.at(&near.sight.maps.opening, x, y)
+        near.inference.at(&near.inference.maps.opening, x, y)
     };
     let limbus = find_limbus(&closeup, &closeup.to_local(&near.disc), &open);
-    let expected = expected_pupil(&closeup, &near.sight, &limbus.ellipse);
+    let expected = expected_pupil(&closeup, &near.inference, &limbus.ellipse);
     let pupil = find_pupil(&closeup, &limbus.ellipse, &expected);
     let (iris, outlined) = (closeup.to_photo(&limbus.ellipse), closeup.to_photo(&pupil));
-    let sights = (&sighting.sight, &near.sight);
-    let evidence = evidence::gather(&closeup, &limbus, sights, &iris, &outlined);
-    Some(Examined {
+    let inferences = (&detection.inference, &near.inference);
+    let evidence = evidence::gather(&closeup, &limbus, inferences, &iris, &outlined);
+    Some(Candidate {
         iris,
         pupil: outlined,
         confidence: verdict::confidence(&evidence),
         evidence,
-        sighting,
+        detection,
         near,
         closeup,
         limbus,
@@ -234,10 +238,10 @@ fn examine(photo: &dyn PhotoPixels, sighting: Sighting) -> Option<Examined> {
 }
 
 /// The pupil as the network sees it, or an ordinary one.
-fn expected_pupil(closeup: &Closeup, sight: &Sight, limbus: &Ellipse) -> ExpectedPupil {
-    let map = &sight.maps.pupil;
-    let seen = sight.regions(map).into_iter().find_map(|region| {
-        let ellipse = sight.outline(map, &region, PUPIL_PRIOR)?;
+fn expected_pupil(closeup: &Closeup, inference: &Inference, limbus: &Ellipse) -> ExpectedPupil {
+    let map = &inference.maps.pupil;
+    let seen = inference.regions(map).into_iter().find_map(|region| {
+        let ellipse = inference.outline(map, &region, PUPIL_PRIOR)?;
         let ellipse = closeup.to_local(&ellipse);
         let circle = Ellipse::circle(ellipse.cx, ellipse.cy, ellipse.mean_radius());
         let ratio = circle.rx / limbus.mean_radius();
@@ -247,10 +251,10 @@ fn expected_pupil(closeup: &Closeup, sight: &Sight, limbus: &Ellipse) -> Expecte
     seen.map_or_else(|| ExpectedPupil::of_any(limbus), ExpectedPupil::seen)
 }
 
-fn segment_closely(photo: &dyn PhotoPixels, found: &Examined) -> Option<IrisSegmentation> {
+fn segment_closely(photo: &dyn PhotoPixels, found: &Candidate) -> Option<IrisSegmentation> {
     let (width, height) = photo.size();
     let (iris, pupil, closeup) = (found.iris, found.pupil, &found.closeup);
-    let (near, far) = (&found.near.sight, &found.sighting.sight);
+    let (near, far) = (&found.near.inference, &found.detection.inference);
     let opening = Opening::over(&iris, near, far, found.evidence.opening_overlap);
     let rect = label_rect(&iris, width, height)?;
     let mut labels = draw_labels(rect, &iris, &pupil, &opening);

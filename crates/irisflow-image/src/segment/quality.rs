@@ -4,10 +4,10 @@
 use super::Label;
 use super::closeup::Closeup;
 use super::float_image::median;
+use super::inference::Inference;
 use super::limbus::{Limbus, LimbusSpoke, is_lateral};
 use super::ring_light::RingLight;
 use super::sharpness::Edges;
-use super::sight::Sight;
 use crate::geometry::{Ellipse, PixelRect};
 use crate::plane::Plane;
 
@@ -98,7 +98,7 @@ pub(super) fn ramp(value: f32, zero: f32, one: f32) -> f32 {
 /// `limbus` is in pixels of the closeup, `iris` and `pupil` in those of the photo.
 pub(super) fn measure_quality(
     closeup: &Closeup,
-    sight: &Sight,
+    inference: &Inference,
     limbus: &Limbus,
     (iris, pupil): (&Ellipse, &Ellipse),
     (labels, rect): (&Plane, PixelRect),
@@ -107,7 +107,7 @@ pub(super) fn measure_quality(
     let edges = Edges::of(&closeup.luma, limbus.ellipse.mean_radius());
     let shows_texture = |x: f32, y: f32| {
         let point = closeup.point_to_photo((x, y));
-        shows_texture(sight, iris, pupil, (labels, rect), point)
+        shows_texture(inference, iris, pupil, (labels, rect), point)
     };
     let around = edges.sharpness(&limbus.ellipse, AROUND, |_, _| true);
     let within = edges.sharpness(&limbus.ellipse, WITHIN, shows_texture);
@@ -151,7 +151,7 @@ const AROUND: (f32, f32) = (0.95, 1.5);
 /// Whether a point of the iris, with a little around it, shows nothing but its own texture: no rim of a
 /// lid, a lash, the pupil or a reflection.
 fn shows_texture(
-    sight: &Sight,
+    inference: &Inference,
     iris: &Ellipse,
     pupil: &Ellipse,
     labels: (&Plane, PixelRect),
@@ -169,7 +169,7 @@ fn shows_texture(
             && labels.at(column as u32, row as u32) == Label::VisibleIris as u8
     };
     pupil.normalised_distance(x, y) * pupil.mean_radius() > pupil.mean_radius() + apart
-        && sight.at(&sight.maps.reflection, x, y) < 0.5
+        && inference.at(&inference.maps.reflection, x, y) < 0.5
         && [
             (0.0, 0.0),
             (apart, 0.0),

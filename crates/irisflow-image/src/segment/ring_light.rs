@@ -1,10 +1,10 @@
 //! The light on the open part of the iris ring: how bright, how much of it mirrored, and from where.
 
-use super::advice::Side;
 use super::closeup::Closeup;
 use super::edges::point_on_ray;
 use super::float_image::median;
-use super::sight::Sight;
+use super::inference::Inference;
+use super::rejection_texts::Side;
 use crate::geometry::Ellipse;
 
 /// Of the points between the lids and outside of the pupil.
@@ -31,10 +31,15 @@ struct RingPoint {
 
 impl RingLight {
     /// Ellipses in pixels of the closeup.
-    pub(super) fn of(closeup: &Closeup, sight: &Sight, limbus: &Ellipse, pupil: &Ellipse) -> Self {
+    pub(super) fn of(
+        closeup: &Closeup,
+        inference: &Inference,
+        limbus: &Ellipse,
+        pupil: &Ellipse,
+    ) -> Self {
         /// Less of the ring under reflections is not worth a word.
         const WORTH_A_WORD: f32 = 0.05;
-        let points = ring_points(closeup, sight, limbus, pupil);
+        let points = ring_points(closeup, inference, limbus, pupil);
         let middle = median_luma(&points);
         // The network takes bright fibres for reflections at times; those are not this bright.
         let is_mirrored = |point: &&RingPoint| {
@@ -72,7 +77,7 @@ fn median_luma(points: &[RingPoint]) -> f32 {
 /// Points of the iris between the lids and outside of the pupil. Ellipses in pixels of the closeup.
 fn ring_points(
     closeup: &Closeup,
-    sight: &Sight,
+    inference: &Inference,
     limbus: &Ellipse,
     pupil: &Ellipse,
 ) -> Vec<RingPoint> {
@@ -82,14 +87,14 @@ fn ring_points(
         for step in 0..14 {
             let (x, y) = point_on_ray(limbus, theta, 0.3 + 0.05 * step as f32);
             let (photo_x, photo_y) = closeup.point_to_photo((x, y));
-            let open = sight.at(&sight.maps.opening, photo_x, photo_y) >= 0.5;
+            let open = inference.at(&inference.maps.opening, photo_x, photo_y) >= 0.5;
             if let Some(luma) = closeup.luma.sample(x, y).filter(|_| open)
                 && pupil.normalised_distance(x, y) > 1.1
             {
                 points.push(RingPoint {
                     offset: (x - limbus.cx, y - limbus.cy),
                     luma,
-                    mirrored: sight.at(&sight.maps.reflection, photo_x, photo_y),
+                    mirrored: inference.at(&inference.maps.reflection, photo_x, photo_y),
                 });
             }
         }

@@ -1,16 +1,16 @@
 //! Judgement: how sure it is that an iris was found and measured rightly, whether the photo can be used,
-//! and if not, why. `advice.rs` has the words.
+//! and if not, why. `rejection_texts.rs` has the sentences.
 
 use super::evidence::Evidence;
 use super::float_image::percentile;
-use super::{IrisSegmentation, advice, quality};
+use super::{IrisSegmentation, quality, rejection_texts};
 use crate::plane::Plane;
 use crate::rejection::Rejection;
 
 /// Less difference between the surroundings and what lies beside the limbus than this share of the step
 /// across it is a plain ground without lids or lashes.
 const LEAST_SURROUNDINGS: f32 = 0.1;
-/// Two looks at an iris agree this well about where it is open, and mostly better.
+/// Two inferences on an iris agree this well about where it is open, and mostly better.
 const USUAL_OPENING_OVERLAP: f32 = 0.97;
 /// Below this confidence there is no iris for us.
 pub(super) const LEAST_CONFIDENCE: f32 = 0.65;
@@ -31,7 +31,7 @@ pub(super) fn is_eye(confidence: f32, radius_px: f32) -> bool {
 /// The probability that this is a human iris whose visible part is met with an overlap of 0.8 or more:
 /// logistic regression on renders of eyes, look-alikes and photos without eyes, made with an earlier pair
 /// of networks and kept, since fits to later ones rely less on the presence and let more non-eyes through.
-/// What two looks at odds about the lids take away was chosen beside it, on seeds 8.2 and 8.6 million
+/// What two inferences at odds about the lids take away was chosen beside it, on seeds 8.2 and 8.6 million
 /// (`cargo xtask eval --curves` lists the figures; docs/accuracy.md says how it does).
 /// 0 where the photo itself shows that no eye is around.
 pub(super) fn confidence(evidence: &Evidence) -> f32 {
@@ -56,29 +56,44 @@ pub(super) fn confidence(evidence: &Evidence) -> f32 {
 pub(super) fn judge(iris: &IrisSegmentation, photo_size: (u32, u32)) -> Result<(), Rejection> {
     let q = &iris.quality;
     if q.iris_radius_px < LEAST_RADIUS_PX {
-        return Err(advice::iris_too_small(q.iris_radius_px, LEAST_RADIUS_PX));
+        return Err(rejection_texts::iris_too_small(
+            q.iris_radius_px,
+            LEAST_RADIUS_PX,
+        ));
     }
     let in_frame = quality::share_in_frame(&iris.labels, &iris.iris);
     if in_frame < LEAST_SHARE_IN_FRAME {
-        let cut = advice::cut_side(&iris.iris, photo_size);
-        return Err(advice::iris_cut_off(in_frame, LEAST_SHARE_IN_FRAME, cut));
+        let cut = rejection_texts::cut_side(&iris.iris, photo_size);
+        return Err(rejection_texts::iris_cut_off(
+            in_frame,
+            LEAST_SHARE_IN_FRAME,
+            cut,
+        ));
     }
     let luma = q.median_luma;
     if luma < LEAST_IRIS_LUMA {
-        return Err(advice::too_dark("median_luma", luma, LEAST_IRIS_LUMA));
+        return Err(rejection_texts::too_dark(
+            "median_luma",
+            luma,
+            LEAST_IRIS_LUMA,
+        ));
     }
     if luma > MOST_IRIS_LUMA {
-        return Err(advice::overexposed("median_luma", luma, MOST_IRIS_LUMA));
+        return Err(rejection_texts::overexposed(
+            "median_luma",
+            luma,
+            MOST_IRIS_LUMA,
+        ));
     }
     if q.visible_share < LEAST_VISIBLE_SHARE {
         let behind_lids = iris.open_share < LEAST_VISIBLE_SHARE;
         return Err(match behind_lids {
-            true => advice::iris_behind_lids(q.visible_share, LEAST_VISIBLE_SHARE),
-            false => advice::iris_behind_hair(q.visible_share, LEAST_VISIBLE_SHARE),
+            true => rejection_texts::iris_behind_lids(q.visible_share, LEAST_VISIBLE_SHARE),
+            false => rejection_texts::iris_behind_hair(q.visible_share, LEAST_VISIBLE_SHARE),
         });
     }
     if q.usable_share() < LEAST_USABLE_SHARE {
-        return Err(advice::iris_behind_light(
+        return Err(rejection_texts::iris_behind_light(
             q.usable_share(),
             LEAST_USABLE_SHARE,
             iris.light_from,
@@ -86,7 +101,7 @@ pub(super) fn judge(iris: &IrisSegmentation, photo_size: (u32, u32)) -> Result<(
     }
     // A dark brown iris has hardly any texture to be crisp: then what is around it decides.
     if q.sharpness < LEAST_SHARPNESS && q.sharpness_around < LEAST_SHARPNESS_AROUND {
-        return Err(advice::too_blurry(q.sharpness, LEAST_SHARPNESS));
+        return Err(rejection_texts::too_blurry(q.sharpness, LEAST_SHARPNESS));
     }
     Ok(())
 }
@@ -97,12 +112,12 @@ pub(super) fn nothing_found(luma: &Plane, confidence: f32) -> Rejection {
     let bright = percentile(&mut lumas, 0.95).unwrap_or(0.0);
     let dim = percentile(&mut lumas, 0.15).unwrap_or(255.0);
     if bright < LEAST_BRIGHT_LUMA {
-        advice::too_dark("luma_p95", bright, LEAST_BRIGHT_LUMA)
+        rejection_texts::too_dark("luma_p95", bright, LEAST_BRIGHT_LUMA)
     } else if dim > MOST_DIM_LUMA {
-        advice::overexposed("luma_p15", dim, MOST_DIM_LUMA)
+        rejection_texts::overexposed("luma_p15", dim, MOST_DIM_LUMA)
     } else {
         let well_lit = bright >= WELL_LIT_LUMA;
-        advice::no_iris_found(confidence, LEAST_CONFIDENCE, well_lit)
+        rejection_texts::no_iris_found(confidence, LEAST_CONFIDENCE, well_lit)
     }
 }
 
@@ -218,7 +233,7 @@ mod tests {
     fn the_limits_named_are_the_limits_kept() {
         for (figure, limit) in LIMITS {
             let refusal = match figure {
-                "confidence" => advice::no_iris_found(0.0, LEAST_CONFIDENCE, true),
+                "confidence" => rejection_texts::no_iris_found(0.0, LEAST_CONFIDENCE, true),
                 "iris_radius_px" => refusal(|i| i.quality.iris_radius_px = 1.0),
                 "median_luma" => refusal(|i| i.quality.median_luma = 1.0),
                 "visible_share" => refusal(|i| i.quality.visible_share = 0.1),

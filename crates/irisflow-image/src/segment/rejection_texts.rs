@@ -1,4 +1,4 @@
-//! The words of a refusal: what is wrong with this photo, its number and limit, and the one thing to do.
+//! Sentences for people about a rejected photo: what is wrong, its number and limit, and one thing to do.
 
 use crate::geometry::Ellipse;
 use crate::rejection::{Measured, Rejection, RejectionCode};

@@ -1,4 +1,4 @@
-//! The iris as a round, centred square picture, with about as many pixels as the photo has of it.
+//! The rectified iris: a round, centred square picture, with about as many pixels as the photo has of it.
 //!
 //! All steps after finding the iris work here, so that their cost follows the iris and not the
 //! sensor, and so that result, mask and "before" share one geometry. Resampling is separable also
@@ -15,14 +15,14 @@ pub const IRIS_FILL: f32 = 0.94;
 pub const RESULT_SIDE: u32 = 2048;
 /// Side of its chroma planes, which a 4:2:0 JPEG halves anyway.
 pub const CHROMA_SIDE: u32 = RESULT_SIDE / 2;
-/// A portrait has at least this many pixels per side, or the filters would have nothing to work on.
+/// A rectified iris has at least this many pixels per side, or the filters would have nothing to work on.
 const MIN_SIDE: u32 = 64;
 
 /// The geometry of a square picture in which the limbus is a centred circle.
 ///
 /// The ellipse is stretched along its own axes and not turned: up stays up.
 #[derive(Debug, Clone, Copy)]
-pub struct RoundView {
+pub struct RectifiedView {
     /// Pixels per side.
     pub side: u32,
     centre: (f32, f32),
@@ -32,7 +32,7 @@ pub struct RoundView {
     yy: f32,
 }
 
-impl RoundView {
+impl RectifiedView {
     pub fn new(iris: &Ellipse, side: u32) -> Self {
         let (sin, cos) = iris.angle_deg.to_radians().sin_cos();
         let radius = side as f32 / 2.0 * IRIS_FILL;
@@ -46,7 +46,7 @@ impl RoundView {
         }
     }
 
-    /// The view for a portrait: no more pixels than the photo gives, or than the result needs.
+    /// The view at the photo's own resolution: no more pixels than the photo gives, or than the result needs.
     pub fn of_photo(iris: &Ellipse) -> Self {
         let side = (2.0 * iris.rx.max(iris.ry) / IRIS_FILL).round() as u32;
         Self::new(iris, side.clamp(MIN_SIDE, RESULT_SIDE))
@@ -126,22 +126,22 @@ impl RoundView {
 
 /// The iris, round and centred. Chroma has at most [`CHROMA_SIDE`] pixels per side.
 #[derive(Debug, Clone)]
-pub struct Portrait {
-    pub view: RoundView,
+pub struct RectifiedIris {
+    pub view: RectifiedView,
     pub luma: Plane,
     pub cb: Plane,
     pub cr: Plane,
 }
 
-impl Portrait {
+impl RectifiedIris {
     pub fn chroma_side(&self) -> u32 {
         self.cb.width
     }
 }
 
-/// Takes the portrait of `iris` out of `photo`. What lies outside the photo is black.
-pub fn take_portrait(photo: &dyn PhotoPixels, iris: &Ellipse) -> Portrait {
-    let view = RoundView::of_photo(iris);
+/// Resamples `iris` from `photo` so that its limbus is a centred circle. What lies outside the photo is black.
+pub fn rectify_iris(photo: &dyn PhotoPixels, iris: &Ellipse) -> RectifiedIris {
+    let view = RectifiedView::of_photo(iris);
     let rect = view.needed(photo.size());
     let YCbCr { y, cb, cr } = photo.crop(rect);
     let chroma_view = view.with_side(view.side.min(CHROMA_SIDE));
@@ -159,7 +159,7 @@ pub fn take_portrait(photo: &dyn PhotoPixels, iris: &Ellipse) -> Portrait {
             128,
         )
     };
-    Portrait {
+    RectifiedIris {
         luma,
         cb: chroma(&cb),
         cr: chroma(&cr),
@@ -168,7 +168,7 @@ pub fn take_portrait(photo: &dyn PhotoPixels, iris: &Ellipse) -> Portrait {
 }
 
 /// Shows `source`, the part `rect` of the photo, in `view`; `outside` fills what it does not reach.
-fn resample(source: &Plane, rect: PixelRect, view: &RoundView, outside: u8) -> Plane {
+fn resample(source: &Plane, rect: PixelRect, view: &RectifiedView, outside: u8) -> Plane {
     let columns = stretch_rows(source, rect, view);
     let mut picture = stretch_columns(&columns, source.height, rect, view);
     blank_outside(&mut picture, rect, view, outside);
@@ -176,7 +176,7 @@ fn resample(source: &Plane, rect: PixelRect, view: &RoundView, outside: u8) -> P
 }
 
 /// First pass: each row of the source gets the columns of the view.
-fn stretch_rows(source: &Plane, rect: PixelRect, view: &RoundView) -> Vec<f32> {
+fn stretch_rows(source: &Plane, rect: PixelRect, view: &RectifiedView) -> Vec<f32> {
     let step = view.xx - view.xy * view.xy / view.yy;
     let kernels = Kernels::for_step(step);
     let side = view.side as usize;
@@ -194,7 +194,7 @@ fn stretch_rows(source: &Plane, rect: PixelRect, view: &RoundView) -> Vec<f32> {
 }
 
 /// Second pass: each column of the view is read where the view's rows lie in it.
-fn stretch_columns(columns: &[f32], rows: u32, rect: PixelRect, view: &RoundView) -> Plane {
+fn stretch_columns(columns: &[f32], rows: u32, rect: PixelRect, view: &RectifiedView) -> Plane {
     let kernels = Kernels::for_step(view.yy);
     let side = view.side as usize;
     let (_, y_origin) = view.photo_point(0.0, 0.0);
@@ -219,7 +219,7 @@ fn stretch_columns(columns: &[f32], rows: u32, rect: PixelRect, view: &RoundView
     picture
 }
 
-fn blank_outside(picture: &mut Plane, rect: PixelRect, view: &RoundView, outside: u8) {
+fn blank_outside(picture: &mut Plane, rect: PixelRect, view: &RectifiedView, outside: u8) {
     let (left, top) = (rect.x as f32, rect.y as f32);
     let (right, bottom) = (left + rect.width as f32, top + rect.height as f32);
     let side = view.side as f32;
@@ -336,7 +336,7 @@ fn lanczos(x: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{IRIS_FILL, RoundView, take_portrait};
+    use super::{IRIS_FILL, RectifiedView, rectify_iris};
     use crate::geometry::{Ellipse, PixelRect};
     use crate::plane::{Plane, ReducedPhoto, YCbCr};
     use crate::segment::PhotoPixels;
@@ -350,11 +350,11 @@ mod tests {
         }
 
         fn reduced(&self, _max_side: u32) -> ReducedPhoto {
-            unreachable!("a portrait is taken at full resolution")
+            unreachable!("a rectified iris is taken at full resolution")
         }
 
         fn scaled(&self, _rect: PixelRect, _size: (u32, u32)) -> YCbCr {
-            unreachable!("a portrait is taken at full resolution")
+            unreachable!("a rectified iris is taken at full resolution")
         }
 
         fn crop(&self, rect: PixelRect) -> YCbCr {
@@ -389,8 +389,8 @@ mod tests {
 
     #[test]
     fn a_tilted_ellipse_becomes_a_centred_circle() {
-        let portrait = take_portrait(&Painted(tilted()), &tilted());
-        let view = portrait.view;
+        let rectified = rectify_iris(&Painted(tilted()), &tilted());
+        let view = rectified.view;
         let circle = Ellipse::circle(
             view.side as f32 / 2.0,
             view.side as f32 / 2.0,
@@ -399,7 +399,7 @@ mod tests {
         for v in 0..view.side {
             for u in 0..view.side {
                 let distance = circle.normalised_distance(u as f32 + 0.5, v as f32 + 0.5);
-                let sample = portrait.luma.at(u, v);
+                let sample = rectified.luma.at(u, v);
                 assert!(
                     distance > 0.98 || sample > 200,
                     "{sample} inside at ({u}, {v})"
@@ -414,7 +414,7 @@ mod tests {
 
     #[test]
     fn photo_and_view_points_are_each_others_inverse() {
-        let view = RoundView::new(&tilted(), 512);
+        let view = RectifiedView::new(&tilted(), 512);
         let (x, y) = view.photo_point(100.5, 300.25);
         let (u, v) = view.view_point(x, y);
         assert!((u - 100.5).abs() < 1e-2 && (v - 300.25).abs() < 1e-2);
@@ -425,16 +425,16 @@ mod tests {
     #[test]
     fn what_the_photo_does_not_reach_is_black() {
         let beyond = Ellipse::circle(290.0, 130.0, 80.0);
-        let portrait = take_portrait(&Painted(Ellipse::circle(150.0, 130.0, 400.0)), &beyond);
-        let middle = portrait.view.side / 2;
-        assert_eq!(portrait.luma.at(middle, middle), 255);
-        assert_eq!(portrait.luma.at(portrait.view.side - 1, middle), 0);
+        let rectified = rectify_iris(&Painted(Ellipse::circle(150.0, 130.0, 400.0)), &beyond);
+        let middle = rectified.view.side / 2;
+        assert_eq!(rectified.luma.at(middle, middle), 255);
+        assert_eq!(rectified.luma.at(rectified.view.side - 1, middle), 0);
     }
 
     #[test]
     fn a_huge_iris_is_made_no_larger_than_the_result() {
         assert_eq!(
-            RoundView::of_photo(&Ellipse::circle(2000.0, 2000.0, 1900.0)).side,
+            RectifiedView::of_photo(&Ellipse::circle(2000.0, 2000.0, 1900.0)).side,
             2048
         );
     }

@@ -1,10 +1,10 @@
-//! The words of a verdict: what a person is told of a photo, before any work on it and after. The words
-//! of refusals are in `advice.rs`.
+//! Sentences for people about a usable photo: how good it is, and a tip for the next one. Those of
+//! rejections are in `rejection_texts.rs`.
 
 use super::{Quality, Verdict};
 use crate::rejection::Rejection;
 
-/// From this score on, and when nothing about the photo is poor, there is nothing to wish for.
+/// From this score on a photo without a weak figure gets the highest praise.
 const BEAUTIFUL_SCORE: u8 = 80;
 /// A score is a geometric mean of seven figures: two weak ones still leave more than this, three do not.
 const GOOD_SCORE: u8 = 65;
@@ -79,7 +79,7 @@ impl Quality {
             "contrast" => "Even light from the front makes the edge of your iris clearer.",
             "pupil" if self.pupil_ratio < 0.3 => "A little less light lets your pupil open.",
             "pupil" => "More light makes your pupil smaller and shows more of your iris.",
-            "gaze" => "Look straight into the camera for a rounder iris.",
+            "gaze" => "NetworkKind straight into the camera for a rounder iris.",
             _ => return None,
         };
         Some(tip)

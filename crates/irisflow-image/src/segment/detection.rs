@@ -1,33 +1,32 @@
-//! Where eyes are: a network looks at the whole photo, then closely at each place it noticed; what it
-//! takes for an eye is shown to the second network from nearer still.
+//! Where eyes are: the detection network runs on the whole photo, then on a crop around each region it
+//! found; the measurement network runs on a closer crop of each eye.
 
 use super::PhotoPixels;
 use super::ellipse_fit::FitPrior;
-use super::sight::{Region, Sight, Square};
+use super::inference::{Inference, Region, Square};
 use crate::geometry::Ellipse;
-use crate::network::Look;
+use crate::network::NetworkKind;
 
-/// An eye as the network sees it from close by.
+/// An eye that a network found in a crop of the photo.
 #[derive(Debug)]
-pub(super) struct Sighting {
+pub(super) struct Detection {
     /// The whole disc of the iris, pixels of the photo.
     pub(super) disc: Ellipse,
-    /// What was seen from close by.
-    pub(super) sight: Sight,
+    /// Of the crop.
+    pub(super) inference: Inference,
 }
 
-/// The side of the square of the closer look, in radii of the iris: the middle of what the network
-/// was trained on.
+/// The side of the detection crop, in radii of the iris: the middle of what the network was trained on.
 const CLOSE_SIDE_RADII: f32 = 4.0;
-/// The same of the look that measures: as near as leaves some white beside the iris.
+/// The side of the measurement crop: as close as leaves some sclera beside the iris.
 const NEAR_SIDE_RADII: f32 = 3.0;
-/// At most this many places get a closer look: two eyes, and two mistakes.
+/// At most this many regions get a crop of their own: two eyes, and two mistakes.
 const MOST_PLACES: usize = 4;
-/// A region with a lower peak than this is not worth a closer look.
+/// A region with a lower peak than this gets no crop.
 const LEAST_PEAK: f32 = 0.1;
-/// A first look with a peak of at least this has seen what there is.
+/// After a first inference with a peak of at least this, parts of the photo are not searched.
 const SURE_PEAK: f32 = 0.5;
-/// A place much fainter than the best one is not looked at.
+/// Nor does one with a smaller share of the best region's weight.
 const LEAST_SHARE_OF_BEST: f32 = 0.1;
 
 /// The network's map is this far off, as shares of the radius, and gaze makes a disc an ellipse.
@@ -37,44 +36,45 @@ const DISC_PRIOR: FitPrior = FitPrior {
     start: 0.2,
 };
 
-/// From near, where the map shows its shape, the disc may be as elongated as a gaze far aside makes it.
+/// In the measurement crop, where the map shows its shape, the disc may be as elongated as a strong gaze
+/// makes it.
 const NEAR_DISC_PRIOR: FitPrior = FitPrior {
     elongation: 0.12,
     ..DISC_PRIOR
 };
 
-/// Every eye the network sees, the most conspicuous first.
-pub(super) fn search(photo: &dyn PhotoPixels) -> Vec<Sighting> {
-    look_at_places(photo, places(photo))
+/// All detections in the photo, by weight.
+pub(super) fn detect(photo: &dyn PhotoPixels) -> Vec<Detection> {
+    detect_at(photo, places(photo))
 }
 
-/// The same in many small parts of the photo: eyes in a face, or in a person from afar. Some thirty looks.
-pub(super) fn search_finely(photo: &dyn PhotoPixels) -> Vec<Sighting> {
-    look_at_places(photo, places_in(photo, SMALL_PARTS))
+/// The same in many small parts of the photo: eyes in a face, or in a person from afar. Some thirty
+/// inferences.
+pub(super) fn detect_in_small_parts(photo: &dyn PhotoPixels) -> Vec<Detection> {
+    detect_at(photo, places_in(photo, SMALL_PARTS))
 }
 
-fn look_at_places(photo: &dyn PhotoPixels, mut places: Vec<Region>) -> Vec<Sighting> {
+fn detect_at(photo: &dyn PhotoPixels, mut places: Vec<Region>) -> Vec<Detection> {
     let best = places.first().map_or(0.0, |region| region.weight);
     places
         .retain(|region| region.peak >= LEAST_PEAK && region.weight >= LEAST_SHARE_OF_BEST * best);
     places.truncate(MOST_PLACES);
-    let mut found: Vec<Sighting> = Vec::new();
+    let mut found: Vec<Detection> = Vec::new();
     for region in places {
-        let Some(sighting) = look_closely(photo, &region) else {
+        let Some(detection) = detect_closely(photo, &region) else {
             continue;
         };
         if !found
             .iter()
-            .any(|known| is_same(&known.disc, &sighting.disc))
+            .any(|known| is_same(&known.disc, &detection.disc))
         {
-            found.push(sighting);
+            found.push(detection);
         }
     }
     found
 }
 
-/// Where the network notices an iris, the most conspicuous first: in the whole photo, or, when it is
-/// not sure of any there, in parts of it.
+/// Regions of irises, by weight: in the whole photo, or, without a sure one there, in parts of it.
 fn places(photo: &dyn PhotoPixels) -> Vec<Region> {
     let regions = regions_in(photo, Square::around_photo(photo.size()));
     if regions.first().is_some_and(|best| best.peak >= SURE_PEAK) {
@@ -86,7 +86,7 @@ fn places(photo: &dyn PhotoPixels) -> Vec<Region> {
     all
 }
 
-/// The same in parts of the photo; what two parts show is one place.
+/// The same in parts of the photo; a region that two parts show counts once.
 fn places_in(photo: &dyn PhotoPixels, division: Division) -> Vec<Region> {
     let parts = division.of(photo.size()).into_iter();
     let mut regions: Vec<Region> = parts.flat_map(|part| regions_in(photo, part)).collect();
@@ -108,8 +108,9 @@ fn places_in(photo: &dyn PhotoPixels, division: Division) -> Vec<Region> {
 }
 
 fn regions_in(photo: &dyn PhotoPixels, square: Square) -> Vec<Region> {
-    Sight::of(photo, square, Look::Whole)
-        .map_or_else(Vec::new, |sight| sight.regions(&sight.maps.iris))
+    Inference::of(photo, square, NetworkKind::Detection).map_or_else(Vec::new, |inference| {
+        inference.regions(&inference.maps.iris)
+    })
 }
 
 /// Overlapping squares that cover a photo.
@@ -163,33 +164,33 @@ fn starts(length: u32, side: f32) -> Vec<f32> {
         .collect()
 }
 
-fn look_closely(photo: &dyn PhotoPixels, region: &Region) -> Option<Sighting> {
+fn detect_closely(photo: &dyn PhotoPixels, region: &Region) -> Option<Detection> {
     let square = framing(photo, region.centre, CLOSE_SIDE_RADII * region.radius);
-    let sighting = look_at(photo, square)?;
-    let disc = sighting.disc;
+    let detection = detect_in(photo, square)?;
+    let disc = detection.disc;
     let better = framing(
         photo,
         (disc.cx, disc.cy),
         CLOSE_SIDE_RADII * disc.mean_radius(),
     );
     if square.is_about(&better) {
-        return Some(sighting);
+        return Some(detection);
     }
-    Some(look_at(photo, better).unwrap_or(sighting))
+    Some(detect_in(photo, better).unwrap_or(detection))
 }
 
-impl Sighting {
-    /// Looks once more, so near that lashes show: the disc and what was seen. None beside the photo.
-    pub(super) fn look_near(&self, photo: &dyn PhotoPixels) -> Option<Self> {
+impl Detection {
+    /// Runs the measurement network on a closer crop, in which lashes show. None outside the photo.
+    pub(super) fn measure(&self, photo: &dyn PhotoPixels) -> Option<Self> {
         let disc = self.disc;
         let square = framing(
             photo,
             (disc.cx, disc.cy),
             NEAR_SIDE_RADII * disc.mean_radius(),
         );
-        let sight = Sight::of(photo, square, Look::Near)?;
-        let disc = disc_in(&sight, NEAR_DISC_PRIOR).unwrap_or(disc);
-        Some(Self { disc, sight })
+        let inference = Inference::of(photo, square, NetworkKind::Measurement)?;
+        let disc = disc_in(&inference, NEAR_DISC_PRIOR).unwrap_or(disc);
+        Some(Self { disc, inference })
     }
 }
 
@@ -204,22 +205,22 @@ fn framing(photo: &dyn PhotoPixels, centre: (f32, f32), side: f32) -> Square {
     }
 }
 
-fn look_at(photo: &dyn PhotoPixels, square: Square) -> Option<Sighting> {
-    let sight = Sight::of(photo, square, Look::Whole)?;
-    let disc = disc_in(&sight, DISC_PRIOR)?;
-    Some(Sighting { disc, sight })
+fn detect_in(photo: &dyn PhotoPixels, square: Square) -> Option<Detection> {
+    let inference = Inference::of(photo, square, NetworkKind::Detection)?;
+    let disc = disc_in(&inference, DISC_PRIOR)?;
+    Some(Detection { disc, inference })
 }
 
-/// The iris that most speaks for.
-fn disc_in(sight: &Sight, prior: FitPrior) -> Option<Ellipse> {
-    let map = &sight.maps.iris;
-    let regions = sight.regions(map);
+/// The disc of the region with the most weight.
+fn disc_in(inference: &Inference, prior: FitPrior) -> Option<Ellipse> {
+    let map = &inference.maps.iris;
+    let regions = inference.regions(map);
     regions
         .iter()
-        .find_map(|region| sight.outline(map, region, prior))
+        .find_map(|region| inference.outline(map, region, prior))
 }
 
-/// Whether two looks ended at the same eye.
+/// Whether two detections are of the same eye.
 fn is_same(a: &Ellipse, b: &Ellipse) -> bool {
     (a.cx - b.cx).hypot(a.cy - b.cy) < 0.5 * a.mean_radius().max(b.mean_radius())
 }

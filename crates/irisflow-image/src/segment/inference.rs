@@ -1,9 +1,9 @@
-//! What the network sees in a square of the photo: its maps, and the discs in them.
+//! One inference: a square of the photo, a network's maps of it, and the regions and discs in them.
 
 use super::PhotoPixels;
 use super::ellipse_fit::{EdgePoint, FitPrior, fit_ellipse};
 use crate::geometry::{Ellipse, PixelRect};
-use crate::network::{EyeMaps, EyeNetwork, INPUT_SIDE, LETTERBOX, Look, MAP_SIDE};
+use crate::network::{EyeMaps, EyeNetwork, INPUT_SIDE, LETTERBOX, MAP_SIDE, NetworkKind};
 use crate::plane::YCbCr;
 
 /// A square in pixels of the photo; it may reach beyond it.
@@ -33,7 +33,7 @@ impl Square {
         }
     }
 
-    /// Whether the other square shows so much the same that looking again would see no more.
+    /// Whether the squares overlap so much that a second inference would add nothing.
     pub(super) fn is_about(&self, other: &Self) -> bool {
         let middle = |square: &Self| {
             (
@@ -61,8 +61,11 @@ impl Square {
         })
     }
 
-    /// The square as the network wants it: RGB, grey beyond the photo. None when it lies beside it.
-    fn picture(&self, photo: &dyn PhotoPixels) -> Option<Box<[u8; INPUT_SIDE * INPUT_SIDE * 3]>> {
+    /// The network's input for this square: RGB, grey beyond the photo. None when it lies outside of it.
+    fn network_input(
+        &self,
+        photo: &dyn PhotoPixels,
+    ) -> Option<Box<[u8; INPUT_SIDE * INPUT_SIDE * 3]>> {
         let rect = self.part_of_photo(photo.size())?;
         let scale = INPUT_SIDE as f32 / self.side;
         let span = |start: u32, length: u32, from: f32| {
@@ -104,10 +107,10 @@ fn write_rgb(part: &YCbCr, row: u32, line: &mut [u8]) {
 
 /// A square with the network's maps of it.
 #[derive(Debug)]
-pub(super) struct Sight {
+pub(super) struct Inference {
     pub(super) square: Square,
     pub(super) maps: EyeMaps,
-    /// The photo's own size: beyond it nothing was seen.
+    /// Width and height of the photo; maps mean nothing beyond it.
     photo_size: (u32, u32),
 }
 
@@ -117,7 +120,7 @@ pub(super) struct Region {
     pub(super) centre: (f32, f32),
     /// Of the circle with its area, or half its longer side where the frame cuts it.
     pub(super) radius: f32,
-    /// Sum of its probabilities times the peak: how much speaks for it.
+    /// Sum of its probabilities times the peak: the evidence for it.
     pub(super) weight: f32,
     pub(super) peak: f32,
 }
@@ -125,13 +128,13 @@ pub(super) struct Region {
 /// Fewer cells are no region.
 const LEAST_CELLS: usize = 6;
 
-impl Sight {
-    /// Shows the square to the network. None when it lies beside the photo.
-    pub(super) fn of(photo: &dyn PhotoPixels, square: Square, look: Look) -> Option<Self> {
-        let picture = square.picture(photo)?;
+impl Inference {
+    /// Runs the network on the square. None when it lies outside the photo.
+    pub(super) fn of(photo: &dyn PhotoPixels, square: Square, kind: NetworkKind) -> Option<Self> {
+        let picture = square.network_input(photo)?;
         Some(Self {
             square,
-            maps: EyeNetwork::of(look).run(&picture),
+            maps: EyeNetwork::of(kind).run(&picture),
             photo_size: photo.size(),
         })
     }
@@ -192,8 +195,8 @@ impl Sight {
         )
     }
 
-    /// Whether a point is in the photo, by more than a cell.
-    pub(super) fn is_seen(&self, x: f32, y: f32) -> bool {
+    /// Whether a point lies in square and photo, by more than a cell.
+    pub(super) fn covers(&self, x: f32, y: f32) -> bool {
         let margin = 1.2 * self.cell();
         let (width, height) = (self.photo_size.0 as f32, self.photo_size.1 as f32);
         let square = &self.square;
@@ -203,8 +206,8 @@ impl Sight {
             && y < (height - margin).min(square.top + square.side - margin)
     }
 
-    /// The regions of a map, the one that most speaks for first. The threshold follows the peak: an
-    /// unsure network still knows the place.
+    /// The connected regions of a map, by weight. The threshold follows the peak: an unsure network still
+    /// localises well.
     pub(super) fn regions(&self, map: &[f32]) -> Vec<Region> {
         let peak = map.iter().copied().fold(0.0, f32::max);
         let threshold = (0.5 * peak).clamp(0.15, 0.5);
@@ -263,7 +266,7 @@ impl Sight {
             let (mut reach, mut before) = (step, at(0.0).2);
             while reach < 1.6 * region.radius {
                 let (x, y, here) = at(reach);
-                if before >= half && here < half && self.is_seen(x, y) {
+                if before >= half && here < half && self.covers(x, y) {
                     crossing = Some(reach - step * (half - here) / (before - here).max(1e-6));
                 }
                 (reach, before) = (reach + step, here);
@@ -305,14 +308,14 @@ impl Sight {
     }
 }
 
-impl Sight {
-    /// Intersection over union of what this and another look see open within the ellipse, over the cells
-    /// that both see.
+impl Inference {
+    /// Intersection over union of the openings of two inferences within the ellipse, over the cells that
+    /// both cover.
     pub(super) fn agreement_on_opening(&self, other: &Self, ellipse: &Ellipse) -> f32 {
         let (mut both, mut either) = (0_u32, 0_u32);
         for (index, &probability) in self.maps.opening.iter().enumerate() {
             let (x, y) = self.point(index);
-            if ellipse.contains(x, y) && self.is_seen(x, y) && other.is_seen(x, y) {
+            if ellipse.contains(x, y) && self.covers(x, y) && other.covers(x, y) {
                 let open = [probability, other.at(&other.maps.opening, x, y)].map(|p| p >= 0.5);
                 both += u32::from(open[0] && open[1]);
                 either += u32::from(open[0] || open[1]);
