@@ -26,6 +26,7 @@ use irisflow_image::load::Limits;
 use irisflow_jobs::{Clock, JobStore, PhotoStore, Privacy, StoreHealth, WorkerId};
 use irisflow_photos::{FileStore, MemoryBudget};
 use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use fault::{FaultPlan, FaultPlanError};
@@ -188,11 +189,15 @@ impl Worker {
             .running
             .until_idle(self.shared.settings.drain_grace)
             .await;
+        // All at once: a database that is away keeps each of them waiting.
+        let mut handed_back = JoinSet::new();
         for job in self.shared.running.all() {
             if job.stop(StopReason::HandedBack) {
-                slot::hand_back(&self.shared, job.fence).await;
+                let shared = Arc::clone(&self.shared);
+                handed_back.spawn(async move { slot::hand_back(&shared, job.fence).await });
             }
         }
+        handed_back.join_all().await;
         // Threads delete what they wrote when they come to their next checkpoint.
         self.shared.running.until_idle(LAST_WAIT).await;
         self.shared.running.until_no_claims(CLAIM_WAIT).await;

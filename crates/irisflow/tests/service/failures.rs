@@ -162,7 +162,7 @@ async fn a_photo_that_kills_its_worker_again_and_again_ends_as_a_server_error() 
 async fn a_hanging_step_ends_by_its_time_limit_and_does_not_hold_the_slot() {
     let settings = [
         ("IRISFLOW_LEASE_MS", "600"),
-        ("IRISFLOW_MAX_RUNTIME_MS", "1500"),
+        ("IRISFLOW_MAX_RUNTIME_MS", "4000"),
         ("IRISFLOW_WORKERS", "1"),
         ("IRISFLOW_FAULTS", "enhancing:hang60000:1"),
     ];
