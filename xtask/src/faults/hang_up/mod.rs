@@ -23,13 +23,15 @@ use request::Closing;
 use verdict::Verdict;
 use visitor::{Account, World};
 
-/// Short, so that what was announced and never uploaded is swept within the run.
-const UPLOAD_URL_MS: u64 = 6_000;
+/// How long links for uploads work, and how long an upload may take: short, so that what was uploaded and
+/// never confirmed is swept within the run.
+const UPLOAD_MS: u64 = 6_000;
 
 pub(super) async fn play(cell: Cell, scene: &Scene, folder: &Path) -> anyhow::Result<Tally> {
     let mut recipe = cell.recipe(scene, folder);
     recipe.settings.extend([
-        ("IRISFLOW_UPLOAD_URL_MS", UPLOAD_URL_MS.to_string()),
+        ("IRISFLOW_UPLOAD_URL_MS", UPLOAD_MS.to_string()),
+        ("IRISFLOW_UPLOAD_LIMIT_MS", UPLOAD_MS.to_string()),
         // Each request comes from an address of its own, so that no limit on one is met.
         ("IRISFLOW_TRUSTED_PROXIES", "1".to_owned()),
     ]);
@@ -47,7 +49,7 @@ pub(super) async fn play(cell: Cell, scene: &Scene, folder: &Path) -> anyhow::Re
     for _ in 0..scene.repetitions.div_ceil(2) {
         run.round().await?;
     }
-    verdict::settle(&recipe.data, Duration::from_millis(UPLOAD_URL_MS)).await?;
+    verdict::settle(&recipe.data, Duration::from_millis(UPLOAD_MS * 2)).await?;
     server.end().await?;
     let verdict = Verdict::read(&recipe.data).await?;
     Ok(run.tally(&verdict))

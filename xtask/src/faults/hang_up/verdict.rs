@@ -29,9 +29,9 @@ struct PhotoRow {
 /// The longest wait for sweeps after uploads must have ended.
 const SWEEPING: Duration = Duration::from_secs(20);
 
-/// Gives sweeps time to come.
-pub(super) async fn settle(data: &Path, upload_url_life: Duration) -> anyhow::Result<()> {
-    tokio::time::sleep(upload_url_life).await;
+/// Gives uploads time to end, and sweeps time to come.
+pub(super) async fn settle(data: &Path, uploads_take: Duration) -> anyhow::Result<()> {
+    tokio::time::sleep(uploads_take).await;
     let begun = Instant::now();
     while begun.elapsed() < SWEEPING {
         let verdict = Verdict::read(data).await?;
@@ -88,10 +88,9 @@ impl Verdict {
             names_in(&objects.join("iris")),
         );
         for photo in photos {
-            let of_photo = originals
-                .iter()
-                .filter(|name| belongs_to(name, photo))
-                .count();
+            let is_original =
+                |name: &&String| belongs_to(name, photo) && !name.contains("_thumbnail");
+            let of_photo = originals.iter().filter(is_original).count();
             if photo.status == "uploaded" && of_photo != 1 {
                 self.broken
                     .push(format!("a photo with {of_photo} originals"));
