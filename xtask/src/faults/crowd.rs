@@ -75,7 +75,8 @@ impl Crowd {
         submitted: &CancellationToken,
     ) -> anyhow::Result<Vec<Watched>> {
         let jobs: usize = self.users.iter().map(|(_, uploads)| uploads.len()).sum();
-        let patience = Duration::from_secs(60 + 6 * jobs as u64);
+        // Also where other work keeps the machine busy.
+        let patience = Duration::from_secs(240 + 6 * jobs as u64);
         let mut watchers = JoinSet::new();
         for (client, uploads) in &self.users {
             let photo_ids: Vec<PhotoId> = uploads
