@@ -51,8 +51,8 @@ impl Watchers {
     }
 
     fn are_gone(&self) -> bool {
-        let all = self.all.iter().chain(self.jobs.values());
-        all.into_iter().all(|sender| sender.receiver_count() == 0)
+        let mut senders = self.all.iter().chain(self.jobs.values());
+        senders.all(|sender| sender.receiver_count() == 0)
     }
 }
 
