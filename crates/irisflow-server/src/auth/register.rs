@@ -21,7 +21,7 @@ pub(crate) struct RegisterRequest {
     #[schema(
         example = "you@example.com",
         max_length = 254,
-        pattern = r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f.][^@\s\x00-\x1f\x7f]*\.[^@\s\x00-\x1f\x7f.]+$"
+        pattern = r"^[^@\s\x00-\x1f\x7f-\x9f]+@[^@\s\x00-\x1f\x7f-\x9f.][^@\s\x00-\x1f\x7f-\x9f]*\.[^@\s\x00-\x1f\x7f-\x9f.]+$"
     )]
     email: String,
     /// 8 characters or more, with upper case, lower case and a digit.
