@@ -140,6 +140,11 @@ impl Cell {
         }
     }
 
+    /// Beside others.
+    pub(super) fn takes_long(self) -> bool {
+        self.point.is_backlog() || matches!(self.fault, Fault::HangUp | Fault::Hang)
+    }
+
     fn jobs(self, repetitions: usize) -> usize {
         if self.point.is_backlog() {
             // So that more than twenty wait in the full run.

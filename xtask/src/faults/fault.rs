@@ -65,8 +65,10 @@ pub(super) enum Point {
 
 /// What an attempt may take in the runs with [`Fault::Hang`].
 pub(super) const HANG_LIMIT_MS: u64 = 6_000;
-/// The lease in all runs: short, but not so short that a busy machine cannot keep it.
+/// The lease in all other runs: short, but not so short that a busy machine cannot keep it.
 pub(super) const LEASE_MS: u64 = 2_000;
+/// The lease in the runs with [`Fault::Terminate`], where none may run out.
+const LONG_LEASE_MS: u64 = 30_000;
 /// How long commits pause in the runs with [`Fault::HangUp`].
 const COMMIT_PAUSE_MS: u64 = 80;
 
@@ -193,6 +195,8 @@ impl Fault {
                 ("IRISFLOW_MAX_RUNTIME_MS", HANG_LIMIT_MS.to_string()),
                 ("IRISFLOW_WORKERS", "4".to_owned()),
             ],
+            // A lease that a busy machine could not keep would count as a crash, as a bad stop does.
+            (Self::Terminate, _) => vec![("IRISFLOW_LEASE_MS", LONG_LEASE_MS.to_string())],
             (_, Point::BeforeCommit) => pause("before"),
             (_, Point::DuringCommit) => pause("during"),
             (_, Point::AfterCommit) => pause("after"),

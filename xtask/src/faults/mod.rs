@@ -81,6 +81,8 @@ pub(crate) fn run(args: FaultsArgs) -> anyhow::Result<Option<String>> {
     if let Some(places) = args.places {
         cells = some_places(cells, places, seed);
     }
+    // So that nothing long is left at the end.
+    cells.sort_by_key(|cell| !cell.takes_long());
     println!("seed {seed}, {} repetitions", args.repetitions);
     let (cells, skipped) = playable(cells);
     let begun = Instant::now();

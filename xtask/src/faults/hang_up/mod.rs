@@ -45,8 +45,8 @@ pub(super) async fn play(cell: Cell, scene: &Scene, folder: &Path) -> anyhow::Re
         asleep: 0,
         broken: Vec::new(),
     };
-    // Each repetition sends every kind.
-    for _ in 0..scene.repetitions.div_ceil(2) {
+    // Each round sends every kind.
+    for _ in 0..scene.repetitions.div_ceil(3) {
         run.round().await?;
     }
     verdict::settle(&recipe.data, Duration::from_millis(UPLOAD_MS * 2)).await?;
