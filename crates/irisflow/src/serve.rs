@@ -48,7 +48,7 @@ pub(crate) struct ServeArgs {
     registration: RegistrationArg,
     #[command(flatten)]
     consent: ConsentArgs,
-    /// Web origins other than our own whose pages may call, as in https://app.example.com, separated by
+    /// Web origins other than our own whose pages may call, as in `https://app.example.com`, separated by
     /// commas.
     #[arg(long, env = "IRISFLOW_ALLOWED_ORIGINS", value_delimiter = ',')]
     allowed_origins: Vec<Origin>,

@@ -146,7 +146,7 @@ impl StoreUnderTest {
             .id
     }
 
-    /// Takes the upload of a photo in, as [`stored_photo`].
+    /// Confirms the upload of a photo with its first intake.
     pub async fn take_in(&self, user_id: UserId, photo_id: PhotoId) {
         let begun = self.photos.begin_intake(user_id, photo_id).await;
         let stored = StoredPhoto {
