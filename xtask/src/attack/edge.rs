@@ -187,7 +187,7 @@ pub(super) async fn unread_downloads(scene: &Scene) -> anyhow::Result<Vec<Findin
     let account = Account::register(&victim.url, "owner").await?;
     let announced = account.announce("image/png").await?;
     account
-        .put(&announced, "image/png", noisy_png(5000)?)
+        .put(&announced, "image/png", noisy_png(3000)?)
         .await?;
     let photo = expect(account.confirm(&announced.photo_id).await?, StatusCode::OK).await?;
     let link = text(&photo["original_url"])?;
