@@ -48,6 +48,12 @@ async fn health(app: &App) -> StatusCode {
 async fn idle_connections_make_room_for_those_that_ask() {
     let app = App::start_with(&[("IRISFLOW_MAX_ADDRESS_CONNECTIONS", "8")]).await;
     let mut idle = open(&app, 40).await;
+    // Those that come in at the same moment may push each other out.
+    app.until("all have come in", async || {
+        let answer = Client::new().get(format!("{}/health", app.url)).send();
+        answer.await.is_ok_and(|answer| answer.status() == 200)
+    })
+    .await;
     for _ in 0..3 {
         assert_eq!(health(&app).await, StatusCode::OK);
     }
