@@ -58,7 +58,7 @@ impl FaultsArgs {
             repetitions: 3,
             seed: None,
             only: Vec::new(),
-            places: Some(2),
+            places: Some(1),
             at_once: 8,
             program: Some(program),
         }
