@@ -83,7 +83,7 @@ impl PageQuery {
     }
 }
 
-pub(crate) fn invalid_query(name: &str, msg: &str) -> ApiError {
+fn invalid_query(name: &str, msg: &str) -> ApiError {
     let loc = vec!["query".to_owned(), name.to_owned()];
     ApiError::Invalid {
         loc,

@@ -5,30 +5,33 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use irisflow_jobs::PhotoFilter;
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::view::PhotoPage;
 use crate::app::App;
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
-use crate::extract::{ApiQuery, PageQuery, invalid_query};
+use crate::extract::{ApiQuery, PageQuery};
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct IncludeQuery {
     /// `pending`: list also photos that were announced only, or whose upload could not be used.
-    include: Option<String>,
+    #[param(inline)]
+    include: Option<Included>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Included {
+    Pending,
 }
 
 impl IncludeQuery {
-    fn parse(&self) -> Result<PhotoFilter, ApiError> {
-        match self.include.as_deref() {
-            None | Some("") => Ok(PhotoFilter::TakenIn),
-            Some("pending") => Ok(PhotoFilter::All),
-            Some(_) => Err(invalid_query(
-                "include",
-                "the only thing to include is pending",
-            )),
+    fn filter(&self) -> PhotoFilter {
+        match self.include {
+            None => PhotoFilter::TakenIn,
+            Some(Included::Pending) => PhotoFilter::All,
         }
     }
 }
@@ -48,7 +51,7 @@ pub(crate) async fn list(
     ApiQuery(query): ApiQuery<PageQuery>,
     ApiQuery(include): ApiQuery<IncludeQuery>,
 ) -> Result<Json<PhotoPage>, ApiError> {
-    let (request, filter) = (query.parse()?, include.parse()?);
+    let (request, filter) = (query.parse()?, include.filter());
     let page = app.parts.photos.photos(user.id(), filter, request).await?;
     let base = app.public_url.base(&headers);
     Ok(Json(PhotoPage {
