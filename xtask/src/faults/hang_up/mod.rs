@@ -16,6 +16,7 @@ use rand::rngs::StdRng;
 
 use super::cell::{Cell, Scene};
 use super::crowd::GOOD_EYES;
+use super::fault::Point;
 use super::server::Server;
 use super::tally::Tally;
 use kinds::{Kind, Prepared};
@@ -45,15 +46,33 @@ pub(super) async fn play(cell: Cell, scene: &Scene, folder: &Path) -> anyhow::Re
         asleep: 0,
         broken: Vec::new(),
     };
-    // Each round sends every kind.
+    let kinds = kinds_at(cell.point, scene);
     for _ in 0..scene.repetitions.div_ceil(3) {
-        run.round().await?;
+        run.round(&kinds).await?;
     }
     verdict::settle(&recipe.data, Duration::from_millis(UPLOAD_MS * 2)).await?;
     server.end().await?;
     let verdict = Verdict::read(&recipe.data).await?;
     Ok(run.tally(&verdict))
 }
+
+/// All; in small runs each at one of the three points, chosen by the seed.
+fn kinds_at(point: Point, scene: &Scene) -> Vec<Kind> {
+    let third = match point {
+        Point::BeforeCommit => 0,
+        Point::DuringCommit => 1,
+        _ => 2,
+    };
+    let numbered = (scene.seed % 3..).zip(Kind::ALL);
+    let is_small = scene.repetitions < SMALL;
+    numbered
+        .filter(|(number, _)| !is_small || number % 3 == third)
+        .map(|(_, kind)| kind)
+        .collect()
+}
+
+/// With fewer repetitions a run is small.
+const SMALL: usize = 10;
 
 struct Run {
     world: World,
@@ -69,9 +88,9 @@ struct Run {
 const WOKEN_WITHIN: Duration = Duration::from_millis(1_000);
 
 impl Run {
-    async fn round(&mut self) -> anyhow::Result<()> {
+    async fn round(&mut self, kinds: &[Kind]) -> anyhow::Result<()> {
         let account = self.world.account().await?;
-        for kind in Kind::ALL {
+        for &kind in kinds {
             let took = self.once_to_the_end(kind, &account).await?;
             self.hang_up(kind, &account, took).await?;
         }
