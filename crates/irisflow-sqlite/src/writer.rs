@@ -4,7 +4,7 @@
 //! more turn, at which everything written until then is committed: a lone one at once, those that waited
 //! meanwhile together with it, since flushing to the disk costs more than most of them: a group commit. Each
 //! but the first begins with a savepoint, so that one that fails takes only itself back; the next one releases
-//! it. Nobody is told of a commit that is not on the disk. A caller that hangs up cancels no commit of others,
+//! it. No caller gets an answer before its commit is on the disk. A caller that hangs up cancels no commit of others,
 //! and what is to follow its own commit follows all the same.
 
 use std::fmt;

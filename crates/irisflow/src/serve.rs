@@ -519,7 +519,7 @@ fn announcement(
     Ok(lines)
 }
 
-/// Whoever started the service may not listen any more, which is no reason to stop.
+/// A closed standard output is no reason to stop.
 fn say(announcement: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = stdout

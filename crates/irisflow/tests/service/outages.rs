@@ -1,4 +1,4 @@
-//! Trouble of the machine and of the stores: it costs time, and counts against nobody.
+//! Outages of the machine and of the stores: they cost time, and no attempt.
 
 use std::path::Path;
 use std::process::{Command, Output};
