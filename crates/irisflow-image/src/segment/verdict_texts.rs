@@ -79,7 +79,7 @@ impl Quality {
             "contrast" => "Even light from the front makes the edge of your iris clearer.",
             "pupil" if self.pupil_ratio < 0.3 => "A little less light lets your pupil open.",
             "pupil" => "More light makes your pupil smaller and shows more of your iris.",
-            "gaze" => "NetworkKind straight into the camera for a rounder iris.",
+            "gaze" => "Look straight into the camera for a rounder iris.",
             _ => return None,
         };
         Some(tip)
