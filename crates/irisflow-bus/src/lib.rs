@@ -1,6 +1,6 @@
-//! Hints between the parts of one process: wake-ups for workers, events for whoever watches a user.
+//! Notifications between the parts of one process: wake-ups for workers, events for whoever watches a user.
 //!
-//! A hint may be lost (a receiver that falls behind is told so); the database is read again then. A
+//! A notification may be lost (a receiver that falls behind is told so); the database is read again then. A
 //! networked bus is another implementation of the same promises.
 
 mod outage;
@@ -8,12 +8,12 @@ mod outage;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use irisflow_jobs::{Announcer, Fence, Hint, JobId, UserId};
+use irisflow_jobs::{Fence, JobId, Notification, Notifier, UserId};
 use tokio::sync::{Notify, broadcast};
 
 pub use outage::Outage;
 
-/// How many hints a slow watcher may be behind before it is told to read the database.
+/// How many notifications a slow watcher may be behind before it is told to read the database.
 const BACKLOG: usize = 64;
 /// The same for the watchers of one job, which has few events.
 const BACKLOG_OF_JOB: usize = 16;
@@ -40,8 +40,8 @@ struct Watched {
 /// Those who watch a user. Watchers of one job are woken by its events alone: there may be very many of them.
 #[derive(Debug, Default)]
 struct Watchers {
-    all: Option<broadcast::Sender<Hint>>,
-    jobs: HashMap<JobId, broadcast::Sender<Hint>>,
+    all: Option<broadcast::Sender<Notification>>,
+    jobs: HashMap<JobId, broadcast::Sender<Notification>>,
 }
 
 impl Watchers {
@@ -73,7 +73,7 @@ impl LocalBus {
     }
 
     /// What is announced about this user from now on. Subscribe first, then read the database.
-    pub fn watch(&self, user_id: UserId) -> broadcast::Receiver<Hint> {
+    pub fn watch(&self, user_id: UserId) -> broadcast::Receiver<Notification> {
         let mut watched = self.watched();
         let all = &mut watched.watchers(user_id).all;
         all.get_or_insert_with(|| broadcast::channel(BACKLOG).0)
@@ -81,7 +81,7 @@ impl LocalBus {
     }
 
     /// The same without the events of other jobs.
-    pub fn watch_job(&self, user_id: UserId, job_id: JobId) -> broadcast::Receiver<Hint> {
+    pub fn watch_job(&self, user_id: UserId, job_id: JobId) -> broadcast::Receiver<Notification> {
         let mut watched = self.watched();
         let jobs = &mut watched.watchers(user_id).jobs;
         let sender = jobs
@@ -95,7 +95,10 @@ impl LocalBus {
         let watched = self.watched();
         if let Some(watchers) = watched.of.get(&user_id) {
             let job = watchers.jobs.get(&job_id);
-            send(watchers.all.iter().chain(job), &Hint::Behind);
+            send(
+                watchers.all.iter().chain(job),
+                &Notification::TimelineAdvanced,
+            );
         }
     }
 
@@ -116,7 +119,7 @@ impl LocalBus {
     }
 
     /// The attempts that nobody wants any more, from now on: for the workers.
-    pub fn unwanted_attempts(&self) -> broadcast::Receiver<Fence> {
+    pub fn cancelled_attempts(&self) -> broadcast::Receiver<Fence> {
         self.unwanted.subscribe()
     }
 
@@ -143,32 +146,39 @@ impl Watched {
     }
 }
 
-fn send<'s>(senders: impl Iterator<Item = &'s broadcast::Sender<Hint>>, hint: &Hint) {
+fn send<'s>(
+    senders: impl Iterator<Item = &'s broadcast::Sender<Notification>>,
+    notification: &Notification,
+) {
     for sender in senders {
         // An error means that nobody listens any more.
-        let _ = sender.send(hint.clone());
+        let _ = sender.send(notification.clone());
     }
 }
 
-impl Announcer for LocalBus {
-    fn announce(&self, user_id: UserId, hint: Hint) {
+impl Notifier for LocalBus {
+    fn notify(&self, user_id: UserId, notification: Notification) {
         let watched = self.watched();
         let Some(watchers) = watched.of.get(&user_id) else {
             return;
         };
         let all = watchers.all.iter();
-        match &hint {
-            Hint::Event(event) => send(all.chain(watchers.jobs.get(&event.job_id)), &hint),
-            Hint::Behind | Hint::SessionEnded(_) => send(all.chain(watchers.jobs.values()), &hint),
+        match &notification {
+            Notification::Event(event) => {
+                send(all.chain(watchers.jobs.get(&event.job_id)), &notification)
+            }
+            Notification::TimelineAdvanced | Notification::SessionEnded(_) => {
+                send(all.chain(watchers.jobs.values()), &notification)
+            }
         }
     }
 
-    fn work_may_wait(&self) {
+    fn work_available(&self) {
         self.work.notify_waiters();
         self.work.notify_one();
     }
 
-    fn attempt_unwanted(&self, fence: Fence) {
+    fn cancel_attempt(&self, fence: Fence) {
         // Without a worker in this process there is nobody to tell.
         let _ = self.unwanted.send(fence);
     }
@@ -187,10 +197,13 @@ mod tests {
         let bus = LocalBus::new();
         let (mine, other) = (UserId::generate(), UserId::generate());
         let mut watcher = bus.watch(mine);
-        bus.announce(other, Hint::Behind);
+        bus.notify(other, Notification::TimelineAdvanced);
         assert!(watcher.try_recv().is_err());
-        bus.announce(mine, Hint::Behind);
-        assert!(matches!(watcher.try_recv(), Ok(Hint::Behind)));
+        bus.notify(mine, Notification::TimelineAdvanced);
+        assert!(matches!(
+            watcher.try_recv(),
+            Ok(Notification::TimelineAdvanced)
+        ));
     }
 
     #[tokio::test]
@@ -207,15 +220,15 @@ mod tests {
         let user = UserId::generate();
         let (mine, other) = (JobId::generate(), JobId::generate());
         let (mut all, mut one) = (bus.watch(user), bus.watch_job(user, mine));
-        bus.announce(user, Hint::Event(Arc::new(event(user, other))));
+        bus.notify(user, Notification::Event(Arc::new(event(user, other))));
         bus.job_is_behind(user, other);
         assert!(one.try_recv().is_err());
-        bus.announce(user, Hint::Event(Arc::new(event(user, mine))));
-        bus.announce(user, Hint::Behind);
+        bus.notify(user, Notification::Event(Arc::new(event(user, mine))));
+        bus.notify(user, Notification::TimelineAdvanced);
         bus.job_is_behind(user, mine);
-        assert!(matches!(one.try_recv(), Ok(Hint::Event(event)) if event.job_id == mine));
+        assert!(matches!(one.try_recv(), Ok(Notification::Event(event)) if event.job_id == mine));
         for _ in 0..2 {
-            assert!(matches!(one.try_recv(), Ok(Hint::Behind)));
+            assert!(matches!(one.try_recv(), Ok(Notification::TimelineAdvanced)));
         }
         let mut heard = 0;
         while all.try_recv().is_ok() {
@@ -261,7 +274,7 @@ mod tests {
     #[tokio::test]
     async fn work_that_was_announced_before_the_wait_still_wakes() {
         let bus = LocalBus::new();
-        bus.work_may_wait();
+        bus.work_available();
         bus.work().notified().await;
     }
 }

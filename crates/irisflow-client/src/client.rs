@@ -1,4 +1,4 @@
-//! The client itself: calls with a token, repeated with patience.
+//! The client itself: calls with a token, repeated with retry_policy.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use serde_json::json;
 use tokio::sync::Mutex;
 use url::Url;
 
-use crate::backoff::{Backoff, Patience};
-use crate::error::{ClientError, Refusal};
+use crate::error::{ApiError, ClientError};
 use crate::ids::JobId;
-use crate::session::{AccessToken, InMemory, TokenKeeper, TokenPair};
+use crate::retry_policy::{Backoff, RetryPolicy};
+use crate::session::{AccessToken, InMemoryTokenStore, TokenPair, TokenStore};
 use crate::watch::Watch;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -31,8 +31,8 @@ pub struct Client {
 struct Shared {
     http: reqwest::Client,
     server: Url,
-    patience: Patience,
-    keeper: Arc<dyn TokenKeeper>,
+    retry_policy: RetryPolicy,
+    token_store: Arc<dyn TokenStore>,
     /// Held while renewing, so that concurrent calls renew once.
     access: Mutex<Option<AccessToken>>,
 }
@@ -43,17 +43,21 @@ impl Client {
     /// # Errors
     /// When `server` is not an address as in `https://iris.example.com`.
     pub fn new(server: &str) -> Result<Self, ClientError> {
-        Self::with(server, Arc::new(InMemory::default()), Patience::default())
+        Self::with(
+            server,
+            Arc::new(InMemoryTokenStore::default()),
+            RetryPolicy::default(),
+        )
     }
 
-    /// A client whose refresh token is kept by `keeper`; one that is kept already is used.
+    /// A client whose refresh token is kept by `token_store`; one that is kept already is used.
     ///
     /// # Errors
     /// When `server` is not an address as in `https://iris.example.com`.
     pub fn with(
         server: &str,
-        keeper: Arc<dyn TokenKeeper>,
-        patience: Patience,
+        token_store: Arc<dyn TokenStore>,
+        retry_policy: RetryPolicy,
     ) -> Result<Self, ClientError> {
         let bad_address = || ClientError::BadAddress(server.to_owned());
         let mut address = Url::parse(server).map_err(|_| bad_address())?;
@@ -73,8 +77,8 @@ impl Client {
             shared: Arc::new(Shared {
                 http,
                 server: address,
-                patience,
-                keeper,
+                retry_policy,
+                token_store,
                 access: Mutex::new(None),
             }),
         })
@@ -102,7 +106,7 @@ impl Client {
         Ok(())
     }
 
-    /// Goes on with the session that the keeper has kept.
+    /// Goes on with the session that the token_store has kept.
     ///
     /// # Errors
     /// [`ClientError::SignedOut`] when there is none, or it has ended.
@@ -116,7 +120,7 @@ impl Client {
     }
 
     pub(crate) fn backoff(&self) -> Backoff {
-        Backoff::new(self.shared.patience)
+        Backoff::new(self.shared.retry_policy)
     }
 
     /// A request to a route of the API.
@@ -191,7 +195,11 @@ impl Client {
     async fn renew_into(&self, access: &mut Option<AccessToken>) -> Result<String, ClientError> {
         let mut backoff = self.backoff();
         loop {
-            let spent = self.shared.keeper.kept().ok_or(ClientError::SignedOut)?;
+            let spent = self
+                .shared
+                .token_store
+                .kept()
+                .ok_or(ClientError::SignedOut)?;
             let body = json!({ "refresh_token": spent });
             let request = self.api(Method::POST, "auth/refresh").json(&body);
             // The server answers a repeated renewal with the same successor, so trying again is safe.
@@ -203,8 +211,8 @@ impl Client {
                 Err(error) => error,
             };
             if matches!(error.code(), Some("invalid_token" | "token_expired")) {
-                // Another program with the same keeper was faster, or the session is over.
-                if self.shared.keeper.kept().as_ref() == Some(&spent) {
+                // Another program with the same token_store was faster, or the session is over.
+                if self.shared.token_store.kept().as_ref() == Some(&spent) {
                     *access = None;
                     return Err(ClientError::SignedOut);
                 }
@@ -220,8 +228,8 @@ impl Client {
     async fn receive_tokens(&self, response: Response) -> Result<AccessToken, ClientError> {
         let headers = response.headers().clone();
         let pair: TokenPair = read_json(response).await?;
-        let keeper = &self.shared.keeper;
-        keeper
+        let token_store = &self.shared.token_store;
+        token_store
             .keep(&pair.refresh_token)
             .map_err(ClientError::Keeping)?;
         Ok(AccessToken::received(pair.access_token, &headers))
@@ -244,7 +252,7 @@ pub(crate) async fn refused_unless_ok(mut response: Response) -> Result<Response
             break;
         }
     }
-    let refusal = Refusal::read(response.status().as_u16(), response.headers(), &body);
+    let refusal = ApiError::read(response.status().as_u16(), response.headers(), &body);
     Err(ClientError::Refused(Box::new(refusal)))
 }
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 pub enum ClientError {
     /// The server answered no, and said why.
     #[error("{0}")]
-    Refused(Box<Refusal>),
+    Refused(Box<ApiError>),
     /// There is no connection, or it broke. Links and tokens are never part of the reason.
     #[error("the server cannot be reached: {0}")]
     Unreachable(String),
@@ -37,7 +37,7 @@ pub enum ClientError {
 /// How a server says no.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct Refusal {
+pub struct ApiError {
     /// The HTTP status; 0 when it was said on a socket.
     pub status: u16,
     /// A stable name, for programs.
@@ -90,7 +90,7 @@ impl ClientError {
         matches!(self.code(), Some("token_expired" | "invalid_token"))
     }
 
-    fn refusal(&self) -> Option<&Refusal> {
+    fn refusal(&self) -> Option<&ApiError> {
         match self {
             Self::Refused(refusal) => Some(refusal),
             _ => None,
@@ -121,7 +121,7 @@ struct ErrorBody {
     suggestion: Option<String>,
 }
 
-impl Refusal {
+impl ApiError {
     pub(crate) fn read(status: u16, headers: &HeaderMap, body: &[u8]) -> Self {
         let body = serde_json::from_slice(body).unwrap_or(ErrorBody {
             detail: Value::Null,
@@ -166,7 +166,7 @@ mod tests {
         headers.insert(RETRY_AFTER, 7.into());
         let body =
             br#"{"detail":"This is no image.","code":"not_an_image","suggestion":"Send a JPEG."}"#;
-        let error = ClientError::Refused(Box::new(Refusal::read(400, &headers, body)));
+        let error = ClientError::Refused(Box::new(ApiError::read(400, &headers, body)));
         assert_eq!(error.to_string(), "This is no image.");
         assert_eq!(error.code(), Some("not_an_image"));
         assert_eq!(error.suggestion(), Some("Send a JPEG."));
@@ -176,13 +176,13 @@ mod tests {
     #[test]
     fn all_issues_of_a_validation_error_are_told() {
         let body = br#"{"detail":[{"loc":["body"],"msg":"One.","type":"x"},{"msg":"Two."}],"code":"validation_error"}"#;
-        let refusal = Refusal::read(422, &HeaderMap::new(), body);
+        let refusal = ApiError::read(422, &HeaderMap::new(), body);
         assert_eq!(refusal.message, "One. Two.");
     }
 
     #[test]
     fn what_a_proxy_says_is_told_by_its_status() {
-        let refusal = Refusal::read(502, &HeaderMap::new(), b"<html>");
+        let refusal = ApiError::read(502, &HeaderMap::new(), b"<html>");
         assert_eq!(refusal.code, "http_502");
         assert!(ClientError::Refused(Box::new(refusal)).may_be_retried());
     }

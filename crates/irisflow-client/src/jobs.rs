@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::client::Client;
 use crate::error::ClientError;
 use crate::ids::{BatchId, JobId, PhotoId};
-use crate::watch::Measured;
+use crate::watch::MissedLimit;
 
 /// The most photos that servers take in one batch, unless set otherwise.
 pub const BATCH_LIMIT: usize = 10;
@@ -65,7 +65,7 @@ pub struct JobStatus {
     pub suggestion: Option<String>,
     /// The number behind a `quality_issue`.
     #[serde(default)]
-    pub error_measured: Option<Measured>,
+    pub error_measured: Option<MissedLimit>,
     /// Links end after a while; ask again for new ones.
     pub result_url: Option<String>,
     pub mask_url: Option<String>,

@@ -1,5 +1,5 @@
 //! The API from the outside: sign in, upload, submit, watch, download. What a program needs to get a
-//! picture of an iris from a server, with the patience that networks and restarts ask for.
+//! picture of an iris from a server, with the retry_policy that networks and restarts ask for.
 //!
 //! ```no_run
 //! use irisflow_client::{Client, Update};
@@ -23,25 +23,25 @@
 //! ```
 //!
 //! Calls that fail for lack of a connection, or because the server asks to wait, are repeated with
-//! exponential backoff and full jitter until [`Patience`] ends. A submit carries an idempotency key, so
+//! exponential backoff and full jitter until [`RetryPolicy`] ends. A submit carries an idempotency key, so
 //! that repeating it does no harm. Access tokens are renewed before they end.
 
-mod backoff;
 mod client;
 mod download;
 mod error;
 mod ids;
 mod jobs;
 mod photos;
+mod retry_policy;
 mod session;
 mod socket;
 mod watch;
 
-pub use backoff::Patience;
 pub use client::Client;
-pub use error::{ClientError, Refusal};
+pub use error::{ApiError, ClientError};
 pub use ids::{BatchId, JobId, PhotoId};
 pub use jobs::{BATCH_LIMIT, Batch, Job, JobStatus, Skipped, Status};
 pub use photos::Photo;
-pub use session::{InMemory, TokenKeeper};
-pub use watch::{Eta, Frame, Measured, Update, Waiting, Watch};
+pub use retry_policy::RetryPolicy;
+pub use session::{InMemoryTokenStore, TokenStore};
+pub use watch::{Eta, Frame, MissedLimit, Update, Waiting, Watch};

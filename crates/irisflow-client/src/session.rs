@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 /// Where the refresh token lies between calls. A program that is run again and again keeps it on disk,
 /// and lets several runs share it: each asks for the kept one before it renews.
-pub trait TokenKeeper: std::fmt::Debug + Send + Sync {
+pub trait TokenStore: std::fmt::Debug + Send + Sync {
     /// The refresh token, as whoever renewed last has left it.
     fn kept(&self) -> Option<String>;
 
@@ -25,11 +25,11 @@ pub trait TokenKeeper: std::fmt::Debug + Send + Sync {
 
 /// Forgets with the program.
 #[derive(Debug, Default)]
-pub struct InMemory {
+pub struct InMemoryTokenStore {
     token: Mutex<Option<String>>,
 }
 
-impl TokenKeeper for InMemory {
+impl TokenStore for InMemoryTokenStore {
     fn kept(&self) -> Option<String> {
         self.token
             .lock()

@@ -6,11 +6,11 @@ use futures_util::{Stream, stream};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep_until};
 
-use crate::backoff::Backoff;
 use crate::client::Client;
-use crate::error::{ClientError, Refusal};
+use crate::error::{ApiError, ClientError};
 use crate::ids::JobId;
 use crate::jobs::Status;
+use crate::retry_policy::Backoff;
 use crate::socket::Socket;
 
 /// How a job stands, or how it ended.
@@ -50,12 +50,12 @@ pub struct Frame {
     pub suggestion: Option<String>,
     /// The number behind a `quality_issue`.
     #[serde(default)]
-    pub measured: Option<Measured>,
+    pub measured: Option<MissedLimit>,
 }
 
 /// A number that was measured in a photo, and the limit that it missed.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Measured {
+pub struct MissedLimit {
     /// Its stable name, as in `sharpness`.
     pub figure: String,
     pub value: f64,
@@ -175,7 +175,7 @@ impl Watch {
     /// and called again at any time.
     ///
     /// An error ends the watch: the job is unknown, the session over, or the server away for longer
-    /// than the client's patience.
+    /// than the client's retry_policy.
     pub async fn next(&mut self) -> Option<Result<Update, ClientError>> {
         loop {
             let next = match &mut self.connection {
@@ -301,7 +301,7 @@ fn refused_with(
     message: String,
     suggestion: Option<String>,
 ) -> ClientError {
-    ClientError::Refused(Box::new(Refusal {
+    ClientError::Refused(Box::new(ApiError {
         status,
         code,
         message,

@@ -16,7 +16,7 @@ pub enum MaskValue {
     /// Put there by us from iris around it.
     FilledIn = 85,
     /// As the camera saw it.
-    Measured = 255,
+    MissedLimit = 255,
 }
 
 /// The rectified iris as photographed, with everything around the iris: nothing is masked, so that a
@@ -84,7 +84,7 @@ pub fn mask(
             *value = match segmentation.label_at(x, y) {
                 Label::Nothing | Label::Hidden => MaskValue::NotSeen,
                 _ if is_filled => MaskValue::FilledIn,
-                Label::VisibleIris | Label::Pupil | Label::Reflection => MaskValue::Measured,
+                Label::VisibleIris | Label::Pupil | Label::Reflection => MaskValue::MissedLimit,
             } as u8;
         }
     }

@@ -10,19 +10,19 @@ pub struct Rejection {
     /// One thing to do.
     pub suggestion: String,
     /// The number behind it, where there is one.
-    pub measured: Option<Measured>,
+    pub measured: Option<MissedLimit>,
 }
 
 /// A number that was measured, and the limit that it missed.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Measured {
+pub struct MissedLimit {
     /// Its stable name, as in `sharpness`: two numbers of one name can be compared.
     pub figure: &'static str,
     pub value: f64,
     pub threshold: f64,
 }
 
-impl std::fmt::Display for Measured {
+impl std::fmt::Display for MissedLimit {
     /// As in "sharpness 0.051, at least 0.085 needed".
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let bound = if self.value < self.threshold {

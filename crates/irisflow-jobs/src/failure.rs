@@ -52,12 +52,12 @@ pub struct Failure {
     pub suggestion: String,
     /// The number behind it, where there is one.
     #[serde(default)]
-    pub measured: Option<Measured>,
+    pub measured: Option<MissedLimit>,
 }
 
 /// A number that was measured in a photo, and the limit that it missed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Measured {
+pub struct MissedLimit {
     /// Its stable name, as in `sharpness`.
     pub figure: String,
     pub value: f64,

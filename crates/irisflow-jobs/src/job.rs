@@ -199,7 +199,7 @@ pub struct LogEntry {
 
 /// Why an event does not apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum TransitionError {
     /// The writer's attempt is over: another has begun, or the job has ended.
     #[error("this attempt no longer owns the job")]
     Fenced,
@@ -266,20 +266,24 @@ impl Job {
     /// The one place where a state changes.
     ///
     /// # Errors
-    /// [`Refusal::Fenced`] for a worker that no longer owns the job, [`Refusal::InvalidTransition`]
+    /// [`TransitionError::Fenced`] for a worker that no longer owns the job, [`TransitionError::InvalidTransition`]
     /// for an event that has no meaning now. The job is unchanged then.
     pub fn apply(
         mut self,
         event: JobEvent,
         now: Timestamp,
         policy: &JobPolicy,
-    ) -> Result<Transition, Refusal> {
+    ) -> Result<Transition, TransitionError> {
         use JobState::{Cancelled, Completed, Failed, Pending, Processing, Waiting};
 
         let updated_at = std::mem::replace(&mut self.updated_at, now);
         let owned = |job: &Self, fence: Fence| {
             let held = fence.job_id == job.id && fence.epoch == job.epoch;
-            if held { Ok(()) } else { Err(Refusal::Fenced) }
+            if held {
+                Ok(())
+            } else {
+                Err(TransitionError::Fenced)
+            }
         };
         match (&self.state, event) {
             (Pending | Waiting, JobEvent::Claimed { worker }) => {
@@ -345,10 +349,10 @@ impl Job {
                 | JobEvent::AttemptFailed { .. }
                 | JobEvent::HandedBack { .. }
                 | JobEvent::Stopped { .. },
-            ) => Err(Refusal::Fenced),
+            ) => Err(TransitionError::Fenced),
             // Each state by name, so that a new one does not compile until someone has placed it.
             (Pending | Processing(_) | Waiting | Completed(_) | Failed(_) | Cancelled, _) => {
-                Err(Refusal::InvalidTransition)
+                Err(TransitionError::InvalidTransition)
             }
         }
     }
@@ -635,7 +639,7 @@ mod tests {
             NOW,
             &policy(),
         );
-        assert_eq!(late, Err(Refusal::Fenced));
+        assert_eq!(late, Err(TransitionError::Fenced));
     }
 
     #[test]
@@ -658,7 +662,7 @@ mod tests {
             JobEvent::CancelRequested,
         ] {
             let refused = done.clone().apply(event, NOW, &policy());
-            assert_eq!(refused, Err(Refusal::InvalidTransition));
+            assert_eq!(refused, Err(TransitionError::InvalidTransition));
         }
     }
 

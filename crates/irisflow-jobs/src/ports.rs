@@ -1,5 +1,5 @@
 //! What a store must be able to do. A method is one verb of the domain and one transaction; after its
-//! commit the store tells its [`Announcer`](crate::Announcer). `conformance` holds the suites that
+//! commit the store tells its [`Notifier`](crate::Notifier). `conformance` holds the suites that
 //! every implementation passes.
 
 use async_trait::async_trait;
@@ -8,16 +8,16 @@ use crate::account::{
     Account, NewAccount, NewSession, PasswordChange, RefreshOutcome, Session, SessionWithAccount,
 };
 use crate::batch::Batch;
-use crate::census::{QueueStanding, Usage};
 use crate::clock::Timestamp;
+use crate::estimate::{StepTimes, WorkerCapacity};
 use crate::event::Event;
 use crate::failure::Failure;
 use crate::id::{BatchId, ConsentId, JobId, PhotoId, ReceiptId, SessionId, UserId, WorkerId};
 use crate::job::{Fence, Job, JobResult};
-use crate::outlook::{Fleet, StepTimes};
 use crate::photo::{Confirmed, NewPhoto, Photo, PhotoFilter, Received, StoredPhoto};
 use crate::privacy::{Consent, ConsentType, DeletionReceipt, NewConsent};
 use crate::queue_order::{OwnPlace, QueuedUser, WaitingJob};
+use crate::statistics::{QueueStatistics, Usage};
 use crate::step::Checkpoint;
 use crate::submission::{Enqueued, Submission, SubmissionKey};
 use crate::sweep::Sweep;
@@ -95,7 +95,7 @@ pub enum StatusFilter {
 
 /// What became of a worker's write.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Written {
+pub enum WriteOutcome {
     /// It is recorded; this is the job now.
     Recorded(Box<Job>),
     /// The attempt no longer owns the job: stop, and delete what it wrote.
@@ -131,20 +131,20 @@ pub trait JobStore: Send + Sync + std::fmt::Debug {
     async fn renew(&self, fence: Fence) -> Result<Renewal>;
 
     /// Records checkpoints, in order, in one transaction.
-    async fn reach(&self, fence: Fence, checkpoints: &[Checkpoint]) -> Result<Written>;
+    async fn reach(&self, fence: Fence, checkpoints: &[Checkpoint]) -> Result<WriteOutcome>;
 
     /// Records the result and the end of the job together.
-    async fn finish(&self, fence: Fence, result: JobResult) -> Result<Written>;
+    async fn finish(&self, fence: Fence, result: JobResult) -> Result<WriteOutcome>;
 
     /// Ends the attempt: the job is retried later or fails for good, as the policy says. Leaves a
     /// sweep for what the attempt wrote.
-    async fn fail_attempt(&self, fence: Fence, failure: Failure) -> Result<Written>;
+    async fn fail_attempt(&self, fence: Fence, failure: Failure) -> Result<WriteOutcome>;
 
     /// Returns the job to the queue at once; not an attempt.
-    async fn hand_back(&self, fence: Fence) -> Result<Written>;
+    async fn hand_back(&self, fence: Fence) -> Result<WriteOutcome>;
 
     /// Ends a job whose worker stopped because its owner wished it.
-    async fn stopped(&self, fence: Fence) -> Result<Written>;
+    async fn stopped(&self, fence: Fence) -> Result<WriteOutcome>;
 
     /// Takes one job whose lease ran out from its worker. `None` when there is none.
     async fn reap_one(&self) -> Result<Option<Job>>;
@@ -194,7 +194,7 @@ pub trait JobStore: Send + Sync + std::fmt::Debug {
     async fn repair_counters(&self) -> Result<u64>;
 
     /// The workers that were heard of within two leases.
-    async fn fleet(&self) -> Result<Fleet>;
+    async fn worker_capacity(&self) -> Result<WorkerCapacity>;
 
     /// A worker process is alive and works on so many jobs at once.
     async fn report_worker(&self, worker: WorkerId, slots: u32) -> Result<()>;
@@ -376,8 +376,8 @@ pub trait AccountStore: Send + Sync + std::fmt::Debug {
 }
 
 #[async_trait]
-pub trait Census: Send + Sync + std::fmt::Debug {
-    async fn queue(&self) -> Result<QueueStanding>;
+pub trait Statistics: Send + Sync + std::fmt::Debug {
+    async fn queue(&self) -> Result<QueueStatistics>;
 
     /// Nothing at all for an unknown user.
     async fn usage(&self, user_id: UserId) -> Result<Usage>;

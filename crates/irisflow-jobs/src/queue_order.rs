@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::estimate::QueuePlace;
 use crate::id::{JobId, UserId};
 use crate::job::{Job, Priority};
-use crate::outlook::QueuePlace;
 
 /// A user with waiting jobs, as claiming looks at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

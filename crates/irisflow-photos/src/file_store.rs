@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use irisflow_jobs::UserId;
 
-use crate::key::ObjectKey;
+use crate::object_key::ObjectKey;
 use crate::outage::is_outage;
 
 /// Smaller pieces are written together.

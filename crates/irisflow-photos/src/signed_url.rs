@@ -11,13 +11,13 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use irisflow_jobs::Timestamp;
 use sha2::Sha256;
 
-use crate::key::ObjectKey;
+use crate::object_key::ObjectKey;
 
 /// What a URL allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Access {
     Read,
-    /// Writing once-or-more with exactly this `Content-Type`.
+    /// UnitOfWork once-or-more with exactly this `Content-Type`.
     Write {
         content_type: String,
     },

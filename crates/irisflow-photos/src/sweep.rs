@@ -3,7 +3,7 @@
 use irisflow_jobs::{SweepTarget, UserId};
 
 use crate::file_store::{FileStore, StorageError};
-use crate::key::ObjectKey;
+use crate::object_key::ObjectKey;
 
 /// The objects that `target` may concern. List first, then ask which epoch or intake is to be kept, then
 /// delete: what is listed was written under one no later than that asked for, so that what is being

@@ -4,24 +4,24 @@ use std::sync::Arc;
 
 use irisflow_bus::LocalBus;
 use irisflow_jobs::{
-    AccountStore, Census, Clock, JobStore, PhotoStore, Privacy, StoreHealth, Timeline,
+    AccountStore, Clock, JobStore, PhotoStore, Privacy, Statistics, StoreHealth, Timeline,
 };
 use irisflow_photos::{FileStore, MemoryBudget, UrlSigner};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Devices, Passwords, Throttle, Tokens};
-use crate::body_budget::BodyBudget;
+use crate::body_memory::BodyMemory;
+use crate::estimates::EstimatorCache;
 use crate::health::Readiness;
-use crate::limits::{Rates, Sockets};
 use crate::live::Resumptions;
-use crate::outlook::RecentHistory;
-use crate::photos::{PhotoLocks, PhotoReading, UploadsUnderWay};
+use crate::photos::{PhotoDecoding, PhotoLocks, UploadsInProgress};
 use crate::processing::MissingResults;
 use crate::public_url::PublicUrl;
-use crate::queue_view::QueueView;
+use crate::queue_cache::QueueCache;
 use crate::settings::ServerSettings;
-use crate::transfers::Transfers;
+use crate::transfer_limits::Transfers;
+use crate::usage_limits::{Rates, Sockets};
 
 /// What the server is built from.
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ pub struct ServerParts {
     pub photos: Arc<dyn PhotoStore>,
     pub jobs: Arc<dyn JobStore>,
     pub timeline: Arc<dyn Timeline>,
-    pub census: Arc<dyn Census>,
+    pub statistics: Arc<dyn Statistics>,
     pub privacy: Arc<dyn Privacy>,
     pub health: Arc<dyn StoreHealth>,
     pub files: FileStore,
@@ -69,16 +69,16 @@ pub(crate) struct AppState {
     pub(crate) devices: Devices,
     pub(crate) rates: Rates,
     pub(crate) sockets: Sockets,
-    pub(crate) body_budget: BodyBudget,
+    pub(crate) body_budget: BodyMemory,
     pub(crate) transfers: Transfers,
-    pub(crate) reading: PhotoReading,
+    pub(crate) reading: PhotoDecoding,
     pub(crate) photo_locks: PhotoLocks,
-    pub(crate) uploads: UploadsUnderWay,
+    pub(crate) uploads: UploadsInProgress,
     pub(crate) signer: UrlSigner,
     pub(crate) public_url: PublicUrl,
     pub(crate) resumptions: Resumptions,
-    pub(crate) history: RecentHistory,
-    pub(crate) queue_view: QueueView,
+    pub(crate) history: EstimatorCache,
+    pub(crate) queue_view: QueueCache,
     pub(crate) readiness: Readiness,
     pub(crate) missing_results: MissingResults,
     /// Cancelled when the server is to stop: sockets say goodbye.
@@ -96,18 +96,18 @@ impl AppState {
             passwords: Passwords::new(),
             throttle: Throttle::new(settings.sign_in_limits, Arc::clone(&parts.clock)),
             devices: Devices::new(&parts.secrets),
-            reading: PhotoReading::new(parts.memory.clone(), settings.read_limits),
+            reading: PhotoDecoding::new(parts.memory.clone(), settings.read_limits),
             photo_locks: PhotoLocks::default(),
-            uploads: UploadsUnderWay::default(),
+            uploads: UploadsInProgress::default(),
             rates: Rates::new(&settings.use_limits),
-            body_budget: BodyBudget::default(),
+            body_budget: BodyMemory::default(),
             sockets: Sockets::new(&settings.connection_limits),
             transfers: Transfers::new(&settings.connection_limits),
             signer: UrlSigner::new(parts.secrets.urls),
             public_url: PublicUrl::new(&settings),
             resumptions: Resumptions::new(settings.replay),
-            history: RecentHistory::default(),
-            queue_view: QueueView::default(),
+            history: EstimatorCache::default(),
+            queue_view: QueueCache::default(),
             readiness: Readiness::default(),
             missing_results: MissingResults::default(),
             parts,

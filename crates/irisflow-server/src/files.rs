@@ -16,7 +16,7 @@ use utoipa::IntoParams;
 
 use crate::app::{App, AppState};
 use crate::error::{ApiError, ErrorBody, ValidationBody};
-use crate::extract::ApiQuery;
+use crate::extractors::ApiQuery;
 use crate::photos::create::announced_bytes;
 
 #[derive(Deserialize, IntoParams)]

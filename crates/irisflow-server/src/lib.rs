@@ -6,35 +6,35 @@
 
 mod app;
 mod auth;
-mod body_budget;
-mod buckets;
-mod caps;
+mod body_memory;
 mod client_address;
+mod concurrency_limits;
 mod connections;
 mod cors;
 mod error;
-mod extract;
+mod estimates;
+mod extractors;
 mod files;
 mod health;
-mod limits;
 mod live;
 mod metrics;
-mod observe;
 mod openapi;
-mod outlook;
 mod photos;
 mod privacy;
 mod processing;
 mod public_url;
 mod quality;
-mod queue_view;
+mod queue_cache;
+mod rate_limiter;
 mod request_id;
+mod request_log;
 mod router;
 mod server;
 mod settings;
-mod time_limits;
+mod timeouts;
 mod tls;
-mod transfers;
+mod transfer_limits;
+mod usage_limits;
 mod web;
 
 pub use app::{Secrets, ServerParts};
@@ -49,6 +49,6 @@ pub use public_url::is_private;
 pub use router::openapi;
 pub use server::{Listeners, PreparedServer, prepare};
 pub use settings::{
-    ConnectionLimits, ConsentText, ConsentTextError, DEFAULT_MIN_FREE_BYTES, ReadLimits,
-    Registration, ServerSettings, SignInLimits, TimeLimits, TlsFiles, UseLimits,
+    ConnectionLimits, ConsentText, ConsentTextError, DEFAULT_MIN_FREE_BYTES, DecodeLimits,
+    Registration, ServerSettings, SignInLimits, Timeouts, TlsFiles, UsageLimits,
 };

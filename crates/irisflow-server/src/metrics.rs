@@ -64,7 +64,7 @@ pub(crate) fn listener_router(app: &App, listen: SocketAddr) -> Router {
 }
 
 async fn render(app: &AppState) -> Result<impl IntoResponse + use<>, ApiError> {
-    let queue = app.parts.census.queue().await?;
+    let queue = app.parts.statistics.queue().await?;
     let age = queue
         .oldest_due_since
         .map_or(Duration::ZERO, |since| app.now().since(since));

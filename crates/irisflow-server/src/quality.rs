@@ -1,12 +1,12 @@
 //! The figures of a photo, and the one that it fails by.
 
-use irisflow_jobs::Measured;
+use irisflow_jobs::MissedLimit;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 /// A number that was measured, and the limit that it missed.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub(crate) struct MeasuredBody {
+pub(crate) struct MissedLimitBody {
     /// Its stable name; most are names of `quality`.
     #[schema(example = "sharpness")]
     pub(crate) figure: String,
@@ -14,8 +14,8 @@ pub(crate) struct MeasuredBody {
     pub(crate) threshold: f64,
 }
 
-impl From<&Measured> for MeasuredBody {
-    fn from(measured: &Measured) -> Self {
+impl From<&MissedLimit> for MissedLimitBody {
+    fn from(measured: &MissedLimit) -> Self {
         Self {
             figure: measured.figure.clone(),
             value: measured.value,

@@ -15,13 +15,13 @@ use crate::app::App;
 use crate::connections::track;
 use crate::cors::with_cors;
 use crate::error::ApiError;
-use crate::limits::limit_address;
 use crate::live::job_socket;
-use crate::observe::observe;
 use crate::openapi::{self, ApiDescription};
 use crate::public_url::with_host;
-use crate::time_limits::limit_time;
-use crate::transfers::limit_transfers;
+use crate::request_log::observe;
+use crate::timeouts::limit_time;
+use crate::transfer_limits::limit_transfers;
+use crate::usage_limits::limit_address;
 use crate::{auth, files, health, metrics, photos, privacy, processing, web};
 
 /// JSON bodies are small. Photos are streamed and have a limit of their own.
@@ -42,16 +42,19 @@ fn api() -> OpenApiRouter<App> {
         ))
         .routes(routes!(auth::end_sessions::end_session))
         .routes(routes!(privacy::jurisdiction::jurisdiction))
-        .routes(routes!(privacy::list::list, privacy::give::give))
+        .routes(routes!(
+            privacy::list_consents::list,
+            privacy::give_consent::give
+        ))
         .routes(routes!(privacy::biometric_status::biometric_status))
-        .routes(routes!(privacy::withdraw::withdraw))
+        .routes(routes!(privacy::withdraw_consent::withdraw))
         .routes(routes!(photos::upload::upload))
         .routes(routes!(photos::confirm::confirm))
         .routes(routes!(photos::check::check))
         .routes(routes!(photos::create::create, photos::list::list))
         .routes(routes!(photos::show::show, photos::delete::delete))
         .routes(routes!(processing::submit::submit))
-        .routes(routes!(processing::batch::batch))
+        .routes(routes!(processing::submit_batch::batch))
         .routes(routes!(processing::show_batch::show_batch))
         .routes(routes!(processing::cancel_batch::cancel_batch))
         .routes(routes!(processing::list::list))

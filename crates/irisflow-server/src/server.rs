@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, AppState, ServerParts};
 use crate::connections::{GuardedAcceptor, StreamLimits};
-use crate::settings::{ServerSettings, TimeLimits, TlsFiles};
+use crate::settings::{ServerSettings, Timeouts, TlsFiles};
 use crate::{live, metrics, router};
 
 /// How long requests under way may go on when the server is to stop.
@@ -170,7 +170,7 @@ fn service(
     router.into_make_service_with_connect_info::<SocketAddr>()
 }
 
-fn stream_limits(limits: &TimeLimits) -> StreamLimits {
+fn stream_limits(limits: &Timeouts) -> StreamLimits {
     StreamLimits {
         idle: limits.headers,
         pause: limits.pause,
@@ -193,7 +193,7 @@ fn acceptor(settings: &ServerSettings, is_plain: bool) -> GuardedAcceptor {
 fn configured(
     listener: TcpListener,
     handle: Handle<SocketAddr>,
-    limits: &TimeLimits,
+    limits: &Timeouts,
 ) -> io::Result<Server<SocketAddr>> {
     let mut server = axum_server::from_tcp(listener.into_std()?)?
         .handle(handle)

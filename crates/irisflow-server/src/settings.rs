@@ -8,11 +8,11 @@ use irisflow_image::load::Limits;
 pub use crate::auth::SignInLimits;
 pub use crate::connections::ConnectionLimits;
 use crate::cors::Origin;
-pub use crate::limits::UseLimits;
-pub use crate::photos::ReadLimits;
+pub use crate::photos::DecodeLimits;
 pub use crate::privacy::{ConsentText, ConsentTextError};
-pub use crate::time_limits::TimeLimits;
+pub use crate::timeouts::Timeouts;
 pub use crate::tls::TlsFiles;
+pub use crate::usage_limits::UsageLimits;
 
 /// Room for some hundred jobs while the balancer sends people elsewhere.
 pub const DEFAULT_MIN_FREE_BYTES: u64 = 256 << 20;
@@ -55,9 +55,9 @@ pub struct ServerSettings {
     pub outlook_interval: Duration,
     pub batch_limit: usize,
     pub photo_limits: Limits,
-    pub read_limits: ReadLimits,
-    pub time_limits: TimeLimits,
-    pub use_limits: UseLimits,
+    pub read_limits: DecodeLimits,
+    pub time_limits: Timeouts,
+    pub use_limits: UsageLimits,
     pub connection_limits: ConnectionLimits,
     /// With less room than this on a disk the server is not ready.
     pub min_free_bytes: u64,
@@ -115,9 +115,9 @@ impl Default for ServerSettings {
             outlook_interval: Duration::from_secs(2),
             batch_limit: 10,
             photo_limits: Limits::default(),
-            read_limits: ReadLimits::default(),
-            time_limits: TimeLimits::default(),
-            use_limits: UseLimits::default(),
+            read_limits: DecodeLimits::default(),
+            time_limits: Timeouts::default(),
+            use_limits: UsageLimits::default(),
             connection_limits: ConnectionLimits::default(),
             min_free_bytes: DEFAULT_MIN_FREE_BYTES,
             tls: None,

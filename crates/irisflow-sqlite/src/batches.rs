@@ -5,9 +5,9 @@ use sqlx::SqliteConnection;
 
 use crate::job_row::JobRow;
 use crate::unavailable;
-use crate::writing::Writing;
+use crate::unit_of_work::UnitOfWork;
 
-impl Writing<'_> {
+impl UnitOfWork<'_> {
     /// Records the batches that these jobs are of.
     pub(crate) async fn insert_batches(&mut self, jobs: &[Job]) -> Result<(), StoreError> {
         for job in jobs {

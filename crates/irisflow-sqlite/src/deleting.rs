@@ -3,12 +3,12 @@
 
 use irisflow_jobs::{JobPolicy, StoreError};
 
-use crate::counters::{Standing, count};
 use crate::job_row::JobRow;
+use crate::queue_counters::{QueueCounts, count};
 use crate::unavailable;
-use crate::writing::{Script, Writing};
+use crate::unit_of_work::{Script, UnitOfWork};
 
-impl Writing<'_> {
+impl UnitOfWork<'_> {
     /// The worker of a running job finds no row and so is fenced off.
     pub(crate) async fn delete_job(
         &mut self,
@@ -16,7 +16,7 @@ impl Writing<'_> {
         policy: &JobPolicy,
     ) -> Result<(), StoreError> {
         let job = &row.job;
-        self.attempt_unwanted(job);
+        self.cancel_attempt(job);
         sqlx::query("DELETE FROM events WHERE job_id = ?")
             .bind(job.id.as_uuid())
             .execute(self.connection()?)
@@ -40,8 +40,8 @@ impl Writing<'_> {
             self.forget_empty_batch(id).await?;
         }
         let mut script = Script::new("");
-        let standing = Standing::of(&job.state);
-        count(&mut script, job.user_id, standing, Standing::default());
+        let standing = QueueCounts::of(&job.state);
+        count(&mut script, job.user_id, standing, QueueCounts::default());
         self.run(script).await?;
         self.sweep_leftovers(job, policy).await
     }

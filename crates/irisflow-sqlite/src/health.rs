@@ -114,7 +114,7 @@ impl StoreHealth for SqliteStore {
         .await
         .map_err(unavailable)?;
         if jobs.rows_affected() > 0 {
-            writing.work_may_wait();
+            writing.work_available();
             writing.commit().await?;
         } else {
             drop(writing);

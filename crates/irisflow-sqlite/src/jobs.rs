@@ -4,17 +4,17 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use irisflow_jobs::{
-    Batch, BatchId, Checkpoint, Enqueued, Failure, Fence, Fleet, Job, JobEvent, JobFilter, JobId,
-    JobResult, JobState, JobStore, OwnPlace, Page, PageRequest, PhotoId, QueuedUser, Refusal,
-    Renewal, StatusFilter, StepTimes, StoreError, Submission, SubmissionKey, Sweep, SweepTarget,
-    Timestamp, UserId, WaitingJob, WorkerId, Written,
+    Batch, BatchId, Checkpoint, Enqueued, Failure, Fence, Job, JobEvent, JobFilter, JobId,
+    JobResult, JobState, JobStore, OwnPlace, Page, PageRequest, PhotoId, QueuedUser, Renewal,
+    StatusFilter, StepTimes, StoreError, Submission, SubmissionKey, Sweep, SweepTarget, Timestamp,
+    TransitionError, UserId, WaitingJob, WorkerCapacity, WorkerId, WriteOutcome,
 };
 use uuid::Uuid;
 
 use crate::batches::{read_batch, rows_of_batch};
 use crate::job_row::JobRow;
 use crate::submissions::{Opened, read_answer};
-use crate::writing::Writing;
+use crate::unit_of_work::UnitOfWork;
 use crate::{SqliteStore, unavailable};
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -89,7 +89,7 @@ impl JobStore for SqliteStore {
     async fn claim_next(&self, worker: WorkerId) -> Result<Option<Job>> {
         let mut writing = self.begin().await?;
         let Some(row) = writing.fairest_due_job(self.policy.ageing).await? else {
-            if writing.has_notices() {
+            if writing.has_notifications() {
                 // Counters were repaired on the way.
                 writing.commit().await?;
             }
@@ -101,7 +101,7 @@ impl JobStore for SqliteStore {
                 writing.claim_job(&row, &transition).await?;
                 transition.job
             }
-            Err(Refusal::Fenced | Refusal::InvalidTransition) => return Ok(None),
+            Err(TransitionError::Fenced | TransitionError::InvalidTransition) => return Ok(None),
         };
         writing.commit().await?;
         Ok(Some(job))
@@ -120,13 +120,13 @@ impl JobStore for SqliteStore {
             .apply_fenced(fence, JobEvent::Renewed { fence })
             .await?
         {
-            Written::Fenced => Ok(Renewal::Lost),
-            Written::Recorded(job) if job.cancel_requested => Ok(Renewal::CancelRequested),
-            Written::Recorded(_) => Ok(Renewal::Held),
+            WriteOutcome::Fenced => Ok(Renewal::Lost),
+            WriteOutcome::Recorded(job) if job.cancel_requested => Ok(Renewal::CancelRequested),
+            WriteOutcome::Recorded(_) => Ok(Renewal::Held),
         }
     }
 
-    async fn reach(&self, fence: Fence, checkpoints: &[Checkpoint]) -> Result<Written> {
+    async fn reach(&self, fence: Fence, checkpoints: &[Checkpoint]) -> Result<WriteOutcome> {
         let events = checkpoints
             .iter()
             .map(|&checkpoint| JobEvent::Reached { fence, checkpoint })
@@ -134,12 +134,12 @@ impl JobStore for SqliteStore {
         self.apply_all_fenced(fence, events).await
     }
 
-    async fn finish(&self, fence: Fence, result: JobResult) -> Result<Written> {
+    async fn finish(&self, fence: Fence, result: JobResult) -> Result<WriteOutcome> {
         self.apply_fenced(fence, JobEvent::Finished { fence, result })
             .await
     }
 
-    async fn fail_attempt(&self, fence: Fence, failure: Failure) -> Result<Written> {
+    async fn fail_attempt(&self, fence: Fence, failure: Failure) -> Result<WriteOutcome> {
         let jitter = rand::random::<f64>();
         self.apply_fenced(
             fence,
@@ -152,12 +152,12 @@ impl JobStore for SqliteStore {
         .await
     }
 
-    async fn hand_back(&self, fence: Fence) -> Result<Written> {
+    async fn hand_back(&self, fence: Fence) -> Result<WriteOutcome> {
         self.apply_fenced(fence, JobEvent::HandedBack { fence })
             .await
     }
 
-    async fn stopped(&self, fence: Fence) -> Result<Written> {
+    async fn stopped(&self, fence: Fence) -> Result<WriteOutcome> {
         self.apply_fenced(fence, JobEvent::Stopped { fence }).await
     }
 
@@ -313,7 +313,7 @@ impl JobStore for SqliteStore {
         self.repair_all_counters().await
     }
 
-    async fn fleet(&self) -> Result<Fleet> {
+    async fn worker_capacity(&self) -> Result<WorkerCapacity> {
         self.read_fleet().await
     }
 
@@ -343,25 +343,25 @@ impl JobStore for SqliteStore {
 }
 
 impl SqliteStore {
-    async fn apply_fenced(&self, fence: Fence, event: JobEvent) -> Result<Written> {
+    async fn apply_fenced(&self, fence: Fence, event: JobEvent) -> Result<WriteOutcome> {
         self.apply_all_fenced(fence, vec![event]).await
     }
 
     /// Applies a worker's events in order, all or none.
-    async fn apply_all_fenced(&self, fence: Fence, events: Vec<JobEvent>) -> Result<Written> {
+    async fn apply_all_fenced(&self, fence: Fence, events: Vec<JobEvent>) -> Result<WriteOutcome> {
         let mut writing = self.begin().await?;
         let Some(row) = writing.job_row(fence.job_id).await? else {
-            return Ok(Written::Fenced);
+            return Ok(WriteOutcome::Fenced);
         };
         // A report without events has none that would be refused.
         if !row.job.is_held_by(fence) {
-            return Ok(Written::Fenced);
+            return Ok(WriteOutcome::Fenced);
         }
         let mut job = row.job.clone();
         let mut transitions = Vec::with_capacity(events.len());
         for event in events {
             let Ok(transition) = job.apply(event, writing.now, &self.policy) else {
-                return Ok(Written::Fenced);
+                return Ok(WriteOutcome::Fenced);
             };
             job = transition.job.clone();
             transitions.push(transition);
@@ -375,11 +375,11 @@ impl SqliteStore {
             writing.sweep_leftovers(&job, &self.policy).await?;
         }
         writing.commit().await?;
-        Ok(Written::Recorded(Box::new(job)))
+        Ok(WriteOutcome::Recorded(Box::new(job)))
     }
 }
 
-impl Writing<'_> {
+impl UnitOfWork<'_> {
     pub(crate) async fn job_row(&mut self, job_id: JobId) -> Result<Option<JobRow>> {
         sqlx::query_as("SELECT * FROM jobs WHERE id = ?")
             .bind(job_id.as_uuid())
@@ -436,10 +436,10 @@ impl Writing<'_> {
         match row.job.clone().apply(event, self.now, policy) {
             Ok(transition) => {
                 self.update_job(&row, &transition).await?;
-                self.attempt_unwanted(&transition.job);
+                self.cancel_attempt(&transition.job);
                 Ok(transition.job)
             }
-            Err(Refusal::Fenced | Refusal::InvalidTransition) => Ok(row.job),
+            Err(TransitionError::Fenced | TransitionError::InvalidTransition) => Ok(row.job),
         }
     }
 

@@ -7,41 +7,41 @@
 mod accounts;
 mod backup;
 mod batches;
-mod census;
-mod counters;
+mod commit_pause;
 mod deleting;
+mod estimate_inputs;
+mod group_commit;
 mod health;
 mod job_row;
 mod jobs;
-mod outlook;
-mod pause;
 mod photos;
 mod privacy;
 #[cfg(test)]
 mod query_plans;
+mod queue_counters;
 mod sessions;
+mod statistics;
 mod store_error;
 mod submissions;
 mod sweeps;
 mod timeline;
-mod writer;
-mod writing;
+mod unit_of_work;
 
 pub use backup::{NamedResult, Snapshot, begin_new_history};
 #[cfg(feature = "faults")]
-pub use pause::{CommitPause, CommitPauseError};
+pub use commit_pause::{CommitPause, CommitPauseError};
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use irisflow_jobs::{Announcer, Clock, JobPolicy, JobStore, StoreError, Timestamp};
+use irisflow_jobs::{Clock, JobPolicy, JobStore, Notifier, StoreError, Timestamp};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, SqlitePool};
 
+use group_commit::Writer;
 use health::check_integrity;
 use store_error::{corrupt, unavailable};
-use writer::Writer;
 
 /// All stores of one SQLite file. One process per file: see [`SqliteStore::void_leases`].
 #[derive(Debug, Clone)]
@@ -52,7 +52,7 @@ pub struct SqliteStore {
     folder: Arc<Path>,
     clock: Arc<dyn Clock>,
     policy: JobPolicy,
-    announcer: Arc<dyn Announcer>,
+    notifier: Arc<dyn Notifier>,
 }
 
 const READERS: u32 = 4;
@@ -67,7 +67,7 @@ impl SqliteStore {
         path: &Path,
         clock: Arc<dyn Clock>,
         policy: JobPolicy,
-        announcer: Arc<dyn Announcer>,
+        notifier: Arc<dyn Notifier>,
     ) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -98,7 +98,7 @@ impl SqliteStore {
             folder: folder_of(path).into(),
             clock,
             policy,
-            announcer,
+            notifier,
         })
     }
 
@@ -148,12 +148,12 @@ pub(crate) mod tests {
     use super::*;
 
     #[derive(Debug)]
-    pub(crate) struct NobodyListens;
+    pub(crate) struct DiscardNotifications;
 
-    impl Announcer for NobodyListens {
-        fn announce(&self, _: UserId, _: irisflow_jobs::Hint) {}
-        fn work_may_wait(&self) {}
-        fn attempt_unwanted(&self, _: irisflow_jobs::Fence) {}
+    impl Notifier for DiscardNotifications {
+        fn notify(&self, _: UserId, _: irisflow_jobs::Notification) {}
+        fn work_available(&self) {}
+        fn cancel_attempt(&self, _: irisflow_jobs::Fence) {}
     }
 
     async fn add_account(store: &SqliteStore, number: u32) -> Result<(), StoreError> {
@@ -170,7 +170,7 @@ pub(crate) mod tests {
         let folder = tempfile::tempdir().expect("a temp folder");
         let path = folder.path().join("db");
         let clock = Arc::new(SystemClock);
-        let listener = Arc::new(NobodyListens);
+        let listener = Arc::new(DiscardNotifications);
         let store = SqliteStore::open(&path, clock, JobPolicy::default(), listener)
             .await
             .expect("a store");

@@ -10,7 +10,7 @@ use sqlx::{FromRow, QueryBuilder, Row, Sqlite};
 use uuid::Uuid;
 
 use crate::job_row::JobRow;
-use crate::writing::Writing;
+use crate::unit_of_work::UnitOfWork;
 use crate::{SqliteStore, corrupt, unavailable};
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -285,7 +285,7 @@ impl PhotoStore for SqliteStore {
     }
 }
 
-impl Writing<'_> {
+impl UnitOfWork<'_> {
     async fn status_of_photo(
         &mut self,
         user_id: UserId,

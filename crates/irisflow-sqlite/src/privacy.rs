@@ -10,7 +10,7 @@ use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
 use crate::job_row::JobRow;
-use crate::writing::Writing;
+use crate::unit_of_work::UnitOfWork;
 use crate::{SqliteStore, corrupt, unavailable};
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -249,7 +249,7 @@ impl SqliteStore {
     }
 }
 
-impl Writing<'_> {
+impl UnitOfWork<'_> {
     async fn count_belongings(&mut self, user_id: UserId) -> Result<Destroyed> {
         let row = sqlx::query(
             "SELECT (SELECT count(*) FROM photos WHERE user_id = ?1) AS photos,
@@ -284,7 +284,7 @@ impl Writing<'_> {
                 .await
                 .map_err(unavailable)?;
         for row in &running {
-            self.attempt_unwanted(&row.job);
+            self.cancel_attempt(&row.job);
         }
         let sessions: Vec<Uuid> =
             sqlx::query_scalar("SELECT id FROM sessions WHERE user_id = ? AND ended_at IS NULL")

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use irisflow_jobs::{JobPolicy, SystemClock};
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::tests::NobodyListens;
+use super::tests::DiscardNotifications;
 use super::*;
-use crate::census::QUEUE;
-use crate::counters::USERS_WITH_WRONG_COUNTERS;
+use crate::estimate_inputs::{OWN_PLACE, QUEUED_USERS, WAITING_JOBS_OF_USER};
 use crate::jobs::{FIRST_DUE_OF_USER, NEXT_DUE, NEXT_USER};
-use crate::outlook::{OWN_PLACE, QUEUED_USERS, WAITING_JOBS_OF_USER};
+use crate::queue_counters::USERS_WITH_WRONG_COUNTERS;
+use crate::statistics::QUEUE;
 
 #[tokio::test]
 async fn a_claim_walks_the_users_in_order_and_takes_the_first() {
@@ -84,7 +84,7 @@ async fn checking_the_counters_looks_at_no_job_that_has_ended() {
 async fn plan_of(query: &str) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a temp folder");
     let path = folder.path().join("db");
-    let (clock, listener) = (Arc::new(SystemClock), Arc::new(NobodyListens));
+    let (clock, listener) = (Arc::new(SystemClock), Arc::new(DiscardNotifications));
     let store = SqliteStore::open(&path, clock, JobPolicy::default(), listener)
         .await
         .expect("a store");

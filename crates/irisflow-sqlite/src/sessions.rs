@@ -9,7 +9,7 @@ use sqlx::{FromRow as _, Row, SqliteConnection};
 use uuid::Uuid;
 
 use crate::accounts::AccountRow;
-use crate::writing::Writing;
+use crate::unit_of_work::UnitOfWork;
 use crate::{SqliteStore, unavailable};
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -32,7 +32,7 @@ impl SqliteStore {
     }
 }
 
-impl Writing<'_> {
+impl UnitOfWork<'_> {
     pub(crate) async fn add_refresh_token(
         &mut self,
         session_id: SessionId,

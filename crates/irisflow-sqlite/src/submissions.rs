@@ -5,7 +5,7 @@ use sqlx::SqliteConnection;
 
 use crate::job_row::JobRow;
 use crate::unavailable;
-use crate::writing::Writing;
+use crate::unit_of_work::UnitOfWork;
 
 /// What is known of a key.
 pub(crate) enum Opened {
@@ -14,7 +14,7 @@ pub(crate) enum Opened {
     Answered(Enqueued),
 }
 
-impl Writing<'_> {
+impl UnitOfWork<'_> {
     pub(crate) async fn open_submission(
         &mut self,
         key: &SubmissionKey,

@@ -4,10 +4,10 @@ use irisflow_jobs::{JobId, PhotoId, StoreError, Sweep, SweepTarget, Timestamp, U
 use sqlx::Row;
 use uuid::Uuid;
 
-use crate::writing::Writing;
+use crate::unit_of_work::UnitOfWork;
 use crate::{SqliteStore, corrupt, unavailable};
 
-impl Writing<'_> {
+impl UnitOfWork<'_> {
     pub(crate) async fn sweep(
         &mut self,
         target: SweepTarget,

@@ -10,7 +10,7 @@ use irisflow_sqlite::SqliteStore;
 async fn open(setup: Setup) -> Stores {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("irisflow.db");
-    let store = SqliteStore::open(&path, setup.clock, setup.policy, setup.announcer)
+    let store = SqliteStore::open(&path, setup.clock, setup.policy, setup.notifier)
         .await
         .expect("a new database");
     Stores::of(store, folder)

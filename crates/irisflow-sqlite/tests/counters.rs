@@ -25,7 +25,7 @@ async fn a_user_whose_promised_job_is_not_there_holds_nobody_up() {
 
     assert_eq!(store.claim().await.id, job.id);
     assert_eq!(store.try_claim().await, None);
-    let unfinished = store.census.usage(first).await.expect("read");
+    let unfinished = store.statistics.usage(first).await.expect("read");
     assert_eq!(unfinished.unfinished_jobs, 0);
 }
 
@@ -47,13 +47,16 @@ async fn a_job_that_the_counters_hide_is_claimed_after_their_repair() {
     )
     .await;
     assert_eq!(store.try_claim().await, None);
-    let hints = store.announced.work_hints();
+    let notifications = store.notifications.work_notifications();
 
     let repaired = store.jobs.repair_counters().await.expect("repaired");
 
     assert_eq!(repaired, 2);
-    assert!(store.announced.work_hints() > hints, "workers are woken");
-    let queue = store.census.queue().await.expect("read");
+    assert!(
+        store.notifications.work_notifications() > notifications,
+        "workers are woken"
+    );
+    let queue = store.statistics.queue().await.expect("read");
     assert_eq!((queue.waiting, queue.running), (2, 1));
     let mut claimed = [store.claim().await.id, store.claim().await.id];
     claimed.sort_unstable();
@@ -73,11 +76,14 @@ async fn counters_that_are_right_are_left_alone() {
     store.claim().await;
     let running = store.claim().await;
     store.finish(&running).await;
-    let hints = store.announced.work_hints();
+    let notifications = store.notifications.work_notifications();
 
     let repaired = store.jobs.repair_counters().await.expect("checked");
 
-    assert_eq!((repaired, store.announced.work_hints()), (0, hints));
+    assert_eq!(
+        (repaired, store.notifications.work_notifications()),
+        (0, notifications)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -112,7 +118,7 @@ async fn store() -> (StoreUnderTest, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("irisflow.db");
     let open = |setup: Setup| async move {
-        let store = SqliteStore::open(&path, setup.clock, setup.policy, setup.announcer).await;
+        let store = SqliteStore::open(&path, setup.clock, setup.policy, setup.notifier).await;
         Stores::of(store.expect("a new database"), ())
     };
     (StoreUnderTest::fresh(open).await, folder)

@@ -201,7 +201,7 @@ async fn connection(folder: &Path) -> SqliteStore {
 
 async fn open(folder: &Path, setup: Setup) -> SqliteStore {
     let path = folder.join("irisflow.db");
-    SqliteStore::open(&path, setup.clock, setup.policy, setup.announcer)
+    SqliteStore::open(&path, setup.clock, setup.policy, setup.notifier)
         .await
         .expect("the database opens")
 }

@@ -10,15 +10,15 @@ use irisflow_image::pipeline::{
 };
 use irisflow_image::rejection::Rejection;
 use irisflow_jobs::{
-    Checkpoint, ErrorType, Failure, Fence, Job, JobResult, Measured, StoreError, StoredPhoto,
-    Written,
+    Checkpoint, ErrorType, Failure, Fence, Job, JobResult, MissedLimit, StoreError, StoredPhoto,
+    WriteOutcome,
 };
 use irisflow_photos::{ObjectKey, Reservation, StorageError};
 
-use crate::fault::point;
-use crate::meter::{self, StepMeter};
-use crate::recorder::Recorder;
-use crate::running::{RunningJob, StopReason};
+use crate::checkpoint_recorder::CheckpointRecorder;
+use crate::fault_injection::point;
+use crate::metrics::{self, StepMeter};
+use crate::running_jobs::{RunningJob, StopReason};
 use crate::{Shared, Work};
 
 /// How often the end of a job is offered to a store that refuses it, and the pause between.
@@ -68,7 +68,7 @@ pub(crate) enum After {
 
 /// Works on a claimed job to its end.
 pub(crate) fn run(shared: &Arc<Shared>, job: &Job, running: &Arc<RunningJob>) -> After {
-    let recorder = Recorder::start(Arc::clone(shared), Arc::clone(running));
+    let recorder = CheckpointRecorder::start(Arc::clone(shared), Arc::clone(running));
     tracing::info!(job_id = %job.id, attempt = job.attempt_count, "job begun");
 
     let attempt = Attempt {
@@ -118,14 +118,14 @@ async fn end(
     job: &Job,
     running: &RunningJob,
     outcome: Outcome,
-) -> Option<Written> {
+) -> Option<WriteOutcome> {
     if let Outcome::Unfinished(Setback::Failed(failure)) = &outcome {
-        meter::attempt_failed(failure);
+        metrics::attempt_failed(failure);
     }
     match (running.stop_reason(), outcome) {
         // A finished job stays finished, whatever was wished meanwhile; the fence decides.
         (_, Outcome::Finished(result)) => offer(shared, running, End::Finish(result)).await,
-        (Some(StopReason::LeaseLost | StopReason::HandedBack), _) => Some(Written::Fenced),
+        (Some(StopReason::LeaseLost | StopReason::HandedBack), _) => Some(WriteOutcome::Fenced),
         (Some(StopReason::Cancelled), _) => offer(shared, running, End::Stopped).await,
         (_, Outcome::Unfinished(Setback::Trouble(trouble))) => {
             tracing::warn!(job_id = %job.id, trouble = trouble.what, "giving a job back, uncounted");
@@ -144,15 +144,15 @@ async fn end(
 }
 
 /// Deletes what the attempt wrote, unless the result is recorded or may be.
-fn clean_up(shared: &Shared, job: &Job, written: Option<Written>) {
+fn clean_up(shared: &Shared, job: &Job, written: Option<WriteOutcome>) {
     match written {
-        Some(Written::Recorded(now)) => {
+        Some(WriteOutcome::Recorded(now)) => {
             log_end(job, &now);
             if !matches!(now.state, irisflow_jobs::JobState::Completed(_)) {
                 delete_own_objects(shared, job);
             }
         }
-        Some(Written::Fenced) => {
+        Some(WriteOutcome::Fenced) => {
             tracing::info!(job_id = %job.id, "this attempt no longer owns its job");
             delete_own_objects(shared, job);
         }
@@ -169,7 +169,7 @@ enum End {
 }
 
 /// Records the end, however long an outage of the store takes. `None` when the store refuses it.
-async fn offer(shared: &Arc<Shared>, running: &RunningJob, end: End) -> Option<Written> {
+async fn offer(shared: &Arc<Shared>, running: &RunningJob, end: End) -> Option<WriteOutcome> {
     let mut refusals = 0;
     while refusals < END_TRIES {
         match write_end(shared, running.fence, &end).await {
@@ -187,7 +187,7 @@ async fn offer(shared: &Arc<Shared>, running: &RunningJob, end: End) -> Option<W
     None
 }
 
-async fn write_end(shared: &Shared, fence: Fence, end: &End) -> Result<Written, StoreError> {
+async fn write_end(shared: &Shared, fence: Fence, end: &End) -> Result<WriteOutcome, StoreError> {
     let jobs = &shared.parts.jobs;
     match end {
         End::Finish(result) => jobs.finish(fence, result.clone()).await,
@@ -200,7 +200,7 @@ async fn write_end(shared: &Shared, fence: Fence, end: &End) -> Result<Written, 
 fn log_end(before: &Job, now: &Job) {
     use irisflow_jobs::JobState;
     let job_id = before.id;
-    meter::job_ended(now.state.status());
+    metrics::job_ended(now.state.status());
     match &now.state {
         JobState::Completed(result) => {
             tracing::info!(%job_id, ms = result.processing_time_ms, "job completed");
@@ -230,7 +230,7 @@ struct Attempt<'a> {
     shared: &'a Shared,
     job: &'a Job,
     running: &'a RunningJob,
-    recorder: &'a Recorder,
+    recorder: &'a CheckpointRecorder,
     meter: StepMeter,
 }
 
@@ -458,7 +458,7 @@ fn point_of(stage: Stage) -> Option<&'static str> {
 }
 
 fn failure_of(rejection: Rejection) -> Failure {
-    let measured = rejection.measured.map(|measured| Measured {
+    let measured = rejection.measured.map(|measured| MissedLimit {
         figure: measured.figure.to_owned(),
         value: measured.value,
         threshold: measured.threshold,

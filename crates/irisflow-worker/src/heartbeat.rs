@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use irisflow_jobs::{Renewal, WorkerId};
 
-use crate::running::{RunningJob, StopReason};
-use crate::{Shared, slot, unwanted};
+use crate::running_jobs::{RunningJob, StopReason};
+use crate::{Shared, cancellation, slot};
 
 /// Beats until the worker is over: jobs that finish during a drain still need their lease.
 pub(crate) fn spawn(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
@@ -51,7 +51,7 @@ pub(crate) async fn renew(shared: &Shared, job: &RunningJob) {
         Ok(Renewal::Held) => job.renewed(),
         Ok(Renewal::CancelRequested) => {
             job.renewed();
-            unwanted::cancel(shared, job).await;
+            cancellation::cancel(shared, job).await;
         }
         Ok(Renewal::Lost) => {
             job.stop(StopReason::LeaseLost);

@@ -5,16 +5,16 @@
 //! nobody recorded. A worker whose lease is gone may not write: the store refuses it.
 
 mod attempt;
-mod fault;
+mod cancellation;
+mod checkpoint_recorder;
+mod fault_injection;
 mod heartbeat;
-mod meter;
+mod maintenance;
+mod metrics;
 mod outage;
-mod recorder;
-mod running;
+mod running_jobs;
 mod slot;
-mod unwanted;
-mod upkeep;
-mod vital;
+mod supervision;
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,9 +29,9 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub use fault::{FaultPlan, FaultPlanError};
-use running::{RunningJobs, StopReason};
-use vital::VitalParts;
+pub use fault_injection::{FaultPlan, FaultPlanError};
+use running_jobs::{RunningJobs, StopReason};
+use supervision::Supervisor;
 
 /// What a worker works with.
 #[derive(Debug, Clone)]
@@ -68,7 +68,7 @@ pub struct WorkerSettings {
     pub lease: Duration,
     /// An attempt that takes longer is ended as a timeout.
     pub max_runtime: Duration,
-    /// How long an idle slot sleeps when no hint arrives.
+    /// How long an idle slot sleeps when no notification arrives.
     pub poll_interval: Duration,
     /// How long running jobs may go on after a stop is asked for; then they are handed back.
     pub drain_grace: Duration,
@@ -108,7 +108,7 @@ struct Shared {
     parts: WorkerParts,
     settings: WorkerSettings,
     running: RunningJobs,
-    vital: VitalParts,
+    vital: Supervisor,
     /// Cancelled: claim nothing more.
     draining: CancellationToken,
     /// Cancelled: nothing runs any more that anybody waits for, and the runtime may end.
@@ -157,7 +157,7 @@ impl Worker {
             parts,
             settings,
             running: RunningJobs::default(),
-            vital: VitalParts::default(),
+            vital: Supervisor::default(),
             draining: CancellationToken::new(),
             over: CancellationToken::new(),
             runtime: Handle::current(),
@@ -168,8 +168,8 @@ impl Worker {
             slot::spawn(Arc::clone(&shared), WorkerId::generate())?;
         }
         let heartbeat = heartbeat::spawn(Arc::clone(&shared))?;
-        unwanted::spawn(&shared);
-        upkeep::spawn(&shared);
+        cancellation::spawn(&shared);
+        maintenance::spawn(&shared);
         Ok(Self {
             shared,
             heartbeat: Mutex::new(Some(heartbeat)),

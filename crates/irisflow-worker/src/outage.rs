@@ -6,9 +6,9 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
-use irisflow_jobs::{Announcer as _, StoreError};
+use irisflow_jobs::{Notifier as _, StoreError};
 
-use crate::{Shared, meter};
+use crate::{Shared, metrics};
 
 /// About what a job writes.
 const PROBE_BYTES: usize = 4 << 20;
@@ -41,7 +41,7 @@ impl Shared {
             return false;
         };
         outage.begin();
-        meter::outage_began();
+        metrics::outage_began();
         tracing::error!(error = %what, found, "an outage: no work is begun until it is over");
         self.runtime.spawn(wait_for_the_end(Arc::clone(self)));
         true
@@ -102,5 +102,5 @@ async fn wait_for_the_end(shared: Arc<Shared>) {
     let seconds = begun.elapsed().as_secs();
     tracing::warn!(seconds, "the outage is over");
     shared.parts.bus.outage().end();
-    shared.parts.bus.work_may_wait();
+    shared.parts.bus.work_available();
 }

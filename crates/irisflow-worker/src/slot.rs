@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use irisflow_jobs::{Fence, Job, StoreError, WorkerId};
 
 use crate::attempt::After;
-use crate::fault::point;
-use crate::running::RunningJob;
-use crate::{Shared, attempt, meter};
+use crate::fault_injection::point;
+use crate::running_jobs::RunningJob;
+use crate::{Shared, attempt, metrics};
 
 /// The pause after the queue could not be asked, or after trouble that nothing else has met.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
@@ -94,7 +94,7 @@ async fn claim(
         return Ok(None);
     };
     let waited = shared.parts.clock.now().since(job.run_at);
-    meter::claimed(asked.elapsed(), waited);
+    metrics::claimed(asked.elapsed(), waited);
     // Only faults of the process are planned here: there is no attempt yet that could fail.
     let _ = shared.parts.faults.strike(point::CLAIMED, &job);
     let fence = Fence {

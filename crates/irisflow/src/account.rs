@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use console::Term;
-use irisflow_client::{Client, ClientError, Patience, TokenKeeper as _};
+use irisflow_client::{Client, ClientError, RetryPolicy, TokenStore as _};
 
-use crate::kept_session::KeptSession;
+use crate::session_file::SessionFile;
 
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Server and account")]
@@ -46,12 +46,12 @@ pub(crate) struct AccountArgs {
 impl AccountArgs {
     /// A client that is signed in: by the kept session, else by a password.
     pub(crate) async fn sign_in(&self) -> anyhow::Result<Client> {
-        let session = Arc::new(KeptSession::of(&self.server, &self.config_folder()?));
-        let patience = Patience {
+        let session = Arc::new(SessionFile::of(&self.server, &self.config_folder()?));
+        let retry_policy = RetryPolicy {
             give_up_after: Duration::from_millis(self.patience_ms),
-            ..Patience::default()
+            ..RetryPolicy::default()
         };
-        let client = Client::with(&self.server, session.clone(), patience)?;
+        let client = Client::with(&self.server, session.clone(), retry_policy)?;
         if !self.register && self.may_use(&session) {
             match client.resume().await {
                 Err(ClientError::SignedOut) => {}
@@ -68,7 +68,7 @@ impl AccountArgs {
     }
 
     /// A kept session of another account than the one asked for is left alone.
-    fn may_use(&self, session: &KeptSession) -> bool {
+    fn may_use(&self, session: &SessionFile) -> bool {
         let wanted = self.email.as_ref().map(|email| email.trim().to_lowercase());
         session.kept().is_some() && (wanted.is_none() || wanted == session.email())
     }

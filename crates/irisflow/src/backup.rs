@@ -18,10 +18,10 @@ use irisflow_photos::{FileStore, ObjectKey};
 use irisflow_sqlite::Snapshot;
 
 use self::manifest::{Copied, Entry, Manifest, Trouble, copy_hashed};
+use crate::atomic_file::make_private_folder;
 use crate::data_folder::DataFolder;
-use crate::exit::Outcome;
+use crate::exit_code::Outcome;
 use crate::in_runtime;
-use crate::whole_file::make_private_folder;
 
 const DATABASE: &str = "irisflow.sqlite";
 const SECRETS: &str = "secrets.json";

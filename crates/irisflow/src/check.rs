@@ -10,8 +10,8 @@ use irisflow_image::load::Limits;
 use serde_json::{Value, json};
 
 use crate::complain;
-use crate::exit::Outcome;
-use crate::findings;
+use crate::exit_code::Outcome;
+use crate::iris_report;
 use crate::photo_file::read_photo;
 
 /// Say of photos of eyes whether they can be used, and how good they are, offline.
@@ -86,9 +86,9 @@ fn in_json(photo: &Path, checked: &Checked, checked_in_ms: u128) -> String {
         "eyes_seen": verdict.eyes_seen,
         "message": verdict.headline(),
         "suggestion": verdict.tip(),
-        "rejection": verdict.rejection.as_ref().map(findings::rejection),
-        "photo": checked.photo_size.map(findings::photo),
+        "rejection": verdict.rejection.as_ref().map(iris_report::rejection),
+        "photo": checked.photo_size.map(iris_report::photo),
         "checked_in_ms": u64::try_from(checked_in_ms).unwrap_or(u64::MAX),
     });
-    findings::with_iris(report, verdict.iris.as_ref()).to_string()
+    iris_report::with_iris(report, verdict.iris.as_ref()).to_string()
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use irisflow_bus::LocalBus;
 use irisflow_jobs::{
-    Announcer, Clock, JobPolicy, JobStore as _, SteadyClock, StoreError, StoreHealth as _,
+    Clock, JobPolicy, JobStore as _, Notifier, SteadyClock, StoreError, StoreHealth as _,
 };
 use irisflow_photos::{FileStore, MemoryBudget};
 use irisflow_server::ServerParts;
@@ -24,7 +24,7 @@ pub(crate) struct Service {
     pub(crate) lock: FolderLock,
 }
 
-/// Everything in one process: SQLite, files, hints in memory.
+/// Everything in one process: SQLite, files, notifications in memory.
 pub(crate) async fn embedded(
     data_dir: &Path,
     policy: JobPolicy,
@@ -37,8 +37,8 @@ pub(crate) async fn embedded(
     let secrets = folder.secrets()?;
     let clock: Arc<dyn Clock> = Arc::new(SteadyClock::start());
     let bus = Arc::new(LocalBus::new());
-    let announcer: Arc<dyn Announcer> = bus.clone();
-    let store = SqliteStore::open(&folder.database(), Arc::clone(&clock), policy, announcer)
+    let notifier: Arc<dyn Notifier> = bus.clone();
+    let store = SqliteStore::open(&folder.database(), Arc::clone(&clock), policy, notifier)
         .await
         .map_err(|error| not_opened(error, &folder.database()))?;
     let files = FileStore::open(&folder.files()).context("opening the photo storage")?;
@@ -85,7 +85,7 @@ pub(crate) async fn embedded(
         photos: stores.clone(),
         jobs: stores.clone(),
         timeline: stores.clone(),
-        census: stores.clone(),
+        statistics: stores.clone(),
         privacy: stores.clone(),
         health: stores,
         files,

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use irisflow_server::Secrets;
 use serde::{Deserialize, Serialize};
 
-use crate::whole_file::{make_private_folder, write_private};
+use crate::atomic_file::{make_private_folder, write_private};
 
 #[derive(Debug)]
 pub(crate) struct DataFolder {

@@ -1,36 +1,36 @@
 //! The one program. Parses, runs, and decides the exit code; each command is a file of its own.
 
 mod account;
-mod addresses;
+mod atomic_file;
 mod backup;
-mod bars;
 mod check;
 mod compose;
 mod consent_args;
 mod data_folder;
-mod descriptors;
-mod exit;
-mod findings;
-mod follow;
-mod kept_session;
+mod exit_code;
+mod file_descriptors;
+mod follow_job;
+mod iris_report;
 mod logging;
-mod meters;
-mod names;
+mod metrics;
+mod output_names;
+mod own_addresses;
 mod photo_file;
 mod process;
+mod progress_bars;
 mod serve;
+mod session_file;
 mod sign_in_args;
 mod submit;
 mod user;
 mod watch;
-mod whole_file;
 
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
-use exit::Outcome;
+use exit_code::Outcome;
 
 /// Turns photos of eyes into pictures of their irises.
 ///

@@ -19,13 +19,13 @@ use irisflow_image::load::{Limits, load_photo, probe};
 use irisflow_image::pipeline::{self, ProcessError, ProcessOptions, ProcessedIris};
 use irisflow_image::rejection::Rejection;
 
-use crate::exit::Outcome;
-use crate::names::{OutputNames, OutputNaming};
+use crate::atomic_file;
+use crate::exit_code::Outcome;
+use crate::output_names::{OutputNames, OutputNaming};
 use crate::photo_file::read_photo;
-use crate::whole_file;
 use progress::Progress;
 
-/// Turn photos of eyes into pictures of their irises, offline.
+/// WriteTransaction photos of eyes into pictures of their irises, offline.
 ///
 /// Writes NAME.jpg (the iris), NAME_mask.png (0 not seen, 85 filled in, 255 measured),
 /// NAME_before.jpg (the same part of the photo, untouched) and NAME.json (what was found) for each
@@ -105,9 +105,9 @@ fn process_one(
 }
 
 fn write_iris(iris: &ProcessedIris, names: &OutputNames) -> anyhow::Result<()> {
-    write_whole(&names.before(), &iris.before_jpeg)?;
-    write_whole(&names.mask(), &iris.mask_png)?;
-    write_whole(&names.result(), &iris.result_jpeg)
+    write_atomically(&names.before(), &iris.before_jpeg)?;
+    write_atomically(&names.mask(), &iris.mask_png)?;
+    write_atomically(&names.result(), &iris.result_jpeg)
 }
 
 fn write_diagnostics(
@@ -117,9 +117,9 @@ fn write_diagnostics(
     names: &OutputNames,
 ) -> anyhow::Result<()> {
     let labels = label_picture(&iris.segmentation, iris.photo_size);
-    write_whole(&names.labels(), &grey_png(&labels)?)?;
+    write_atomically(&names.labels(), &grey_png(&labels)?)?;
     let photo = load_photo(bytes, limits)?;
-    write_whole(&names.overlay(), &overlay_jpeg(&photo, &iris.segmentation)?)
+    write_atomically(&names.overlay(), &overlay_jpeg(&photo, &iris.segmentation)?)
 }
 
 fn reject(
@@ -135,11 +135,11 @@ fn reject(
 /// The report is written last, so that whoever finds it finds everything.
 fn write_json(names: &OutputNames, report: &serde_json::Value) -> anyhow::Result<()> {
     let text = format!("{report:#}\n");
-    write_whole(&names.report(), text.as_bytes())
+    write_atomically(&names.report(), text.as_bytes())
 }
 
-fn write_whole(target: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    whole_file::write_whole(target, bytes)
+fn write_atomically(target: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    atomic_file::write_atomically(target, bytes)
         .with_context(|| format!("cannot write {}", target.display()))
 }
 

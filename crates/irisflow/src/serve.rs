@@ -11,19 +11,19 @@ use irisflow_jobs::JobPolicy;
 use irisflow_photos::MemoryBudget;
 use irisflow_server::{
     ConnectionLimits, DEFAULT_MIN_FREE_BYTES, Listeners, Origin, Registration, ServerSettings,
-    TimeLimits, TlsFiles, UseLimits,
+    Timeouts, TlsFiles, UsageLimits,
 };
 use irisflow_worker::{FaultPlan, WorkerSettings};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::addresses;
 use crate::compose::{self, Service};
 use crate::consent_args::ConsentArgs;
-use crate::descriptors;
+use crate::file_descriptors;
 use crate::logging::{self, LogFormat};
-use crate::meters;
+use crate::metrics;
+use crate::own_addresses;
 use crate::sign_in_args::SignInArgs;
 
 #[derive(Debug, Clone, Args)]
@@ -311,7 +311,7 @@ impl ServeArgs {
         let mut settings = ServerSettings {
             listen,
             public_url: self.public_url.clone(),
-            own_hosts: addresses::own_hosts(),
+            own_hosts: own_addresses::own_hosts(),
             connection_limits: self.connection_limits(descriptors),
             socket_ping: Duration::from_millis(self.limits.socket_ping_ms.max(1)),
             registration: match self.registration {
@@ -326,14 +326,14 @@ impl ServeArgs {
             upload_url_life: Duration::from_millis(self.limits.upload_url_ms),
             download_url_life: Duration::from_millis(self.limits.download_url_ms),
             batch_limit: self.limits.batch_limit,
-            time_limits: TimeLimits {
+            time_limits: Timeouts {
                 headers: Duration::from_millis(self.limits.header_limit_ms),
                 pause: Duration::from_millis(self.limits.body_pause_ms),
                 answer: Duration::from_millis(self.limits.download_limit_ms),
                 upload: Duration::from_millis(self.limits.upload_limit_ms),
                 request: Duration::from_millis(self.limits.request_limit_ms),
             },
-            use_limits: UseLimits {
+            use_limits: UsageLimits {
                 user_rate: self.limits.user_rate,
                 user_burst: self.limits.user_burst,
                 address_rate: self.limits.address_rate,
@@ -350,7 +350,7 @@ impl ServeArgs {
             trusted_proxies: self.trusted_proxies,
             ..ServerSettings::default()
         };
-        settings.read_limits.patience = Duration::from_millis(self.limits.read_wait_ms);
+        settings.read_limits.max_wait = Duration::from_millis(self.limits.read_wait_ms);
         settings.photo_limits.max_bytes = self.limits.max_photo_bytes;
         settings.photo_limits.max_pixels = self.limits.max_photo_pixels;
         settings
@@ -373,8 +373,8 @@ pub(crate) fn run(arguments: ServeArgs) -> anyhow::Result<()> {
 }
 
 async fn serve(arguments: ServeArgs, faults: FaultPlan) -> anyhow::Result<()> {
-    let descriptors = descriptors::raise_limit();
-    if descriptors < descriptors::FEWEST_FOR_COMFORT {
+    let descriptors = file_descriptors::raise_limit();
+    if descriptors < file_descriptors::FEWEST_FOR_COMFORT {
         tracing::warn!(
             limit = descriptors,
             "few files may be open at once, so few connections are taken; raise the limit (ulimit -n)"
@@ -402,7 +402,7 @@ async fn serve(arguments: ServeArgs, faults: FaultPlan) -> anyhow::Result<()> {
         worker_settings,
         memory,
         faults,
-        meters::start()?,
+        metrics::start()?,
     )
     .await?;
     let shutdown = CancellationToken::new();
@@ -492,7 +492,7 @@ fn announcement(
     listeners: &Listeners,
 ) -> anyhow::Result<String> {
     let scheme = settings.tls.as_ref().map_or("http", |_| "https");
-    let reachable = addresses::reachable(scheme, settings.listen, &settings.own_hosts);
+    let reachable = own_addresses::reachable(scheme, settings.listen, &settings.own_hosts);
     let mut lines = match (&settings.public_url, reachable.split_first()) {
         (Some(url), _) => format!("Irisflow is running at {url}\n"),
         (None, Some((here, elsewhere))) => {

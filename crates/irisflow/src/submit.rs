@@ -13,12 +13,12 @@ use futures_util::{StreamExt as _, stream};
 use irisflow_client::{BATCH_LIMIT, Batch, Client, ClientError, JobId, PhotoId};
 
 use crate::account::AccountArgs;
-use crate::bars::{Bars, PhotoBar};
-use crate::exit::Outcome;
-use crate::follow::{follow, refusal_report, write_report};
-use crate::names::{OutputNames, OutputNaming};
+use crate::exit_code::Outcome;
+use crate::follow_job::{follow, refusal_report, write_report};
+use crate::output_names::{OutputNames, OutputNaming};
+use crate::progress_bars::{Bars, PhotoBar};
 
-/// Turn photos of eyes into pictures of their irises, on a server.
+/// WriteTransaction photos of eyes into pictures of their irises, on a server.
 ///
 /// Uploads the photos, submits them as batches, shows each job's progress, and downloads NAME.jpg (the
 /// iris), NAME_mask.png, NAME_before.jpg and NAME.json for each photo, as `irisflow process` writes

@@ -9,10 +9,10 @@ use futures_util::{StreamExt as _, stream};
 use irisflow_client::{Client, JobId};
 
 use crate::account::AccountArgs;
-use crate::bars::Bars;
-use crate::exit::Outcome;
-use crate::follow::follow;
-use crate::names::{OutputNames, OutputNaming};
+use crate::exit_code::Outcome;
+use crate::follow_job::follow;
+use crate::output_names::{OutputNames, OutputNaming};
+use crate::progress_bars::Bars;
 
 /// Watch jobs on a server to their end and, with --out, download what they made.
 ///

@@ -209,9 +209,9 @@ impl Account {
     }
 
     /// Waits until none of her jobs is unfinished; `false` when that takes too long.
-    pub(super) async fn until_idle(&self, patience: Duration) -> anyhow::Result<bool> {
+    pub(super) async fn until_idle(&self, retry_policy: Duration) -> anyhow::Result<bool> {
         let begun = Instant::now();
-        while begun.elapsed() < patience {
+        while begun.elapsed() < retry_policy {
             if self.count("pending").await? + self.count("processing").await? == 0 {
                 return Ok(true);
             }
@@ -251,8 +251,8 @@ pub(super) async fn next_frame(socket: &mut Socket) -> anyhow::Result<Option<Val
     Ok(None)
 }
 
-/// Everything until the close, or until the patience ends.
-pub(super) async fn hear_out(mut socket: Socket, patience: Duration) -> Said {
+/// Everything until the close, or until the retry_policy ends.
+pub(super) async fn hear_out(mut socket: Socket, retry_policy: Duration) -> Said {
     let mut said = Said::default();
     let heard = async {
         while let Some(Ok(message)) = socket.next().await {
@@ -268,7 +268,7 @@ pub(super) async fn hear_out(mut socket: Socket, patience: Duration) -> Said {
             }
         }
     };
-    let _ = tokio::time::timeout(patience, heard).await;
+    let _ = tokio::time::timeout(retry_policy, heard).await;
     said
 }
 

@@ -93,7 +93,7 @@ pub(super) struct Connection {
 }
 
 /// Keeps the connection alive as a polite client does, and watches it.
-pub(super) async fn watch(stream: &mut TcpStream, patience: Duration) -> Connection {
+pub(super) async fn watch(stream: &mut TcpStream, retry_policy: Duration) -> Connection {
     let begun = Instant::now();
     let mut seen = Connection::default();
     let watched = async {
@@ -122,7 +122,7 @@ pub(super) async fn watch(stream: &mut TcpStream, patience: Duration) -> Connect
             }
         }
     };
-    let closed = tokio::time::timeout(patience, watched).await.is_ok();
+    let closed = tokio::time::timeout(retry_policy, watched).await.is_ok();
     seen.closed_after = closed.then(|| begun.elapsed());
     seen
 }

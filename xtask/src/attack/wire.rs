@@ -43,14 +43,17 @@ pub(super) fn hang_up(stream: TcpStream) {
 }
 
 /// How long the server keeps the connection open, reading and saying nothing; `None` if longer than
-/// `patience`.
-pub(super) async fn until_closed(stream: &mut TcpStream, patience: Duration) -> Option<Duration> {
+/// `retry_policy`.
+pub(super) async fn until_closed(
+    stream: &mut TcpStream,
+    retry_policy: Duration,
+) -> Option<Duration> {
     let begun = Instant::now();
     let mut buffer = [0; 4096];
     let closed = async {
         // An error closes as well.
         while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
     };
-    let closed = tokio::time::timeout(patience, closed).await;
+    let closed = tokio::time::timeout(retry_policy, closed).await;
     closed.is_ok().then(|| begun.elapsed())
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use irisflow_jobs::{Census, Fence, Job, JobResult, JobStore as _, Priority, UserId, WorkerId};
+use irisflow_jobs::{Fence, Job, JobResult, JobStore as _, Priority, Statistics, UserId, WorkerId};
 
 use super::median;
 use super::store::{self, OpenStore};
@@ -80,7 +80,7 @@ async fn print_estimate_reads(store: &OpenStore, user_id: UserId) -> anyhow::Res
         let own = Instant::now();
         jobs.own_place(user_id, last).await?;
         let place = Instant::now();
-        Census::queue(&**jobs).await?;
+        Statistics::queue(&**jobs).await?;
         let moments = [begun, users, own, place, Instant::now()];
         for (times, moments) in times.iter_mut().zip(moments.windows(2)) {
             times.push(moments[1] - moments[0]);

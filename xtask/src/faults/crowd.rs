@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures_util::StreamExt as _;
-use irisflow_client::{Client, InMemory, Patience, PhotoId};
+use irisflow_client::{Client, InMemoryTokenStore, PhotoId, RetryPolicy};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use tokio::task::JoinSet;
@@ -37,15 +37,15 @@ impl Crowd {
         jobs: usize,
         random: &mut StdRng,
     ) -> anyhow::Result<Self> {
-        let patience = Patience {
+        let retry_policy = RetryPolicy {
             first_wait: Duration::from_millis(20),
             longest_wait: Duration::from_millis(300),
             give_up_after: Duration::from_secs(120),
         };
         let mut users = Vec::new();
         for number in 0..USERS {
-            let keeper = Arc::new(InMemory::default());
-            let client = Client::with(url, keeper, patience)?;
+            let keeper = Arc::new(InMemoryTokenStore::default());
+            let client = Client::with(url, keeper, retry_policy)?;
             let email = format!("user{number}@example.com");
             client.register(&email, PASSWORD).await?;
             client.sign_in(&email, PASSWORD).await?;
@@ -76,7 +76,7 @@ impl Crowd {
     ) -> anyhow::Result<Vec<Watched>> {
         let jobs: usize = self.users.iter().map(|(_, uploads)| uploads.len()).sum();
         // Also where other work keeps the machine busy.
-        let patience = Duration::from_secs(240 + 6 * jobs as u64);
+        let retry_policy = Duration::from_secs(240 + 6 * jobs as u64);
         let mut watchers = JoinSet::new();
         for (client, uploads) in &self.users {
             let photo_ids: Vec<PhotoId> = uploads
@@ -90,7 +90,7 @@ impl Crowd {
                         .iter()
                         .find(|upload| upload.photo_id == job.photo_id);
                     let expected = upload.and_then(|upload| upload.expected_failure.clone());
-                    watchers.spawn(watch(client.clone(), job.job_id, expected, patience));
+                    watchers.spawn(watch(client.clone(), job.job_id, expected, retry_policy));
                 }
             }
         }

@@ -21,7 +21,7 @@ pub(super) async fn watch(
     client: Client,
     job_id: JobId,
     expected_failure: Option<String>,
-    patience: Duration,
+    retry_policy: Duration,
 ) -> Watched {
     let mut watched = Watched {
         job_id: job_id.to_string(),
@@ -42,7 +42,7 @@ pub(super) async fn watch(
         }
     };
     // A job that has not ended by then is stuck; so is a watcher that was not told.
-    let _ = tokio::time::timeout(patience, all).await;
+    let _ = tokio::time::timeout(retry_policy, all).await;
     watched
 }
 

@@ -1,6 +1,6 @@
 //! What kind of file this is, found from its first bytes; a name or a content type can lie.
 
-use super::refusal;
+use super::rejections;
 use crate::rejection::Rejection;
 
 /// A format that is read.
@@ -59,7 +59,7 @@ const UNSUPPORTED: &[(&[u8], &str)] = &[
 
 pub(super) fn sniff(bytes: &[u8]) -> Result<PhotoFormat, Rejection> {
     if bytes.is_empty() {
-        return Err(refusal::empty());
+        return Err(rejections::empty());
     }
     if bytes.starts_with(b"\xff\xd8\xff") {
         return Ok(PhotoFormat::Jpeg);
@@ -78,12 +78,14 @@ fn refuse_by_name(bytes: &[u8]) -> Rejection {
         return refuse_iso_media(bytes);
     }
     if is_bmp(bytes) {
-        return refusal::unsupported("BMP");
+        return rejections::unsupported("BMP");
     }
     UNSUPPORTED
         .iter()
         .find(|(magic, _)| bytes.starts_with(magic))
-        .map_or_else(refusal::not_a_photo, |(_, name)| refusal::unsupported(name))
+        .map_or_else(rejections::not_a_photo, |(_, name)| {
+            rejections::unsupported(name)
+        })
 }
 
 /// "BM" also begins ordinary words: the four reserved bytes of a bitmap are zero.
@@ -102,12 +104,12 @@ fn refuse_iso_media(bytes: &[u8]) -> Rejection {
         .clone()
         .any(|brand| brand == b"avif" || brand == b"avis")
     {
-        return refusal::heic("AVIF");
+        return rejections::heic("AVIF");
     }
     let is_heif =
         |brand: &[u8]| matches!(&brand[..2], b"he") || brand == b"mif1" || brand == b"msf1";
     if brands.any(is_heif) {
-        return refusal::heic("HEIC");
+        return rejections::heic("HEIC");
     }
-    refusal::not_a_photo()
+    rejections::not_a_photo()
 }

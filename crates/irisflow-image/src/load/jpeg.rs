@@ -7,7 +7,7 @@ use zune_jpeg::JpegDecoder;
 
 use super::exif::{self, Orientation};
 use super::frame::{self, Channels, Frame};
-use super::{Facts, Limits, PhotoFormat, keep_size_limits, pixels_of, refusal};
+use super::{Facts, Limits, PhotoFormat, keep_size_limits, pixels_of, rejections};
 use crate::rejection::Rejection;
 
 pub(super) const APP0: u8 = 0xe0;
@@ -110,11 +110,11 @@ fn distance_to_ff(bytes: &[u8]) -> Option<usize> {
 }
 
 fn cut_off() -> Rejection {
-    refusal::cut_off(PhotoFormat::Jpeg)
+    rejections::cut_off(PhotoFormat::Jpeg)
 }
 
 fn damaged() -> Rejection {
-    refusal::damaged(PhotoFormat::Jpeg)
+    rejections::damaged(PhotoFormat::Jpeg)
 }
 
 pub(super) fn facts<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Facts<'a>, Rejection> {
@@ -138,14 +138,14 @@ pub(super) fn facts<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Facts<'a>, R
                 }
             }
             SOS => scans += 1,
-            DNL => return Err(refusal::unsupported("Heightless JPEG")),
+            DNL => return Err(rejections::unsupported("Heightless JPEG")),
             _ => {}
         }
         end = segment.end;
     }
     let (width, height) = size.filter(|_| scans > 0).ok_or_else(damaged)?;
     if scans > limits.max_jpeg_scans {
-        return Err(refusal::too_many_scans(scans, limits.max_jpeg_scans));
+        return Err(rejections::too_many_scans(scans, limits.max_jpeg_scans));
     }
     // Of a photo in several passes all coefficients are kept, two bytes each, until the last pass.
     let kept = if progressive || scans > 1 {
@@ -173,15 +173,17 @@ fn frame_size(segment: &Segment<'_>) -> Result<(u32, u32), Rejection> {
     let header: &[u8; 6] = segment.payload.first_chunk().ok_or_else(damaged)?;
     let [precision, h1, h0, w1, w0, components] = *header;
     if !matches!(segment.marker, 0xc0..=0xc2) {
-        return Err(refusal::unsupported("Lossless and arithmetic-coded JPEG"));
+        return Err(rejections::unsupported(
+            "Lossless and arithmetic-coded JPEG",
+        ));
     }
     if precision != 8 {
-        return Err(refusal::unsupported("12-bit JPEG"));
+        return Err(rejections::unsupported("12-bit JPEG"));
     }
     match components {
         1 | 3 => {}
         4 => {
-            return Err(refusal::unsupported("CMYK (printing colour) JPEG"));
+            return Err(rejections::unsupported("CMYK (printing colour) JPEG"));
         }
         _ => return Err(damaged()),
     }

@@ -11,7 +11,7 @@ mod frame;
 mod jpeg;
 mod png;
 mod profile;
-mod refusal;
+mod rejections;
 mod strip;
 mod webp;
 
@@ -152,7 +152,7 @@ pub fn probe(bytes: &[u8], limits: &Limits) -> Result<PhotoHeader, Rejection> {
 pub fn load_photo(bytes: &[u8], limits: &Limits) -> Result<EyePhoto, Rejection> {
     let facts = facts_of(bytes, limits)?;
     let (frame, profile) = catch_unwind(AssertUnwindSafe(|| decode(&facts, limits)))
-        .unwrap_or_else(|_panic| Err(refusal::damaged(facts.format)))?;
+        .unwrap_or_else(|_panic| Err(rejections::damaged(facts.format)))?;
     Ok(EyePhoto {
         format: facts.format,
         frame,
@@ -178,7 +178,7 @@ fn decode(facts: &Facts<'_>, limits: &Limits) -> Result<(Frame, Option<ColourPro
 
 fn facts_of<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Facts<'a>, Rejection> {
     if bytes.len() > limits.max_bytes {
-        return Err(refusal::too_many_bytes(bytes.len(), limits.max_bytes));
+        return Err(rejections::too_many_bytes(bytes.len(), limits.max_bytes));
     }
     let facts = match format::sniff(bytes)? {
         PhotoFormat::Jpeg => jpeg::facts(bytes, limits),
@@ -186,7 +186,7 @@ fn facts_of<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Facts<'a>, Rejection
         PhotoFormat::WebP => webp::facts(bytes, limits),
     }?;
     if facts.decode_bytes > limits.max_decode_bytes {
-        return Err(refusal::too_much_memory(
+        return Err(rejections::too_much_memory(
             facts.decode_bytes,
             limits.max_decode_bytes,
         ));
@@ -206,15 +206,15 @@ fn keep_size_limits(
     limits: &Limits,
 ) -> Result<(), Rejection> {
     if width == 0 || height == 0 {
-        return Err(refusal::damaged(format));
+        return Err(rejections::damaged(format));
     }
     let side = width.max(height);
     if side > limits.max_side {
-        return Err(refusal::side_too_long(side, limits.max_side));
+        return Err(rejections::side_too_long(side, limits.max_side));
     }
     let pixels = pixels_of((width, height));
     if pixels > limits.max_pixels {
-        return Err(refusal::too_many_pixels(pixels, limits.max_pixels));
+        return Err(rejections::too_many_pixels(pixels, limits.max_pixels));
     }
     Ok(())
 }

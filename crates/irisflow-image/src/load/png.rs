@@ -9,7 +9,7 @@ use ::png::{BitDepth, ColorType, Decoder, Limits as PngLimits, Transformations};
 
 use super::exif::{self, Orientation};
 use super::frame::{Channels, Frame, over_grey, ycbcr_from_rgb};
-use super::{Facts, Limits, PhotoFormat, keep_size_limits, pixels_of, refusal};
+use super::{Facts, Limits, PhotoFormat, keep_size_limits, pixels_of, rejections};
 use crate::rejection::Rejection;
 
 pub(super) const SIGNATURE_BYTES: usize = 8;
@@ -65,11 +65,11 @@ impl<'a> Chunks<'a> {
 }
 
 fn cut_off() -> Rejection {
-    refusal::cut_off(PhotoFormat::Png)
+    rejections::cut_off(PhotoFormat::Png)
 }
 
 fn damaged() -> Rejection {
-    refusal::damaged(PhotoFormat::Png)
+    rejections::damaged(PhotoFormat::Png)
 }
 
 pub(super) fn facts<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Facts<'a>, Rejection> {

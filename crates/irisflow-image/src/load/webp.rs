@@ -8,7 +8,7 @@ use image_webp::WebPDecoder;
 
 use super::exif::{self, Orientation};
 use super::frame::{Channels, Frame, over_grey, ycbcr_from_rgb};
-use super::{Facts, Limits, PhotoFormat, keep_size_limits, pixels_of, refusal};
+use super::{Facts, Limits, PhotoFormat, keep_size_limits, pixels_of, rejections};
 use crate::rejection::Rejection;
 
 /// What the decoder holds of each pixel: planes at half chroma and the picture.
@@ -57,11 +57,11 @@ impl<'a> Chunks<'a> {
 }
 
 fn cut_off() -> Rejection {
-    refusal::cut_off(PhotoFormat::WebP)
+    rejections::cut_off(PhotoFormat::WebP)
 }
 
 fn damaged() -> Rejection {
-    refusal::damaged(PhotoFormat::WebP)
+    rejections::damaged(PhotoFormat::WebP)
 }
 
 pub(super) fn facts<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Facts<'a>, Rejection> {
@@ -120,7 +120,7 @@ fn canvas_size(data: &[u8]) -> Result<(u32, u32), Rejection> {
     let header: &[u8; 10] = data.first_chunk().ok_or_else(damaged)?;
     let [flags, _, _, _, w0, w1, w2, h0, h1, h2] = *header;
     if flags & ANIMATION_FLAG != 0 {
-        return Err(refusal::unsupported("Animated WebP"));
+        return Err(rejections::unsupported("Animated WebP"));
     }
     let side = |b0, b1, b2| u32::from_le_bytes([b0, b1, b2, 0]) + 1;
     Ok((side(w0, w1, w2), side(h0, h1, h2)))

@@ -1,7 +1,7 @@
 //! Sentences for people about a rejected photo: what is wrong, its number and limit, and one thing to do.
 
 use crate::geometry::Ellipse;
-use crate::rejection::{Measured, Rejection, RejectionCode};
+use crate::rejection::{MissedLimit, Rejection, RejectionCode};
 
 /// The advice of the product for photos of poor quality; used where nothing fits better.
 const DEFAULT_SUGGESTION: &str =
@@ -71,7 +71,7 @@ fn rejection(
     code: RejectionCode,
     message: impl Into<String>,
     suggestion: impl Into<String>,
-    measured: Measured,
+    measured: MissedLimit,
 ) -> Rejection {
     Rejection {
         code,
@@ -81,10 +81,10 @@ fn rejection(
     }
 }
 
-fn measured(figure: &'static str, value: f32, threshold: f32) -> Measured {
+fn measured(figure: &'static str, value: f32, threshold: f32) -> MissedLimit {
     // A limit of 0.65 is said to be that, and not the nearest number with half the digits.
     let exact = |value: f32| (f64::from(value) * 1e6).round() / 1e6;
-    Measured {
+    MissedLimit {
         figure,
         value: exact(value),
         threshold: exact(threshold),

@@ -195,8 +195,8 @@ pub async fn the_session_used_least_lately_ends_beyond_the_limit(store: StoreUnd
     assert_eq!(sessions(&store, user_id).await.len(), before);
     assert!(live(&store, used.id).await.is_some(), "it was used since");
     assert_eq!(live(&store, unused.id).await, None);
-    let announced = store.announced.ended_sessions();
-    assert_eq!(announced, [(user_id, unused.id)]);
+    let notifications = store.notifications.ended_sessions();
+    assert_eq!(notifications, [(user_id, unused.id)]);
 }
 
 pub async fn of_the_spent_tokens_of_a_session_the_newest_betray_it(store: StoreUnderTest) {
@@ -271,8 +271,8 @@ pub async fn a_reset_password_ends_every_session(store: StoreUnderTest) {
     reset.await.expect("the store works");
 
     assert_eq!(sessions(&store, account.id).await, []);
-    let announced = store.announced.ended_sessions();
-    assert_eq!(announced, [(account.id, session.id)]);
+    let notifications = store.notifications.ended_sessions();
+    assert_eq!(notifications, [(account.id, session.id)]);
 }
 
 pub async fn a_disabled_account_loses_its_sessions_until_it_is_enabled(store: StoreUnderTest) {

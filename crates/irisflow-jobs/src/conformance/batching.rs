@@ -62,7 +62,7 @@ pub async fn cancelling_a_batch_cancels_what_has_not_ended(store: StoreUnderTest
         ..BatchCounts::default()
     };
     assert_eq!(batch.counts(), expected);
-    assert_eq!(store.announced.unwanted_attempts(), [fence(&running)]);
+    assert_eq!(store.notifications.cancelled_attempts(), [fence(&running)]);
     assert_eq!(store.read(&other).await, Some(other));
 }
 

@@ -70,15 +70,19 @@ pub async fn a_job_to_cancel_ends_with_its_worker_however_that_ends(store: Store
     }
 }
 
-pub async fn the_worker_of_a_job_to_cancel_is_told_by_hint(store: StoreUnderTest) {
+pub async fn the_worker_of_a_job_to_cancel_is_notified(store: StoreUnderTest) {
     let running = store.running_job().await;
     let waiting = store.queue(running.user_id).await;
 
     store.cancel(&waiting).await;
-    assert_eq!(store.announced.unwanted_attempts(), [], "it has no worker");
+    assert_eq!(
+        store.notifications.cancelled_attempts(),
+        [],
+        "it has no worker"
+    );
     store.cancel(&running).await;
 
-    assert_eq!(store.announced.unwanted_attempts(), [fence(&running)]);
+    assert_eq!(store.notifications.cancelled_attempts(), [fence(&running)]);
 }
 
 pub async fn a_job_that_has_ended_stays_as_it_is(store: StoreUnderTest) {

@@ -10,7 +10,7 @@ use super::accounts::{refresh, rotated, sign_in};
 use super::store_under_test::{fence, result_of};
 use crate::{
     Failure, Job, JobId, NewAccount, PasswordChange, Priority, Submission, UserId, WorkerId,
-    Written,
+    WriteOutcome,
 };
 
 const WORKERS: usize = 8;
@@ -71,7 +71,7 @@ pub async fn of_two_writers_with_one_fence_only_one_ends_the_job(store: StoreUnd
 
     let recorded = written
         .into_iter()
-        .filter(|written| matches!(written, Ok(Written::Recorded(_))));
+        .filter(|written| matches!(written, Ok(WriteOutcome::Recorded(_))));
     assert_eq!(recorded.count(), 1);
     assert_eq!(store.kinds(&job).await.len(), 2, "queued and one end");
 }

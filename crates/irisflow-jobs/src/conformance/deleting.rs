@@ -36,7 +36,7 @@ pub async fn the_worker_of_a_deleted_job_is_fenced_off_and_told(store: StoreUnde
 
     let renewal = store.jobs.renew(fence(&job)).await;
     assert_eq!(renewal.expect("the store works"), Renewal::Lost);
-    assert_eq!(store.announced.unwanted_attempts(), [fence(&job)]);
+    assert_eq!(store.notifications.cancelled_attempts(), [fence(&job)]);
 }
 
 pub async fn a_deleted_job_is_swept_now_and_when_its_worker_must_be_gone(store: StoreUnderTest) {

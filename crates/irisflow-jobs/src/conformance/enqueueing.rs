@@ -99,6 +99,10 @@ async fn nothing_was_queued(store: &StoreUnderTest, user_id: UserId) {
         Some(0),
         "no event was logged"
     );
-    assert_eq!(store.announced.events(), [], "no event was announced");
+    assert_eq!(
+        store.notifications.events(),
+        [],
+        "no event was notifications"
+    );
     assert_eq!(store.jobs.next_due().await.expect("read"), None);
 }

@@ -3,7 +3,7 @@
 
 use super::StoreUnderTest;
 use super::store_under_test::{fence, result_of};
-use crate::{Checkpoint, Event, Failure, Fence, Job, JobId, Renewal, Written};
+use crate::{Checkpoint, Event, Failure, Fence, Job, JobId, Renewal, WriteOutcome};
 
 pub async fn nothing_is_written_after_the_lease_was_reaped(store: StoreUnderTest) {
     let job = store.running_job().await;
@@ -57,7 +57,7 @@ pub async fn a_report_without_checkpoints_is_refused_as_well(store: StoreUnderTe
 
     let written = store.jobs.reach(fence(&job), &[]).await;
 
-    assert_eq!(written.expect("the store works"), Written::Fenced);
+    assert_eq!(written.expect("the store works"), WriteOutcome::Fenced);
 }
 
 async fn every_write_is_refused(store: &StoreUnderTest, lost: &Job) {
@@ -80,7 +80,7 @@ async fn every_write_is_refused(store: &StoreUnderTest, lost: &Job) {
     assert_eq!(renewal, Renewal::Lost, "renew");
     for (verb, written) in writes {
         let written = written.expect("the store works");
-        assert_eq!(written, Written::Fenced, "{verb}");
+        assert_eq!(written, WriteOutcome::Fenced, "{verb}");
     }
     assert_eq!(state(store, lost).await, before, "nothing has changed");
     assert_eq!(store.due_targets().await, [], "nothing is swept");

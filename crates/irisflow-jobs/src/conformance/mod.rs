@@ -10,24 +10,24 @@ pub mod accounts;
 pub mod attempts;
 pub mod batching;
 pub mod cancelling;
-pub mod census;
 pub mod claiming;
 pub mod concurrency;
 pub mod deleting;
 pub mod enqueueing;
+pub mod estimates;
 pub mod fencing;
-pub mod hints;
 pub mod listing;
-pub mod outlook;
+pub mod notifications;
 pub mod photos;
 pub mod privacy;
-mod recording_announcer;
+mod recording_notifier;
+pub mod statistics;
 mod store_under_test;
 pub mod submitting;
 pub mod sweeping;
 pub mod timeline;
 
-pub use recording_announcer::RecordingAnnouncer;
+pub use recording_notifier::RecordingNotifier;
 pub use store_under_test::{Setup, StoreUnderTest, Stores};
 
 /// One `#[tokio::test]` per case, for a store crate that names its opening function:
@@ -66,8 +66,7 @@ macro_rules! every_store_must_pass {
             a_batch_goes_with_the_last_of_its_jobs,
             jobs_are_listed_by_batch,
         }
-        $crate::store_tests! { $open, outlook:
-            the_first_in_line_has_nobody_ahead,
+        $crate::store_tests! { $open, estimates:            the_first_in_line_has_nobody_ahead,
             jobs_of_the_same_user_that_go_first_are_counted,
             users_take_turns_in_the_count_as_in_the_queue,
             users_go_round_in_the_count_as_in_the_queue,
@@ -121,7 +120,7 @@ macro_rules! every_store_must_pass {
             a_running_job_keeps_its_worker_until_that_stops,
             the_worker_of_a_job_to_cancel_learns_it_by_every_write,
             a_job_to_cancel_ends_with_its_worker_however_that_ends,
-            the_worker_of_a_job_to_cancel_is_told_by_hint,
+            the_worker_of_a_job_to_cancel_is_notified,
             a_job_that_has_ended_stays_as_it_is,
             cancelling_twice_is_as_cancelling_once,
             a_foreign_or_unknown_job_is_not_cancelled,
@@ -240,7 +239,7 @@ macro_rules! every_store_must_pass {
             an_unknown_token_is_unknown,
             a_token_of_an_ended_session_is_unknown,
         }
-        $crate::store_tests! { $open, census:
+        $crate::store_tests! { $open, statistics:
             an_empty_queue_counts_nothing,
             waiting_and_running_jobs_of_all_users_are_counted,
             the_oldest_due_job_says_since_when,
@@ -271,7 +270,7 @@ macro_rules! every_store_must_pass {
             the_last_job_of_an_expired_original_takes_the_photo_along,
             expiring_stops_at_its_limit,
         }
-        $crate::store_tests! { $open, hints:
+        $crate::store_tests! { $open, notifications:
             every_event_is_announced_as_it_is_stored,
             what_is_announced_can_be_read,
             a_refused_write_announces_nothing,
@@ -318,15 +317,15 @@ mod tests {
         include_str!("attempts.rs"),
         include_str!("batching.rs"),
         include_str!("cancelling.rs"),
-        include_str!("census.rs"),
+        include_str!("statistics.rs"),
         include_str!("claiming.rs"),
         include_str!("concurrency.rs"),
         include_str!("deleting.rs"),
         include_str!("enqueueing.rs"),
         include_str!("fencing.rs"),
-        include_str!("hints.rs"),
+        include_str!("notifications.rs"),
         include_str!("listing.rs"),
-        include_str!("outlook.rs"),
+        include_str!("estimates.rs"),
         include_str!("photos.rs"),
         include_str!("privacy.rs"),
         include_str!("submitting.rs"),

@@ -187,7 +187,11 @@ pub async fn an_upload_that_is_never_confirmed_goes_with_its_sweep(store: StoreU
 
     assert_eq!(read(&store, user_id, never).await, None);
     assert!(read(&store, user_id, confirmed).await.is_some());
-    let usage = store.census.usage(user_id).await.expect("the store works");
+    let usage = store
+        .statistics
+        .usage(user_id)
+        .await
+        .expect("the store works");
     assert_eq!(usage.incoming_bytes, 0);
 }
 
@@ -199,7 +203,7 @@ pub async fn an_upload_counts_until_it_is_confirmed_or_turned_down(store: StoreU
         assert_eq!(received, Received::Counted);
     }
     let incoming = async || {
-        let usage = store.census.usage(user_id).await;
+        let usage = store.statistics.usage(user_id).await;
         usage.expect("the store works").incoming_bytes
     };
     assert_eq!(incoming().await, 10_000_000);

@@ -166,8 +166,8 @@ pub async fn the_sessions_of_a_deleted_account_are_announced(store: StoreUnderTe
 
     delete(&store, session.user_id).await;
 
-    let announced = store.announced.ended_sessions();
-    assert_eq!(announced, [(session.user_id, session.id)]);
+    let notifications = store.notifications.ended_sessions();
+    assert_eq!(notifications, [(session.user_id, session.id)]);
 }
 
 pub async fn a_deleted_account_is_swept_now_and_when_leases_and_uploads_have_ended(

@@ -5,12 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::RecordingAnnouncer;
+use super::RecordingNotifier;
 use crate::{
-    AccountStore, Census, Checkpoint, Clock, Confirmed, Enqueued, ErrorType, Event, EventKind,
-    Failure, Fence, Job, JobId, JobPolicy, JobResult, JobStore, ManualClock, NewAccount, NewJob,
-    NewPhoto, PhotoFormat, PhotoId, PhotoStore, Priority, Privacy, StoredPhoto, Submission, Sweep,
-    SweepTarget, Timeline, Timestamp, UserId, WorkerId, Written,
+    AccountStore, Checkpoint, Clock, Confirmed, Enqueued, ErrorType, Event, EventKind, Failure,
+    Fence, Job, JobId, JobPolicy, JobResult, JobStore, ManualClock, NewAccount, NewJob, NewPhoto,
+    PhotoFormat, PhotoId, PhotoStore, Priority, Privacy, Statistics, StoredPhoto, Submission,
+    Sweep, SweepTarget, Timeline, Timestamp, UserId, WorkerId, WriteOutcome,
 };
 
 /// What a store is to be opened with.
@@ -18,7 +18,7 @@ use crate::{
 pub struct Setup {
     pub clock: Arc<ManualClock>,
     pub policy: JobPolicy,
-    pub announcer: Arc<RecordingAnnouncer>,
+    pub notifier: Arc<RecordingNotifier>,
 }
 
 impl Setup {
@@ -31,7 +31,7 @@ impl Setup {
                 backoff_cap: Duration::from_secs(24 * 60 * 60),
                 ..JobPolicy::default()
             },
-            announcer: Arc::default(),
+            notifier: Arc::default(),
         }
     }
 }
@@ -42,7 +42,7 @@ pub struct Stores {
     pub timeline: Arc<dyn Timeline>,
     pub photos: Arc<dyn PhotoStore>,
     pub accounts: Arc<dyn AccountStore>,
-    pub census: Arc<dyn Census>,
+    pub statistics: Arc<dyn Statistics>,
     pub privacy: Arc<dyn Privacy>,
     /// What must live as long as the store, such as its temporary folder.
     pub kept: Box<dyn Any + Send + Sync>,
@@ -52,7 +52,7 @@ impl Stores {
     /// For a type that implements all ports.
     pub fn of<S>(store: S, kept: impl Any + Send + Sync) -> Self
     where
-        S: JobStore + Timeline + PhotoStore + AccountStore + Census + Privacy + 'static,
+        S: JobStore + Timeline + PhotoStore + AccountStore + Statistics + Privacy + 'static,
     {
         let store = Arc::new(store);
         Self {
@@ -60,7 +60,7 @@ impl Stores {
             timeline: store.clone(),
             photos: store.clone(),
             accounts: store.clone(),
-            census: store.clone(),
+            statistics: store.clone(),
             privacy: store,
             kept: Box::new(kept),
         }
@@ -79,11 +79,11 @@ pub struct StoreUnderTest {
     pub timeline: Arc<dyn Timeline>,
     pub photos: Arc<dyn PhotoStore>,
     pub accounts: Arc<dyn AccountStore>,
-    pub census: Arc<dyn Census>,
+    pub statistics: Arc<dyn Statistics>,
     pub privacy: Arc<dyn Privacy>,
     pub clock: Arc<ManualClock>,
     pub policy: JobPolicy,
-    pub announced: Arc<RecordingAnnouncer>,
+    pub notifications: Arc<RecordingNotifier>,
     _kept: Box<dyn Any + Send + Sync>,
 }
 
@@ -99,11 +99,11 @@ impl StoreUnderTest {
             timeline: stores.timeline,
             photos: stores.photos,
             accounts: stores.accounts,
-            census: stores.census,
+            statistics: stores.statistics,
             privacy: stores.privacy,
             clock: setup.clock,
             policy: setup.policy,
-            announced: setup.announcer,
+            notifications: setup.notifier,
             _kept: stores.kept,
         }
     }
@@ -316,10 +316,10 @@ pub(crate) fn queued(enqueued: Enqueued) -> Vec<Job> {
     .expect("the jobs are queued")
 }
 
-pub(crate) fn recorded(written: Result<Written, crate::StoreError>) -> Job {
+pub(crate) fn recorded(written: Result<WriteOutcome, crate::StoreError>) -> Job {
     match written.expect("the store works") {
-        Written::Recorded(job) => Some(*job),
-        Written::Fenced => None,
+        WriteOutcome::Recorded(job) => Some(*job),
+        WriteOutcome::Fenced => None,
     }
     .expect("the worker owns the job")
 }

@@ -12,7 +12,7 @@ use super::throttle::Caller;
 use crate::app::App;
 use crate::client_address::ClientAddress;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
-use crate::extract::ApiJson;
+use crate::extractors::ApiJson;
 
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct ChangePasswordRequest {

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::CurrentUser;
 use crate::app::{App, AppState};
 use crate::error::{ApiError, ErrorBody, ValidationBody};
-use crate::extract::ApiJson;
+use crate::extractors::ApiJson;
 
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct DeleteMeRequest {

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::CurrentUser;
 use crate::app::App;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
-use crate::extract::PathId;
+use crate::extractors::PathId;
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct EndedSessions {

@@ -16,7 +16,7 @@ use super::tokens::{TokenPair, Tokens};
 use crate::app::{App, AppState};
 use crate::client_address::ClientAddress;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
-use crate::extract::ApiJson;
+use crate::extractors::ApiJson;
 
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct LoginRequest {

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::device::DeviceId;
 use super::throttle::Caller;
-use crate::caps::{Caps, Place};
+use crate::concurrency_limits::{ConcurrencyLimit, Permit};
 use crate::error::ApiError;
 
 /// Hashes computed at once.
@@ -40,17 +40,17 @@ const LONGEST: usize = 1024;
 pub(crate) struct Passwords {
     at_once: Arc<Semaphore>,
     new_at_once: Semaphore,
-    sign_ins: Arc<Caps<IpAddr>>,
-    sign_ins_of_known_devices: Arc<Caps<DeviceId>>,
-    new_passwords: Arc<Caps<IpAddr>>,
+    sign_ins: Arc<ConcurrencyLimit<IpAddr>>,
+    sign_ins_of_known_devices: Arc<ConcurrencyLimit<DeviceId>>,
+    new_passwords: Arc<ConcurrencyLimit<IpAddr>>,
     memory: Arc<Memory>,
 }
 
 /// A place in the queue, held until the hash is computed.
 #[derive(Debug)]
 enum Queued {
-    Network { _place: Place<IpAddr> },
-    Device { _place: Place<DeviceId> },
+    Network { _place: Permit<IpAddr> },
+    Device { _place: Permit<DeviceId> },
 }
 
 impl Passwords {
@@ -58,9 +58,12 @@ impl Passwords {
         Self {
             at_once: Arc::new(Semaphore::new(AT_ONCE)),
             new_at_once: Semaphore::new(NEW_AT_ONCE),
-            sign_ins: Caps::new(SIGN_INS, SIGN_INS_OF_NETWORK),
-            sign_ins_of_known_devices: Caps::new(SIGN_INS_OF_KNOWN_DEVICES, SIGN_INS_OF_DEVICE),
-            new_passwords: Caps::new(NEW_PASSWORDS, NEW_PASSWORDS_OF_NETWORK),
+            sign_ins: ConcurrencyLimit::new(SIGN_INS, SIGN_INS_OF_NETWORK),
+            sign_ins_of_known_devices: ConcurrencyLimit::new(
+                SIGN_INS_OF_KNOWN_DEVICES,
+                SIGN_INS_OF_DEVICE,
+            ),
+            new_passwords: ConcurrencyLimit::new(NEW_PASSWORDS, NEW_PASSWORDS_OF_NETWORK),
             memory: Arc::default(),
         }
     }

@@ -9,14 +9,14 @@ use utoipa::ToSchema;
 use super::tokens::{TokenPair, Tokens};
 use crate::app::App;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
-use crate::extract::ApiJson;
+use crate::extractors::ApiJson;
 
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct RefreshRequest {
     refresh_token: String,
 }
 
-/// Turn a refresh token into both tokens. It is spent; for 30 s it still gives the same successor, and
+/// WriteTransaction a refresh token into both tokens. It is spent; for 30 s it still gives the same successor, and
 /// after that its use ends the whole session.
 #[utoipa::path(post, path = "/auth/refresh", tag = "accounts", request_body = RefreshRequest,
     responses(

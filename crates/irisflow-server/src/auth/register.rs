@@ -13,7 +13,7 @@ use super::passwords::check_strength;
 use crate::app::{App, AppState};
 use crate::client_address::ClientAddress;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
-use crate::extract::ApiJson;
+use crate::extractors::ApiJson;
 use crate::settings::Registration;
 
 #[derive(Deserialize, ToSchema)]

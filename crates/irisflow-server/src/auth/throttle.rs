@@ -28,8 +28,8 @@ use irisflow_jobs::Clock;
 use sha2::{Digest as _, Sha256};
 
 use super::device::DeviceId;
-use crate::buckets::{Buckets, retry_after_s};
 use crate::error::ApiError;
+use crate::rate_limiter::{RateLimiter, retry_after_s};
 
 /// Each `tries` at once, then one more every interval.
 #[derive(Debug, Clone, Copy)]
@@ -77,12 +77,12 @@ pub(crate) enum Caller {
 pub(crate) struct Throttle {
     limits: SignInLimits,
     /// By account and network, or by account and device.
-    tries: Buckets<Key>,
-    accounts: Buckets<Key>,
-    networks: Buckets<Key>,
-    registrations_of_networks: Buckets<Key>,
+    tries: RateLimiter<Key>,
+    accounts: RateLimiter<Key>,
+    networks: RateLimiter<Key>,
+    registrations_of_networks: RateLimiter<Key>,
     /// Of one key, the same for all.
-    registrations: Buckets<()>,
+    registrations: RateLimiter<()>,
     salt: [u8; 16],
     clock: Arc<dyn Clock>,
 }
@@ -101,14 +101,14 @@ pub(crate) struct LoginTry {
 impl Throttle {
     pub(crate) fn new(limits: SignInLimits, clock: Arc<dyn Clock>) -> Self {
         Self {
-            tries: Buckets::new(limits.tries, limits.refill),
-            accounts: Buckets::new(limits.tries_of_account, limits.refill),
-            networks: Buckets::new(limits.tries_of_network, limits.network_refill),
-            registrations_of_networks: Buckets::new(
+            tries: RateLimiter::new(limits.tries, limits.refill),
+            accounts: RateLimiter::new(limits.tries_of_account, limits.refill),
+            networks: RateLimiter::new(limits.tries_of_network, limits.network_refill),
+            registrations_of_networks: RateLimiter::new(
                 limits.registrations_of_network,
                 limits.registration_refill,
             ),
-            registrations: Buckets::new(limits.registrations, limits.registration_refill / 10),
+            registrations: RateLimiter::new(limits.registrations, limits.registration_refill / 10),
             limits,
             salt: rand::random(),
             clock,

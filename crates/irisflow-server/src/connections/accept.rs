@@ -17,8 +17,8 @@ use super::StreamLimits;
 use super::connection::Connection;
 use super::stream::GuardedStream;
 use super::table::Connections;
-use crate::caps::Full;
 use crate::client_address::network_of;
+use crate::concurrency_limits::LimitReached;
 
 /// What the system may hold of an answer for a peer that does not take it. The system doubles it. Much
 /// more, and a slow peer looks like one that has stopped: the system asks for more only when a third of
@@ -81,10 +81,10 @@ impl<S> Accept<TcpStream, S> for GuardedAcceptor {
 }
 
 /// Says why, as far as that can be done without waiting.
-fn refuse(stream: &TcpStream, full: Full, limit: usize) {
+fn refuse(stream: &TcpStream, full: LimitReached, limit: usize) {
     let whose = match full {
-        Full::Total => "this server",
-        Full::Key => "one address",
+        LimitReached::Total => "this server",
+        LimitReached::Key => "one address",
     };
     let body = format!(
         "{{\"detail\":\"The limit is {limit} connections at once for {whose}. Close some, or try \

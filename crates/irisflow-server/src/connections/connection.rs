@@ -22,7 +22,7 @@ const STALLED: Duration = Duration::from_secs(3);
 
 /// Who has to make room first: in this order, and of equals the one that has been so longest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Standing {
+pub(super) enum Activity {
     /// Without a request, since then.
     Idle(Instant),
     /// All its requests wait for their peer, which has been silent since then.
@@ -98,19 +98,19 @@ impl Connection {
     }
 
     /// What it does for its peer at the moment.
-    pub(super) fn standing(&self, now: Instant) -> Standing {
+    pub(super) fn standing(&self, now: Instant) -> Activity {
         let state = self.state();
         if state.is_websocket {
-            return Standing::AtWork;
+            return Activity::AtWork;
         }
         if state.under_way.is_empty() {
-            return Standing::Idle(state.idle_since);
+            return Activity::Idle(state.idle_since);
         }
         let awaited = state.under_way.iter().map(UnderWay::peer_awaited_since);
         let newest = awaited.reduce(|one, other| Some(one?.max(other?)));
         match newest.flatten() {
-            Some(since) if now >= since + STALLED => Standing::Stalled(since),
-            _ => Standing::AtWork,
+            Some(since) if now >= since + STALLED => Activity::Stalled(since),
+            _ => Activity::AtWork,
         }
     }
 
@@ -321,21 +321,21 @@ mod tests {
     #[tokio::test]
     async fn a_connection_that_waits_for_its_peer_is_stalled_after_a_while() {
         let connection = Connection::accepted();
-        let is_idle = || matches!(connection.standing(Instant::now()), Standing::Idle(_));
+        let is_idle = || matches!(connection.standing(Instant::now()), Activity::Idle(_));
         let later = || connection.standing(Instant::now() + STALLED);
         assert!(is_idle());
         let request = connection.begin(Version::HTTP_11);
-        assert_eq!(later(), Standing::AtWork, "it waits for us");
+        assert_eq!(later(), Activity::AtWork, "it waits for us");
         request.awaits_body(true);
-        assert_eq!(connection.standing(Instant::now()), Standing::AtWork);
-        assert!(matches!(later(), Standing::Stalled(_)));
+        assert_eq!(connection.standing(Instant::now()), Activity::AtWork);
+        assert!(matches!(later(), Activity::Stalled(_)));
         request.awaits_body(false);
-        assert_eq!(later(), Standing::AtWork);
+        assert_eq!(later(), Activity::AtWork);
         request.progressed();
-        assert!(matches!(later(), Standing::Stalled(_)));
+        assert!(matches!(later(), Activity::Stalled(_)));
         drop(request);
         assert!(is_idle());
         connection.state().is_websocket = true;
-        assert_eq!(later(), Standing::AtWork);
+        assert_eq!(later(), Activity::AtWork);
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::StreamLimits;
 use super::connection::Connection;
-use super::table::ConnectionPlace;
+use super::table::ConnectionPermit;
 
 #[derive(Debug)]
 pub(crate) struct GuardedStream {
@@ -21,14 +21,14 @@ pub(crate) struct GuardedStream {
     look: Pin<Box<Sleep>>,
     /// Since when the peer has taken nothing of what is to be written.
     blocked_since: Option<Instant>,
-    _place: ConnectionPlace,
+    _place: ConnectionPermit,
 }
 
 impl GuardedStream {
     pub(super) fn new(
         stream: TcpStream,
         connection: Connection,
-        place: ConnectionPlace,
+        place: ConnectionPermit,
         limits: StreamLimits,
     ) -> Self {
         Self {

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use metrics::gauge;
 use tokio::time::Instant;
 
-use super::connection::{Connection, Standing};
-use crate::caps::Full;
+use super::connection::{Activity, Connection};
+use crate::concurrency_limits::LimitReached;
 
 /// Connections that were told to make room need a moment to end. So many may be ending at once.
 const ENDING: usize = 32;
@@ -32,7 +32,7 @@ struct Table {
 
 /// The place of one connection, until its stream is dropped.
 #[derive(Debug)]
-pub(crate) struct ConnectionPlace {
+pub(crate) struct ConnectionPermit {
     connections: Arc<Connections>,
     address: IpAddr,
     number: u64,
@@ -47,10 +47,10 @@ impl Connections {
         })
     }
 
-    pub(crate) fn limit(&self, full: Full) -> usize {
+    pub(crate) fn limit(&self, full: LimitReached) -> usize {
         match full {
-            Full::Total => self.total,
-            Full::Key => self.of_address.unwrap_or(self.total),
+            LimitReached::Total => self.total,
+            LimitReached::Key => self.of_address.unwrap_or(self.total),
         }
     }
 
@@ -66,18 +66,18 @@ impl Connections {
     pub(crate) fn admit(
         self: &Arc<Self>,
         address: IpAddr,
-    ) -> Result<(Connection, ConnectionPlace), Full> {
+    ) -> Result<(Connection, ConnectionPermit), LimitReached> {
         let mut table = self.lock();
         let of_address = table.of.get(&address).map_or(0, BTreeMap::len);
         if self.of_address.is_some_and(|limit| of_address >= limit) && !table.make_room_of(address)
         {
-            return Err(Full::Key);
+            return Err(LimitReached::Key);
         }
         if table.admitted >= self.total && !table.make_room() {
-            return Err(Full::Total);
+            return Err(LimitReached::Total);
         }
         if table.open >= self.total + ENDING {
-            return Err(Full::Total);
+            return Err(LimitReached::Total);
         }
         let connection = Connection::accepted();
         let number = table.next_number;
@@ -91,7 +91,7 @@ impl Connections {
             .insert(number, connection.clone());
         drop(table);
         gauge!("irisflow_connections_open").increment(1.0);
-        let place = ConnectionPlace {
+        let place = ConnectionPermit {
             connections: Arc::clone(self),
             address,
             number,
@@ -114,7 +114,7 @@ impl Table {
         let Some((standing, number)) = standings.min() else {
             return false;
         };
-        if standing == Standing::AtWork {
+        if standing == Activity::AtWork {
             return false;
         }
         if let Some(connection) = self.remove(address, number) {
@@ -149,7 +149,7 @@ impl Table {
     }
 }
 
-impl Drop for ConnectionPlace {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut table = self.connections.lock();
         table.open = table.open.saturating_sub(1);
@@ -183,10 +183,10 @@ mod tests {
         let (one, _first) = connections.admit(ONE).expect("there is room");
         let (two, _second) = connections.admit(ONE).expect("there is room");
         let _requests = [&one, &two].map(|connection| connection.begin(Version::HTTP_11));
-        assert_eq!(connections.admit(ONE).err(), Some(Full::Key));
+        assert_eq!(connections.admit(ONE).err(), Some(LimitReached::Key));
         let (three, third) = connections.admit(OTHER).expect("others have room");
         let _request = three.begin(Version::HTTP_11);
-        assert_eq!(connections.admit(OTHER).err(), Some(Full::Total));
+        assert_eq!(connections.admit(OTHER).err(), Some(LimitReached::Total));
         drop(third);
         assert!(connections.admit(OTHER).is_ok());
     }
@@ -206,7 +206,7 @@ mod tests {
         let connections = Connections::new(1, None);
         let places: Vec<_> = (0..1 + ENDING).map(|_| connections.admit(ONE)).collect();
         assert!(places.iter().all(Result::is_ok));
-        assert_eq!(connections.admit(ONE).err(), Some(Full::Total));
+        assert_eq!(connections.admit(ONE).err(), Some(LimitReached::Total));
         drop(places);
         assert!(connections.lock().of.is_empty());
         assert!(connections.admit(ONE).is_ok());

@@ -5,9 +5,9 @@ use irisflow_photos::ObjectKey;
 use serde::Serialize;
 
 use crate::app::AppState;
-use crate::outlook::OutlookBody;
+use crate::estimates::EstimateBody;
 use crate::public_url::BaseUrl;
-use crate::quality::MeasuredBody;
+use crate::quality::MissedLimitBody;
 
 const FAILED: &str = "failed";
 
@@ -23,7 +23,7 @@ struct JobFrame<'a> {
     attempt_count: u32,
     /// Before the end.
     #[serde(flatten)]
-    outlook: Option<&'a OutlookBody>,
+    estimate: Option<&'a EstimateBody>,
     #[serde(flatten)]
     end: Option<End<'a>>,
 }
@@ -46,7 +46,7 @@ enum End<'a> {
         message: &'a str,
         suggestion: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
-        measured: Option<MeasuredBody>,
+        measured: Option<MissedLimitBody>,
     },
 }
 
@@ -58,7 +58,7 @@ pub(crate) struct ErrorFrame {
     detail: String,
     code: &'static str,
     #[serde(flatten)]
-    standing: Standing,
+    standing: JobStatusFields,
     /// For people; present when this is an end for the client.
     #[serde(flatten)]
     reason: Option<Reason>,
@@ -73,7 +73,7 @@ struct Reason {
 
 /// How the job stood when the socket had to end.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Standing {
+pub(crate) struct JobStatusFields {
     #[serde(skip_serializing_if = "Option::is_none")]
     job_id: Option<JobId>,
     status: String,
@@ -83,7 +83,7 @@ pub(crate) struct Standing {
     timestamp: Option<String>,
 }
 
-impl Standing {
+impl JobStatusFields {
     pub(crate) fn of(event: &Event) -> Self {
         Self {
             job_id: Some(event.job_id),
@@ -117,7 +117,7 @@ impl ErrorFrame {
             error,
             detail: detail.into(),
             code,
-            standing: Standing::unknown(),
+            standing: JobStatusFields::unknown(),
             reason: None,
         }
     }
@@ -144,7 +144,7 @@ impl ErrorFrame {
     }
 
     /// Adds how the job stood in the last frame.
-    pub(crate) fn with(mut self, standing: Standing) -> Self {
+    pub(crate) fn with(mut self, standing: JobStatusFields) -> Self {
         self.standing = standing;
         if self.reason.is_some() {
             self.standing.status = FAILED.to_owned();
@@ -162,7 +162,7 @@ impl AppState {
     pub(crate) fn job_frame(
         &self,
         event: &Event,
-        outlook: &OutlookBody,
+        estimate: &EstimateBody,
         at: Timestamp,
         base: &BaseUrl,
     ) -> String {
@@ -209,7 +209,7 @@ impl AppState {
             step: shown_step(body.step),
             timestamp: at.to_rfc3339(),
             attempt_count: body.attempt_count,
-            outlook: (!event.kind.is_final()).then_some(outlook),
+            estimate: (!event.kind.is_final()).then_some(estimate),
             end: completed.or(failed),
         })
     }

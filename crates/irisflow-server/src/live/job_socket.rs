@@ -18,14 +18,14 @@ use serde::Deserialize;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::Instrument as _;
 
-use super::frames::{ErrorFrame, Standing};
+use super::frames::{ErrorFrame, JobStatusFields};
 use super::watch_job::{JobWatch, Next};
 use crate::app::{App, AppState};
 use crate::auth::CurrentUser;
 use crate::client_address::ClientAddress;
 use crate::error::ApiError;
+use crate::estimates::{EstimateBody, pixels_of};
 use crate::metrics::OpenSocket;
-use crate::outlook::{OutlookBody, pixels_of};
 use crate::public_url::BaseUrl;
 
 /// Small buffers: a frame is a few hundred bytes, and there may be many sockets.
@@ -226,9 +226,9 @@ struct Connection<'a> {
     client: ClientAddress,
     base: BaseUrl,
     /// How the job stood in the last frame sent.
-    standing: Option<Standing>,
+    standing: Option<JobStatusFields>,
     /// The newest event that was told, with what was said of the time to come.
-    told: Option<(Event, OutlookBody)>,
+    told: Option<(Event, EstimateBody)>,
     /// Of the photo, when known.
     pixels: Option<u64>,
 }
@@ -323,30 +323,35 @@ impl Connection<'_> {
 
     /// Sends one event. `Some` when it was the last.
     async fn tell(&mut self, event: &Event) -> Option<Ending> {
-        self.standing = Some(Standing::of(event));
+        self.standing = Some(JobStatusFields::of(event));
         if event.kind == EventKind::Deleted {
             return Some(Ending::told(ErrorFrame::deleted()));
         }
-        let outlook = self.app.outlook_of_event(event, self.pixels).await;
-        self.show(event.clone(), outlook, event.at).await
+        let estimate = self.app.estimate_of_event(event, self.pixels).await;
+        self.show(event.clone(), estimate, event.at).await
     }
 
     /// Tells the newest event again when the place in the queue, its reason or the pace has changed.
     async fn tell_changed_outlook(&mut self) -> Option<Ending> {
         let (event, before) = self.told.as_ref()?;
-        let outlook = self.app.recent_outlook_of_event(event, self.pixels).await;
-        if outlook.says_the_same_as(before) {
+        let estimate = self.app.recent_estimate_of_event(event, self.pixels).await;
+        if estimate.says_the_same_as(before) {
             return None;
         }
         let event = event.clone();
-        self.show(event, outlook, self.app.now()).await
+        self.show(event, estimate, self.app.now()).await
     }
 
     /// Sends a frame. `Some` when it was the last.
-    async fn show(&mut self, event: Event, outlook: OutlookBody, at: Timestamp) -> Option<Ending> {
-        let frame = self.app.job_frame(&event, &outlook, at, &self.base);
+    async fn show(
+        &mut self,
+        event: Event,
+        estimate: EstimateBody,
+        at: Timestamp,
+    ) -> Option<Ending> {
+        let frame = self.app.job_frame(&event, &estimate, at, &self.base);
         let is_final = event.kind.is_final();
-        self.told = Some((event, outlook));
+        self.told = Some((event, estimate));
         match self.send(Message::Text(frame.into())).await {
             Ok(()) => is_final.then(Ending::done),
             Err(Slow::Stalled) => Some(Ending::Close {

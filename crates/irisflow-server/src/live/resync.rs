@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use irisflow_jobs::{Announcer as _, Hint, UserId};
+use irisflow_jobs::{Notification, Notifier as _, UserId};
 
 use crate::app::App;
 
@@ -23,7 +23,10 @@ pub(crate) async fn resync_watchers(app: App) {
             Ok(now) => {
                 for (user_id, last_seq) in &now {
                     match seen.get(user_id) {
-                        None => app.parts.bus.announce(*user_id, Hint::Behind),
+                        None => app
+                            .parts
+                            .bus
+                            .notify(*user_id, Notification::TimelineAdvanced),
                         Some(seen) if seen < last_seq => wake(&app, *user_id, *seen).await,
                         Some(_) => {}
                     }
@@ -51,7 +54,9 @@ async fn wake(app: &App, user_id: UserId, seen: i64) {
         }
         Err(error) => {
             tracing::warn!(%error, "could not look which jobs have newer events");
-            app.parts.bus.announce(user_id, Hint::Behind);
+            app.parts
+                .bus
+                .notify(user_id, Notification::TimelineAdvanced);
         }
     }
 }

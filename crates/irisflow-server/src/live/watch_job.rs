@@ -1,10 +1,10 @@
 //! One job's events for one watcher: first how it stands, then what is newer, each once and in order,
-//! whatever hints get lost on the way.
+//! whatever notifications get lost on the way.
 
 use std::collections::VecDeque;
 
 use irisflow_jobs::{
-    Event, Hint, JobId, JobState, PhotoId, SessionId, StoreError, Timeline, UserId,
+    Event, JobId, JobState, Notification, PhotoId, SessionId, StoreError, Timeline, UserId,
 };
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -18,8 +18,8 @@ pub(crate) struct JobWatch {
     job_id: JobId,
     pub(crate) photo_id: PhotoId,
     session_id: SessionId,
-    hints: Receiver<Hint>,
-    /// There may be events that no hint told of: they are to be read.
+    notifications: Receiver<Notification>,
+    /// There may be events that no notification told of: they are to be read.
     is_behind: bool,
     /// What all watchers of this job were told, this one included.
     watching: Watching,
@@ -43,7 +43,7 @@ impl JobWatch {
         job_id: JobId,
     ) -> Result<Option<Self>, StoreError> {
         // Subscribe, then read: what is committed in between is in both and told once.
-        let hints = app.parts.bus.watch_job(user_id, job_id);
+        let notifications = app.parts.bus.watch_job(user_id, job_id);
         let since = app.now() - app.settings.replay;
         let Some(snapshot) = app
             .parts
@@ -80,7 +80,7 @@ impl JobWatch {
             job_id,
             photo_id: snapshot.job.photo_id,
             session_id,
-            hints,
+            notifications,
             is_behind: false,
             watching,
             cursor: 0,
@@ -89,7 +89,7 @@ impl JobWatch {
     }
 
     /// The next event of the job, as soon as there is one. Cancel safe: a call that is dropped loses nothing,
-    /// since a hint is taken only together with what follows from it.
+    /// since a notification is taken only together with what follows from it.
     pub(crate) async fn next(&mut self, timeline: &dyn Timeline) -> Result<Next, StoreError> {
         loop {
             if let Some(event) = self.waiting.pop_front() {
@@ -107,8 +107,8 @@ impl JobWatch {
                 self.is_behind = false;
                 continue;
             }
-            match self.hints.recv().await {
-                Ok(Hint::Event(event)) if event.job_id == self.job_id => {
+            match self.notifications.recv().await {
+                Ok(Notification::Event(event)) if event.job_id == self.job_id => {
                     if event.seq <= self.cursor {
                         continue;
                     }
@@ -118,11 +118,13 @@ impl JobWatch {
                         self.is_behind = true;
                     }
                 }
-                Ok(Hint::SessionEnded(session_id)) if session_id == self.session_id => {
+                Ok(Notification::SessionEnded(session_id)) if session_id == self.session_id => {
                     return Ok(Next::SessionEnded);
                 }
-                Ok(Hint::Event(_) | Hint::SessionEnded(_)) => {}
-                Ok(Hint::Behind) | Err(RecvError::Lagged(_)) => self.is_behind = true,
+                Ok(Notification::Event(_) | Notification::SessionEnded(_)) => {}
+                Ok(Notification::TimelineAdvanced) | Err(RecvError::Lagged(_)) => {
+                    self.is_behind = true
+                }
                 // The bus lives as long as the server; without it, the resync is gone too.
                 Err(RecvError::Closed) => {
                     return Err(StoreError::Unavailable("the bus is closed".to_owned()));
@@ -138,7 +140,7 @@ mod tests {
 
     use async_trait::async_trait;
     use irisflow_bus::LocalBus;
-    use irisflow_jobs::{Announcer as _, EventBody, EventKind, JobSnapshot, Timestamp};
+    use irisflow_jobs::{EventBody, EventKind, JobSnapshot, Notifier as _, Timestamp};
     use tokio::time::timeout;
 
     use super::super::resumption::Resumptions;
@@ -191,7 +193,7 @@ mod tests {
             job_id,
             photo_id: PhotoId::generate(),
             session_id: SessionId::generate(),
-            hints: bus.watch_job(user_id, job_id),
+            notifications: bus.watch_job(user_id, job_id),
             is_behind: false,
             watching: Resumptions::new(Duration::ZERO).watch(user_id, job_id),
             cursor: 1,
@@ -214,11 +216,11 @@ mod tests {
             at: Timestamp::EPOCH,
         };
         let timeline = SlowTimeline(last);
-        bus.announce(user_id, Hint::Behind);
+        bus.notify(user_id, Notification::TimelineAdvanced);
 
         // As `select!` does when a ping is due meanwhile.
         let dropped = timeout(Duration::from_millis(10), watch.next(&timeline)).await;
-        assert!(dropped.is_err(), "it has taken the hint and reads");
+        assert!(dropped.is_err(), "it has taken the notification and reads");
 
         let told = timeout(Duration::from_secs(60), watch.next(&timeline)).await;
         let Ok(Ok(Next::Tell(event))) = told else {

@@ -13,11 +13,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::UNKNOWN_PHOTO;
-use super::view::key_of;
+use super::photo_body::key_of;
 use crate::app::App;
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
-use crate::extract::PathId;
+use crate::extractors::PathId;
 use crate::processing::submit::check_usable;
 use crate::quality::QualityBody;
 

@@ -8,11 +8,11 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::UNKNOWN_PHOTO;
-use super::view::PhotoBody;
+use super::photo_body::PhotoBody;
 use crate::app::App;
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
-use crate::extract::{OptionalJson, PathId};
+use crate::extractors::{OptionalJson, PathId};
 
 /// What the client knows of the file. Accepted and not believed: the server reads the file itself.
 #[derive(Deserialize, ToSchema)]

@@ -6,7 +6,7 @@ use axum::extract::{DefaultBodyLimit, FromRequest as _, Multipart, Request, Stat
 use axum::http::{HeaderMap, StatusCode, header};
 use irisflow_jobs::{NewPhoto, PhotoId, UserId};
 
-use super::view::PhotoBody;
+use super::photo_body::PhotoBody;
 use crate::app::App;
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};

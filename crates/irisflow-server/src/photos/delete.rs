@@ -8,7 +8,7 @@ use super::UNKNOWN_PHOTO;
 use crate::app::App;
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
-use crate::extract::PathId;
+use crate::extractors::PathId;
 
 /// Delete a photo and everything made from it: jobs, results, masks.
 #[utoipa::path(delete, path = "/photos/{id}", tag = "photos", security(("bearer" = [])),

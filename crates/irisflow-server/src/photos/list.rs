@@ -7,11 +7,11 @@ use irisflow_jobs::PhotoFilter;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::view::PhotoPage;
+use super::photo_body::PhotoPage;
 use crate::app::App;
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
-use crate::extract::{ApiQuery, PageQuery};
+use crate::extractors::{ApiQuery, PageQuery};
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

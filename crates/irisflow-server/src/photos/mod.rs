@@ -3,19 +3,19 @@
 pub(crate) mod check;
 pub(crate) mod confirm;
 pub(crate) mod create;
+mod decoding;
 pub(crate) mod delete;
 mod intake;
 pub(crate) mod list;
-mod locks;
-mod reading;
+mod photo_body;
+mod photo_locks;
 mod receive;
 pub(crate) mod show;
 pub(crate) mod upload;
-mod view;
 
-pub(crate) use locks::PhotoLocks;
-pub(crate) use reading::PhotoReading;
-pub use reading::ReadLimits;
-pub(crate) use receive::UploadsUnderWay;
+pub use decoding::DecodeLimits;
+pub(crate) use decoding::PhotoDecoding;
+pub(crate) use photo_locks::PhotoLocks;
+pub(crate) use receive::UploadsInProgress;
 
 pub(crate) const UNKNOWN_PHOTO: &str = "Photo not found or access denied";

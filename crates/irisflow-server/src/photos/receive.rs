@@ -16,18 +16,18 @@ use crate::error::ApiError;
 
 /// Bytes of uploads that are under way, by account.
 #[derive(Debug, Default)]
-pub(crate) struct UploadsUnderWay(Mutex<HashMap<UserId, u64>>);
+pub(crate) struct UploadsInProgress(Mutex<HashMap<UserId, u64>>);
 
 /// What one upload adds to them; given back when it is dropped.
-struct Arriving<'a> {
-    uploads: &'a UploadsUnderWay,
+struct UploadInProgress<'a> {
+    uploads: &'a UploadsInProgress,
     user_id: UserId,
     bytes: u64,
 }
 
-impl UploadsUnderWay {
-    fn begin(&self, user_id: UserId) -> Arriving<'_> {
-        Arriving {
+impl UploadsInProgress {
+    fn begin(&self, user_id: UserId) -> UploadInProgress<'_> {
+        UploadInProgress {
             uploads: self,
             user_id,
             bytes: 0,
@@ -35,7 +35,7 @@ impl UploadsUnderWay {
     }
 }
 
-impl Arriving<'_> {
+impl UploadInProgress<'_> {
     /// How many bytes of the account are under way with these.
     fn add(&mut self, bytes: u64) -> u64 {
         self.bytes += bytes;
@@ -50,7 +50,7 @@ impl Arriving<'_> {
     }
 }
 
-impl Drop for Arriving<'_> {
+impl Drop for UploadInProgress<'_> {
     fn drop(&mut self) {
         let mut uploads = self
             .uploads
@@ -76,7 +76,7 @@ impl AppState {
     ) -> Result<(), ApiError> {
         let limit_bytes = self.settings.photo_limits.max_bytes as u64;
         let quota_bytes = self.settings.use_limits.stored_bytes;
-        let stored_bytes = self.parts.census.usage(user_id).await?.stored_bytes();
+        let stored_bytes = self.parts.statistics.usage(user_id).await?.stored_bytes();
         let mut arriving = self.uploads.begin(user_id);
         let files = self.parts.files.clone();
         let key = ObjectKey::Incoming { user_id, photo_id };

@@ -6,11 +6,11 @@ use axum::http::HeaderMap;
 use irisflow_jobs::PhotoId;
 
 use super::UNKNOWN_PHOTO;
-use super::view::PhotoBody;
+use super::photo_body::PhotoBody;
 use crate::app::App;
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
-use crate::extract::PathId;
+use crate::extractors::PathId;
 
 /// One of your photos.
 #[utoipa::path(get, path = "/photos/{id}", tag = "photos", security(("bearer" = [])),

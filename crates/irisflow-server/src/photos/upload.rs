@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::app::App;
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
-use crate::extract::{ApiQuery, OptionalJson};
+use crate::extractors::{ApiQuery, OptionalJson};
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -2,10 +2,10 @@
 
 pub(crate) mod biometric_status;
 mod consent_text;
-pub(crate) mod give;
+pub(crate) mod give_consent;
 pub(crate) mod jurisdiction;
-pub(crate) mod list;
-pub(crate) mod withdraw;
+pub(crate) mod list_consents;
+pub(crate) mod withdraw_consent;
 
 pub use consent_text::{ConsentText, ConsentTextError};
 

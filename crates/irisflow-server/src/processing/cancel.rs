@@ -6,16 +6,16 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use irisflow_jobs::{Hint, Job, JobId};
+use irisflow_jobs::{Job, JobId, Notification};
 use tokio::sync::broadcast::Receiver;
 use tokio::time::timeout;
 
 use super::UNKNOWN_JOB;
-use super::view::JobStatusBody;
+use super::job_body::JobStatusBody;
 use crate::app::{App, AppState};
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
-use crate::extract::PathId;
+use crate::extractors::PathId;
 
 /// How long the answer waits for the worker of a running job, so that it can say "cancelled".
 const WORKER_PATIENCE: Duration = Duration::from_millis(200);
@@ -52,13 +52,13 @@ pub(crate) async fn cancel(
 
 impl AppState {
     /// Returns when the workers of these jobs have stopped, or have not in the time we wait.
-    pub(super) async fn give_time_to_end(&self, jobs: &[Job], mut hints: Receiver<Hint>) {
+    pub(super) async fn give_time_to_end(&self, jobs: &[Job], mut hints: Receiver<Notification>) {
         let unfinished = jobs.iter().filter(|job| !job.state.is_final());
         let mut unfinished: HashSet<JobId> = unfinished.map(|job| job.id).collect();
         let all_ended = async {
             while !unfinished.is_empty() {
                 match hints.recv().await {
-                    Ok(Hint::Event(event)) if event.kind.is_final() => {
+                    Ok(Notification::Event(event)) if event.kind.is_final() => {
                         unfinished.remove(&event.job_id);
                     }
                     Ok(_) => {}

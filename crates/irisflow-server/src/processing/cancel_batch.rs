@@ -9,7 +9,7 @@ use super::show_batch::BatchStatusBody;
 use crate::app::App;
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
-use crate::extract::PathId;
+use crate::extractors::PathId;
 
 /// Cancel every job of a batch that has not ended. The answer says how they stand.
 #[utoipa::path(post, path = "/processing/batches/{id}/cancel", tag = "processing",

@@ -8,7 +8,7 @@ use super::UNKNOWN_JOB;
 use crate::app::App;
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
-use crate::extract::PathId;
+use crate::extractors::PathId;
 
 /// Delete a job with its result, mask and history, also while it runs. Its photo stays.
 #[utoipa::path(delete, path = "/processing/jobs/{id}", tag = "processing",

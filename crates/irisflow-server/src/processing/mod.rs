@@ -1,17 +1,17 @@
 //! Submitting photos and looking at jobs.
 
-pub(crate) mod batch;
 pub(crate) mod cancel;
 pub(crate) mod cancel_batch;
 pub(crate) mod delete;
 pub(crate) mod idempotency;
+mod job_body;
 pub(crate) mod list;
 mod missing_result;
 pub(crate) mod reprocess;
 pub(crate) mod show;
 pub(crate) mod show_batch;
 pub(crate) mod submit;
-mod view;
+pub(crate) mod submit_batch;
 
 pub(crate) use missing_result::MissingResults;
 

@@ -6,12 +6,12 @@ use axum::http::StatusCode;
 use irisflow_jobs::JobId;
 
 use super::idempotency::IdempotencyKey;
+use super::job_body::JobBody;
 use super::submit::check_usable;
-use super::view::JobBody;
 use crate::app::App;
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
-use crate::extract::PathId;
+use crate::extractors::PathId;
 use crate::photos::UNKNOWN_PHOTO;
 
 /// Try the same photo again, as a new job.

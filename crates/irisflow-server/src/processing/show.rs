@@ -6,11 +6,11 @@ use axum::http::HeaderMap;
 use irisflow_jobs::JobId;
 
 use super::UNKNOWN_JOB;
-use super::view::JobStatusBody;
+use super::job_body::JobStatusBody;
 use crate::app::App;
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
-use crate::extract::PathId;
+use crate::extractors::PathId;
 
 /// One of your jobs, with freshly signed links.
 #[utoipa::path(get, path = "/processing/jobs/{id}", tag = "processing",

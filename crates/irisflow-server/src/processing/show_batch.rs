@@ -7,11 +7,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::UNKNOWN_BATCH;
-use super::view::JobBody;
+use super::job_body::JobBody;
 use crate::app::{App, AppState};
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
-use crate::extract::PathId;
+use crate::extractors::PathId;
 
 /// Jobs that were submitted together, as one.
 #[derive(Serialize, ToSchema)]

@@ -12,11 +12,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::idempotency::IdempotencyKey;
-use super::view::JobBody;
+use super::job_body::JobBody;
 use crate::app::{App, AppState};
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
-use crate::extract::ApiJson;
+use crate::extractors::ApiJson;
 use crate::photos::UNKNOWN_PHOTO;
 
 #[derive(Deserialize, Serialize, ToSchema)]
@@ -26,7 +26,7 @@ pub(crate) struct SubmitRequest {
     options: Option<serde_json::Value>,
 }
 
-/// Turn an uploaded photo into a picture of its iris.
+/// WriteTransaction an uploaded photo into a picture of its iris.
 #[utoipa::path(post, path = "/processing/submit", tag = "processing", security(("bearer" = [])),
     params(("Idempotency-Key" = Option<String>, Header,
         description = "Sent again with the same body, the request does nothing twice and gets the first answer")),

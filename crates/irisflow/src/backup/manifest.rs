@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::whole_file::{create_private, write_private};
+use crate::atomic_file::{create_private, write_private};
 
 const NAME: &str = "manifest.json";
 

@@ -13,9 +13,9 @@ use irisflow_sqlite::begin_new_history;
 
 use super::manifest::{Copied, Manifest, copy_hashed, open};
 use super::{DATABASE, OBJECTS, SECRETS};
+use crate::atomic_file::write_private;
 use crate::data_folder::DataFolder;
 use crate::in_runtime;
-use crate::whole_file::write_private;
 
 #[derive(Debug, Args)]
 pub(crate) struct RestoreArgs {

@@ -5,19 +5,19 @@ use irisflow_image::pipeline::{ProcessedIris, Stage};
 use irisflow_image::rejection::Rejection;
 use serde_json::{Map, Value, json};
 
-use crate::findings;
+use crate::iris_report;
 
 pub(super) fn completed(iris: &ProcessedIris) -> Value {
     let report = json!({
         "status": "completed",
         "rejection": null,
-        "photo": findings::photo(iris.photo_size),
+        "photo": iris_report::photo(iris.photo_size),
         "result": { "width": iris.width, "height": iris.height },
         "steps_ms": steps_ms(&iris.stage_ms),
     });
-    let mut report = findings::with_iris(report, Some(&iris.segmentation));
+    let mut report = iris_report::with_iris(report, Some(&iris.segmentation));
     // As `check` says it: of the photo, not of what was made of it.
-    report["quality"] = findings::quality(&iris.judged);
+    report["quality"] = iris_report::quality(&iris.judged);
     report["quality_score"] = json!(iris.judged.score());
     report["filled_share"] = json!(iris.segmentation.quality.reflection_share);
     report
@@ -26,8 +26,8 @@ pub(super) fn completed(iris: &ProcessedIris) -> Value {
 pub(super) fn rejected(rejection: &Rejection, header: Option<&PhotoHeader>) -> Value {
     json!({
         "status": "rejected",
-        "rejection": findings::rejection(rejection),
-        "photo": header.map(|header| findings::photo((header.width, header.height))),
+        "rejection": iris_report::rejection(rejection),
+        "photo": header.map(|header| iris_report::photo((header.width, header.height))),
     })
 }
 

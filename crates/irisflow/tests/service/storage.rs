@@ -279,8 +279,8 @@ async fn a_client_that_hangs_up_during_its_confirm_leaves_nothing_behind() {
         announced.push(photo);
     }
     let hang_ups = announced.iter().enumerate().map(async |(number, photo)| {
-        let patience = Duration::from_millis(number as u64 * 3);
-        let _ = tokio::time::timeout(patience, confirm(&user, &photo.photo_id)).await;
+        let retry_policy = Duration::from_millis(number as u64 * 3);
+        let _ = tokio::time::timeout(retry_policy, confirm(&user, &photo.photo_id)).await;
     });
     join_all(hang_ups).await;
 

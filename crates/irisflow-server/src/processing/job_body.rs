@@ -1,0 +1,219 @@
+//! A job as clients see it.
+
+use std::collections::HashMap;
+
+use irisflow_jobs::{Failure, Job, JobState, Photo, PhotoId, StoreError, UserId, shown_step};
+use irisflow_photos::ObjectKey;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::app::AppState;
+use crate::estimates::EstimateBody;
+use crate::public_url::BaseUrl;
+use crate::quality::{MissedLimitBody, QualityBody};
+
+/// A job, as submitting answers.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct JobBody {
+    job_id: String,
+    photo_id: String,
+    batch_id: Option<String>,
+    /// `pending`, `processing`, `completed`, `failed` or `cancelled`.
+    #[schema(example = "processing")]
+    status: &'static str,
+    /// The internal name of the step, as in `segmenting`; null before the first.
+    current_step: Option<&'static str>,
+    /// What a person reads, as in "Finding your iris...".
+    step: &'static str,
+    /// Per cent. Never goes back.
+    progress: u8,
+    /// Restarts after an error or a lost worker.
+    attempt_count: u32,
+    /// RFC 3339, UTC.
+    created_at: String,
+    updated_at: String,
+    /// The path of its live progress.
+    websocket_url: String,
+    #[serde(flatten)]
+    estimate: EstimateBody,
+}
+
+/// A job with everything that is known of it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct JobStatusBody {
+    #[serde(flatten)]
+    job: JobBody,
+    /// Its owner wants it cancelled; its worker has yet to stop.
+    cancel_requested: bool,
+    /// Of a failed job: `quality_issue`, `transient_error` or `server_error`.
+    error_type: Option<&'static str>,
+    /// Of a failed job its reason; `cancelled` of a cancelled one.
+    error_code: Option<String>,
+    error_message: Option<String>,
+    suggestion: Option<String>,
+    /// The number behind a `quality_issue`.
+    error_measured: Option<MissedLimitBody>,
+    /// The finished picture. Signed, as all URLs here.
+    result_url: Option<String>,
+    /// 0 outside of the iris, 85 filled in, 255 measured; in the result's geometry.
+    mask_url: Option<String>,
+    /// The untouched photo in the result's geometry.
+    before_url: Option<String>,
+    /// The finished picture in 400 x 400 pixels, for lists. Null for jobs that ended before there were any.
+    thumbnail_url: Option<String>,
+    original_url: Option<String>,
+    /// When the URLs of this answer end; ask again for new ones.
+    urls_expire_at: String,
+    processing_time_ms: Option<u64>,
+    result_width: Option<u32>,
+    result_height: Option<u32>,
+    /// How usable the iris was in the photo.
+    #[schema(value_type = Option<QualityBody>)]
+    quality: Option<serde_json::Value>,
+    /// 0 (useless) to 100 (as good as photos get): the geometric mean of what the figures are worth.
+    quality_score: Option<u8>,
+    /// The same in words, as in "A beautiful, sharp photo."
+    quality_message: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct JobPage {
+    pub(crate) items: Vec<JobStatusBody>,
+    /// Of all pages.
+    pub(crate) total: u64,
+    pub(crate) page: u32,
+    pub(crate) page_size: u32,
+}
+
+impl JobBody {
+    fn new(job: &Job, estimate: EstimateBody) -> Self {
+        Self {
+            job_id: job.id.to_string(),
+            photo_id: job.photo_id.to_string(),
+            batch_id: job.batch_id.map(|id| id.to_string()),
+            status: job.state.status(),
+            current_step: job.step.map(irisflow_jobs::Step::name),
+            step: shown_step(job.step),
+            progress: job.progress,
+            attempt_count: job.attempt_count,
+            created_at: job.created_at.to_rfc3339(),
+            updated_at: job.updated_at.to_rfc3339(),
+            websocket_url: format!("/ws/jobs/{}", job.id),
+            estimate,
+        }
+    }
+}
+
+impl AppState {
+    pub(crate) async fn job_body(&self, job: &Job) -> Result<JobBody, StoreError> {
+        let photo = match job.state.is_final() {
+            true => None,
+            false => self.parts.photos.photo(job.user_id, job.photo_id).await?,
+        };
+        let estimate = self.estimate_of_job(job, photo.as_ref()).await;
+        Ok(JobBody::new(job, estimate))
+    }
+
+    pub(crate) async fn job_bodies(&self, jobs: &[Job]) -> Result<Vec<JobBody>, StoreError> {
+        let Some(user_id) = jobs.first().map(|job| job.user_id) else {
+            return Ok(Vec::new());
+        };
+        let photos = self.photos_of_jobs(user_id, jobs).await?;
+        let estimates = self.estimates_of_jobs(user_id, jobs, &photos).await;
+        let bodies = jobs.iter().zip(estimates);
+        Ok(bodies
+            .map(|(job, estimate)| JobBody::new(job, estimate))
+            .collect())
+    }
+
+    /// Of jobs of one user.
+    pub(crate) async fn job_status_bodies(
+        &self,
+        user_id: UserId,
+        jobs: &[Job],
+        base: &BaseUrl,
+    ) -> Result<Vec<JobStatusBody>, StoreError> {
+        let photos = self.photos_of_jobs(user_id, jobs).await?;
+        let estimates = self.estimates_of_jobs(user_id, jobs, &photos).await;
+        let bodies = jobs.iter().zip(estimates).map(|(job, estimate)| {
+            let photo = photos.get(&job.photo_id);
+            self.job_status_body_with(job, photo, estimate, base)
+        });
+        Ok(bodies.collect())
+    }
+
+    async fn photos_of_jobs(
+        &self,
+        user_id: UserId,
+        jobs: &[Job],
+    ) -> Result<HashMap<PhotoId, Photo>, StoreError> {
+        let mut ids: Vec<PhotoId> = jobs.iter().map(|job| job.photo_id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let photos = self.parts.photos.photos_by_id(user_id, &ids).await?;
+        Ok(photos.into_iter().map(|photo| (photo.id, photo)).collect())
+    }
+
+    pub(crate) async fn job_status_body(
+        &self,
+        job: &Job,
+        photo: Option<&Photo>,
+        base: &BaseUrl,
+    ) -> JobStatusBody {
+        let estimate = self.estimate_of_job(job, photo).await;
+        self.job_status_body_with(job, photo, estimate, base)
+    }
+
+    fn job_status_body_with(
+        &self,
+        job: &Job,
+        photo: Option<&Photo>,
+        estimate: EstimateBody,
+        base: &BaseUrl,
+    ) -> JobStatusBody {
+        let (user_id, job_id) = (job.user_id, job.id);
+        let result = match &job.state {
+            JobState::Completed(result) => Some(result),
+            _ => None,
+        };
+        let failure = match &job.state {
+            JobState::Failed(failure) => Some(failure.clone()),
+            JobState::Cancelled => Some(Failure::cancelled()),
+            JobState::Pending
+            | JobState::Processing(_)
+            | JobState::Waiting
+            | JobState::Completed(_) => None,
+        };
+        let failure = failure.as_ref();
+        let failed = failure.filter(|_| matches!(job.state, JobState::Failed(_)));
+        let keys = result.map(|result| ObjectKey::of_attempt(user_id, job_id, result.epoch));
+        let url = |index: usize| keys.map(|keys| self.download_url(base, &keys[index]));
+        let original = photo.and_then(|photo| {
+            let stored = photo.stored.as_ref()?;
+            Some(ObjectKey::of_original(user_id, photo.id, stored))
+        });
+        JobStatusBody {
+            job: JobBody::new(job, estimate),
+            cancel_requested: job.cancel_requested && !job.state.is_final(),
+            error_type: failed.map(|failure| failure.error_type.name()),
+            error_code: failure.map(|failure| failure.code.clone()),
+            error_message: failure.map(|failure| failure.message.clone()),
+            suggestion: failure.map(|failure| failure.suggestion.clone()),
+            error_measured: failure.and_then(|failure| failure.measured.as_ref().map(Into::into)),
+            result_url: url(0),
+            mask_url: url(1),
+            before_url: url(2),
+            thumbnail_url: result
+                .filter(|result| result.has_thumbnail)
+                .and_then(|_| url(3)),
+            original_url: original.map(|key| self.download_url(base, &key)),
+            urls_expire_at: self.download_urls_end(self.now()).to_rfc3339(),
+            processing_time_ms: result.map(|result| result.processing_time_ms),
+            result_width: result.map(|result| result.width_px),
+            result_height: result.map(|result| result.height_px),
+            quality: result.map(|result| result.quality.clone()),
+            quality_score: result.and_then(|result| result.quality_score),
+            quality_message: result.and_then(|result| result.quality_message.clone()),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! `POST /processing/batch`
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use irisflow_jobs::{
+    BatchId, Enqueued, Job, NewJob, PhotoId, Priority, Submission, SubmissionKey, UploadStatus,
+    UserId,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::idempotency::IdempotencyKey;
+use super::job_body::JobBody;
+use super::submit::new_job;
+use crate::app::{App, AppState};
+use crate::auth::CurrentUser;
+use crate::error::{ApiError, ErrorBody, ValidationBody};
+use crate::extractors::ApiJson;
+
+#[derive(Deserialize, Serialize, ToSchema)]
+pub(crate) struct BatchRequest {
+    /// Up to 10.
+    #[schema(min_items = 1, max_items = 10)]
+    photo_ids: Vec<Uuid>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct BatchBody {
+    batch_id: String,
+    /// In the order of `photo_ids`.
+    jobs: Vec<JobBody>,
+    skipped: Vec<SkippedPhoto>,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(crate) struct SkippedPhoto {
+    photo_id: Uuid,
+    reason: SkipReason,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SkipReason {
+    NotFound,
+    NotUploaded,
+    Duplicate,
+}
+
+/// Submit several photos at once. Photos that cannot be taken are named and skipped.
+#[utoipa::path(post, path = "/processing/batch", tag = "processing", security(("bearer" = [])),
+    params(("Idempotency-Key" = Option<String>, Header,
+        description = "Sent again with the same body, the request does nothing twice and gets the first answer")),
+    request_body = BatchRequest,
+    responses(
+        (status = 201, body = BatchBody),
+        (status = 400, description = "None of the photos can be processed", body = ErrorBody),
+        (status = 401, body = ErrorBody),
+        (status = 403, description = "`consent_required`", body = ErrorBody),
+        (status = 409, description = "`idempotency_key_reused`", body = ErrorBody),
+        (status = 413, description = "`storage_full`", body = ErrorBody),
+        (status = 422, body = ValidationBody),
+    ))]
+pub(crate) async fn batch(
+    State(app): State<App>,
+    user: CurrentUser,
+    key: IdempotencyKey,
+    ApiJson(request): ApiJson<BatchRequest>,
+) -> Result<(StatusCode, Json<BatchBody>), ApiError> {
+    let limit = app.settings.batch_limit;
+    if request.photo_ids.len() > limit {
+        let msg = format!("A batch has at most {limit} photos; send several batches.");
+        return Err(ApiError::invalid_field("photo_ids", msg));
+    }
+    let key = |skipped: &[SkippedPhoto]| {
+        let memo = serde_json::to_string(skipped).unwrap_or_default();
+        key.stands_for(user.id(), "batch", &request, memo)
+    };
+    let (jobs, skipped) = match app.first_batch_answer(key(&[])).await? {
+        Some(answer) => answer,
+        None => {
+            app.check_consent(&user).await?;
+            let sorted = app.sort_out(user.id(), &request.photo_ids).await?;
+            app.check_room_for_results(user.id(), sorted.new_jobs.len())
+                .await?;
+            app.enqueue_all(sorted, key).await?
+        }
+    };
+    let batch_id = jobs.first().and_then(|job| job.batch_id);
+    let batch_id = batch_id.ok_or(ApiError::NoValidPhotos)?;
+    let body = BatchBody {
+        batch_id: batch_id.to_string(),
+        jobs: app.job_bodies(&jobs).await?,
+        skipped,
+    };
+    Ok((StatusCode::CREATED, Json(body)))
+}
+
+/// Photos that can be taken, as jobs, and those that cannot.
+struct BatchSelection {
+    new_jobs: Vec<NewJob>,
+    skipped: Vec<SkippedPhoto>,
+}
+
+impl AppState {
+    /// The batch that was taken under this key, whatever became of its photos since.
+    async fn first_batch_answer(
+        &self,
+        key: Option<SubmissionKey>,
+    ) -> Result<Option<(Vec<Job>, Vec<SkippedPhoto>)>, ApiError> {
+        let Some(key) = key else { return Ok(None) };
+        match self.parts.jobs.answered(&key).await? {
+            Some(Enqueued::Before { jobs, memo }) => Ok(Some((
+                jobs,
+                serde_json::from_str(&memo).unwrap_or_default(),
+            ))),
+            Some(Enqueued::KeyTaken) => Err(ApiError::IdempotencyKeyTaken),
+            _ => Ok(None),
+        }
+    }
+
+    async fn sort_out(
+        &self,
+        user_id: UserId,
+        photo_ids: &[Uuid],
+    ) -> Result<BatchSelection, ApiError> {
+        let batch_id = BatchId::generate();
+        let (mut new_jobs, mut skipped) = (Vec::new(), Vec::new());
+        for (index, &id) in photo_ids.iter().enumerate() {
+            let photo_id = PhotoId::from(id);
+            let reason = if photo_ids[..index].contains(&id) {
+                Some(SkipReason::Duplicate)
+            } else {
+                match self.parts.photos.photo(user_id, photo_id).await? {
+                    None => Some(SkipReason::NotFound),
+                    Some(photo) if photo.status != UploadStatus::Uploaded => {
+                        Some(SkipReason::NotUploaded)
+                    }
+                    Some(_) => None,
+                }
+            };
+            match reason {
+                Some(reason) => skipped.push(SkippedPhoto {
+                    photo_id: id,
+                    reason,
+                }),
+                None => {
+                    let priority = Priority::Default;
+                    new_jobs.push(new_job(user_id, photo_id, Some(batch_id), priority));
+                }
+            }
+        }
+        Ok(BatchSelection { new_jobs, skipped })
+    }
+
+    /// Queues the jobs of a batch, or finds those that were queued under this key. A photo that is
+    /// deleted in this moment is skipped as well.
+    async fn enqueue_all(
+        &self,
+        sorted: BatchSelection,
+        key: impl Fn(&[SkippedPhoto]) -> Option<SubmissionKey>,
+    ) -> Result<(Vec<Job>, Vec<SkippedPhoto>), ApiError> {
+        let BatchSelection {
+            mut new_jobs,
+            mut skipped,
+        } = sorted;
+        while !new_jobs.is_empty() {
+            let submission = Submission {
+                jobs: new_jobs.clone(),
+                key: key(&skipped),
+                limits: self.queue_limits(),
+            };
+            match self.parts.jobs.enqueue(submission).await? {
+                Enqueued::Now(jobs) => return Ok((jobs, skipped)),
+                Enqueued::Before { jobs, memo } => {
+                    return Ok((jobs, serde_json::from_str(&memo).unwrap_or_default()));
+                }
+                Enqueued::KeyTaken => return Err(ApiError::IdempotencyKeyTaken),
+                Enqueued::UserQueueFull => return Err(self.user_queue_is_full()),
+                Enqueued::QueueFull => return Err(self.queue_is_full()),
+                Enqueued::PhotoMissing(photo_id) => {
+                    new_jobs.retain(|new| new.photo_id != photo_id);
+                    skipped.push(SkippedPhoto {
+                        photo_id: photo_id.as_uuid(),
+                        reason: SkipReason::NotFound,
+                    });
+                }
+            }
+        }
+        Err(ApiError::NoValidPhotos)
+    }
+}
