@@ -1,4 +1,4 @@
-//! The frames of a job's socket.
+//! JSON frames of the WebSocket of one job.
 
 use irisflow_jobs::{ErrorType, Event, EventKind, Failure, JobId, Timestamp, shown_step};
 use irisflow_photos::ObjectKey;
@@ -11,8 +11,9 @@ use crate::quality::MissedLimitBody;
 
 const FAILED: &str = "failed";
 
-/// How a job stands, or how it ended. A cancelled job ends as `failed`, with `cancelled` as its `code`:
-/// clients of `/ws/jobs/{job_id}` may know no other ends than completed and failed.
+/// The state of a job, with its result or its failure at the end. A cancelled job ends as `failed` with the
+/// `code` `cancelled`, since clients of `/ws/jobs/{job_id}` may support only `completed` and `failed` as
+/// final states.
 #[derive(Serialize)]
 struct JobFrame<'a> {
     job_id: JobId,
@@ -21,7 +22,7 @@ struct JobFrame<'a> {
     step: &'static str,
     timestamp: String,
     attempt_count: u32,
-    /// Before the end.
+    /// `None` in the final frame.
     #[serde(flatten)]
     estimate: Option<&'a EstimateBody>,
     #[serde(flatten)]
@@ -50,16 +51,16 @@ enum End<'a> {
     },
 }
 
-/// Why a socket is refused or closed early. Carries what a client needs that reads every frame as the
-/// state of its job.
+/// The reason why a socket is rejected or closed early. It also has the fields of a job's state, for clients
+/// that parse every frame as one.
 #[derive(Serialize)]
 pub(crate) struct ErrorFrame {
     pub(crate) error: &'static str,
     detail: String,
     code: &'static str,
     #[serde(flatten)]
-    standing: JobStatusFields,
-    /// For people; present when this is an end for the client.
+    job_status: JobStatusFields,
+    /// Text for the user; present when the client should not reconnect.
     #[serde(flatten)]
     reason: Option<Reason>,
 }
@@ -71,7 +72,7 @@ struct Reason {
     suggestion: String,
 }
 
-/// How the job stood when the socket had to end.
+/// The state of the job when its socket was closed.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct JobStatusFields {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,7 +95,8 @@ impl JobStatusFields {
         }
     }
 
-    /// Of a job that could not be read, or must not be: the same for every job.
+    /// For a job that does not exist, could not be read or belongs to another account. The values are the same
+    /// in each case, so that a client learns nothing about jobs of others.
     fn unknown() -> Self {
         Self {
             job_id: None,
@@ -105,8 +107,8 @@ impl JobStatusFields {
         }
     }
 
-    pub(crate) fn at(mut self, now: Timestamp) -> Self {
-        self.timestamp = Some(now.to_rfc3339());
+    pub(crate) fn with_timestamp(mut self, timestamp: Timestamp) -> Self {
+        self.timestamp = Some(timestamp.to_rfc3339());
         self
     }
 }
@@ -117,14 +119,15 @@ impl ErrorFrame {
             error,
             detail: detail.into(),
             code,
-            standing: JobStatusFields::unknown(),
+            job_status: JobStatusFields::unknown(),
             reason: None,
         }
     }
 
-    /// An end for the client: `failed`, a state that every client knows. `code` has the true one.
+    /// Gives the frame the status `failed`, a final state that every client supports; `code` holds the exact
+    /// reason.
     pub(crate) fn failed(mut self, error_type: ErrorType, message: &str, suggestion: &str) -> Self {
-        self.standing.status = FAILED.to_owned();
+        self.job_status.status = FAILED.to_owned();
         self.reason = Some(Reason {
             error_type: error_type.name(),
             message: message.to_owned(),
@@ -143,11 +146,11 @@ impl ErrorFrame {
         )
     }
 
-    /// Adds how the job stood in the last frame.
-    pub(crate) fn with(mut self, standing: JobStatusFields) -> Self {
-        self.standing = standing;
+    /// Adds the state of the job from the frame sent last.
+    pub(crate) fn with_job_status(mut self, job_status: JobStatusFields) -> Self {
+        self.job_status = job_status;
         if self.reason.is_some() {
-            self.standing.status = FAILED.to_owned();
+            self.job_status.status = FAILED.to_owned();
         }
         self
     }
@@ -158,12 +161,12 @@ impl ErrorFrame {
 }
 
 impl AppState {
-    /// An event as a frame, and what can be said of the time to come. URLs are signed now.
+    /// The frame of an event with the estimate of the job. Signs the download URLs, whose lifetime starts now.
     pub(crate) fn job_frame(
         &self,
         event: &Event,
         estimate: &EstimateBody,
-        at: Timestamp,
+        timestamp: Timestamp,
         base: &BaseUrl,
     ) -> String {
         let body = &event.body;
@@ -207,7 +210,7 @@ impl AppState {
             status,
             progress: body.progress,
             step: shown_step(body.step),
-            timestamp: at.to_rfc3339(),
+            timestamp: timestamp.to_rfc3339(),
             attempt_count: body.attempt_count,
             estimate: (!event.kind.is_final()).then_some(estimate),
             end: completed.or(failed),
@@ -216,6 +219,6 @@ impl AppState {
 }
 
 fn to_json(frame: &impl Serialize) -> String {
-    // Strings and numbers only: there is nothing here that JSON could not say.
+    // Frames hold only strings and numbers, which always serialize.
     serde_json::to_string(frame).unwrap_or_default()
 }

@@ -1,11 +1,11 @@
-//! `GET /ws/jobs/{job_id}?token=`: one job, live. Progress frames, one final frame, close.
+//! WebSocket of one job, `GET /ws/jobs/{job_id}?token=`: progress frames, one final frame, then close.
 //!
-//! The token must be valid when the socket opens: its clients never refresh one. After that the socket
-//! lives as long as the session does (logout, a disabled account and deletion end it), and no longer than
-//! its limit.
+//! The access token is checked once, when the socket opens, since clients cannot refresh it later. After that
+//! the socket stays open until its session ends (logout, a disabled or deleted account) or until the time
+//! limit of a socket (`socket_limit`).
 //!
-//! Refusals accept the upgrade, send one frame that says why, and close, since a browser cannot read
-//! the answer to a refused upgrade.
+//! To reject a client, the server accepts the upgrade, sends one frame with the reason, and closes: a browser
+//! cannot read the response to a failed upgrade.
 
 use std::time::Duration;
 
@@ -28,14 +28,15 @@ use crate::estimates::{EstimateBody, pixels_of};
 use crate::metrics::OpenSocket;
 use crate::public_url::BaseUrl;
 
-/// Small buffers: a frame is a few hundred bytes, and there may be many sockets.
-const SOCKET_BUFFER: usize = 4 * 1024;
-/// Clients have nothing to say here.
-const MOST_FROM_CLIENT: usize = 4 * 1024;
-/// A reader that takes no frame for this long is closed.
-const SLOWEST_READER: Duration = Duration::from_secs(10);
+/// Read and write buffer in bytes. Small, since a frame has a few hundred bytes and there may be many sockets.
+const BUFFER_BYTES: usize = 4 * 1024;
+/// Maximum size of a message from the client, in bytes. No such message has a meaning here.
+const MAX_CLIENT_MESSAGE_BYTES: usize = 4 * 1024;
+/// Timeout for sending one message, after which a slow client is disconnected.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
-const CODE_SLOW: u16 = 4408;
+/// Close code for a client that reads too slowly (4000 to 4999 are for private use, RFC 6455 section 7.4.2).
+const CLOSE_CODE_TOO_SLOW: u16 = 4408;
 
 #[derive(Deserialize)]
 pub(crate) struct SocketQuery {
@@ -53,21 +54,21 @@ pub(crate) async fn job_socket(
     let base = app.public_url.base(&headers);
     let origin_allowed = app.origin_allowed(&headers);
     upgrade
-        .read_buffer_size(SOCKET_BUFFER)
-        .write_buffer_size(SOCKET_BUFFER)
-        // Judged by its header, before any of its bytes is kept.
-        .max_frame_size(MOST_FROM_CLIENT)
-        .max_message_size(MOST_FROM_CLIENT)
+        .read_buffer_size(BUFFER_BYTES)
+        .write_buffer_size(BUFFER_BYTES)
+        // Frames that are too large are rejected by their header, before their payload is buffered.
+        .max_frame_size(MAX_CLIENT_MESSAGE_BYTES)
+        .max_message_size(MAX_CLIENT_MESSAGE_BYTES)
         .on_upgrade(move |socket| {
-            let watching = async move {
-                let _counted = OpenSocket::counted();
+            let session = async move {
+                let _open_sockets_gauge = OpenSocket::counted();
                 let mut connection = Connection {
                     app: &app,
                     socket,
                     client,
                     base,
-                    standing: None,
-                    told: None,
+                    job_status: None,
+                    last_sent: None,
                     pixels: None,
                 };
                 let ending = if origin_allowed {
@@ -75,27 +76,27 @@ pub(crate) async fn job_socket(
                 } else {
                     Ending::foreign_origin()
                 };
-                connection.end(ending).await;
+                connection.close(ending).await;
             };
-            // Its log lines carry the id of the request that opened it.
-            watching.in_current_span()
+            // So that the log lines of the socket have the id of the request that opened it.
+            session.in_current_span()
         })
 }
 
 /// How a socket ends.
 enum Ending {
-    /// A last frame, if any, then a close with this code and reason.
+    /// Sends the frame, if any, then a close frame with this code and reason.
     Close {
         frame: Option<Box<ErrorFrame>>,
         code: u16,
         reason: &'static str,
     },
-    /// The client has gone; nothing more can be said.
-    Gone,
+    /// The client has disconnected: nothing is sent.
+    Disconnected,
 }
 
 impl Ending {
-    fn refused(frame: ErrorFrame) -> Self {
+    fn rejected(frame: ErrorFrame) -> Self {
         let reason = frame.error;
         Self::Close {
             frame: Some(Box::new(frame)),
@@ -104,7 +105,7 @@ impl Ending {
         }
     }
 
-    fn told(frame: ErrorFrame) -> Self {
+    fn closed_normally(frame: ErrorFrame) -> Self {
         let reason = frame.error;
         Self::Close {
             frame: Some(Box::new(frame)),
@@ -121,11 +122,12 @@ impl Ending {
         }
     }
 
-    /// The job is unknown, or somebody else's: the answers are the same to the letter.
+    /// For a job that does not exist or belongs to another account: the same answer, so that a client cannot
+    /// find out which ids exist.
     fn unknown_job(job_id: &str) -> Self {
         let shown: String = job_id.chars().take(64).collect();
         let detail = format!("No job with ID {shown}");
-        Self::refused(
+        Self::rejected(
             ErrorFrame::new("Job not found", detail, "job_not_found").failed(
                 ErrorType::QualityIssue,
                 "This picture is not here.",
@@ -136,7 +138,7 @@ impl Ending {
 
     fn foreign_origin() -> Self {
         let detail = "This page may not open this socket.";
-        Self::refused(
+        Self::rejected(
             ErrorFrame::new("Origin not allowed", detail, "origin_not_allowed").failed(
                 ErrorType::ServerError,
                 "This page may not show this picture.",
@@ -146,14 +148,14 @@ impl Ending {
     }
 
     fn timed_out() -> Self {
-        Self::told(ErrorFrame::new(
+        Self::closed_normally(ErrorFrame::new(
             "Connection timeout",
             "Maximum connection time exceeded. Job continues in background.",
             "connection_timeout",
         ))
     }
 
-    fn trouble() -> Self {
+    fn internal_error() -> Self {
         let frame = ErrorFrame::new(
             "Internal server error",
             "The service cannot say more at the moment. Connect again shortly.",
@@ -169,8 +171,8 @@ impl Ending {
 
 impl From<StoreError> for Ending {
     fn from(error: StoreError) -> Self {
-        tracing::error!(%error, "a socket could not read its job");
-        Self::trouble()
+        tracing::error!(%error, "could not read the job of a socket from the store");
+        Self::internal_error()
     }
 }
 
@@ -183,7 +185,7 @@ impl From<ApiError> for Ending {
                 "Sign in again to see it.",
             )
         };
-        Self::refused(match error {
+        Self::rejected(match error {
             ApiError::NotAuthenticated => sign_in_again(ErrorFrame::new(
                 "Authentication required",
                 "Token missing from query parameters",
@@ -215,7 +217,7 @@ impl From<ApiError> for Ending {
             ApiError::TooManySockets { .. } => {
                 ErrorFrame::new("Too many sockets", error.detail(), "too_many_sockets")
             }
-            _ => return Self::trouble(),
+            _ => return Self::internal_error(),
         })
     }
 }
@@ -225,11 +227,11 @@ struct Connection<'a> {
     socket: WebSocket,
     client: ClientAddress,
     base: BaseUrl,
-    /// How the job stood in the last frame sent.
-    standing: Option<JobStatusFields>,
-    /// The newest event that was told, with what was said of the time to come.
-    told: Option<(Event, EstimateBody)>,
-    /// Of the photo, when known.
+    /// The state of the job in the frame sent last.
+    job_status: Option<JobStatusFields>,
+    /// The event and the estimate in the frame sent last.
+    last_sent: Option<(Event, EstimateBody)>,
+    /// Number of pixels of the photo, when known.
     pixels: Option<u64>,
 }
 
@@ -242,8 +244,8 @@ impl Connection<'_> {
             Ok(user) => user,
             Err(error) => return error.into(),
         };
-        let _place = match self.app.enter_socket(user.id(), self.client) {
-            Ok(place) => place,
+        let _permit = match self.app.enter_socket(user.id(), self.client) {
+            Ok(permit) => permit,
             Err(error) => return error.into(),
         };
         let Ok(parsed) = job_id.parse::<JobId>() else {
@@ -262,22 +264,22 @@ impl Connection<'_> {
         }
     }
 
-    /// Tells the job's events until its end, or until the socket has to end first.
+    /// Sends the events of the job until its final event, or until the socket has to be closed.
     async fn follow(&mut self, watch: &mut JobWatch, user: &CurrentUser) -> Ending {
         let app = self.app;
         let begun = Instant::now();
         let limit = begun + app.settings.socket_limit;
-        // Keeps proxies from cutting an idle connection, and finds peers that are gone.
+        // Pings keep proxies from closing an idle connection and detect clients that have vanished.
         let mut ping = begun + app.settings.socket_ping;
         let mut awaits_pong = false;
         let mut session_check = begun + app.settings.session_check;
-        let mut look = begun + app.settings.outlook_interval;
+        let mut estimate_check = begun + app.settings.outlook_interval;
         loop {
             tokio::select! {
                 next = watch.next(&*app.parts.timeline) => match next {
-                    Ok(Next::Tell(event)) => {
+                    Ok(Next::Event(event)) => {
                         let event = app.event_with_stored_result(*event).await;
-                        if let Some(ending) = self.tell(&event).await {
+                        if let Some(ending) = self.send_event(&event).await {
                             return ending;
                         }
                     }
@@ -285,25 +287,25 @@ impl Connection<'_> {
                     Err(error) => return error.into(),
                 },
                 from_client = self.socket.recv() => match from_client {
-                    // Pings are answered by the library; nothing else has a meaning here.
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => return Ending::Gone,
+                    // The library answers pings; other messages have no meaning here.
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return Ending::Disconnected,
                     Some(Ok(_)) => awaits_pong = false,
                 },
                 () = sleep_until(ping) => {
                     if awaits_pong {
-                        return Ending::Gone;
+                        return Ending::Disconnected;
                     }
                     awaits_pong = true;
                     if self.send(Message::Ping(bytes::Bytes::new())).await.is_err() {
-                        return Ending::Gone;
+                        return Ending::Disconnected;
                     }
                     ping = Instant::now() + app.settings.socket_ping;
                 }
-                () = sleep_until(look) => {
-                    if let Some(ending) = self.tell_changed_outlook().await {
+                () = sleep_until(estimate_check) => {
+                    if let Some(ending) = self.send_changed_estimate().await {
                         return ending;
                     }
-                    look = Instant::now() + app.settings.outlook_interval;
+                    estimate_check = Instant::now() + app.settings.outlook_interval;
                 }
                 () = sleep_until(limit) => return Ending::timed_out(),
                 () = sleep_until(session_check) => {
@@ -321,57 +323,60 @@ impl Connection<'_> {
         }
     }
 
-    /// Sends one event. `Some` when it was the last.
-    async fn tell(&mut self, event: &Event) -> Option<Ending> {
-        self.standing = Some(JobStatusFields::of(event));
+    /// Sends the frame of one event. `Some` when the socket is to be closed: the event was final, or sending
+    /// failed.
+    async fn send_event(&mut self, event: &Event) -> Option<Ending> {
+        self.job_status = Some(JobStatusFields::of(event));
         if event.kind == EventKind::Deleted {
-            return Some(Ending::told(ErrorFrame::deleted()));
+            return Some(Ending::closed_normally(ErrorFrame::deleted()));
         }
         let estimate = self.app.estimate_of_event(event, self.pixels).await;
-        self.show(event.clone(), estimate, event.at).await
+        self.send_frame(event.clone(), estimate, event.at).await
     }
 
-    /// Tells the newest event again when the place in the queue, its reason or the pace has changed.
-    async fn tell_changed_outlook(&mut self) -> Option<Ending> {
-        let (event, before) = self.told.as_ref()?;
+    /// Sends the last event again when its queue position, its reason for waiting or `slower_than_usual` has
+    /// changed.
+    async fn send_changed_estimate(&mut self) -> Option<Ending> {
+        let (event, before) = self.last_sent.as_ref()?;
         let estimate = self.app.recent_estimate_of_event(event, self.pixels).await;
         if estimate.says_the_same_as(before) {
             return None;
         }
         let event = event.clone();
-        self.show(event, estimate, self.app.now()).await
+        self.send_frame(event, estimate, self.app.now()).await
     }
 
-    /// Sends a frame. `Some` when it was the last.
-    async fn show(
+    /// Sends a frame. `Some` when the socket is to be closed: the event was final, or sending failed.
+    async fn send_frame(
         &mut self,
         event: Event,
         estimate: EstimateBody,
-        at: Timestamp,
+        timestamp: Timestamp,
     ) -> Option<Ending> {
-        let frame = self.app.job_frame(&event, &estimate, at, &self.base);
+        let frame = self.app.job_frame(&event, &estimate, timestamp, &self.base);
         let is_final = event.kind.is_final();
-        self.told = Some((event, estimate));
+        self.last_sent = Some((event, estimate));
         match self.send(Message::Text(frame.into())).await {
             Ok(()) => is_final.then(Ending::done),
-            Err(Slow::Stalled) => Some(Ending::Close {
+            Err(SendError::Timeout) => Some(Ending::Close {
                 frame: None,
-                code: CODE_SLOW,
+                code: CLOSE_CODE_TOO_SLOW,
                 reason: "too slow",
             }),
-            Err(Slow::Gone) => Some(Ending::Gone),
+            Err(SendError::Disconnected) => Some(Ending::Disconnected),
         }
     }
 
-    async fn send(&mut self, message: Message) -> Result<(), Slow> {
-        match timeout(SLOWEST_READER, self.socket.send(message)).await {
+    async fn send(&mut self, message: Message) -> Result<(), SendError> {
+        match timeout(SEND_TIMEOUT, self.socket.send(message)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(Slow::Gone),
-            Err(_) => Err(Slow::Stalled),
+            Ok(Err(_)) => Err(SendError::Disconnected),
+            Err(_) => Err(SendError::Timeout),
         }
     }
 
-    async fn end(mut self, ending: Ending) {
+    /// Sends the last frame and the close frame, then waits for the close frame of the client.
+    async fn close(mut self, ending: Ending) {
         let Ending::Close {
             frame,
             code,
@@ -381,8 +386,8 @@ impl Connection<'_> {
             return;
         };
         if let Some(mut frame) = frame {
-            if let Some(standing) = self.standing.take() {
-                *frame = frame.with(standing.at(self.app.now()));
+            if let Some(job_status) = self.job_status.take() {
+                *frame = frame.with_job_status(job_status.with_timestamp(self.app.now()));
             }
             let text = Message::Text(frame.to_json().into());
             if self.send(text).await.is_err() {
@@ -396,7 +401,8 @@ impl Connection<'_> {
         if self.send(Message::Close(Some(close))).await.is_err() {
             return;
         }
-        // Wait for the peer's own close, so that the last frame is not lost to a reset.
+        // Closing the TCP connection while data of the client is unread resets it, and the client may then lose
+        // the last frame: wait for its close frame first.
         let _ = timeout(Duration::from_secs(2), async {
             while let Some(Ok(message)) = self.socket.recv().await {
                 if matches!(message, Message::Close(_)) {
@@ -408,13 +414,14 @@ impl Connection<'_> {
     }
 }
 
-enum Slow {
-    Stalled,
-    Gone,
+enum SendError {
+    Timeout,
+    Disconnected,
 }
 
 impl AppState {
-    /// A page of another site must not speak for its visitor. Programs send no `Origin`.
+    /// Whether the `Origin` of the request may open a socket. It protects users against pages of other sites
+    /// (cross-site WebSocket hijacking). Clients that are not browsers send no `Origin` and are allowed.
     fn origin_allowed(&self, headers: &HeaderMap) -> bool {
         let Some(origin) = headers.get(header::ORIGIN) else {
             return true;

@@ -1,4 +1,4 @@
-//! Live progress: what happened to a job, pushed as it is committed.
+//! Live progress of jobs over WebSockets: events are pushed after their transaction has committed.
 
 mod frames;
 mod job_socket;

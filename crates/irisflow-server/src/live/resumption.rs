@@ -1,5 +1,6 @@
-//! How far the watchers of a job were told. One that comes back must not be shown an earlier past: its bar
-//! would jump back. Its old connection may still be open here, since a peer that vanished is noticed late.
+//! Resumption cursors of live job sockets: for each user and job, the `seq` of the newest event that was sent to
+//! any socket. A client that reconnects gets no older event, which would make its progress bar jump back. Its
+//! previous connection may still be open, since a vanished peer is detected late.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,100 +8,104 @@ use std::time::{Duration, Instant};
 
 use irisflow_jobs::{JobId, UserId};
 
-/// Fewer places than this are not worth tidying up.
-const FEW: usize = 64;
+/// Number of cursors from which on expired ones are removed.
+const MIN_CLEANUP_SIZE: usize = 64;
 
-/// The places of all watchers. Clones share them.
+/// The cursors of all watchers. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Resumptions {
-    places: Arc<Mutex<Places>>,
-    /// After the last watcher has left. Longer than the past that is replayed: of what is older a watcher is
-    /// shown the newest anyway.
-    kept_for: Duration,
+    cursors: Arc<Mutex<CursorTable>>,
+    /// How long a cursor is kept after its last watcher has left. Longer than the replay period, since of older
+    /// events a new watcher gets only the newest anyway.
+    retention: Duration,
 }
 
 #[derive(Debug, Default)]
-struct Places {
-    of: HashMap<(UserId, JobId), Place>,
-    /// Tidied up when there are this many.
-    tidy_at: usize,
+struct CursorTable {
+    by_job: HashMap<(UserId, JobId), Cursor>,
+    /// Expired cursors are removed when the table has this size.
+    cleanup_size: usize,
 }
 
 #[derive(Debug)]
-struct Place {
-    /// The highest `seq` that any watcher was told.
-    told: i64,
+struct Cursor {
+    /// The highest `seq` sent to any watcher.
+    last_sent: i64,
     watchers: usize,
-    left_at: Instant,
+    last_left_at: Instant,
 }
 
-/// A watcher at its place, until it is dropped.
+/// Registration of one watcher, which ends when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Watching {
+pub(crate) struct WatcherCursor {
     resumptions: Resumptions,
     key: (UserId, JobId),
 }
 
 impl Resumptions {
-    /// `replayed` is the past that a new watcher is told.
-    pub(crate) fn new(replayed: Duration) -> Self {
+    /// `replay` is the age up to which a new watcher gets past events.
+    pub(crate) fn new(replay: Duration) -> Self {
         Self {
-            places: Arc::default(),
-            kept_for: replayed * 2 + Duration::from_secs(10),
+            cursors: Arc::default(),
+            retention: replay * 2 + Duration::from_secs(10),
         }
     }
 
-    /// A watcher comes, or comes back.
-    pub(crate) fn watch(&self, user_id: UserId, job_id: JobId) -> Watching {
+    /// Registers a watcher, at its first connection or at a reconnect.
+    pub(crate) fn watch(&self, user_id: UserId, job_id: JobId) -> WatcherCursor {
         let key = (user_id, job_id);
-        let mut places = self.places();
-        if places.of.len() >= places.tidy_at.max(FEW) {
-            let is_kept =
-                |place: &Place| place.watchers > 0 || place.left_at.elapsed() < self.kept_for;
-            places.of.retain(|_, place| is_kept(place));
-            places.tidy_at = places.of.len() * 2;
+        let mut table = self.lock();
+        if table.by_job.len() >= table.cleanup_size.max(MIN_CLEANUP_SIZE) {
+            let is_kept = |cursor: &Cursor| {
+                cursor.watchers > 0 || cursor.last_left_at.elapsed() < self.retention
+            };
+            table.by_job.retain(|_, cursor| is_kept(cursor));
+            table.cleanup_size = table.by_job.len() * 2;
         }
-        let place = places.of.entry(key).or_insert_with(|| Place {
-            told: 0,
+        let cursor = table.by_job.entry(key).or_insert_with(|| Cursor {
+            last_sent: 0,
             watchers: 0,
-            left_at: Instant::now(),
+            last_left_at: Instant::now(),
         });
-        place.watchers += 1;
-        drop(places);
-        Watching {
+        cursor.watchers += 1;
+        drop(table);
+        WatcherCursor {
             resumptions: self.clone(),
             key,
         }
     }
 
-    fn places(&self) -> MutexGuard<'_, Places> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, CursorTable> {
+        self.cursors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Watching {
-    /// The highest `seq` that any watcher of this user was told of this job, those whose connections are
-    /// half open included; 0 for the first.
-    pub(crate) fn told_before(&self) -> i64 {
-        let places = self.resumptions.places();
-        places.of.get(&self.key).map_or(0, |place| place.told)
+impl WatcherCursor {
+    /// The highest `seq` that was sent to any watcher of this user and job, also over connections that are half
+    /// open; 0 when none was sent.
+    pub(crate) fn last_sent(&self) -> i64 {
+        let table = self.resumptions.lock();
+        table
+            .by_job
+            .get(&self.key)
+            .map_or(0, |cursor| cursor.last_sent)
     }
 
-    /// This watcher is told of this event now.
-    pub(crate) fn told(&self, seq: i64) {
-        let mut places = self.resumptions.places();
-        if let Some(place) = places.of.get_mut(&self.key) {
-            place.told = place.told.max(seq);
+    /// Records that the event with this `seq` is sent to this watcher.
+    pub(crate) fn record_sent(&self, seq: i64) {
+        let mut table = self.resumptions.lock();
+        if let Some(cursor) = table.by_job.get_mut(&self.key) {
+            cursor.last_sent = cursor.last_sent.max(seq);
         }
     }
 }
 
-impl Drop for Watching {
+impl Drop for WatcherCursor {
     fn drop(&mut self) {
-        let mut places = self.resumptions.places();
-        if let Some(place) = places.of.get_mut(&self.key) {
-            place.watchers -= 1;
-            place.left_at = Instant::now();
+        let mut table = self.resumptions.lock();
+        if let Some(cursor) = table.by_job.get_mut(&self.key) {
+            cursor.watchers -= 1;
+            cursor.last_left_at = Instant::now();
         }
     }
 }
@@ -114,44 +119,44 @@ mod tests {
     }
 
     #[test]
-    fn a_watcher_knows_what_others_were_told_while_they_watch_and_after() {
+    fn the_cursor_includes_what_was_sent_to_current_and_past_watchers() {
         let resumptions = Resumptions::new(Duration::from_secs(2));
         let (user, job) = ids();
         let half_open = resumptions.watch(user, job);
-        half_open.told(7);
-        let back = resumptions.watch(user, job);
-        assert_eq!(back.told_before(), 7);
-        half_open.told(9);
-        assert_eq!(back.told_before(), 9);
-        back.told(8);
-        drop((half_open, back));
-        assert_eq!(resumptions.watch(user, job).told_before(), 9);
+        half_open.record_sent(7);
+        let reconnected = resumptions.watch(user, job);
+        assert_eq!(reconnected.last_sent(), 7);
+        half_open.record_sent(9);
+        assert_eq!(reconnected.last_sent(), 9);
+        reconnected.record_sent(8);
+        drop((half_open, reconnected));
+        assert_eq!(resumptions.watch(user, job).last_sent(), 9);
     }
 
     #[test]
-    fn a_place_is_its_users_and_its_jobs() {
+    fn a_cursor_belongs_to_one_user_and_one_job() {
         let resumptions = Resumptions::new(Duration::from_secs(2));
         let (user, job) = ids();
-        resumptions.watch(user, job).told(7);
-        let (stranger, other) = ids();
-        assert_eq!(resumptions.watch(stranger, job).told_before(), 0);
-        assert_eq!(resumptions.watch(user, other).told_before(), 0);
+        resumptions.watch(user, job).record_sent(7);
+        let (other_user, other_job) = ids();
+        assert_eq!(resumptions.watch(other_user, job).last_sent(), 0);
+        assert_eq!(resumptions.watch(user, other_job).last_sent(), 0);
     }
 
     #[test]
-    fn places_that_nobody_watches_do_not_pile_up() {
+    fn expired_cursors_are_removed() {
         let resumptions = Resumptions {
-            kept_for: Duration::ZERO,
+            retention: Duration::ZERO,
             ..Resumptions::new(Duration::ZERO)
         };
-        let watched: Vec<Watching> = (0..FEW)
+        let watched: Vec<WatcherCursor> = (0..MIN_CLEANUP_SIZE)
             .map(|_| ids())
             .map(|(user, job)| resumptions.watch(user, job))
             .collect();
-        for _ in 0..100 * FEW {
+        for _ in 0..100 * MIN_CLEANUP_SIZE {
             let (user, job) = ids();
             drop(resumptions.watch(user, job));
         }
-        assert!(resumptions.places().of.len() <= watched.len() * 2);
+        assert!(resumptions.lock().by_job.len() <= watched.len() * 2);
     }
 }

@@ -1,4 +1,5 @@
-//! What the bus lost, the database still knows: asks it now and then, for all watched users at once.
+//! Periodic resync of watchers: one query asks the database for the newest `seq` of all watched users, and watchers
+//! that missed a notification are woken.
 
 use std::collections::HashMap;
 
@@ -6,7 +7,7 @@ use irisflow_jobs::{Notification, Notifier as _, UserId};
 
 use crate::app::App;
 
-/// Runs until the server drains.
+/// Runs until the server shuts down.
 pub(crate) async fn resync_watchers(app: App) {
     let mut seen: HashMap<UserId, i64> = HashMap::new();
     loop {
@@ -33,13 +34,15 @@ pub(crate) async fn resync_watchers(app: App) {
                 }
                 seen = now.into_iter().collect();
             }
-            Err(error) => tracing::warn!(%error, "could not look for missed events"),
+            Err(error) => {
+                tracing::warn!(%error, "could not query the newest events for the resync")
+            }
         }
     }
 }
 
-/// Those whose job has newer events; they may have heard of them and find nothing newer, at the cost of a read.
-/// The others are not asked to read: a user's watchers may be very many.
+/// Wakes the watchers of the jobs that have newer events. One that got these events already reads once in vain.
+/// The user's other watchers are not woken, since they may be many.
 async fn wake(app: &App, user_id: UserId, seen: i64) {
     match app
         .parts
@@ -53,7 +56,7 @@ async fn wake(app: &App, user_id: UserId, seen: i64) {
             }
         }
         Err(error) => {
-            tracing::warn!(%error, "could not look which jobs have newer events");
+            tracing::warn!(%error, "could not query which jobs have newer events; waking all watchers");
             app.parts
                 .bus
                 .notify(user_id, Notification::TimelineAdvanced);

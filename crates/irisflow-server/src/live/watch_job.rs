@@ -1,5 +1,5 @@
-//! One job's events for one watcher: first how it stands, then what is newer, each once and in order,
-//! whatever notifications get lost on the way.
+//! Event stream of one job for one watcher: the current state first, then newer events. Each is delivered once and
+//! in order, also when notifications are lost.
 
 use std::collections::VecDeque;
 
@@ -9,40 +9,42 @@ use irisflow_jobs::{
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::resumption::Watching;
+use super::resumption::WatcherCursor;
 use crate::app::AppState;
 
-/// The place of a watcher in a job's history.
+/// A watcher's position in the events of a job.
 pub(crate) struct JobWatch {
     user_id: UserId,
     job_id: JobId,
     pub(crate) photo_id: PhotoId,
     session_id: SessionId,
     notifications: Receiver<Notification>,
-    /// There may be events that no notification told of: they are to be read.
+    /// A notification may have been missed, so that newer events have to be read from the store.
     is_behind: bool,
-    /// What all watchers of this job were told, this one included.
-    watching: Watching,
-    /// The `seq` of the last event handed out.
+    /// Shared by all watchers of this user and job.
+    resumption_cursor: WatcherCursor,
+    /// The `seq` of the last event returned to this watcher.
     cursor: i64,
-    waiting: VecDeque<Event>,
+    pending: VecDeque<Event>,
 }
 
-/// What a watcher is to do next.
+/// The next item for a watcher.
 pub(crate) enum Next {
-    Tell(Box<Event>),
+    Event(Box<Event>),
     SessionEnded,
 }
 
 impl JobWatch {
-    /// Begins to watch. `None` for unknown and foreign jobs.
+    /// Subscribes to a job and reads its current state. `None` when the job does not exist or belongs to another
+    /// account.
     pub(crate) async fn begin(
         app: &AppState,
         user_id: UserId,
         session_id: SessionId,
         job_id: JobId,
     ) -> Result<Option<Self>, StoreError> {
-        // Subscribe, then read: what is committed in between is in both and told once.
+        // Subscribe before reading: an event that is committed in between is in both, and `cursor` drops the
+        // duplicate.
         let notifications = app.parts.bus.watch_job(user_id, job_id);
         let since = app.now() - app.settings.replay;
         let Some(snapshot) = app
@@ -54,26 +56,24 @@ impl JobWatch {
             return Ok(None);
         };
         let job = &snapshot.job;
-        // After the end the end is told and nothing else. A job that was given back, or claimed again,
-        // perhaps by another process, may have been watched before; so may one whose events a clock that
-        // was set back makes look recent.
+        // No replay of recent events, but the newest one only, when the job has ended, and when the client may
+        // have got later events before: from another process, for a job that was handed back or claimed again,
+        // or when the system clock was set back, which makes old events look recent.
         let now = app.now();
         let only_newest = job.state.is_final()
             || job.epoch > 1
             || matches!(job.state, JobState::Waiting)
             || snapshot.recent.iter().any(|event| event.at > now);
-        let watching = app.resumptions.watch(user_id, job_id);
-        let told_before = watching.told_before();
-        let mut waiting: VecDeque<Event> = snapshot.newest_older.into_iter().collect();
-        waiting.extend(snapshot.recent);
-        while waiting.len() > 1 {
-            let old = waiting
-                .front()
-                .is_some_and(|event| event.seq <= told_before);
-            if !only_newest && !old {
+        let resumption_cursor = app.resumptions.watch(user_id, job_id);
+        let last_sent = resumption_cursor.last_sent();
+        let mut pending: VecDeque<Event> = snapshot.newest_older.into_iter().collect();
+        pending.extend(snapshot.recent);
+        while pending.len() > 1 {
+            let was_sent = pending.front().is_some_and(|event| event.seq <= last_sent);
+            if !only_newest && !was_sent {
                 break;
             }
-            waiting.pop_front();
+            pending.pop_front();
         }
         Ok(Some(Self {
             user_id,
@@ -82,28 +82,28 @@ impl JobWatch {
             session_id,
             notifications,
             is_behind: false,
-            watching,
+            resumption_cursor,
             cursor: 0,
-            waiting,
+            pending,
         }))
     }
 
-    /// The next event of the job, as soon as there is one. Cancel safe: a call that is dropped loses nothing,
-    /// since a notification is taken only together with what follows from it.
+    /// Waits for the next event of the job. Cancel safe: the effect of a notification is stored in `self` at once
+    /// after it was received, so that a call that is dropped later loses no event.
     pub(crate) async fn next(&mut self, timeline: &dyn Timeline) -> Result<Next, StoreError> {
         loop {
-            if let Some(event) = self.waiting.pop_front() {
+            if let Some(event) = self.pending.pop_front() {
                 if event.seq <= self.cursor {
                     continue;
                 }
                 self.cursor = event.seq;
-                self.watching.told(event.seq);
-                return Ok(Next::Tell(Box::new(event)));
+                self.resumption_cursor.record_sent(event.seq);
+                return Ok(Next::Event(Box::new(event)));
             }
             if self.is_behind {
                 let (user_id, job_id) = (self.user_id, self.job_id);
                 let newer = timeline.job_events_after(user_id, job_id, self.cursor);
-                self.waiting.extend(newer.await?);
+                self.pending.extend(newer.await?);
                 self.is_behind = false;
                 continue;
             }
@@ -113,7 +113,7 @@ impl JobWatch {
                         continue;
                     }
                     if event.previous_of_job.unwrap_or(0) <= self.cursor {
-                        self.waiting.push_back(Event::clone(&event));
+                        self.pending.push_back(Event::clone(&event));
                     } else {
                         self.is_behind = true;
                     }
@@ -125,7 +125,7 @@ impl JobWatch {
                 Ok(Notification::TimelineAdvanced) | Err(RecvError::Lagged(_)) => {
                     self.is_behind = true
                 }
-                // The bus lives as long as the server; without it, the resync is gone too.
+                // Cannot happen while the server runs, which owns the bus.
                 Err(RecvError::Closed) => {
                     return Err(StoreError::Unavailable("the bus is closed".to_owned()));
                 }
@@ -146,7 +146,7 @@ mod tests {
     use super::super::resumption::Resumptions;
     use super::*;
 
-    /// A store that takes its time, as one under load does.
+    /// A store with a slow query, as under load.
     #[derive(Debug)]
     struct SlowTimeline(Event);
 
@@ -195,9 +195,9 @@ mod tests {
             session_id: SessionId::generate(),
             notifications: bus.watch_job(user_id, job_id),
             is_behind: false,
-            watching: Resumptions::new(Duration::ZERO).watch(user_id, job_id),
+            resumption_cursor: Resumptions::new(Duration::ZERO).watch(user_id, job_id),
             cursor: 1,
-            waiting: VecDeque::new(),
+            pending: VecDeque::new(),
         };
         let last = Event {
             user_id,
@@ -218,13 +218,16 @@ mod tests {
         let timeline = SlowTimeline(last);
         bus.notify(user_id, Notification::TimelineAdvanced);
 
-        // As `select!` does when a ping is due meanwhile.
+        // As `select!` does when another branch completes first, for example a ping.
         let dropped = timeout(Duration::from_millis(10), watch.next(&timeline)).await;
-        assert!(dropped.is_err(), "it has taken the notification and reads");
+        assert!(
+            dropped.is_err(),
+            "the call was dropped while it read the store"
+        );
 
-        let told = timeout(Duration::from_secs(60), watch.next(&timeline)).await;
-        let Ok(Ok(Next::Tell(event))) = told else {
-            panic!("the last event is missed");
+        let next = timeout(Duration::from_secs(60), watch.next(&timeline)).await;
+        let Ok(Ok(Next::Event(event))) = next else {
+            panic!("the last event was lost");
         };
         assert_eq!(event.seq, 9);
     }
