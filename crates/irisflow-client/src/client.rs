@@ -1,4 +1,4 @@
-//! The client itself: calls with a token, repeated with retry_policy.
+//! [`Client`]: authenticated API calls with retries, and token renewal.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,33 +15,33 @@ use crate::retry_policy::{Backoff, RetryPolicy};
 use crate::session::{AccessToken, InMemoryTokenStore, TokenPair, TokenStore};
 use crate::watch::Watch;
 
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// For calls with small bodies.
-const CALL_LIMIT: Duration = Duration::from_secs(30);
-/// More of an error's body is not read.
-const LONGEST_REFUSAL: usize = 64 * 1024;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Timeout of a call with a small body.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// The rest of a longer error body is not read.
+const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
 
 /// One account on one server. Clones share the session.
 #[derive(Debug, Clone)]
 pub struct Client {
-    shared: Arc<Shared>,
+    inner: Arc<ClientInner>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct ClientInner {
     http: reqwest::Client,
     server: Url,
     retry_policy: RetryPolicy,
     token_store: Arc<dyn TokenStore>,
-    /// Held while renewing, so that concurrent calls renew once.
+    /// Locked during a renewal, so that concurrent calls renew only once.
     access: Mutex<Option<AccessToken>>,
 }
 
 impl Client {
-    /// A client that forgets its session with the program.
+    /// A client that holds its session in memory only.
     ///
     /// # Errors
-    /// When `server` is not an address as in `https://iris.example.com`.
+    /// When `server` is not a base URL like `https://iris.example.com`.
     pub fn new(server: &str) -> Result<Self, ClientError> {
         Self::with(
             server,
@@ -50,10 +50,10 @@ impl Client {
         )
     }
 
-    /// A client whose refresh token is kept by `token_store`; one that is kept already is used.
+    /// A client whose refresh token lives in `token_store`. A token stored there earlier is used.
     ///
     /// # Errors
-    /// When `server` is not an address as in `https://iris.example.com`.
+    /// When `server` is not a base URL like `https://iris.example.com`.
     pub fn with(
         server: &str,
         token_store: Arc<dyn TokenStore>,
@@ -64,17 +64,17 @@ impl Client {
         if !matches!(address.scheme(), "http" | "https") || !address.has_host() {
             return Err(bad_address());
         }
-        // Joined paths replace what follows the last slash.
+        // The path must end with a slash, because API routes are appended to it.
         if !address.path().ends_with('/') {
             let folder = format!("{}/", address.path());
             address.set_path(&folder);
         }
         let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_LIMIT)
+            .connect_timeout(CONNECT_TIMEOUT)
             .user_agent(concat!("irisflow-client/", env!("CARGO_PKG_VERSION")))
             .build()?;
         Ok(Self {
-            shared: Arc::new(Shared {
+            inner: Arc::new(ClientInner {
                 http,
                 server: address,
                 retry_policy,
@@ -84,67 +84,68 @@ impl Client {
         })
     }
 
-    /// Makes an account.
+    /// Creates an account. Not retried.
     ///
     /// # Errors
-    /// As the server refuses: the address is taken, the password too weak, registration closed.
+    /// When the server rejects it: the address is taken, the password too weak, registration closed.
     pub async fn register(&self, email: &str, password: &str) -> Result<(), ClientError> {
         let account = json!({ "email": email, "password": password });
         let request = self.api(Method::POST, "auth/register").json(&account);
         send(request).await.map(drop)
     }
 
-    /// Signs in. Tried once: a person is waiting.
+    /// Signs in. Not retried, because a person is waiting for the answer.
     ///
     /// # Errors
-    /// Wrong credentials, or too many tries with wrong ones.
+    /// Wrong credentials, or too many failed attempts.
     pub async fn sign_in(&self, email: &str, password: &str) -> Result<(), ClientError> {
         let account = json!({ "email": email, "password": password });
-        let mut access = self.shared.access.lock().await;
+        let mut access = self.inner.access.lock().await;
         let request = self.api(Method::POST, "auth/login/json").json(&account);
         *access = Some(self.receive_tokens(send(request).await?).await?);
         Ok(())
     }
 
-    /// Goes on with the session that the token_store has kept.
+    /// Resumes the session whose refresh token is in the token store.
     ///
     /// # Errors
-    /// [`ClientError::SignedOut`] when there is none, or it has ended.
+    /// [`ClientError::SignedOut`] when there is no session, or it has expired.
     pub async fn resume(&self) -> Result<(), ClientError> {
         self.access_token().await.map(drop)
     }
 
-    /// Watches a job to its end.
+    /// Watches a job until it ends.
     pub fn watch(&self, job_id: &JobId) -> Watch {
-        Watch::begin(self.clone(), job_id.clone())
+        Watch::new(self.clone(), job_id.clone())
     }
 
     pub(crate) fn backoff(&self) -> Backoff {
-        Backoff::new(self.shared.retry_policy)
+        Backoff::new(self.inner.retry_policy)
     }
 
-    /// A request to a route of the API.
+    /// A request to an API route below `api/v1/`, with [`CALL_TIMEOUT`].
     pub(crate) fn api(&self, method: Method, route: &str) -> RequestBuilder {
         self.request(method, &format!("api/v1/{route}"))
-            .timeout(CALL_LIMIT)
+            .timeout(CALL_TIMEOUT)
     }
 
-    /// A request to a path of the server.
+    /// A request to a path below the server's base URL, without a timeout.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let mut address = self.shared.server.clone();
+        let mut address = self.inner.server.clone();
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let full = format!("{}{path}", address.path());
         address.set_path(&full);
         address.set_query(Some(query).filter(|query| !query.is_empty()));
-        self.shared.http.request(method, address)
+        self.inner.http.request(method, address)
     }
 
-    /// A request to a link that the server gave.
-    pub(crate) fn at_link(&self, method: Method, link: &str) -> RequestBuilder {
-        self.shared.http.request(method, link)
+    /// A request to a presigned URL, without credentials.
+    pub(crate) fn presigned(&self, method: Method, link: &str) -> RequestBuilder {
+        self.inner.http.request(method, link)
     }
 
-    /// Calls as the signed-in user, and reads the answer.
+    /// Makes an authenticated call and parses the JSON response. Renews a rejected access token once,
+    /// and retries as the retry policy says.
     pub(crate) async fn call<T: DeserializeOwned>(
         &self,
         request: impl Fn(&Self) -> RequestBuilder,
@@ -153,15 +154,15 @@ impl Client {
         let mut renewed = false;
         loop {
             let token = self.access_token().await?;
-            let answer = match send(request(self).bearer_auth(&token)).await {
+            let result = match send(request(self).bearer_auth(&token)).await {
                 Ok(response) => read_json(response).await,
                 Err(error) => Err(error),
             };
-            let error = match answer {
-                Ok(answer) => return Ok(answer),
+            let error = match result {
+                Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            if error.is_about_the_token() && !renewed {
+            if error.is_rejected_token() && !renewed {
                 renewed = true;
                 self.renew(&token).await?;
             } else {
@@ -173,21 +174,21 @@ impl Client {
         }
     }
 
-    /// An access token that will hold for a while.
+    /// An access token that is not about to expire.
     pub(crate) async fn access_token(&self) -> Result<String, ClientError> {
-        let mut access = self.shared.access.lock().await;
+        let mut access = self.inner.access.lock().await;
         match &*access {
             Some(token) if token.is_fresh() => Ok(token.token.clone()),
             _ => self.renew_into(&mut access).await,
         }
     }
 
-    /// Replaces a token that the server has refused.
-    pub(crate) async fn renew(&self, refused: &str) -> Result<String, ClientError> {
-        let mut access = self.shared.access.lock().await;
+    /// Replaces an access token that the server has rejected.
+    pub(crate) async fn renew(&self, rejected: &str) -> Result<String, ClientError> {
+        let mut access = self.inner.access.lock().await;
         match &*access {
             // Another call has renewed it meanwhile.
-            Some(current) if current.token != refused => Ok(current.token.clone()),
+            Some(current) if current.token != rejected => Ok(current.token.clone()),
             _ => self.renew_into(&mut access).await,
         }
     }
@@ -196,13 +197,13 @@ impl Client {
         let mut backoff = self.backoff();
         loop {
             let spent = self
-                .shared
+                .inner
                 .token_store
-                .kept()
+                .load()
                 .ok_or(ClientError::SignedOut)?;
             let body = json!({ "refresh_token": spent });
             let request = self.api(Method::POST, "auth/refresh").json(&body);
-            // The server answers a repeated renewal with the same successor, so trying again is safe.
+            // The server answers a repeated renewal with the same new token, so retrying is safe.
             let error = match send(request).await {
                 Ok(response) => match self.receive_tokens(response).await {
                     Ok(received) => return Ok(access.insert(received).token.clone()),
@@ -211,8 +212,9 @@ impl Client {
                 Err(error) => error,
             };
             if matches!(error.code(), Some("invalid_token" | "token_expired")) {
-                // Another program with the same token_store was faster, or the session is over.
-                if self.shared.token_store.kept().as_ref() == Some(&spent) {
+                // Either another process that shares the token store has renewed meanwhile, or the
+                // session is over.
+                if self.inner.token_store.load().as_ref() == Some(&spent) {
                     *access = None;
                     return Err(ClientError::SignedOut);
                 }
@@ -228,35 +230,36 @@ impl Client {
     async fn receive_tokens(&self, response: Response) -> Result<AccessToken, ClientError> {
         let headers = response.headers().clone();
         let pair: TokenPair = read_json(response).await?;
-        let token_store = &self.shared.token_store;
+        let token_store = &self.inner.token_store;
         token_store
-            .keep(&pair.refresh_token)
-            .map_err(ClientError::Keeping)?;
+            .save(&pair.refresh_token)
+            .map_err(ClientError::SessionNotSaved)?;
         Ok(AccessToken::received(pair.access_token, &headers))
     }
 }
 
-/// Sends, and turns every answer but success into an error.
+/// Sends a request; a response with a non-success status becomes an error.
 pub(crate) async fn send(request: RequestBuilder) -> Result<Response, ClientError> {
-    refused_unless_ok(request.send().await?).await
+    error_for_status(request.send().await?).await
 }
 
-pub(crate) async fn refused_unless_ok(mut response: Response) -> Result<Response, ClientError> {
+/// Turns a response with a non-success status into [`ClientError::Refused`].
+pub(crate) async fn error_for_status(mut response: Response) -> Result<Response, ClientError> {
     if response.status().is_success() {
         return Ok(response);
     }
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
         body.extend_from_slice(&chunk);
-        if body.len() > LONGEST_REFUSAL {
+        if body.len() > MAX_ERROR_BODY_BYTES {
             break;
         }
     }
-    let refusal = ApiError::read(response.status().as_u16(), response.headers(), &body);
-    Err(ClientError::Refused(Box::new(refusal)))
+    let error = ApiError::parse(response.status().as_u16(), response.headers(), &body);
+    Err(ClientError::Refused(Box::new(error)))
 }
 
 pub(crate) async fn read_json<T: DeserializeOwned>(response: Response) -> Result<T, ClientError> {
     let body = response.bytes().await?;
-    serde_json::from_slice(&body).map_err(|error| ClientError::NotUnderstood(error.to_string()))
+    serde_json::from_slice(&body).map_err(|error| ClientError::InvalidResponse(error.to_string()))
 }

@@ -1,4 +1,4 @@
-//! Downloading a result into a file.
+//! Downloading a result from its presigned URL into a file (atomic write, with retries).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,23 +11,23 @@ use tokio::io::AsyncWriteExt as _;
 use crate::client::{Client, send};
 use crate::error::ClientError;
 
-/// A connection that brings nothing for this long is dead.
-const LONGEST_SILENCE: Duration = Duration::from_secs(30);
+/// Idle timeout: a connection that delivers no bytes for this long counts as lost.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Client {
-    /// Downloads what a link of a job leads to. Nobody ever sees half a file: it is written beside
-    /// `target` and renamed.
+    /// Downloads the file behind a presigned URL of a job. The write is atomic: the bytes go to a
+    /// temporary file beside `target`, which is flushed and renamed.
     ///
     /// # Errors
-    /// When the link has ended, or the file cannot be written.
-    pub async fn download(&self, link: &str, target: &Path) -> Result<(), ClientError> {
-        let partial = beside(target);
+    /// When the URL has expired, or the file cannot be written.
+    pub async fn download(&self, url: &str, target: &Path) -> Result<(), ClientError> {
+        let partial = partial_path(target);
         let mut backoff = self.backoff();
         loop {
-            let Err(error) = self.download_once(link, &partial, target).await else {
+            let Err(error) = self.download_once(url, &partial, target).await else {
                 return Ok(());
             };
-            // Best effort: the error that is told is the one that made the file useless.
+            // Best effort: the download's own error is the one to report.
             let _ = fs::remove_file(&partial).await;
             let Some(wait) = backoff.after(&error) else {
                 return Err(error);
@@ -38,34 +38,34 @@ impl Client {
 
     async fn download_once(
         &self,
-        link: &str,
+        url: &str,
         partial: &Path,
         target: &Path,
     ) -> Result<(), ClientError> {
-        let answer = tokio::time::timeout(LONGEST_SILENCE, send(self.at_link(Method::GET, link)));
-        let mut response = answer.await.map_err(|_| silent())??;
+        let sending = tokio::time::timeout(IDLE_TIMEOUT, send(self.presigned(Method::GET, url)));
+        let mut response = sending.await.map_err(|_| idle_timeout())??;
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source: io::Error| ClientError::File { path, source }
         };
         let mut file = File::create(partial).await.map_err(failed(partial))?;
-        // A body that breaks off before its announced length is an error of the connection.
-        while let Some(piece) = tokio::time::timeout(LONGEST_SILENCE, response.chunk())
+        // A body shorter than its Content-Length is a connection error.
+        while let Some(chunk) = tokio::time::timeout(IDLE_TIMEOUT, response.chunk())
             .await
-            .map_err(|_| silent())??
+            .map_err(|_| idle_timeout())??
         {
-            file.write_all(&piece).await.map_err(failed(partial))?;
+            file.write_all(&chunk).await.map_err(failed(partial))?;
         }
         file.sync_all().await.map_err(failed(partial))?;
         fs::rename(partial, target).await.map_err(failed(target))
     }
 }
 
-fn silent() -> ClientError {
+fn idle_timeout() -> ClientError {
     ClientError::Unreachable("the server fell silent".to_owned())
 }
 
-fn beside(target: &Path) -> PathBuf {
+fn partial_path(target: &Path) -> PathBuf {
     let mut partial = target.as_os_str().to_owned();
     partial.push(format!(".{}.part", std::process::id()));
     PathBuf::from(partial)

@@ -1,5 +1,4 @@
-//! Ids as the server gives them. What they look like is its affair; two of different things cannot be
-//! mixed up.
+//! Ids of photos, jobs and batches: opaque strings from the server, one newtype each.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Submitting photos and asking how jobs stand.
+//! Submitting photos as jobs, reading the status of a job, and cancelling it.
 
 use futures_util::{Stream, StreamExt as _, stream};
 use reqwest::Method;
@@ -11,10 +11,10 @@ use crate::error::ClientError;
 use crate::ids::{BatchId, JobId, PhotoId};
 use crate::watch::MissedLimit;
 
-/// The most photos that servers take in one batch, unless set otherwise.
+/// Photos per batch: the default limit of a server.
 pub const BATCH_LIMIT: usize = 10;
 
-/// Where a job is in its life.
+/// The state of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -23,13 +23,13 @@ pub enum Status {
     Completed,
     Failed,
     Cancelled,
-    /// Something that this client does not know yet.
+    /// A state added by a later version of the server.
     #[serde(other)]
     Unknown,
 }
 
 impl Status {
-    /// Whether nothing more will happen.
+    /// Whether the job has ended.
     pub fn is_final(self) -> bool {
         match self {
             Self::Completed | Self::Failed | Self::Cancelled => true,
@@ -38,7 +38,7 @@ impl Status {
     }
 }
 
-/// A job, as submitting answers.
+/// A job as returned by a submit.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Job {
     pub job_id: JobId,
@@ -46,43 +46,43 @@ pub struct Job {
     pub status: Status,
 }
 
-/// A job with everything that is known of it.
+/// The full status of a job.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct JobStatus {
     pub job_id: JobId,
     pub photo_id: PhotoId,
     pub status: Status,
-    /// What a person reads, as in "Finding your iris...".
+    /// A text to show to the user, such as "Finding your iris...".
     pub step: String,
-    /// Per cent.
+    /// In per cent.
     pub progress: u8,
     /// Restarts after an error or a lost worker.
     pub attempt_count: u32,
-    /// `quality_issue` (the person can act), `transient_error` or `server_error`.
+    /// `quality_issue` (the user can act), `transient_error` or `server_error`.
     pub error_type: Option<String>,
     pub error_code: Option<String>,
     pub error_message: Option<String>,
     pub suggestion: Option<String>,
-    /// The number behind a `quality_issue`.
+    /// The measured value behind a `quality_issue`.
     #[serde(default)]
     pub error_measured: Option<MissedLimit>,
-    /// Links end after a while; ask again for new ones.
+    /// Presigned; it expires, and [`Client::job`] returns a fresh one.
     pub result_url: Option<String>,
     pub mask_url: Option<String>,
     pub before_url: Option<String>,
     pub processing_time_ms: Option<u64>,
     pub result_width: Option<u32>,
     pub result_height: Option<u32>,
-    /// The numbers that say how usable the iris was.
+    /// The measured quality figures of the iris.
     pub quality: Option<Value>,
     /// 0 to 100.
     pub quality_score: Option<u8>,
-    /// The same in words, as in "A good photo."
+    /// The score as a sentence, such as "A good photo."
     #[serde(default)]
     pub quality_message: Option<String>,
 }
 
-/// What became of photos that were submitted together.
+/// The result of submitting several photos together.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Batch {
     pub batch_id: BatchId,
@@ -91,57 +91,57 @@ pub struct Batch {
     pub skipped: Vec<Skipped>,
 }
 
-/// A photo that was not taken into a batch.
+/// A photo for which a batch contains no job.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Skipped {
     pub photo_id: PhotoId,
-    /// As in `not_found`.
+    /// A stable code, such as `not_found`.
     pub reason: String,
 }
 
 impl Client {
-    /// Submits one photo, ahead of batches.
+    /// Submits one photo. Its job has precedence over jobs of batches.
     ///
     /// # Errors
-    /// As the server refuses.
+    /// When the server rejects it.
     pub async fn submit(&self, photo_id: &PhotoId) -> Result<Job, ClientError> {
         let body = json!({ "photo_id": photo_id });
-        self.submit_once("processing/submit", &body).await
+        self.submit_idempotently("processing/submit", &body).await
     }
 
-    /// Submits photos in as many batches as the server's limit makes necessary, one item each. What was
-    /// submitted stays submitted when a later batch is refused.
+    /// Submits photos in batches of [`BATCH_LIMIT`]; the stream yields one item per batch. Earlier
+    /// batches stay submitted when a later one is rejected.
     pub fn submit_batches(
         &self,
         photos: &[PhotoId],
     ) -> impl Stream<Item = Result<Batch, ClientError>> {
         stream::iter(photos.chunks(BATCH_LIMIT)).then(async |photo_ids| {
             let body = json!({ "photo_ids": photo_ids });
-            self.submit_once("processing/batch", &body).await
+            self.submit_idempotently("processing/batch", &body).await
         })
     }
 
-    /// How a job stands, with fresh links.
+    /// The status of a job, with fresh presigned URLs.
     ///
     /// # Errors
-    /// `not_found` for a job of somebody else or none.
+    /// `not_found` when there is no such job, or it belongs to another user.
     pub async fn job(&self, job_id: &JobId) -> Result<JobStatus, ClientError> {
         let route = format!("processing/jobs/{job_id}");
         self.call(|client| client.api(Method::GET, &route)).await
     }
 
-    /// Cancels a job; one that has ended stays as it is. The answer says how it stands now: one that is
-    /// being worked on may end a moment later.
+    /// Cancels a job; a job that has ended stays unchanged. Returns the present status: a running job
+    /// may reach its final state a moment later.
     ///
     /// # Errors
-    /// `not_found` for a job of somebody else or none.
+    /// `not_found` when there is no such job, or it belongs to another user.
     pub async fn cancel(&self, job_id: &JobId) -> Result<JobStatus, ClientError> {
         let route = format!("processing/jobs/{job_id}/cancel");
         self.call(|client| client.api(Method::POST, &route)).await
     }
 
-    /// The key lets the server tell a repeated call from a new one.
-    async fn submit_once<T: serde::de::DeserializeOwned>(
+    /// Posts with an idempotency key, by which the server recognises a retry.
+    async fn submit_idempotently<T: serde::de::DeserializeOwned>(
         &self,
         route: &str,
         body: &Value,

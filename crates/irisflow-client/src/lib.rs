@@ -1,5 +1,5 @@
-//! The API from the outside: sign in, upload, submit, watch, download. What a program needs to get a
-//! picture of an iris from a server, with the retry_policy that networks and restarts ask for.
+//! HTTP and WebSocket client for the Irisflow API: sign in, upload, submit, watch, download. Calls are
+//! retried through network failures and server restarts.
 //!
 //! ```no_run
 //! use irisflow_client::{Client, Update};
@@ -22,9 +22,10 @@
 //! # }
 //! ```
 //!
-//! Calls that fail for lack of a connection, or because the server asks to wait, are repeated with
-//! exponential backoff and full jitter until [`RetryPolicy`] ends. A submit carries an idempotency key, so
-//! that repeating it does no harm. Access tokens are renewed before they end.
+//! A call that fails because the server is unreachable, overloaded or asks to wait is retried with
+//! exponential backoff and full jitter, for as long as [`RetryPolicy`] allows. A submit carries an
+//! idempotency key, so that retrying it creates no second job. Access tokens are renewed before they
+//! expire.
 
 mod client;
 mod download;

@@ -1,4 +1,4 @@
-//! Uploading a photo: announce it, PUT its bytes to the link, confirm.
+//! Uploading a photo: create it, PUT its bytes to the presigned URL, confirm.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -14,64 +14,64 @@ use crate::client::{Client, send};
 use crate::error::ClientError;
 use crate::ids::PhotoId;
 
-/// A photo that the server has taken in.
+/// An uploaded and confirmed photo.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Photo {
     pub id: PhotoId,
-    /// Of the upright photo; `None` before it was confirmed.
+    /// Pixels, after the EXIF orientation was applied; `None` before the photo is confirmed.
     pub width: Option<u32>,
     pub height: Option<u32>,
 }
 
 #[derive(Deserialize)]
-struct Announced {
+struct CreatedUpload {
     upload_url: String,
     photo_id: PhotoId,
 }
 
-/// Bytes are handed to the connection, and progress is told, in pieces of this size.
-const PIECE: usize = 64 * 1024;
-/// An upload may take this long, and longer the larger it is.
-const SHORTEST_UPLOAD_LIMIT: Duration = Duration::from_secs(60);
+/// The body is sent, and progress is reported, in chunks of this size.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// The upload timeout is this, plus the size at the slowest accepted rate.
+const MIN_UPLOAD_TIMEOUT: Duration = Duration::from_secs(60);
 const SLOWEST_BYTES_PER_S: u64 = 16 * 1024;
 
 impl Client {
-    /// Uploads a photo. `sent` is told how many bytes have been handed to the connection, also again
-    /// from the beginning when the upload has to be repeated.
+    /// Uploads a photo. `on_progress` receives the number of bytes handed to the connection so far; it
+    /// starts again from the beginning when the upload is retried.
     ///
     /// # Errors
-    /// As the server refuses: `not_an_image`, `unsupported_format`, `image_too_large`.
+    /// When the server rejects the photo: `not_an_image`, `unsupported_format`, `image_too_large`.
     pub async fn upload(
         &self,
         photo: Bytes,
-        sent: impl Fn(u64) + Clone + Send + Sync + 'static,
+        on_progress: impl Fn(u64) + Clone + Send + Sync + 'static,
     ) -> Result<Photo, ClientError> {
         let content_type = content_type_of(&photo);
         let body = json!({ "content_type": content_type });
-        let announced: Announced = self
+        let created: CreatedUpload = self
             .call(|client| client.api(Method::POST, "photos/upload").json(&body))
             .await?;
-        self.put(&announced.upload_url, content_type, &photo, sent)
+        self.put(&created.upload_url, content_type, &photo, on_progress)
             .await?;
-        let route = format!("photos/{}/confirm", announced.photo_id);
+        let route = format!("photos/{}/confirm", created.photo_id);
         self.call(|client| client.api(Method::POST, &route)).await
     }
 
     async fn put(
         &self,
-        link: &str,
+        url: &str,
         content_type: &str,
         photo: &Bytes,
-        sent: impl Fn(u64) + Clone + Send + Sync + 'static,
+        on_progress: impl Fn(u64) + Clone + Send + Sync + 'static,
     ) -> Result<(), ClientError> {
         let mut backoff = self.backoff();
         loop {
             let request = self
-                .at_link(Method::PUT, link)
-                .timeout(upload_limit(photo.len()))
+                .presigned(Method::PUT, url)
+                .timeout(upload_timeout(photo.len()))
                 .header(CONTENT_TYPE, content_type)
                 .header(CONTENT_LENGTH, photo.len())
-                .body(in_pieces(photo.clone(), sent.clone()));
+                .body(chunked_body(photo.clone(), on_progress.clone()));
             let Err(error) = send(request).await else {
                 return Ok(());
             };
@@ -83,22 +83,22 @@ impl Client {
     }
 }
 
-fn upload_limit(bytes: usize) -> Duration {
-    SHORTEST_UPLOAD_LIMIT + Duration::from_secs(bytes as u64 / SLOWEST_BYTES_PER_S)
+fn upload_timeout(bytes: usize) -> Duration {
+    MIN_UPLOAD_TIMEOUT + Duration::from_secs(bytes as u64 / SLOWEST_BYTES_PER_S)
 }
 
-fn in_pieces(photo: Bytes, sent: impl Fn(u64) + Send + 'static) -> Body {
-    let begins = (0..photo.len()).step_by(PIECE);
-    let pieces = begins.map(move |begin| {
-        let end = (begin + PIECE).min(photo.len());
-        sent(end as u64);
-        Ok::<_, Infallible>(photo.slice(begin..end))
+fn chunked_body(photo: Bytes, on_progress: impl Fn(u64) + Send + 'static) -> Body {
+    let starts = (0..photo.len()).step_by(CHUNK_BYTES);
+    let chunks = starts.map(move |start| {
+        let end = (start + CHUNK_BYTES).min(photo.len());
+        on_progress(end as u64);
+        Ok::<_, Infallible>(photo.slice(start..end))
     });
-    Body::wrap_stream(stream::iter(pieces))
+    Body::wrap_stream(stream::iter(chunks))
 }
 
-/// By the first bytes. The server finds out by itself and only wants the same type twice, so that what
-/// is not known here may be called a JPEG.
+/// Content type by magic bytes. Any other format is declared as JPEG: the server detects the format
+/// itself, and only requires the same content type at creation and at the PUT.
 fn content_type_of(photo: &[u8]) -> &'static str {
     match photo {
         [0x89, b'P', b'N', b'G', ..] => "image/png",

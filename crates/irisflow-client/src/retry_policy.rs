@@ -1,4 +1,4 @@
-//! How long to wait before the next try, and when to give up.
+//! Retry policy: exponential backoff with full jitter, and a time limit after which to give up.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use tokio::time::Instant;
 
 use crate::error::ClientError;
 
-/// How patient a client is with a server that is away or busy.
+/// How long and how often calls are retried while the server is unreachable or overloaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// The first wait is up to this long; each further one up to twice as long.
+    /// Upper bound of the first wait; the bound doubles with each retry.
     pub first_wait: Duration,
-    /// No wait is longer, unless the server asks for it.
+    /// Cap of the bound. The server may ask for a longer wait with `Retry-After`.
     pub longest_wait: Duration,
-    /// Without success for this long, the error is returned.
+    /// After this long without a success, the error is returned.
     pub give_up_after: Duration,
 }
 
@@ -27,46 +27,51 @@ impl Default for RetryPolicy {
     }
 }
 
-/// The waits of one undertaking.
+/// The retry state of one operation.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     retry_policy: RetryPolicy,
-    tries: u32,
-    /// When the present trouble began.
-    since: Option<Instant>,
+    /// Failures since the last success.
+    failures: u32,
+    /// When the first of them occurred.
+    failing_since: Option<Instant>,
 }
 
 impl Backoff {
     pub(crate) fn new(retry_policy: RetryPolicy) -> Self {
         Self {
             retry_policy,
-            tries: 0,
-            since: None,
+            failures: 0,
+            failing_since: None,
         }
     }
 
-    /// There was a success: later trouble is new trouble.
+    /// Call after a success: the next failure starts again with short waits.
     pub(crate) fn reset(&mut self) {
-        self.tries = 0;
-        self.since = None;
+        self.failures = 0;
+        self.failing_since = None;
     }
 
-    /// The wait before the next try, at least as long as the server asked for; `None` when trying again
-    /// does not help, or retry_policy has ended.
+    /// The wait before the next retry, at least as long as the server asked for; `None` when a retry
+    /// cannot help, or would come after the policy's time limit.
     pub(crate) fn after(&mut self, error: &ClientError) -> Option<Duration> {
         if !error.may_be_retried() {
             return None;
         }
-        let asked = error.retry_after().unwrap_or_default();
-        let wait = asked + self.jittered(rand::random());
-        self.tries = self.tries.saturating_add(1);
-        let trouble = self.since.get_or_insert_with(Instant::now).elapsed();
-        (trouble + wait <= self.retry_policy.give_up_after).then_some(wait)
+        let requested = error.retry_after().unwrap_or_default();
+        let wait = requested + self.jittered(rand::random());
+        self.failures = self.failures.saturating_add(1);
+        let failing_for = self
+            .failing_since
+            .get_or_insert_with(Instant::now)
+            .elapsed();
+        (failing_for + wait <= self.retry_policy.give_up_after).then_some(wait)
     }
 
-    /// Full jitter, applied after the cap: clients that lost the same server do not come back together.
+    /// Full jitter, applied after the cap: clients that lost the same server spread their retries.
+    /// `jitter` is from 0 to 1.
     fn jittered(&self, jitter: f64) -> Duration {
-        let doubled = 2u32.saturating_pow(self.tries);
+        let doubled = 2u32.saturating_pow(self.failures);
         let longest = self
             .retry_policy
             .first_wait
@@ -110,7 +115,9 @@ mod tests {
         for _ in 0..5 {
             longest.push(backoff.jittered(1.0).as_millis());
             assert_eq!(backoff.jittered(0.0), Duration::ZERO);
-            backoff.after(&unreachable()).expect("still patient");
+            backoff
+                .after(&unreachable())
+                .expect("within the time limit");
         }
         assert_eq!(longest, [100, 200, 400, 800, 1000]);
         backoff.reset();
@@ -119,23 +126,23 @@ mod tests {
 
     #[test]
     fn the_server_may_ask_for_a_longer_wait() {
-        let asked = Duration::from_secs(5);
-        let wait = Backoff::new(retry_policy()).after(&busy(Some(asked)));
-        let wait = wait.expect("still patient");
+        let requested = Duration::from_secs(5);
+        let wait = Backoff::new(retry_policy()).after(&busy(Some(requested)));
+        let wait = wait.expect("within the time limit");
         assert!(
-            (asked..=asked + Duration::from_millis(100)).contains(&wait),
+            (requested..=requested + Duration::from_millis(100)).contains(&wait),
             "{wait:?}"
         );
     }
 
     #[test]
-    fn a_wait_beyond_patience_is_not_begun() {
+    fn a_wait_beyond_the_time_limit_is_not_started() {
         let wait = Backoff::new(retry_policy()).after(&busy(Some(Duration::from_secs(61))));
         assert_eq!(wait, None);
     }
 
     #[test]
-    fn what_cannot_get_better_is_not_tried_again() {
+    fn an_error_that_a_retry_cannot_mend_is_returned_at_once() {
         assert_eq!(
             Backoff::new(retry_policy()).after(&ClientError::SignedOut),
             None

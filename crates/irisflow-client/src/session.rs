@@ -1,4 +1,5 @@
-//! Who is signed in: the refresh token, which is kept, and the access token, which is not.
+//! Session tokens: the refresh token in a [`TokenStore`], and the access token in memory with its
+//! renewal time.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -10,34 +11,35 @@ use reqwest::header::{DATE, HeaderMap};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-/// Where the refresh token lies between calls. A program that is run again and again keeps it on disk,
-/// and lets several runs share it: each asks for the kept one before it renews.
+/// Storage for the refresh token. A command line program implements it with a file, so that its runs
+/// share one session: the client loads the token before each renewal, because another process may have
+/// renewed it meanwhile.
 pub trait TokenStore: std::fmt::Debug + Send + Sync {
-    /// The refresh token, as whoever renewed last has left it.
-    fn kept(&self) -> Option<String>;
+    /// The refresh token that was saved last, by this process or another.
+    fn load(&self) -> Option<String>;
 
-    /// Keeps the token that follows; the one before is spent.
+    /// Replaces the stored token, which has been used up.
     ///
     /// # Errors
-    /// When it cannot be kept. The call that renewed fails then.
-    fn keep(&self, refresh_token: &str) -> io::Result<()>;
+    /// When it cannot be stored. The call that renewed the session then fails.
+    fn save(&self, refresh_token: &str) -> io::Result<()>;
 }
 
-/// Forgets with the program.
+/// Holds the token in memory; the session is lost when the process ends.
 #[derive(Debug, Default)]
 pub struct InMemoryTokenStore {
     token: Mutex<Option<String>>,
 }
 
 impl TokenStore for InMemoryTokenStore {
-    fn kept(&self) -> Option<String> {
+    fn load(&self) -> Option<String> {
         self.token
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
-    fn keep(&self, refresh_token: &str) -> io::Result<()> {
+    fn save(&self, refresh_token: &str) -> io::Result<()> {
         let mut token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
         *token = Some(refresh_token.to_owned());
         Ok(())
@@ -54,7 +56,7 @@ pub(crate) struct TokenPair {
 #[derive(Clone)]
 pub(crate) struct AccessToken {
     pub(crate) token: String,
-    /// `None` when its end is not known: then the server's refusal says so.
+    /// `None` when the expiry is unknown: then it is renewed once the server rejects it.
     renew_at: Option<Instant>,
 }
 
@@ -64,16 +66,16 @@ impl std::fmt::Debug for AccessToken {
     }
 }
 
-/// Renewed when a fifth of its life is left, at most a minute.
-const LATEST_RENEWAL: Duration = Duration::from_secs(60);
+/// Upper bound of the renewal margin, which is a fifth of the token's lifetime.
+const MAX_RENEWAL_MARGIN: Duration = Duration::from_secs(60);
 
 impl AccessToken {
-    /// `headers` are those of the answer that brought it. Its life is measured from the server's own
-    /// `Date`, so that a wrong clock on this side does no harm.
+    /// `headers` are those of the response that contained the token. Its lifetime is computed from the
+    /// server's `Date`, so that a wrong local clock (clock skew) has no effect.
     pub(crate) fn received(token: String, headers: &HeaderMap) -> Self {
-        let renew_at = life_of(&token, headers).map(|life| {
-            let margin = (life / 5).min(LATEST_RENEWAL);
-            Instant::now() + life.saturating_sub(margin)
+        let renew_at = lifetime_of(&token, headers).map(|lifetime| {
+            let margin = (lifetime / 5).min(MAX_RENEWAL_MARGIN);
+            Instant::now() + lifetime.saturating_sub(margin)
         });
         Self { token, renew_at }
     }
@@ -84,7 +86,8 @@ impl AccessToken {
     }
 }
 
-fn life_of(token: &str, headers: &HeaderMap) -> Option<Duration> {
+/// From the `exp` claim of the JWT (seconds since the epoch) and the `Date` of the response.
+fn lifetime_of(token: &str, headers: &HeaderMap) -> Option<Duration> {
     #[derive(Deserialize)]
     struct Claims {
         exp: u64,
@@ -100,7 +103,7 @@ fn life_of(token: &str, headers: &HeaderMap) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    fn token_that_ends_at(exp: u64) -> String {
+    fn token_expiring_at(exp: u64) -> String {
         let payload = URL_SAFE_NO_PAD.encode(format!(r#"{{"exp":{exp}}}"#));
         format!("header.{payload}.signature")
     }
@@ -110,17 +113,17 @@ mod tests {
     }
 
     #[test]
-    fn the_life_of_a_token_is_measured_by_the_servers_clock() {
-        // A hundred seconds after the epoch, whatever the clock here says.
+    fn the_lifetime_of_a_token_is_computed_with_the_servers_clock() {
+        // A hundred seconds after the epoch.
         let headers = at("Thu, 01 Jan 1970 00:01:40 GMT");
-        let life = life_of(&token_that_ends_at(1900), &headers);
-        assert_eq!(life, Some(Duration::from_secs(1800)));
-        assert!(AccessToken::received(token_that_ends_at(1900), &headers).is_fresh());
-        assert!(!AccessToken::received(token_that_ends_at(100), &headers).is_fresh());
+        let lifetime = lifetime_of(&token_expiring_at(1900), &headers);
+        assert_eq!(lifetime, Some(Duration::from_secs(1800)));
+        assert!(AccessToken::received(token_expiring_at(1900), &headers).is_fresh());
+        assert!(!AccessToken::received(token_expiring_at(100), &headers).is_fresh());
     }
 
     #[test]
-    fn a_token_whose_end_is_unknown_is_used_until_it_is_refused() {
+    fn a_token_of_unknown_expiry_is_used_until_it_is_rejected() {
         let token = AccessToken::received("opaque".to_owned(), &HeaderMap::new());
         assert!(token.is_fresh());
     }

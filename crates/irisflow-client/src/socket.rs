@@ -1,4 +1,4 @@
-//! One WebSocket connection to a job: the upgrade, and what comes over it.
+//! One WebSocket connection to a job: the HTTP upgrade, and reading text messages.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
-use crate::client::{Client, refused_unless_ok};
+use crate::client::{Client, error_for_status};
 use crate::error::ClientError;
 use crate::ids::JobId;
 
-const UPGRADE_LIMIT: Duration = Duration::from_secs(15);
-/// The server pings every 25 s; one that is silent for longer is gone.
-const LONGEST_SILENCE: Duration = Duration::from_secs(60);
-/// Frames are a few hundred bytes.
-const LARGEST_FRAME: usize = 64 * 1024;
+const UPGRADE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Idle timeout. The server pings every 25 s, so that a longer silence means a lost connection.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Usual frames have a few hundred bytes.
+const MAX_FRAME_BYTES: usize = 64 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct Socket {
@@ -28,8 +28,8 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Opens the socket over the client's own HTTP stack, so that addresses, certificates and refusals
-    /// are treated as everywhere else.
+    /// Opens the WebSocket with the client's own HTTP stack, so that base URL, TLS certificates and
+    /// error responses are handled as in every other call.
     pub(crate) async fn open(
         client: &Client,
         job_id: &JobId,
@@ -42,22 +42,22 @@ impl Socket {
             .header(UPGRADE, HeaderValue::from_static("websocket"))
             .header(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))
             .header(SEC_WEBSOCKET_KEY, &key);
-        let opened = timeout(UPGRADE_LIMIT, async {
+        let opened = timeout(UPGRADE_TIMEOUT, async {
             let response = request.send().await?;
             if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-                refused_unless_ok(response).await?;
-                return Err(not_a_socket());
+                error_for_status(response).await?;
+                return Err(not_a_websocket());
             }
             let accepted = response.headers().get(SEC_WEBSOCKET_ACCEPT);
             if accepted.map(HeaderValue::as_bytes)
                 != Some(derive_accept_key(key.as_bytes()).as_bytes())
             {
-                return Err(not_a_socket());
+                return Err(not_a_websocket());
             }
             let upgraded = response.upgrade().await?;
             let config = WebSocketConfig::default()
-                .max_message_size(Some(LARGEST_FRAME))
-                .max_frame_size(Some(LARGEST_FRAME))
+                .max_message_size(Some(MAX_FRAME_BYTES))
+                .max_frame_size(Some(MAX_FRAME_BYTES))
                 .read_buffer_size(4096);
             Ok(WebSocketStream::from_raw_socket(upgraded, Role::Client, Some(config)).await)
         });
@@ -67,11 +67,14 @@ impl Socket {
         Ok(Self { stream })
     }
 
-    /// The next text. `Err` with the reason when there will be none.
+    /// The next text message.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`] when the connection was lost, closed or idle for too long.
     pub(crate) async fn next_text(&mut self) -> Result<String, ClientError> {
         let ended = |why: &str| Err(ClientError::Unreachable(why.to_owned()));
         loop {
-            match timeout(LONGEST_SILENCE, self.stream.next()).await {
+            match timeout(IDLE_TIMEOUT, self.stream.next()).await {
                 Err(_) => return ended("the socket fell silent"),
                 Ok(None) => return ended("the socket was closed"),
                 Ok(Some(Err(error))) => return ended(&error.to_string()),
@@ -82,13 +85,13 @@ impl Socket {
                     });
                     return ended(&format!("the socket was closed{close}"));
                 }
-                // Pings are answered by the library.
+                // Pings: the library sends the pongs.
                 Ok(Some(Ok(_))) => {}
             }
         }
     }
 
-    /// Says goodbye; whether it is heard makes no difference.
+    /// Closing handshake, best effort.
     pub(crate) async fn close(mut self) {
         let _ = timeout(Duration::from_secs(1), async {
             let _ = self.stream.close(None).await;
@@ -98,8 +101,8 @@ impl Socket {
     }
 }
 
-fn not_a_socket() -> ClientError {
-    ClientError::NotUnderstood(
+fn not_a_websocket() -> ClientError {
+    ClientError::InvalidResponse(
         "it does not speak WebSocket here; is a proxy in between?".to_owned(),
     )
 }

@@ -1,4 +1,4 @@
-//! Watching a job to its end, over as many connections as it takes.
+//! Watching a job over a WebSocket until it ends, with automatic reconnection.
 
 use std::time::Duration;
 
@@ -13,33 +13,33 @@ use crate::jobs::Status;
 use crate::retry_policy::Backoff;
 use crate::socket::Socket;
 
-/// How a job stands, or how it ended.
+/// The status of a job, as sent over the WebSocket.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Frame {
     pub job_id: JobId,
     pub status: Status,
-    /// Per cent. The server never takes it back.
+    /// In per cent; never decreases.
     pub progress: u8,
-    /// What a person reads, as in "Finding your iris...".
+    /// A text to show to the user, such as "Finding your iris...".
     pub step: String,
     /// RFC 3339, UTC.
     pub timestamp: String,
     /// Restarts after an error or a lost worker.
     #[serde(default)]
     pub attempt_count: u32,
-    /// Place in the queue, counted from 1, while it waits.
+    /// Position in the queue, counted from 1, while the job waits.
     #[serde(default)]
     pub queue_position: Option<u32>,
-    /// Why it waits, while it does.
-    #[serde(default, deserialize_with = "if_understood")]
+    /// Why the job waits, while it does.
+    #[serde(default, deserialize_with = "lenient")]
     pub waiting_because: Option<Waiting>,
-    /// Until the result, where that can be told.
-    #[serde(default, deserialize_with = "if_understood")]
+    /// Estimated time until the result, while an estimate is possible.
+    #[serde(default, deserialize_with = "lenient")]
     pub eta_ms: Option<Eta>,
-    /// The present step takes far longer than it did for others.
+    /// The present step takes far longer than it usually does.
     #[serde(default)]
     pub slower_than_usual: bool,
-    /// Of a completed job. Links end after a while; [`Client::job`] gives fresh ones.
+    /// Of a completed job. Presigned URLs expire; [`Client::job`] returns fresh ones.
     pub result_url: Option<String>,
     pub mask_url: Option<String>,
     pub before_url: Option<String>,
@@ -48,15 +48,15 @@ pub struct Frame {
     pub code: Option<String>,
     pub message: Option<String>,
     pub suggestion: Option<String>,
-    /// The number behind a `quality_issue`.
+    /// The measured value behind a `quality_issue`.
     #[serde(default)]
     pub measured: Option<MissedLimit>,
 }
 
-/// A number that was measured in a photo, and the limit that it missed.
+/// A quality figure measured in a photo, and the limit that it missed.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct MissedLimit {
-    /// Its stable name, as in `sharpness`.
+    /// Stable name of the figure, such as `sharpness`.
     pub figure: String,
     pub value: f64,
     pub threshold: f64,
@@ -65,13 +65,13 @@ pub struct MissedLimit {
 /// Why a job waits.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Waiting {
-    /// A stable name, as in `workers_busy`.
+    /// A stable code, such as `workers_busy`.
     pub code: String,
-    /// A sentence, for people.
+    /// A sentence to show to the user.
     pub message: String,
 }
 
-/// An estimate in milliseconds: most likely not sooner than `low` and not later than `high`.
+/// An estimated range in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct Eta {
     pub low: u64,
@@ -79,8 +79,9 @@ pub struct Eta {
 }
 
 impl Frame {
-    /// On the wire a cancelled job ends as `failed`, which every client knows; its code has the state.
-    fn with_true_status(mut self) -> Self {
+    /// On the wire a cancelled job has status `failed` and code `cancelled`, for the sake of clients
+    /// that do not have the state `cancelled`.
+    fn with_cancelled_status(mut self) -> Self {
         if self.status == Status::Failed && self.code.as_deref() == Some("cancelled") {
             self.status = Status::Cancelled;
         }
@@ -88,28 +89,29 @@ impl Frame {
     }
 }
 
-/// What is only there for comfort must not cost a frame when a later server says it differently.
-fn if_understood<'de, D, T>(said: D) -> Result<Option<T>, D::Error>
+/// Deserializes an optional field leniently: an unknown form, sent by a later version of the server,
+/// becomes `None` instead of making the whole frame invalid.
+fn lenient<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: serde::Deserializer<'de>,
     T: serde::de::DeserializeOwned,
 {
-    let said = serde_json::Value::deserialize(said)?;
-    Ok(serde_json::from_value(said).ok())
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).ok())
 }
 
-/// What a watcher is told.
+/// An item of [`Watch`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Update {
     Frame(Box<Frame>),
-    /// The connection was lost; the job goes on, and the next one is tried after `wait`.
+    /// The connection was lost; a reconnect follows after `wait`. The job is not affected.
     Lost {
         reason: String,
         wait: Duration,
     },
 }
 
-/// Instead of a frame: why there will be no more on this connection.
+/// The last message of a connection that the server closes because of an error.
 #[derive(Deserialize)]
 struct ErrorFrame {
     error: String,
@@ -117,85 +119,86 @@ struct ErrorFrame {
     detail: String,
     #[serde(default)]
     code: String,
-    /// For people, where the server has such words.
+    /// A sentence to show to the user, where there is one.
     message: Option<String>,
     suggestion: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Heard {
+enum ServerMessage {
     Error(ErrorFrame),
     Frame(Box<Frame>),
 }
 
-/// A job being watched. Ends after the final frame, and never connects again after it.
+/// A watched job. Ends after the final frame, and does not reconnect after it.
 #[derive(Debug)]
 pub struct Watch {
     client: Client,
     job_id: JobId,
     connection: Connection,
     backoff: Backoff,
-    /// The token of the newest connection.
+    /// Access token of the latest connection.
     token: String,
-    /// A token that was refused since the last frame; when its successor is refused too, that is final.
-    refused_token: Option<String>,
-    last: Option<Frame>,
+    /// An access token that was rejected since the last frame; a second rejection in a row is final.
+    rejected_token: Option<String>,
+    last_frame: Option<Frame>,
 }
 
 #[derive(Debug)]
 enum Connection {
-    /// Not before this time.
-    Due(Instant),
+    /// To be opened at this time.
+    ReconnectAt(Instant),
     Open(Box<Socket>),
     Ended,
 }
 
-/// What follows from something heard.
-enum Next {
-    Tell(Result<Update, ClientError>),
-    Listen,
+/// What [`Watch::next`] does after an event.
+enum Step {
+    Yield(Result<Update, ClientError>),
+    Continue,
 }
 
 impl Watch {
-    pub(crate) fn begin(client: Client, job_id: JobId) -> Self {
+    pub(crate) fn new(client: Client, job_id: JobId) -> Self {
         let backoff = client.backoff();
         Self {
             client,
             job_id,
-            connection: Connection::Due(Instant::now()),
+            connection: Connection::ReconnectAt(Instant::now()),
             backoff,
             token: String::new(),
-            refused_token: None,
-            last: None,
+            rejected_token: None,
+            last_frame: None,
         }
     }
 
-    /// What happens next; `None` after the final frame or an error that ends the watch. May be dropped
-    /// and called again at any time.
+    /// The next update; `None` after the final frame or an error. Cancel safe: the future may be
+    /// dropped and `next` called again.
     ///
-    /// An error ends the watch: the job is unknown, the session over, or the server away for longer
-    /// than the client's retry_policy.
+    /// # Errors
+    /// An error ends the watch: the job does not exist, the session is over, or the server was
+    /// unreachable for longer than the retry policy allows.
     pub async fn next(&mut self) -> Option<Result<Update, ClientError>> {
         loop {
-            let next = match &mut self.connection {
+            let step = match &mut self.connection {
                 Connection::Ended => return None,
-                Connection::Due(when) => {
+                Connection::ReconnectAt(when) => {
                     sleep_until(*when).await;
                     self.connect().await
                 }
                 Connection::Open(socket) => match socket.next_text().await {
-                    Ok(text) => self.hear(&text),
-                    Err(error) => self.lost(error),
+                    Ok(text) => self.on_message(&text),
+                    Err(error) => self.on_connection_lost(error),
                 },
             };
-            if let Next::Tell(update) = next {
+            if let Step::Yield(update) = step {
                 return Some(update);
             }
         }
     }
 
-    /// The same as a stream.
+    /// The updates of [`Watch::next`] as a stream.
     pub fn into_stream(self) -> impl Stream<Item = Result<Update, ClientError>> {
         stream::unfold(self, async |mut watch| {
             let update = watch.next().await?;
@@ -203,9 +206,9 @@ impl Watch {
         })
     }
 
-    async fn connect(&mut self) -> Next {
-        let token = match &self.refused_token {
-            Some(refused) => self.client.renew(refused).await,
+    async fn connect(&mut self) -> Step {
+        let token = match &self.rejected_token {
+            Some(rejected) => self.client.renew(rejected).await,
             None => self.client.access_token().await,
         };
         self.token = match token {
@@ -215,87 +218,87 @@ impl Watch {
         match Socket::open(&self.client, &self.job_id, &self.token).await {
             Ok(socket) => {
                 self.connection = Connection::Open(Box::new(socket));
-                Next::Listen
+                Step::Continue
             }
-            Err(error) => self.lost(error),
+            Err(error) => self.on_connection_lost(error),
         }
     }
 
-    fn hear(&mut self, text: &str) -> Next {
+    fn on_message(&mut self, text: &str) -> Step {
         match serde_json::from_str(text) {
-            Ok(Heard::Frame(frame)) => self.tell(frame.with_true_status()),
-            Ok(Heard::Error(refusal)) => self.refused(refusal),
-            // A later server may say more than we understand.
-            Err(_) => Next::Listen,
+            Ok(ServerMessage::Frame(frame)) => self.on_frame(frame.with_cancelled_status()),
+            Ok(ServerMessage::Error(error)) => self.on_error(error),
+            // A message type of a later version of the server.
+            Err(_) => Step::Continue,
         }
     }
 
-    fn tell(&mut self, frame: Frame) -> Next {
+    fn on_frame(&mut self, frame: Frame) -> Step {
         self.backoff.reset();
-        self.refused_token = None;
+        self.rejected_token = None;
         if frame.status.is_final()
             && let Connection::Open(socket) =
                 std::mem::replace(&mut self.connection, Connection::Ended)
         {
             tokio::spawn(socket.close());
         }
-        // A new connection begins with how the job stands, which we may know already.
-        if self.last.as_ref() == Some(&frame) {
-            return Next::Listen;
+        // Each connection begins with the present status, which may have been yielded already.
+        if self.last_frame.as_ref() == Some(&frame) {
+            return Step::Continue;
         }
-        self.last = Some(frame.clone());
-        Next::Tell(Ok(Update::Frame(Box::new(frame))))
+        self.last_frame = Some(frame.clone());
+        Step::Yield(Ok(Update::Frame(Box::new(frame))))
     }
 
-    fn refused(&mut self, refusal: ErrorFrame) -> Next {
+    fn on_error(&mut self, frame: ErrorFrame) -> Step {
         let ErrorFrame {
             error,
             detail,
             code,
             message,
             suggestion,
-        } = refusal;
+        } = frame;
         match code.as_str() {
-            // The server limits how long one socket lives.
+            // The server limits the lifetime of a connection.
             "connection_timeout" => {
-                self.connection = Connection::Due(Instant::now());
-                Next::Listen
+                self.connection = Connection::ReconnectAt(Instant::now());
+                Step::Continue
             }
-            "internal" => self.lost(ClientError::Unreachable(detail)),
-            "token_expired" | "invalid_token" if self.refused_token.is_none() => {
-                self.refused_token = Some(self.token.clone());
-                self.connection = Connection::Due(Instant::now());
-                Next::Listen
+            "internal" => self.on_connection_lost(ClientError::Unreachable(detail)),
+            "token_expired" | "invalid_token" if self.rejected_token.is_none() => {
+                self.rejected_token = Some(self.token.clone());
+                self.connection = Connection::ReconnectAt(Instant::now());
+                Step::Continue
             }
-            // As over HTTP: a later try may find a free place.
+            // Retried like the same error over HTTP.
             "rate_limited" | "too_many_sockets" => {
-                self.lost(refused_with(429, code, detail, suggestion))
+                self.on_connection_lost(api_error(429, code, detail, suggestion))
             }
             _ => {
                 let message = message.unwrap_or_else(|| format!("{error}: {detail}"));
-                self.end(refused_with(0, code, message, suggestion))
+                self.end(api_error(0, code, message, suggestion))
             }
         }
     }
 
-    fn lost(&mut self, error: ClientError) -> Next {
+    fn on_connection_lost(&mut self, error: ClientError) -> Step {
         match self.backoff.after(&error) {
             Some(wait) => {
-                self.connection = Connection::Due(Instant::now() + wait);
+                self.connection = Connection::ReconnectAt(Instant::now() + wait);
                 let reason = error.to_string();
-                Next::Tell(Ok(Update::Lost { reason, wait }))
+                Step::Yield(Ok(Update::Lost { reason, wait }))
             }
             None => self.end(error),
         }
     }
 
-    fn end(&mut self, error: ClientError) -> Next {
+    fn end(&mut self, error: ClientError) -> Step {
         self.connection = Connection::Ended;
-        Next::Tell(Err(error))
+        Step::Yield(Err(error))
     }
 }
 
-fn refused_with(
+fn api_error(
     status: u16,
     code: String,
     message: String,
@@ -314,22 +317,24 @@ fn refused_with(
 mod tests {
     use super::*;
 
-    fn heard(text: &str) -> Heard {
-        serde_json::from_str(text).expect("understood")
+    fn parse(text: &str) -> ServerMessage {
+        serde_json::from_str(text).expect("a known message")
     }
 
     #[test]
-    fn a_frame_is_told_from_a_refusal_by_its_error() {
+    fn a_message_with_the_field_error_is_an_error_and_every_other_a_frame() {
         let frame =
             r#"{"job_id":"j","status":"processing","progress":40,"step":"s","timestamp":"t"}"#;
-        let refusal = r#"{"error":"Token expired","detail":"d","code":"token_expired","job_id":"j",
+        let error = r#"{"error":"Token expired","detail":"d","code":"token_expired","job_id":"j",
             "status":"processing","progress":40,"step":"s","timestamp":"t"}"#;
-        assert!(matches!(heard(frame), Heard::Frame(frame) if frame.progress == 40));
-        assert!(matches!(heard(refusal), Heard::Error(error) if error.code == "token_expired"));
+        assert!(matches!(parse(frame), ServerMessage::Frame(frame) if frame.progress == 40));
+        assert!(
+            matches!(parse(error), ServerMessage::Error(error) if error.code == "token_expired")
+        );
     }
 
     #[test]
-    fn a_cancelled_job_is_told_from_a_failed_one_by_its_code() {
+    fn a_failed_frame_with_code_cancelled_has_status_cancelled() {
         for (code, status) in [
             ("cancelled", Status::Cancelled),
             ("too_dark", Status::Failed),
@@ -338,19 +343,19 @@ mod tests {
                 r#"{{"job_id":"j","status":"failed","progress":40,"step":"s","timestamp":"t",
                 "error_type":"transient_error","code":"{code}","message":"m","suggestion":"s"}}"#
             );
-            let Heard::Frame(frame) = heard(&text) else {
+            let ServerMessage::Frame(frame) = parse(&text) else {
                 panic!("a frame");
             };
-            assert_eq!(frame.with_true_status().status, status);
+            assert_eq!(frame.with_cancelled_status().status, status);
         }
     }
 
     #[test]
-    fn what_a_later_server_adds_does_no_harm() {
+    fn unknown_fields_and_values_of_a_later_server_are_ignored() {
         let text = r#"{"job_id":"j","status":"resting","progress":0,"step":"s","timestamp":"t",
             "queue_position":3,"waiting_because":"the moon is full",
             "eta_ms":{"low":1000,"high":4000},"slower_than_usual":false,"mood":"good"}"#;
-        let Heard::Frame(frame) = heard(text) else {
+        let ServerMessage::Frame(frame) = parse(text) else {
             panic!("a frame");
         };
         assert_eq!(frame.status, Status::Unknown);

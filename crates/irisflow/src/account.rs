@@ -1,4 +1,4 @@
-//! Which server, and who: the settings that `submit` and `watch` share, and signing in.
+//! Arguments of `submit` and `watch` that name the server and the account, and signing in with them.
 
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
@@ -44,7 +44,7 @@ pub(crate) struct AccountArgs {
 }
 
 impl AccountArgs {
-    /// A client that is signed in: by the kept session, else by a password.
+    /// A signed-in client: resumes the session of the session file, or else signs in with a password.
     pub(crate) async fn sign_in(&self) -> anyhow::Result<Client> {
         let session = Arc::new(SessionFile::of(&self.server, &self.config_folder()?));
         let retry_policy = RetryPolicy {
@@ -59,7 +59,7 @@ impl AccountArgs {
             }
         }
         let (email, password) = self.credentials()?;
-        session.belongs_to(&email);
+        session.set_email(&email);
         if self.register {
             client.register(&email, &password).await?;
         }
@@ -67,15 +67,15 @@ impl AccountArgs {
         Ok(client)
     }
 
-    /// A kept session of another account than the one asked for is left alone.
+    /// Whether the session file holds a session of the requested account.
     fn may_use(&self, session: &SessionFile) -> bool {
-        let wanted = self.email.as_ref().map(|email| email.trim().to_lowercase());
-        session.kept().is_some() && (wanted.is_none() || wanted == session.email())
+        let requested = self.email.as_ref().map(|email| email.trim().to_lowercase());
+        session.load().is_some() && (requested.is_none() || requested == session.email())
     }
 
     fn credentials(&self) -> anyhow::Result<(String, String)> {
-        let asking = io::stdin().is_terminal() && io::stderr().is_terminal();
-        if !asking && (self.email.is_none() || self.password.is_none()) {
+        let interactive = io::stdin().is_terminal() && io::stderr().is_terminal();
+        if !interactive && (self.email.is_none() || self.password.is_none()) {
             bail!(
                 "not signed in at {}; set IRISFLOW_EMAIL and IRISFLOW_PASSWORD, or run this on a terminal",
                 self.server
@@ -103,7 +103,7 @@ impl AccountArgs {
         if let Some(folder) = &self.config_dir {
             return Ok(folder.clone());
         }
-        // An empty or relative XDG path does not count (XDG base directory specification).
+        // An empty or relative XDG path is to be ignored (XDG Base Directory Specification).
         let base = match &self.xdg_config_home {
             Some(folder) if folder.is_absolute() => folder.clone(),
             _ => std::env::home_dir()

@@ -1,5 +1,5 @@
-//! The session of a server, kept between runs: a refresh token, never a password. One file a server, in
-//! a folder that only its owner can enter.
+//! Session file: stores the refresh token of a server between runs, never a password. One file per
+//! server, in a folder with mode 0700.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::atomic_file::{make_private_folder, write_private};
 
-/// The file as it is written.
+/// Content of the file, as JSON.
 #[derive(Debug, Serialize, Deserialize)]
-struct Kept {
+struct StoredSession {
     server: String,
     email: String,
     refresh_token: String,
@@ -22,12 +22,12 @@ struct Kept {
 pub(crate) struct SessionFile {
     file: PathBuf,
     server: String,
-    /// Whose session it is, once that is known.
+    /// Account of the session, once it is known.
     email: Mutex<Option<String>>,
 }
 
 impl SessionFile {
-    /// The session of `server` below the folder `config`.
+    /// The session file of `server` in `config`/sessions.
     pub(crate) fn of(server: &str, config: &Path) -> Self {
         let server = server.trim_end_matches('/');
         let (_, host) = server.split_once("://").unwrap_or(("", server));
@@ -44,25 +44,26 @@ impl SessionFile {
             server: server.to_owned(),
             email: Mutex::new(None),
         };
-        *session.lock() = session.read().map(|kept| kept.email);
+        *session.lock() = session.read().map(|stored| stored.email);
         session
     }
 
-    /// Whose session is kept, if there is one.
+    /// Account of the stored session, if there is one.
     pub(crate) fn email(&self) -> Option<String> {
         self.lock().clone()
     }
 
-    /// The session that is kept from now on is this account's.
-    pub(crate) fn belongs_to(&self, email: &str) {
+    /// Sets the account to store with the next token.
+    pub(crate) fn set_email(&self, email: &str) {
         *self.lock() = Some(email.to_owned());
     }
 
-    /// A damaged file, or one of another server whose name looks alike, is no session.
-    fn read(&self) -> Option<Kept> {
+    /// `None` also for a damaged file, and for one of another server whose address maps to the same
+    /// file name.
+    fn read(&self) -> Option<StoredSession> {
         let text = std::fs::read(&self.file).ok()?;
-        let kept: Kept = serde_json::from_slice(&text).ok()?;
-        (kept.server == self.server).then_some(kept)
+        let stored: StoredSession = serde_json::from_slice(&text).ok()?;
+        (stored.server == self.server).then_some(stored)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<String>> {
@@ -71,23 +72,23 @@ impl SessionFile {
 }
 
 impl TokenStore for SessionFile {
-    fn kept(&self) -> Option<String> {
+    fn load(&self) -> Option<String> {
         Some(self.read()?.refresh_token)
     }
 
-    fn keep(&self, refresh_token: &str) -> io::Result<()> {
+    fn save(&self, refresh_token: &str) -> io::Result<()> {
         if let Some(folder) = self.file.parent() {
             if let Some(config) = folder.parent() {
                 make_private_folder(config)?;
             }
             make_private_folder(folder)?;
         }
-        let kept = Kept {
+        let stored = StoredSession {
             server: self.server.clone(),
             email: self.email().unwrap_or_default(),
             refresh_token: refresh_token.to_owned(),
         };
-        write_private(&self.file, &serde_json::to_vec_pretty(&kept)?)
+        write_private(&self.file, &serde_json::to_vec_pretty(&stored)?)
     }
 }
 
@@ -96,28 +97,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_is_kept_for_its_server_and_for_no_other() {
+    fn a_session_is_stored_per_server() {
         let config = tempfile::tempdir().expect("a temp folder");
         let session = SessionFile::of("https://iris.example.com/", config.path());
-        session.belongs_to("you@example.com");
-        session.keep("token").expect("kept");
+        session.set_email("you@example.com");
+        session.save("token").expect("saved");
 
         let again = SessionFile::of("https://iris.example.com", config.path());
-        assert_eq!(again.kept().as_deref(), Some("token"));
+        assert_eq!(again.load().as_deref(), Some("token"));
         assert_eq!(again.email().as_deref(), Some("you@example.com"));
-        let alike = SessionFile::of("http://iris.example.com", config.path());
-        assert_eq!((alike.kept(), alike.email()), (None, None));
+        let other = SessionFile::of("http://iris.example.com", config.path());
+        assert_eq!((other.load(), other.email()), (None, None));
     }
 
     #[cfg(unix)]
     #[test]
-    fn only_its_owner_can_read_it() {
+    fn only_its_owner_can_read_a_session_file() {
         use std::os::unix::fs::PermissionsExt as _;
 
         let config = tempfile::tempdir().expect("a temp folder");
         let config = config.path().join("irisflow");
         let session = SessionFile::of("http://127.0.0.1:8080", &config);
-        session.keep("token").expect("kept");
+        session.save("token").expect("saved");
         let mode = |path: &Path| {
             let metadata = std::fs::metadata(path).expect("it is there");
             metadata.permissions().mode() & 0o777
