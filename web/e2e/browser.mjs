@@ -1,4 +1,4 @@
-// What the stories in the browser share: the phone, its browser, and the words they are told in.
+// What the browser tests share: the browser, a page of phone size, and the steps of a person on it.
 
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -7,7 +7,7 @@ import path from 'node:path';
 import { chromium } from 'playwright-core';
 
 const SHOTS = process.env.SHOTS;
-const PATIENCE_MS = 90_000;
+const TIMEOUT_MS = 90_000;
 export const PASSWORD = 'Clear-Iris-7';
 export const STEPS = [
   'Preparing your image...',
@@ -34,21 +34,21 @@ export function openBrowser() {
   });
 }
 
-/** A page that waits long enough for a slow machine. */
+/** A page whose waits suit a slow machine. */
 export async function openPage(context) {
   const page = await context.newPage();
-  page.setDefaultTimeout(PATIENCE_MS);
+  page.setDefaultTimeout(TIMEOUT_MS);
   return page;
 }
 
-/** From the door. */
+/** On the sign-in screen. */
 export async function signIn(page, email, password = PASSWORD) {
   await page.getByLabel('Email').fill(email);
   await page.getByLabel('Password', { exact: true }).fill(password);
   await page.getByRole('button', { name: 'Sign in' }).click();
 }
 
-/** Makes an account and is signed in; its address. */
+/** Creates an account, which signs in; returns its email address. */
 export async function register(page, url) {
   const email = `eye-${Date.now()}@example.com`;
   await page.goto(url);
@@ -60,10 +60,10 @@ export async function register(page, url) {
   return email;
 }
 
-export function needed(name) {
+export function requiredEnv(name) {
   const value = process.env[name];
   if (!value) {
-    console.error(`Set ${name} to the path of a picture.`);
+    console.error(`Set the environment variable ${name}; the top of this script says to what.`);
     process.exit(2);
   }
   return value;
@@ -71,71 +71,77 @@ export function needed(name) {
 
 export function createStory(page) {
   return async (sentence, body) => {
-    const from = Date.now();
+    const startedAt = Date.now();
     try {
       await body();
     } catch (error) {
-      await shot(page, 'fault');
+      await screenshot(page, 'failed');
       console.error(`not ok: ${sentence}`);
       throw error;
     }
-    console.log(`ok: ${sentence} (${Date.now() - from} ms)`);
+    console.log(`ok: ${sentence} (${Date.now() - startedAt} ms)`);
   };
 }
 
-/** Script errors, and whatever the content security policy refused. */
-export function listen(page) {
-  const complaints = [];
-  page.on('pageerror', (error) => complaints.push(String(error)));
-  page.on('console', (message) => {
-    const text = message.text();
-    // Refused requests are part of the story; the browser logs each of them.
-    if (message.type() === 'error' && !text.startsWith('Failed to load resource')) complaints.push(text);
-  });
-  return complaints;
+/** Clicks a `GuardedButton` as soon as it takes clicks. */
+export async function clickGuarded(button) {
+  await button.and(button.page().locator(':not([data-guarded])')).click();
 }
 
-/** Keeps all texts of the live region and all values of the bar, also the short-lived ones. */
-export async function collectSpokenSteps(page) {
+/** Collects script errors and violations of the content security policy. */
+export function collectErrors(page) {
+  const errors = [];
+  page.on('pageerror', (error) => errors.push(String(error)));
+  page.on('console', (message) => {
+    const text = message.text();
+    // The tests provoke refused requests, which the browser logs too.
+    if (message.type() === 'error' && !text.startsWith('Failed to load resource')) errors.push(text);
+  });
+  return errors;
+}
+
+/** Records every text of the live region and every value of the bar, also short-lived ones. */
+export async function recordProgress(page) {
   await page.addInitScript(() => {
-    window.spoken = [];
-    window.bars = [];
+    window.announced = [];
+    window.barValues = [];
     new MutationObserver(() => {
       const text = document.querySelector('[aria-live][data-step]')?.textContent;
-      if (text && window.spoken.at(-1) !== text) window.spoken.push(text);
+      if (text && window.announced.at(-1) !== text) window.announced.push(text);
       const bar = document.querySelector('[role=progressbar]')?.getAttribute('aria-valuenow');
-      if (bar && window.bars.at(-1) !== Number(bar)) window.bars.push(Number(bar));
+      if (bar && window.barValues.at(-1) !== Number(bar)) window.barValues.push(Number(bar));
     }).observe(document, { subtree: true, childList: true, characterData: true, attributes: true });
   });
 }
 
-export async function choose(page, file) {
+export async function choosePhoto(page, file) {
   await page.locator('input[type=file]:not([capture])').setInputFiles(file);
 }
 
-/** Waits for the result; a refused photo ends the wait with its words. */
-export async function finished(page) {
+/** Waits for the result; fails at once with the text of an error. */
+export async function waitForResult(page) {
   const result = page.getByRole('heading', { name: 'Your iris' });
-  const notice = page.getByRole('alert');
-  await result.or(notice).first().waitFor();
-  if (!(await result.isVisible())) assert.fail(`no result: ${await notice.innerText()}`);
+  const error = page.getByRole('alert');
+  await result.or(error).first().waitFor();
+  if (!(await result.isVisible())) assert.fail(`no result: ${await error.innerText()}`);
 }
 
-export async function loaded(image) {
+/** Waits until an image is loaded and decoded. */
+export async function waitForImage(image) {
   await image.waitFor();
   await image.evaluate((node) => node.decode());
 }
 
-/** The photo out of focus: the page can do that itself. */
+/** A file with a blurred copy of a photo, made by the browser. */
 export async function blurredCopy(page, photo) {
   const blurred = await page.evaluate(async (base64) => {
     const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
     const image = await createImageBitmap(new Blob([bytes]));
     const canvas = document.createElement('canvas');
     [canvas.width, canvas.height] = [image.width, image.height];
-    const paper = canvas.getContext('2d');
-    paper.filter = `blur(${Math.round(image.width / 50)}px)`;
-    paper.drawImage(image, 0, 0);
+    const drawing = canvas.getContext('2d');
+    drawing.filter = `blur(${Math.round(image.width / 50)}px)`;
+    drawing.drawImage(image, 0, 0);
     return canvas.toDataURL('image/jpeg', 0.92);
   }, readFileSync(photo).toString('base64'));
   const target = path.join(tmpdir(), `irisflow-e2e-${process.pid}-blurred.jpg`);
@@ -143,8 +149,8 @@ export async function blurredCopy(page, photo) {
   return target;
 }
 
-/** The drawing is on the picture, somewhere around its middle. */
-export async function liesOver(drawing, picture) {
+/** A drawing covers a part around the middle of a picture. */
+export async function assertLiesOver(drawing, picture) {
   const [inner, outer] = [await drawing.boundingBox(), await picture.boundingBox()];
   const share = (from, length, at, whole) => (from + length / 2 - at) / whole;
   const across = share(inner.x, inner.width, outer.x, outer.width);
@@ -156,8 +162,8 @@ export function naturalWidth(image) {
   return image.evaluate((node) => node.naturalWidth);
 }
 
-/** Nothing sticks out sideways, and whatever is meant to be tapped is large enough. */
-export async function fits(page) {
+/** The page does not scroll sideways, and everything to tap is large enough. */
+export async function assertFits(page) {
   const { wide, small } = await page.evaluate(() => ({
     wide: document.documentElement.scrollWidth > innerWidth,
     small: [...document.querySelectorAll('button, a, .button')]
@@ -169,7 +175,7 @@ export async function fits(page) {
   assert.deepEqual(small, [], 'too small to tap');
 }
 
-export async function shot(page, name) {
+export async function screenshot(page, name) {
   if (!SHOTS) return;
   mkdirSync(SHOTS, { recursive: true });
   await page.screenshot({ path: path.join(SHOTS, `${name}.png`) });

@@ -1,9 +1,10 @@
-// Everything that can go wrong between the page and the server, in the kinds a screen treats
-// differently: the server said no, no answer came, the session is over, the person declined.
+// Everything that can go wrong between the page and the server, in the kinds that a screen treats
+// differently: an error answer, no answer, a session that has ended, consent that was declined.
+// What people read about them is in `error-text.ts`.
 
-import { wordsOfCode, type Words } from './words';
+import { texts } from '../texts';
 
-/** The server answered with an error. Screens match on `code`; people read `message`. */
+/** The server answered with an error. Screens match on `code`. */
 export class ApiError extends Error {
   override name = 'ApiError';
 
@@ -12,41 +13,29 @@ export class ApiError extends Error {
     readonly code: string | null,
     message: string,
     readonly suggestion: string | null = null,
-    /** How long the server asks to wait. */
+    /** From `Retry-After`. */
     readonly retryAfterS: number | null = null,
   ) {
     super(message);
   }
 }
 
-/** No answer came: no network, the server is away, or it took too long. */
-export class Unreachable extends Error {
-  override name = 'Unreachable';
-
-  constructor() {
-    super('We could not reach Irisflow. Check your connection and try again.');
-  }
+/** No answer: the network is down, the server is not reachable, or the request timed out. */
+export class NetworkError extends Error {
+  override name = 'NetworkError';
 }
 
-/** The session is over and could not be renewed. */
-export class SignedOut extends Error {
-  override name = 'SignedOut';
-
-  constructor() {
-    super('Please sign in again.');
-  }
+/** The session has ended and could not be renewed. */
+export class SignedOutError extends Error {
+  override name = 'SignedOutError';
 }
 
-/** The person does not agree to what the server needs their consent for. */
-export class Declined extends Error {
-  override name = 'Declined';
-
-  constructor() {
-    super('We work on your photo only when you agree.');
-  }
+/** The person declined the consent that the server requires. */
+export class ConsentDeclinedError extends Error {
+  override name = 'ConsentDeclinedError';
 }
 
-/** Whether only another photo helps. A server that is busy or away wants another try. */
+/** Whether only another photo helps. After other errors the same request may succeed later. */
 export function isAboutThePhoto(error: unknown): boolean {
   return error instanceof ApiError && error.code !== null && PHOTO_CODES.has(error.code);
 }
@@ -69,30 +58,25 @@ export function isAbort(error: unknown): boolean {
   return error instanceof DOMException && error.name === 'AbortError';
 }
 
-/** Turns an error answer's body into an `ApiError`. Tolerates bodies that are not ours. */
+/** Whether the request failed for a reason that may be gone on the next try. */
+export function isTransient(error: unknown): boolean {
+  return error instanceof NetworkError || (error instanceof ApiError && error.status >= 500);
+}
+
+/** Turns the body of an error answer into an `ApiError`. A proxy's body without our fields is accepted too. */
 export function apiErrorFrom(status: number, body: unknown, retryAfter: string | null = null): ApiError {
   const fields = typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : {};
   return new ApiError(
     status,
     textOrNull(fields['code']),
-    messageOf(fields['detail']) ?? fallbackMessage(status),
+    detailText(fields['detail']) ?? statusText(status),
     textOrNull(fields['suggestion']),
     retryAfter !== null && /^\d+$/.test(retryAfter) ? Number(retryAfter) : null,
   );
 }
 
-/** What to show a person for any error at all. */
-export function wordsFor(error: unknown): Words {
-  if (error instanceof ApiError) {
-    return wordsOfCode(error.code, error.retryAfterS) ?? { message: error.message, suggestion: error.suggestion };
-  }
-  if (error instanceof Unreachable || error instanceof SignedOut || error instanceof Declined) {
-    return { message: error.message, suggestion: null };
-  }
-  return { message: 'Something went wrong on this page.', suggestion: 'Reload the page and try again.' };
-}
-
-function messageOf(detail: unknown): string | null {
+/** `detail` is a sentence, or a list of validation issues. */
+function detailText(detail: unknown): string | null {
   if (typeof detail === 'string' && detail !== '') return detail;
   if (!Array.isArray(detail)) return null;
   const messages = detail
@@ -105,9 +89,8 @@ function textOrNull(value: unknown): string | null {
   return typeof value === 'string' && value !== '' ? value : null;
 }
 
-function fallbackMessage(status: number): string {
-  if (status === 413) return 'This photo is too large to send.';
-  if (status === 429) return 'Too many tries. Wait a minute, then try again.';
-  if (status >= 500) return 'Irisflow has a problem at the moment. Please try again later.';
-  return 'That did not work. Please try again.';
+function statusText(status: number): string {
+  if (status === 413) return texts.errors.photoTooLarge;
+  if (status === 429) return texts.errors.tooManyRequests;
+  return status >= 500 ? texts.errors.serverError : texts.errors.otherStatus;
 }

@@ -1,7 +1,8 @@
 import { describe, expect, test, vi } from 'vitest';
-import { ApiError, Declined, isAbort, SignedOut, Unreachable, wordsFor } from './errors';
+import { errorTextOf } from './error-text';
+import { ApiError, ConsentDeclinedError, isAbort, NetworkError, SignedOutError } from './errors';
 import { createHttp } from './http';
-import { browserTokens, type TokenStore } from './tokens';
+import { browserTokens, type TokenStore } from './token-store';
 import type { Tokens } from './types';
 
 interface Request {
@@ -10,13 +11,12 @@ interface Request {
   body: unknown;
 }
 
-/** A server that knows one access token and one refresh token at a time. */
-function createServer({ valid = 'access-2', refreshes = 'refresh-1' } = {}) {
+/** A server with one valid access token. */
+function createServer({ valid = 'access-2' } = {}) {
   const requests: Request[] = [];
   const server = {
     requests,
     valid,
-    refreshes,
     refreshAnswers: (): Response | Promise<Response> =>
       json(200, { access_token: valid, refresh_token: 'refresh-2', token_type: 'bearer' }),
     answers: (_: Request): Response | Promise<Response> => json(200, { fine: true }),
@@ -43,8 +43,8 @@ function json(status: number, body: unknown): Response {
 }
 
 function tokensWith(tokens: Tokens | null): TokenStore {
-  let kept = tokens;
-  return { read: () => kept, write: (written) => (kept = written), clear: () => (kept = null) };
+  let stored = tokens;
+  return { read: () => stored, write: (written) => (stored = written), clear: () => (stored = null) };
 }
 
 const expired = { access_token: 'access-1', refresh_token: 'refresh-1' };
@@ -67,14 +67,14 @@ describe('an expired session', () => {
     expect(replayed.sort()).toEqual(['/a', '/b', '/c', '/d']);
   });
 
-  test('both new tokens are kept', async () => {
+  test('both new tokens are stored', async () => {
     const server = createServer();
     const { http, tokens } = clientOf(server);
     await http.send('GET', '/a');
     expect(tokens.read()).toMatchObject({ access_token: 'access-2', refresh_token: 'refresh-2' });
   });
 
-  test('a call refused after somebody renewed takes the new token without another refresh', async () => {
+  test('a request refused after another tab renewed the session uses the new token without another refresh', async () => {
     const server = createServer();
     const { http, tokens } = clientOf(server);
     const fetchOnce = http.send('GET', '/slow');
@@ -84,23 +84,23 @@ describe('an expired session', () => {
     expect(server.refreshCount()).toBe(0);
   });
 
-  test('a refused refresh ends the session once and for all callers', async () => {
+  test('a refused refresh ends the session once, for all concurrent requests', async () => {
     const server = createServer();
     server.refreshAnswers = () => json(401, { detail: 'Invalid token', code: 'invalid_token' });
     const { http, tokens, onSignedOut } = clientOf(server);
     const ends = await Promise.allSettled([http.send('GET', '/a'), http.send('GET', '/b')]);
-    expect(ends.map((end) => end.status === 'rejected' && end.reason instanceof SignedOut)).toEqual([true, true]);
+    expect(ends.map((end) => end.status === 'rejected' && end.reason instanceof SignedOutError)).toEqual([true, true]);
     expect(tokens.read()).toBeNull();
     expect(onSignedOut).toHaveBeenCalledOnce();
   });
 
-  test('a refresh that nobody answers keeps the session for later', async () => {
+  test('a refresh that fails on the network keeps the session', async () => {
     const server = createServer();
     server.refreshAnswers = () => {
       throw new TypeError('network');
     };
     const { http, tokens, onSignedOut } = clientOf(server);
-    await expect(http.send('GET', '/a')).rejects.toBeInstanceOf(Unreachable);
+    await expect(http.send('GET', '/a')).rejects.toBeInstanceOf(NetworkError);
     expect(tokens.read()).toEqual(expired);
     expect(onSignedOut).not.toHaveBeenCalled();
     server.refreshAnswers = () => json(200, { access_token: 'access-2', refresh_token: 'refresh-2' });
@@ -111,14 +111,14 @@ describe('an expired session', () => {
     const server = createServer();
     server.answers = () => json(401, { detail: 'Could not validate credentials' });
     const { http } = clientOf(server);
-    await expect(http.send('GET', '/a')).rejects.toBeInstanceOf(SignedOut);
+    await expect(http.send('GET', '/a')).rejects.toBeInstanceOf(SignedOutError);
     expect(server.requests).toHaveLength(3);
   });
 });
 
 const fresh = () => tokensWith({ access_token: 'access-2', refresh_token: 'refresh-2' });
 
-describe('a server that needs consent', () => {
+describe('a server that requires consent', () => {
   function consenting() {
     const server = createServer();
     let given = false;
@@ -128,28 +128,28 @@ describe('a server that needs consent', () => {
     return { server, ...client };
   }
 
-  test('has the person asked, and the call made again', async () => {
+  test('opens the consent dialog, and the request is repeated', async () => {
     const { http, onConsentNeeded } = consenting();
     await expect(http.send('POST', '/photos/upload')).resolves.toEqual({ fine: true });
     await expect(http.send('POST', '/processing/submit')).resolves.toEqual({ fine: true });
     expect(onConsentNeeded).toHaveBeenCalledOnce();
   });
 
-  test('has them asked once for calls made together', async () => {
+  test('opens the consent dialog once for concurrent requests', async () => {
     const { http, onConsentNeeded } = consenting();
     await Promise.all([http.send('POST', '/a'), http.send('POST', '/b')]);
     expect(onConsentNeeded).toHaveBeenCalledOnce();
   });
 
-  test('does nothing for who declines, and asks again another time', async () => {
+  test('a declined consent fails the request, and the next one asks again', async () => {
     const { http, onConsentNeeded, server } = consenting();
     onConsentNeeded.mockResolvedValueOnce(false);
-    await expect(http.send('POST', '/a')).rejects.toBeInstanceOf(Declined);
+    await expect(http.send('POST', '/a')).rejects.toBeInstanceOf(ConsentDeclinedError);
     expect(server.requests).toHaveLength(1);
     await expect(http.send('POST', '/a')).resolves.toEqual({ fine: true });
   });
 
-  test('that does not believe it is not asked for ever', async () => {
+  test('that still refuses after consent is not asked again', async () => {
     const { http, onConsentNeeded } = consenting();
     onConsentNeeded.mockResolvedValue(true);
     await expect(http.send('POST', '/a')).rejects.toMatchObject({ code: 'consent_required' });
@@ -164,7 +164,7 @@ describe('an account that was switched off', () => {
     const server = createServer();
     server.answers = inactive;
     const { http, onSignedOut, tokens } = clientOf(server, fresh());
-    await expect(http.send('GET', '/a')).rejects.toBeInstanceOf(SignedOut);
+    await expect(http.send('GET', '/a')).rejects.toBeInstanceOf(SignedOutError);
     expect(onSignedOut).toHaveBeenCalledExactlyOnceWith('inactive');
     expect(tokens.read()).toBeNull();
   });
@@ -173,13 +173,12 @@ describe('an account that was switched off', () => {
     const server = createServer();
     server.refreshAnswers = inactive;
     const { http, onSignedOut } = clientOf(server);
-    await expect(http.send('GET', '/a')).rejects.toBeInstanceOf(SignedOut);
+    await expect(http.send('GET', '/a')).rejects.toBeInstanceOf(SignedOutError);
     expect(onSignedOut).toHaveBeenCalledExactlyOnceWith('inactive');
   });
 });
 
 describe('errors', () => {
-
   test('carry code, message and suggestion', async () => {
     const server = createServer();
     server.answers = () =>
@@ -206,17 +205,17 @@ describe('errors', () => {
     server.answers = () => new Response(JSON.stringify({ detail: 'For programs.', code }), { status: 503, headers });
     const { http } = clientOf(server, fresh());
     const error: unknown = await http.send('POST', '/x').catch((caught: unknown) => caught);
-    expect(wordsFor(error).suggestion).toBe(suggestion);
+    expect(errorTextOf(error).suggestion).toBe(suggestion);
   });
 
-  test('a validation list is read as sentences', async () => {
+  test('the messages of validation issues are joined', async () => {
     const server = createServer();
     server.answers = () => json(422, { detail: [{ loc: ['body'], msg: 'Too short.', type: 'x' }, { msg: 'No digit.' }] });
     const { http } = clientOf(server, fresh());
     await expect(http.send('POST', '/x')).rejects.toThrow('Too short. No digit.');
   });
 
-  test('a page of a proxy instead of an answer still reads kindly', async () => {
+  test('an error page of a proxy gets a text by its status', async () => {
     const server = createServer();
     server.answers = () => new Response('<html>502</html>', { status: 502 });
     const { http } = clientOf(server, fresh());
@@ -231,7 +230,7 @@ describe('errors', () => {
     expect(server.refreshCount()).toBe(0);
   });
 
-  test('an empty answer is an answer', async () => {
+  test('an answer without a body is null', async () => {
     const server = createServer();
     server.answers = () => new Response(null, { status: 204 });
     const { http } = clientOf(server, fresh());
@@ -239,23 +238,23 @@ describe('errors', () => {
   });
 });
 
-test('a cancelled call ends as cancelled, also while it waits for the refresh', async () => {
+test('an aborted request rejects at once, also while it waits for the refresh', async () => {
   const server = createServer();
-  let release = (_: Response): void => undefined;
-  server.refreshAnswers = () => new Promise((resolve) => (release = resolve));
+  let answerRefresh = (_: Response): void => undefined;
+  server.refreshAnswers = () => new Promise((resolve) => (answerRefresh = resolve));
   const { http, onSignedOut } = clientOf(server);
   const controller = new AbortController();
-  const cancelled = http.send('GET', '/a', { signal: controller.signal });
+  const aborted = http.send('GET', '/a', { signal: controller.signal });
   const other = http.send('GET', '/b');
   await vi.waitFor(() => expect(server.refreshCount()).toBe(1));
   controller.abort();
-  expect(isAbort(await cancelled.catch((error: unknown) => error))).toBe(true);
-  release(json(200, { access_token: 'access-2', refresh_token: 'refresh-2' }));
+  expect(isAbort(await aborted.catch((error: unknown) => error))).toBe(true);
+  answerRefresh(json(200, { access_token: 'access-2', refresh_token: 'refresh-2' }));
   await expect(other).resolves.toEqual({ fine: true });
   expect(onSignedOut).not.toHaveBeenCalled();
 });
 
-describe('kept tokens', () => {
+describe('stored tokens', () => {
   test('survive a reload', () => {
     browserTokens().write(expired);
     expect(browserTokens().read()).toEqual(expired);
@@ -271,7 +270,7 @@ describe('kept tokens', () => {
     expect(tokens.read()).toEqual(expired);
   });
 
-  test('are ignored when they are not ours', () => {
+  test('are ignored when they are malformed', () => {
     localStorage.setItem('irisflow.tokens', '{"access_token":7}');
     expect(browserTokens().read()).toBeNull();
   });

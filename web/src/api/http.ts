@@ -1,10 +1,11 @@
-// One request to the server: bearer token, JSON both ways, a time limit, one refresh of the session
-// shared by every call that ran into its end, and one question for the person's consent.
+// Sends one request to the server: bearer token, JSON both ways, a time limit. Concurrent requests share
+// one refresh of an expired session and one request for consent.
 
-import { ApiError, apiErrorFrom, Declined, SignedOut, Unreachable } from './errors';
-import type { TokenStore } from './tokens';
+import { texts } from '../texts';
+import { ApiError, apiErrorFrom, ConsentDeclinedError, SignedOutError, NetworkError } from './errors';
+import type { TokenStore } from './token-store';
 import type { Tokens } from './types';
-import { aborted } from './waiting';
+import { abortError } from './retry-delay';
 
 const BASE = '/api/v1';
 const TIME_LIMIT_MS = 30_000;
@@ -12,21 +13,21 @@ const TIME_LIMIT_MS = 30_000;
 export interface Call {
   body?: unknown;
   signal?: AbortSignal | undefined;
-  /** Register and sign in are the calls made without a session. */
+  /** Without a session, as registering and signing in. */
   anonymous?: boolean;
 }
 
 export interface Http {
   send<Answer>(method: string, path: string, call?: Call): Promise<Answer>;
-  /** Renews the session unless somebody already has. `stale` is the token that was refused. */
+  /** Renews the session, unless it already was. `stale` is the token that was refused. */
   renew(stale: string): Promise<string>;
-  /** The access token, or `SignedOut`. */
+  /** Throws `SignedOutError` without a session. */
   accessToken(): string;
-  /** Ends the session on this page. */
-  signOut(reason: SignOutReason): SignedOut;
+  /** Ends the session on this page; returns the error to throw. */
+  signOut(reason: SignOutReason): SignedOutError;
 }
 
-/** Why a session is over: it ran out or was ended, or the account was switched off. */
+/** Why a session has ended: it expired or was ended, or the account was switched off. */
 export type SignOutReason = 'ended' | 'inactive';
 
 export interface HttpParts {
@@ -38,8 +39,8 @@ export interface HttpParts {
 }
 
 export function createHttp({ fetch, tokens, onSignedOut, onConsentNeeded }: HttpParts): Http {
-  let renewal: Promise<string> | null = null;
-  let question: Promise<boolean> | null = null;
+  let refreshInFlight: Promise<string> | null = null;
+  let consentRequest: Promise<boolean> | null = null;
 
   async function send<Answer>(method: string, path: string, call: Call = {}): Promise<Answer> {
     if (call.anonymous) return unwrap(await exchange(method, path, call, null));
@@ -49,10 +50,10 @@ export function createHttp({ fetch, tokens, onSignedOut, onConsentNeeded }: Http
       if (!(error instanceof ApiError)) throw error;
       if (error.code === 'account_inactive') throw signOut('inactive');
       if (error.code !== 'consent_required' || !onConsentNeeded) throw error;
-      question ??= onConsentNeeded().finally(() => {
-        question = null;
+      consentRequest ??= onConsentNeeded().finally(() => {
+        consentRequest = null;
       });
-      if (!(await unlessAborted(question, call.signal))) throw new Declined();
+      if (!(await unlessAborted(consentRequest, call.signal))) throw new ConsentDeclinedError();
       return sendSignedIn(method, path, call);
     }
   }
@@ -74,21 +75,21 @@ export function createHttp({ fetch, tokens, onSignedOut, onConsentNeeded }: Http
   }
 
   function renew(stale: string): Promise<string> {
-    // Another tab, or a call that finished a moment ago, may have renewed it already.
-    const present = tokens.read();
-    if (present && present.access_token !== stale) return Promise.resolve(present.access_token);
-    renewal ??= refresh().finally(() => {
-      renewal = null;
+    // Another tab or another request may have renewed it already.
+    const current = tokens.read();
+    if (current && current.access_token !== stale) return Promise.resolve(current.access_token);
+    refreshInFlight ??= refresh().finally(() => {
+      refreshInFlight = null;
     });
-    return renewal;
+    return refreshInFlight;
   }
 
   async function refresh(): Promise<string> {
-    const present = tokens.read();
-    if (!present) throw signOut('ended');
-    const body = { refresh_token: present.refresh_token };
+    const current = tokens.read();
+    if (!current) throw signOut('ended');
+    const body = { refresh_token: current.refresh_token };
     const response = await exchange('POST', '/auth/refresh', { body }, null);
-    // Only a refusal ends the session. A server that is away for a moment does not.
+    // Only a refusal ends the session; an outage does not.
     if (response.status >= 400 && response.status < 500 && response.status !== 429) {
       const refusal: unknown = await unwrap(response).catch((error: unknown) => error);
       const inactive = refusal instanceof ApiError && refusal.code === 'account_inactive';
@@ -99,10 +100,10 @@ export function createHttp({ fetch, tokens, onSignedOut, onConsentNeeded }: Http
     return renewed.access_token;
   }
 
-  function signOut(reason: SignOutReason): SignedOut {
+  function signOut(reason: SignOutReason): SignedOutError {
     tokens.clear();
     onSignedOut(reason);
-    return new SignedOut();
+    return new SignedOutError();
   }
 
   async function exchange(method: string, path: string, call: Call, token: string | null): Promise<Response> {
@@ -128,8 +129,8 @@ export function createHttp({ fetch, tokens, onSignedOut, onConsentNeeded }: Http
         headers: response.headers,
       });
     } catch {
-      if (call.signal?.aborted) throw aborted();
-      throw new Unreachable();
+      if (call.signal?.aborted) throw abortError();
+      throw new NetworkError();
     } finally {
       clearTimeout(timer);
       call.signal?.removeEventListener('abort', cancel);
@@ -149,7 +150,7 @@ async function unwrap<Answer>(response: Response): Promise<Answer> {
   try {
     body = text === '' ? null : JSON.parse(text);
   } catch {
-    if (response.ok) throw new ApiError(response.status, null, 'The answer from Irisflow was not readable.');
+    if (response.ok) throw new ApiError(response.status, null, texts.errors.unreadableAnswer);
   }
   if (!response.ok) throw apiErrorFrom(response.status, body, response.headers.get('retry-after'));
   return body as Answer;
@@ -158,7 +159,7 @@ async function unwrap<Answer>(response: Response): Promise<Answer> {
 function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise;
   return new Promise((resolve, reject) => {
-    const cancel = () => reject(aborted());
+    const cancel = () => reject(abortError());
     if (signal.aborted) cancel();
     signal.addEventListener('abort', cancel, { once: true });
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', cancel));

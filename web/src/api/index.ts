@@ -1,24 +1,36 @@
-// The one door to the server: what the screens can ask of it, in their words.
+// The API client: the only way for screens to reach the server.
 
+import { texts } from '../texts';
+import { ApiError, isTransient, NetworkError } from './errors';
 import { createHttp, type HttpParts } from './http';
-import { ApiError, Unreachable } from './errors';
-import type { Check, Consent, ConsentText, Job, JobStatus, Page, Photo, Tokens, UploadSlot, User } from './types';
-import { contentTypeOf, putBytes } from './upload';
-import { pageWakes, wait } from './waiting';
+import { contentTypeOf, putBytes } from './photo-upload';
+import { abortError, delay, pageWake } from './retry-delay';
+import type {
+  Check,
+  Consent,
+  ConsentList,
+  ConsentText,
+  Job,
+  JobPage,
+  JobStatus,
+  Photo,
+  Tokens,
+  UploadSlot,
+} from './types';
 import { watchJob, type JobView } from './watch-job';
 
+export { errorTextOf, type ErrorText } from './error-text';
 export * from './errors';
-export type { SignOutReason } from './http';
+export { delayUntilWake, pageWake } from './retry-delay';
+export { browserTokens } from './token-store';
 export * from './types';
-export { browserTokens, type TokenStore } from './tokens';
-export { pageWakes, pause } from './waiting';
 export type { JobView } from './watch-job';
-export type { Words } from './words';
 
-/** The pauses before the second and third try to send a photo. */
-const UPLOAD_PAUSES_MS = [1_000, 2_000];
+/** The delays before the second and the third attempt to upload a photo. */
+const UPLOAD_RETRY_DELAYS_MS = [1_000, 2_000];
 
-export interface Sending {
+export interface UploadOptions {
+  /** Called with the share sent so far, 0 to 1. */
   onSent: (share: number) => void;
   signal: AbortSignal;
 }
@@ -28,10 +40,8 @@ export interface Api {
   register(email: string, password: string, signal?: AbortSignal): Promise<void>;
   signIn(email: string, password: string, signal?: AbortSignal): Promise<void>;
   signOut(): Promise<void>;
-  me(): Promise<User>;
-  /** What to ask people before the server takes their photos. */
+  /** The consent text in force on this server. */
   consentText(signal?: AbortSignal): Promise<ConsentText>;
-  /** The person agrees to this text. */
   giveConsent(text: ConsentText): Promise<void>;
   consents(signal?: AbortSignal): Promise<Consent[]>;
   withdrawConsent(id: string): Promise<void>;
@@ -39,17 +49,18 @@ export interface Api {
   deleteAccount(): Promise<void>;
   /** With every picture made from it. */
   deletePhoto(photoId: string): Promise<void>;
-  /** Sends the photo and has the server look at it. */
-  uploadPhoto(file: File, sending: Sending): Promise<Photo>;
-  /** Looks at a photo without making a job of it. */
+  /** Uploads the photo and has the server read it. */
+  uploadPhoto(file: File, options: UploadOptions): Promise<Photo>;
+  /** Checks the quality of a photo without making a job. */
   check(photoId: string, signal?: AbortSignal): Promise<Check>;
   submit(photoId: string, signal?: AbortSignal): Promise<Job>;
   reprocess(jobId: string, signal?: AbortSignal): Promise<Job>;
   cancel(jobId: string): Promise<void>;
   job(jobId: string, signal?: AbortSignal): Promise<JobStatus>;
   recentJobs(signal?: AbortSignal): Promise<JobStatus[]>;
+  /** Follows a job until it ends. */
   watch(jobId: string, onView: (view: JobView) => void, signal: AbortSignal): Promise<JobStatus>;
-  /** The bytes behind a signed link. */
+  /** The bytes behind a signed URL. */
   picture(url: string, signal?: AbortSignal): Promise<Blob>;
 }
 
@@ -57,32 +68,23 @@ export function createApi(parts: HttpParts): Api {
   const { tokens } = parts;
   const http = createHttp(parts);
 
-  async function uploadPhoto(file: File, { onSent, signal }: Sending): Promise<Photo> {
+  async function uploadPhoto(file: File, options: UploadOptions): Promise<Photo> {
+    const { signal } = options;
     const contentType = contentTypeOf(file);
     const slot = await http.send<UploadSlot>('POST', '/photos/upload', {
       body: { content_type: contentType },
       signal,
     });
-    if (slot.max_bytes !== undefined && file.size > slot.max_bytes) throw tooLarge(file.size, slot.max_bytes);
-    for (let attempt = 0; ; attempt += 1) {
-      try {
-        await putBytes({ url: slot.upload_url, file, contentType, onSent, signal });
-        break;
-      } catch (error) {
-        const pauseMs = UPLOAD_PAUSES_MS[attempt];
-        const passing = error instanceof Unreachable || (error instanceof ApiError && error.status >= 500);
-        if (!passing || pauseMs === undefined) throw error;
-        await wait(pauseMs, signal);
-      }
-    }
-    onSent(1);
+    if (file.size > slot.max_bytes) throw photoTooLarge(file.size, slot.max_bytes);
+    await putWithRetries(slot.upload_url, file, contentType, options);
+    options.onSent(1);
     return http.send<Photo>('POST', `/photos/${slot.photo_id}/confirm`, { body: {}, signal });
   }
 
   return {
     isSignedIn: () => tokens.read() !== null,
     async register(email, password, signal) {
-      await http.send<User>('POST', '/auth/register', { body: { email, password }, anonymous: true, signal });
+      await http.send('POST', '/auth/register', { body: { email, password }, anonymous: true, signal });
     },
     async signIn(email, password, signal) {
       const call = { body: { email, password }, anonymous: true, signal };
@@ -92,18 +94,17 @@ export function createApi(parts: HttpParts): Api {
       try {
         await http.send('POST', '/auth/logout', {});
       } catch {
-        // The person leaves whether the server hears of it or not.
+        // This page signs out even when the server cannot be reached.
       }
       tokens.clear();
     },
-    me: () => http.send<User>('GET', '/users/me'),
     consentText: (signal) => http.send<ConsentText>('GET', '/privacy/jurisdiction', { anonymous: true, signal }),
     async giveConsent({ jurisdiction, consent_text_version }) {
       const body = { consent_type: 'biometric_capture', jurisdiction, consent_text_version };
       await http.send('POST', '/privacy/consent', { body });
     },
     async consents(signal) {
-      return (await http.send<{ consents: Consent[] }>('GET', '/privacy/consent', { signal })).consents;
+      return (await http.send<ConsentList>('GET', '/privacy/consent', { signal })).consents;
     },
     async withdrawConsent(id) {
       await http.send('POST', `/privacy/consent/${id}/withdraw`);
@@ -125,8 +126,7 @@ export function createApi(parts: HttpParts): Api {
     },
     job: (jobId, signal) => http.send<JobStatus>('GET', `/processing/jobs/${jobId}`, { signal }),
     async recentJobs(signal) {
-      const page = await http.send<Page<JobStatus>>('GET', '/processing/jobs?page=1&page_size=8', { signal });
-      return page.items;
+      return (await http.send<JobPage>('GET', '/processing/jobs?page=1&page_size=8', { signal })).items;
     },
     watch: (jobId, onView, signal) =>
       watchJob({
@@ -137,29 +137,37 @@ export function createApi(parts: HttpParts): Api {
         signOut: http.signOut,
         onView,
         signal,
-        wake: pageWakes,
+        wake: pageWake,
       }),
     async picture(url, signal) {
       try {
         const response = await parts.fetch(url, { signal: signal ?? null });
         if (response.ok) return await response.blob();
       } catch {
-        if (signal?.aborted) throw new DOMException('Cancelled', 'AbortError');
+        if (signal?.aborted) throw abortError();
       }
-      throw new Unreachable();
+      throw new NetworkError();
     },
   };
 }
 
-function tooLarge(size: number, limit: number): ApiError {
+async function putWithRetries(url: string, file: File, contentType: string, options: UploadOptions): Promise<void> {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await putBytes({ url, file, contentType, ...options });
+    } catch (error) {
+      const delayMs = UPLOAD_RETRY_DELAYS_MS[attempt];
+      if (!isTransient(error) || delayMs === undefined) throw error;
+      await delay(delayMs, options.signal);
+    }
+  }
+}
+
+function photoTooLarge(size: number, limit: number): ApiError {
   const tenths = (bytes: number) => (bytes / (1 << 20)) * 10;
-  const [found, most] = [Math.ceil(tenths(size)) / 10, Math.floor(tenths(limit)) / 10];
-  return new ApiError(
-    413,
-    'image_too_large',
-    `This photo has ${found} MB. The most that can be sent is ${most} MB.`,
-    'Choose a smaller photo, or take one with a lower resolution.',
-  );
+  const [megabytes, limitMegabytes] = [Math.ceil(tenths(size)) / 10, Math.floor(tenths(limit)) / 10];
+  const { message, suggestion } = texts.photoFile.tooLarge({ megabytes, limitMegabytes });
+  return new ApiError(413, 'image_too_large', message, suggestion);
 }
 
 function socketUrl(jobId: string, token: string): string {

@@ -1,134 +1,32 @@
-// The shapes the server sends and takes, as they are on the wire. No behaviour here.
+// The server's bodies under the names that the page uses. Generated from the server's description:
+// change them there, then run `npm run generate`.
 
-export interface Tokens {
-  access_token: string;
-  refresh_token: string;
-}
+import type { components } from './openapi.generated';
 
-export interface User {
-  id: string;
-  email: string;
-}
+type Schemas = components['schemas'];
 
-export interface Photo {
-  id: string;
-  width: number | null;
-  height: number | null;
-  original_url: string | null;
-}
+export type Tokens = Pick<Schemas['TokenPair'], 'access_token' | 'refresh_token'>;
+export type Photo = Schemas['PhotoBody'];
+export type UploadSlot = Schemas['UploadBody'];
 
-/** Centre, semi-axes and the first one's rotation, clockwise; pixels of the upright photo. */
-export interface Ellipse {
-  cx: number;
-  cy: number;
-  rx: number;
-  ry: number;
-  angle_deg: number;
-}
+/** The quality check of a photo, made before any job. */
+export type Check = Schemas['CheckBody'];
+export type Ellipse = Schemas['EllipseBody'];
 
-/** What a quick look at a photo says. */
-export interface Check {
-  usable: boolean;
-  eyes_seen: number;
-  message: string;
-  suggestion: string | null;
-  /** Null for a usable photo. */
-  rejection: { code: string } | null;
-  quality_score: number | null;
-  photo: { width: number; height: number } | null;
-  /** Also of an iris that is not good enough. */
-  iris: Ellipse | null;
-  pupil: Ellipse | null;
-  upper_lid: [number, number][];
-  lower_lid: [number, number][];
-}
+export type Consent = Schemas['ConsentBody'];
+export type ConsentList = Schemas['ConsentList'];
+/** The text to agree to, where the operator requires consent. */
+export type ConsentText = Pick<Schemas['JurisdictionBody'], 'jurisdiction' | 'consent_text' | 'consent_text_version'>;
 
-/** What somebody has agreed to, and whether they still do. */
-export interface Consent {
-  id: string;
-  consent_type: string;
-  granted: boolean;
-}
-
-export interface UploadSlot {
-  upload_url: string;
-  photo_id: string;
-  /** The largest photo that this server takes. */
-  max_bytes?: number;
-}
-
-/** What people are asked to agree to, where the operator requires it. */
-export interface ConsentText {
-  jurisdiction: string;
-  consent_text: string;
-  consent_text_version: string;
-}
-
-export type JobState = 'pending' | 'processing' | 'completed' | 'failed' | 'cancelled';
-export type ErrorType = 'quality_issue' | 'transient_error' | 'server_error';
-
-/** What submit and reprocess answer. */
-export interface Job {
-  job_id: string;
-  photo_id: string;
-  status: JobState;
-  current_step: string | null;
-  step: string;
-  progress: number;
-  attempt_count: number;
-  created_at: string;
-}
-
+/** What submitting and reprocessing answer. */
+export type Job = Schemas['JobBody'];
 /** What reading a job answers. */
-export interface JobStatus extends Job {
-  error_type: ErrorType | null;
-  error_code: string | null;
-  error_message: string | null;
-  suggestion: string | null;
-  result_url: string | null;
-  mask_url: string | null;
-  before_url: string | null;
-  original_url: string | null;
-  /** A few hundred pixels wide. */
-  thumbnail_url?: string | null;
-  processing_time_ms: number | null;
-  result_width: number | null;
-  result_height: number | null;
-  /** 0 to 100. */
-  quality_score: number | null;
-  quality_message: string | null;
-}
+export type JobStatus = Schemas['JobStatusBody'];
+export type JobPage = Schemas['JobPage'];
+/** Why a job waits, and how long it may still take. */
+export type Estimate = Schemas['OutlookBody'];
 
-export interface Page<Item> {
-  items: Item[];
-  total: number;
-  page: number;
-  page_size: number;
-}
-
-/** What there is to say to somebody who waits. */
-export interface Outlook {
-  /** Null for a job that does not wait. */
-  waiting_because: { code: string; message: string } | null;
-  /** Null while there is nothing to judge by. */
-  eta_ms: { low: number; high: number } | null;
-  retrying: string | null;
-}
-
-/** A frame of `/ws/jobs/{id}` that tells how the job is. */
-export interface JobFrame extends Partial<Outlook> {
-  job_id: string;
-  status: JobState;
-  progress: number;
-  step: string;
-}
-
-/** A frame of `/ws/jobs/{id}` that tells why the socket is about to close. Only `code` decides. */
-export interface RefusalFrame {
-  error: string;
-  code?: string;
-}
-
-export function isFinal(status: JobState): boolean {
+/** Whether a job with this status will not change any more. */
+export function isFinal(status: Job['status']): boolean {
   return status === 'completed' || status === 'failed' || status === 'cancelled';
 }

@@ -1,171 +1,171 @@
-// Follows one job over its WebSocket until it is over, whatever happens to the socket.
-// The socket only makes it fast: while it stays silent or cannot be opened, the job is
-// read over HTTP, so a network that blocks sockets delays the screen and loses nothing.
+// Follows one job over its WebSocket until it ends, across reconnects. While the socket is silent or cannot
+// be opened, the job is read over HTTP: a network that blocks sockets delays updates and loses none.
 
-import { ApiError, isAbort, SignedOut } from './errors';
+import { texts } from '../texts';
+import { ApiError, isAbort, SignedOutError } from './errors';
 import type { SignOutReason } from './http';
-import { isFinal, type JobFrame, type Outlook, type JobStatus, type RefusalFrame } from './types';
-import { aborted, backoffMs, pause } from './waiting';
+import { abortError, backoffMs, delayUntilWake } from './retry-delay';
+import type { CloseReasonFrame, JobFrame } from './socket-frames';
+import { isFinal, type Estimate, type JobStatus } from './types';
 
-/** After this long without a frame the socket may be dead without knowing it. */
+/** A socket without a frame for this long may be dead without having been closed. */
 const SILENCE_MS = 15_000;
-/** A server that drains asks everybody to come back; they spread over this long. */
+/** When the server drains for a restart, its clients reconnect within this time. */
 const DRAIN_SPREAD_MS = 2_000;
-/** A socket that reached its time limit is opened again nearly at once. */
-const LIMIT_SPREAD_MS = 500;
-const CLOSED_FOR_DRAIN = 1012;
+/** A socket that reached the server's time limit is reopened within this time. */
+const TIME_LIMIT_SPREAD_MS = 500;
+const CLOSE_CODE_DRAIN = 1012;
+const MAX_TOKEN_REFUSALS = 2;
 
 export interface JobView {
   progress: number;
   step: string;
-  /** False while the connection is being found again. The job goes on meanwhile. */
+  /** False while reconnecting; the job itself goes on meanwhile. */
   connected: boolean;
-  /** What was last said of waiting; null once nothing is. */
-  outlook?: Partial<Outlook>;
+  /** The latest one received. */
+  estimate?: Partial<Estimate>;
 }
 
-export interface Watching {
+export interface WatchOptions {
   openSocket(token: string): WebSocket;
   readJob(signal: AbortSignal): Promise<JobStatus>;
   accessToken(): string;
   renew(stale: string): Promise<string>;
-  signOut(reason: SignOutReason): SignedOut;
+  signOut(reason: SignOutReason): SignedOutError;
   onView(view: JobView): void;
   signal: AbortSignal;
   random?: () => number;
-  /** Dispatches `wake` when the page comes back to the front or online: worth trying at once. */
+  /** Dispatches `wake` when the page comes to the foreground or online again: time to retry at once. */
   wake?: EventTarget;
 }
 
 /** Why one socket ended. */
-type Ending =
-  | { kind: 'final' }
-  | { kind: 'time_limit' }
-  | { kind: 'token_refused' }
-  | { kind: 'account_inactive' }
-  | { kind: 'gone' }
-  | { kind: 'drain' }
-  | { kind: 'silent' }
-  | { kind: 'lost' };
+type SocketEnd =
+  | 'job_final'
+  | 'time_limit'
+  | 'token_refused'
+  | 'account_inactive'
+  | 'job_not_found'
+  | 'drain'
+  | 'silent'
+  | 'lost';
 
-/** Resolves with the finished job. Rejects when it cannot be watched: gone, signed out, cancelled. */
-export async function watchJob(watching: Watching): Promise<JobStatus> {
-  const { random = Math.random } = watching;
-  const view: JobView = { progress: 0, step: '', connected: false };
-  const show = (seen: Partial<JobView>) => {
-    // Progress never goes back. A new socket begins by repeating the last two seconds:
-    // what is behind us by then was shown, and its step would be the wrong one.
-    const behind = seen.progress !== undefined && seen.progress < view.progress;
-    view.progress = Math.max(view.progress, seen.progress ?? 0);
-    if (seen.step && !behind) view.step = seen.step;
-    view.connected = seen.connected ?? view.connected;
-    if (seen.outlook) view.outlook = seen.outlook;
-    watching.onView({ ...view });
-  };
-
+/** Resolves with the finished job. Rejects when it cannot be watched: deleted, signed out, aborted. */
+export async function watchJob(options: WatchOptions): Promise<JobStatus> {
+  const { signal, wake, random = Math.random } = options;
+  const updateView = createView(options.onView);
   let failures = 0;
   let refusals = 0;
   for (;;) {
-    const token = watching.accessToken();
-    let heard = false;
-    const ending = await listen(watching, token, (frame) => {
-      heard = true;
-      show({ progress: frame.progress, step: frame.step, connected: true });
-      if (frame.waiting_because !== undefined) show({ outlook: frame });
+    const token = options.accessToken();
+    let received = false;
+    const end = await readSocket(options, token, (frame) => {
+      received = true;
+      updateView({ progress: frame.progress, step: frame.step, connected: true });
+      if (frame.waiting_because !== undefined) updateView({ estimate: frame });
     });
-    if (heard) failures = refusals = 0;
+    if (received) failures = refusals = 0;
 
-    switch (ending.kind) {
-      case 'final':
-        return readFinished(watching);
-      case 'gone':
-        throw new ApiError(404, 'job_not_found', 'This picture is not here.', 'It may have been deleted.');
+    switch (end) {
+      case 'job_final':
+        return readFinalJob(options);
+      case 'job_not_found':
+        throw jobNotFound();
       case 'account_inactive':
-        throw watching.signOut('inactive');
+        throw options.signOut('inactive');
       case 'time_limit':
-        await pause(random() * LIMIT_SPREAD_MS, watching.signal, watching.wake);
+        await delayUntilWake(random() * TIME_LIMIT_SPREAD_MS, signal, wake);
         continue;
       case 'token_refused':
         refusals += 1;
-        if (refusals > 2) throw watching.signOut('ended');
-        await renewPatiently(watching, token);
+        if (refusals > MAX_TOKEN_REFUSALS) throw options.signOut('ended');
+        await renewWithRetries(options, token);
         continue;
       case 'drain':
-        show({ connected: false });
-        await pause(random() * DRAIN_SPREAD_MS, watching.signal, watching.wake);
+        updateView({ connected: false });
+        await delayUntilWake(random() * DRAIN_SPREAD_MS, signal, wake);
         continue;
       case 'silent':
       case 'lost': {
-        if (ending.kind === 'lost') show({ connected: false });
-        const job = await readQuietly(watching);
-        if (job && isFinal(job.status)) {
-          show({ progress: job.progress, step: job.step });
-          return job;
-        }
-        if (job) show({ progress: job.progress, step: job.step });
-        if (ending.kind === 'silent' && job) continue;
-        await pause(backoffMs(failures, random), watching.signal, watching.wake);
+        if (end === 'lost') updateView({ connected: false });
+        const job = await readJobOrNull(options);
+        if (job) updateView({ progress: job.progress, step: job.step });
+        if (job && isFinal(job.status)) return job;
+        if (end === 'silent' && job) continue;
+        await delayUntilWake(backoffMs(failures, random), signal, wake);
         failures += 1;
       }
     }
   }
 }
 
+/** Merges updates into one view. Progress never goes back. */
+function createView(onView: (view: JobView) => void): (update: Partial<JobView>) => void {
+  const view: JobView = { progress: 0, step: '', connected: false };
+  return (update) => {
+    // A new socket begins by repeating the last two seconds: the step of an old frame is over.
+    const outdated = update.progress !== undefined && update.progress < view.progress;
+    view.progress = Math.max(view.progress, update.progress ?? 0);
+    if (update.step && !outdated) view.step = update.step;
+    view.connected = update.connected ?? view.connected;
+    if (update.estimate) view.estimate = update.estimate;
+    onView({ ...view });
+  };
+}
+
 /** Opens one socket and reads it to its end. */
-function listen(watching: Watching, token: string, onFrame: (frame: JobFrame) => void): Promise<Ending> {
+function readSocket(options: WatchOptions, token: string, onFrame: (frame: JobFrame) => void): Promise<SocketEnd> {
   return new Promise((resolve, reject) => {
-    if (watching.signal.aborted) return reject(aborted());
+    if (options.signal.aborted) return reject(abortError());
     let socket: WebSocket;
     try {
-      socket = watching.openSocket(token);
+      socket = options.openSocket(token);
     } catch {
-      return resolve({ kind: 'lost' });
+      return resolve('lost');
     }
     let ended = false;
-    let silence = setTimeout(() => end({ kind: 'silent' }), SILENCE_MS);
+    let silence = setTimeout(() => end('silent'), SILENCE_MS);
 
-    const end = (ending: Ending) => {
+    const end = (reason: SocketEnd) => {
       if (ended) return;
-      finish();
-      resolve(ending);
+      close();
+      resolve(reason);
     };
-    const cancel = () => {
-      finish();
-      reject(aborted());
+    const abort = () => {
+      close();
+      reject(abortError());
     };
-    const finish = () => {
+    const close = () => {
       ended = true;
       clearTimeout(silence);
-      watching.signal.removeEventListener('abort', cancel);
-      watching.wake?.removeEventListener('wake', doubt);
+      options.signal.removeEventListener('abort', abort);
+      options.wake?.removeEventListener('wake', reconnect);
       socket.close();
     };
-    // After a sleep the socket may look open and be dead: ask, and open a new one.
-    const doubt = () => end({ kind: 'silent' });
-    watching.signal.addEventListener('abort', cancel, { once: true });
-    watching.wake?.addEventListener('wake', doubt, { once: true });
+    // After the device slept, a socket may look open and be dead.
+    const reconnect = () => end('silent');
+    options.signal.addEventListener('abort', abort, { once: true });
+    options.wake?.addEventListener('wake', reconnect, { once: true });
 
     socket.onmessage = (message: MessageEvent) => {
       if (ended) return;
       clearTimeout(silence);
-      silence = setTimeout(() => end({ kind: 'silent' }), SILENCE_MS);
+      silence = setTimeout(() => end('silent'), SILENCE_MS);
       const frame = parseFrame(message.data);
       if (frame === null) return;
-      if ('error' in frame) return end(endingOf(frame));
+      if ('error' in frame) return end(endOf(frame));
       onFrame(frame);
-      if (isFinal(frame.status)) end({ kind: 'final' });
+      if (isFinal(frame.status)) end('job_final');
     };
-    socket.onclose = (event: CloseEvent) => {
-      end({ kind: event.code === CLOSED_FOR_DRAIN ? 'drain' : 'lost' });
-    };
+    socket.onclose = (event: CloseEvent) => end(event.code === CLOSE_CODE_DRAIN ? 'drain' : 'lost');
   });
 }
 
-function parseFrame(data: unknown): JobFrame | RefusalFrame | null {
+/** Null for frames that are neither progress nor a reason to close: other kinds may be added. */
+function parseFrame(data: unknown): JobFrame | CloseReasonFrame | null {
   try {
     const frame = JSON.parse(String(data)) as Record<string, unknown> | null;
-    if (typeof frame?.['error'] === 'string') return frame as unknown as RefusalFrame;
-    // Other kinds of frames may come with time; what is not about progress is not for us.
+    if (typeof frame?.['error'] === 'string') return frame as unknown as CloseReasonFrame;
     if (typeof frame?.['status'] !== 'string' || typeof frame['progress'] !== 'number') return null;
     return frame as unknown as JobFrame;
   } catch {
@@ -173,52 +173,57 @@ function parseFrame(data: unknown): JobFrame | RefusalFrame | null {
   }
 }
 
-function endingOf({ code }: RefusalFrame): Ending {
+function endOf({ code }: CloseReasonFrame): SocketEnd {
   switch (code) {
     case 'connection_timeout':
-      return { kind: 'time_limit' };
+      return 'time_limit';
     case 'token_expired':
     case 'invalid_token':
     case 'not_authenticated':
-      return { kind: 'token_refused' };
+      return 'token_refused';
     case 'account_inactive':
-      return { kind: 'account_inactive' };
+      return 'account_inactive';
     case 'job_not_found':
     case 'deleted':
-      return { kind: 'gone' };
+      return 'job_not_found';
     default:
-      return { kind: 'lost' };
+      return 'lost';
   }
 }
 
-/** The final frame lacks some links; the job itself has them all. */
-async function readFinished(watching: Watching): Promise<JobStatus> {
+function jobNotFound(): ApiError {
+  const { message, suggestion } = texts.errors.byCode.job_not_found;
+  return new ApiError(404, 'job_not_found', message, suggestion);
+}
+
+/** The final frame lacks some URLs; the job itself has them all. */
+async function readFinalJob(options: WatchOptions): Promise<JobStatus> {
   for (let attempt = 0; ; attempt += 1) {
-    const job = await readQuietly(watching);
+    const job = await readJobOrNull(options);
     if (job && isFinal(job.status)) return job;
-    await pause(backoffMs(attempt, watching.random), watching.signal, watching.wake);
+    await delayUntilWake(backoffMs(attempt, options.random), options.signal, options.wake);
   }
 }
 
-/** The job, or null when nobody answered just now. */
-async function readQuietly(watching: Watching): Promise<JobStatus | null> {
+/** The job, or null after an error that a retry may fix. */
+async function readJobOrNull(options: WatchOptions): Promise<JobStatus | null> {
   try {
-    return await watching.readJob(watching.signal);
+    return await options.readJob(options.signal);
   } catch (error) {
-    const passing = !(error instanceof ApiError) || error.status >= 500 || error.status === 429;
-    if (isAbort(error) || error instanceof SignedOut || !passing) throw error;
+    const transient = !(error instanceof ApiError) || error.status >= 500 || error.status === 429;
+    if (isAbort(error) || error instanceof SignedOutError || !transient) throw error;
     return null;
   }
 }
 
-async function renewPatiently(watching: Watching, stale: string): Promise<void> {
+async function renewWithRetries(options: WatchOptions, stale: string): Promise<void> {
   for (let attempt = 0; ; attempt += 1) {
     try {
-      await watching.renew(stale);
+      await options.renew(stale);
       return;
     } catch (error) {
-      if (error instanceof SignedOut) throw error;
-      await pause(backoffMs(attempt, watching.random), watching.signal, watching.wake);
+      if (error instanceof SignedOutError) throw error;
+      await delayUntilWake(backoffMs(attempt, options.random), options.signal, options.wake);
     }
   }
 }

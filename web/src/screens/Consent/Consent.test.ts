@@ -1,7 +1,15 @@
-import { expect, test, vi } from 'vitest';
-import { Unreachable, type ConsentText } from '../../api';
-import { quietApi, settle, show, waitForGuards } from '../../testing/stage';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { NetworkError, type ConsentText } from '../../api';
+import { flushPromises, passGuardTime, render } from '../../testing/component-harness';
+import { fakeApi } from '../../testing/fake-api';
 import Consent from './Consent.svelte';
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 const text: ConsentText = {
   jurisdiction: 'gdpr',
@@ -9,66 +17,66 @@ const text: ConsentText = {
   consent_text_version: '2026-11',
 };
 
-async function consent(prepare: (api: ReturnType<typeof quietApi>) => void) {
-  const api = quietApi();
+async function renderConsent(prepare: (api: ReturnType<typeof fakeApi>) => void) {
+  const api = fakeApi();
   prepare(api);
   const ondecide = vi.fn();
-  const stage = show(Consent, { api, ondecide });
-  await settle();
-  return { api, ondecide, stage };
+  const screen = render(Consent, { api, ondecide });
+  await flushPromises();
+  return { api, ondecide, screen };
 }
 
-test("asks in the operator's words, and keeps which words were agreed to", async () => {
-  const { api, ondecide, stage } = await consent((api) => {
+test("shows the operator's text, and records the version that was agreed to", async () => {
+  const { api, ondecide, screen } = await renderConsent((api) => {
     api.consentText.mockResolvedValue(text);
     api.giveConsent.mockResolvedValue(undefined);
   });
-  expect(stage.text()).toContain(text.consent_text);
-  waitForGuards();
-  await stage.press('I agree');
+  expect(screen.text()).toContain(text.consent_text);
+  passGuardTime();
+  await screen.press('I agree');
   expect(api.giveConsent).toHaveBeenCalledExactlyOnceWith(text);
   expect(ondecide).toHaveBeenCalledExactlyOnceWith(true);
 });
 
-test('can be declined, also by the key that closes dialogs', async () => {
-  const { api, ondecide, stage } = await consent((api) => api.consentText.mockResolvedValue(text));
-  waitForGuards();
-  await stage.press('Not now');
-  stage.one('dialog').dispatchEvent(new Event('cancel', { cancelable: true }));
+test('can be declined, also with Escape', async () => {
+  const { api, ondecide, screen } = await renderConsent((api) => api.consentText.mockResolvedValue(text));
+  passGuardTime();
+  await screen.press('Not now');
+  screen.one('dialog').dispatchEvent(new Event('cancel', { cancelable: true }));
   expect(ondecide.mock.calls).toEqual([[false], [false]]);
   expect(api.giveConsent).not.toHaveBeenCalled();
 });
 
 test('the second tap of a double tap neither agrees nor declines', async () => {
-  const { api, ondecide, stage } = await consent((api) => api.consentText.mockResolvedValue(text));
-  await stage.press('I agree');
-  await stage.press('Not now');
+  const { api, ondecide, screen } = await renderConsent((api) => api.consentText.mockResolvedValue(text));
+  await screen.press('I agree');
+  await screen.press('Not now');
   expect(api.giveConsent).not.toHaveBeenCalled();
   expect(ondecide).not.toHaveBeenCalled();
 });
 
-test('nothing can be agreed to before its words are there', async () => {
-  const { stage } = await consent(() => undefined);
-  expect(stage.all('button').map((button) => button.textContent.trim())).toEqual(['Not now']);
+test('cannot be agreed to before the text is shown', async () => {
+  const { screen } = await renderConsent(() => undefined);
+  expect(screen.all('button').map((button) => button.textContent.trim())).toEqual(['Not now']);
 });
 
-test('words that do not come are asked for again', async () => {
-  const { api, stage } = await consent((api) => api.consentText.mockRejectedValueOnce(new Unreachable()));
-  expect(stage.one('[role=alert]').textContent).toContain('Check your connection');
+test('a text that could not be loaded can be loaded again', async () => {
+  const { api, screen } = await renderConsent((api) => api.consentText.mockRejectedValueOnce(new NetworkError()));
+  expect(screen.one('[role=alert]').textContent).toContain('Check your connection');
   api.consentText.mockResolvedValue(text);
-  await stage.press('Try again');
-  expect(stage.button('I agree')).toBeTruthy();
+  await screen.press('Try again');
+  expect(screen.button('I agree')).toBeTruthy();
 });
 
-test('an agreement that did not arrive can be given again', async () => {
-  const { ondecide, stage } = await consent((api) => {
+test('a consent that could not be sent can be sent again', async () => {
+  const { ondecide, screen } = await renderConsent((api) => {
     api.consentText.mockResolvedValue(text);
-    api.giveConsent.mockRejectedValueOnce(new Unreachable()).mockResolvedValueOnce(undefined);
+    api.giveConsent.mockRejectedValueOnce(new NetworkError()).mockResolvedValueOnce(undefined);
   });
-  waitForGuards();
-  await stage.press('I agree');
+  passGuardTime();
+  await screen.press('I agree');
   expect(ondecide).not.toHaveBeenCalled();
-  expect(stage.one('[role=alert]').textContent).toContain('Check your connection');
-  await stage.press('I agree');
+  expect(screen.one('[role=alert]').textContent).toContain('Check your connection');
+  await screen.press('I agree');
   expect(ondecide).toHaveBeenCalledExactlyOnceWith(true);
 });

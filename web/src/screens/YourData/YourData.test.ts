@@ -1,55 +1,64 @@
-import { expect, test, vi } from 'vitest';
-import { Unreachable, type Consent } from '../../api';
-import { quietApi, settle, show, waitForGuards } from '../../testing/stage';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { NetworkError, type Consent } from '../../api';
+import { flushPromises, passGuardTime, render } from '../../testing/component-harness';
+import { fakeApi } from '../../testing/fake-api';
+import { consentFixture } from '../../testing/fixtures';
 import YourData from './YourData.svelte';
 
-const withdrawnBefore: Consent = { id: 'old', consent_type: 'biometric_capture', granted: false };
-const marketing: Consent = { id: 'm', consent_type: 'marketing', granted: true };
-const given: Consent = { id: 'c1', consent_type: 'biometric_capture', granted: true };
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const withdrawn = consentFixture({ id: 'old', granted: false });
+const marketing = consentFixture({ id: 'm', consent_type: 'marketing' });
+const inForce = consentFixture({ id: 'c1' });
 
 async function open(consents: Consent[]) {
-  const api = quietApi();
+  const api = fakeApi();
   api.consents.mockResolvedValue(consents);
   const props = { ondeleted: vi.fn(), onclose: vi.fn() };
-  const stage = show(YourData, { api, ...props });
-  await settle();
-  waitForGuards();
-  return { api, stage, ...props };
+  const screen = render(YourData, { api, ...props });
+  await flushPromises();
+  passGuardTime();
+  return { api, screen, ...props };
 }
 
-test('an agreement that was given can be taken back', async () => {
-  const { api, stage } = await open([marketing, withdrawnBefore, given]);
+test('a consent in force can be withdrawn', async () => {
+  const { api, screen } = await open([marketing, withdrawn, inForce]);
   api.withdrawConsent.mockResolvedValue(undefined);
-  await stage.press('Take back my agreement');
+  await screen.press('Take back my agreement');
   expect(api.withdrawConsent).toHaveBeenCalledExactlyOnceWith('c1');
-  expect(stage.text()).toContain('Before the next photo we ask again.');
+  expect(screen.text()).toContain('Before the next photo we ask again.');
 });
 
-test('without an agreement there is none to take back', async () => {
-  const { stage } = await open([marketing, withdrawnBefore]);
-  expect(stage.text()).not.toContain('Take back');
+test('without a consent in force there is none to withdraw', async () => {
+  const { screen } = await open([marketing, withdrawn]);
+  expect(screen.text()).not.toContain('Take back');
 });
 
-test('the account is deleted after a second thought only', async () => {
-  const { api, ondeleted, stage } = await open([]);
+test('the account is deleted only after a confirmation', async () => {
+  const { api, ondeleted, screen } = await open([]);
   api.deleteAccount.mockResolvedValue(undefined);
-  await stage.press('Delete my account');
-  waitForGuards();
-  await stage.press('Keep my account');
-  await stage.press('Delete my account');
+  await screen.press('Delete my account');
+  passGuardTime();
+  await screen.press('Keep my account');
+  await screen.press('Delete my account');
   expect(api.deleteAccount).not.toHaveBeenCalled();
-  waitForGuards();
-  await stage.press('Yes, delete everything');
+  passGuardTime();
+  await screen.press('Yes, delete everything');
   expect(api.deleteAccount).toHaveBeenCalledOnce();
   expect(ondeleted).toHaveBeenCalledOnce();
 });
 
-test('a deletion that did not arrive says so, and the account is still there', async () => {
-  const { api, ondeleted, stage } = await open([]);
-  api.deleteAccount.mockRejectedValue(new Unreachable());
-  await stage.press('Delete my account');
-  waitForGuards();
-  await stage.press('Yes, delete everything');
-  expect(stage.one('[role=alert]').textContent).toContain('Check your connection');
+test('a deletion that failed shows the error and does not sign out', async () => {
+  const { api, ondeleted, screen } = await open([]);
+  api.deleteAccount.mockRejectedValue(new NetworkError());
+  await screen.press('Delete my account');
+  passGuardTime();
+  await screen.press('Yes, delete everything');
+  expect(screen.one('[role=alert]').textContent).toContain('Check your connection');
   expect(ondeleted).not.toHaveBeenCalled();
 });
