@@ -1,4 +1,5 @@
-//! `cargo xtask openapi`: writes the committed description of the API anew. NetworkKind at the difference.
+//! `cargo xtask openapi`: writes the committed description of the API. Review its diff, and regenerate the
+//! page's types from it.
 
 use anyhow::Context as _;
 
@@ -11,5 +12,6 @@ pub(crate) fn run() -> anyhow::Result<()> {
         .context("as JSON")?;
     std::fs::write(&path, description + "\n").with_context(|| path.display().to_string())?;
     println!("wrote {}", path.display());
+    println!("now run `npm run generate` in web/ for the page's types");
     Ok(())
 }

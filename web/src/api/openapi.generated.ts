@@ -186,6 +186,20 @@ export interface components {
             /** @description One thing to do; null where there is none. */
             suggestion?: string | null;
         };
+        /** @description What can be said to someone who waits. */
+        EstimateBody: {
+            eta_ms?: components["schemas"]["EtaBody"] | null;
+            /**
+             * Format: int32
+             * @description Place in the queue, counted from 1; null for a job that does not wait.
+             */
+            queue_position?: number | null;
+            /** @description As in "Trying again, attempt 2"; null in the first attempt, and at the end. */
+            retrying?: string | null;
+            /** @description The present step takes far longer than it did for others. */
+            slower_than_usual: boolean;
+            waiting_because?: components["schemas"]["WaitingBody"] | null;
+        };
         /** @description Milliseconds: most likely not sooner than `low` and not later than `high`. */
         EtaBody: {
             /** Format: int64 */
@@ -198,7 +212,7 @@ export interface components {
             status: string;
         };
         /** @description A job, as submitting answers. */
-        JobBody: components["schemas"]["OutlookBody"] & {
+        JobBody: components["schemas"]["EstimateBody"] & {
             /**
              * Format: int32
              * @description Restarts after an error or a lost worker.
@@ -247,7 +261,7 @@ export interface components {
             cancel_requested: boolean;
             /** @description Of a failed job its reason; `cancelled` of a cancelled one. */
             error_code?: string | null;
-            error_measured?: components["schemas"]["MeasuredBody"] | null;
+            error_measured?: components["schemas"]["MissedLimitBody"] | null;
             error_message?: string | null;
             /** @description Of a failed job: `quality_issue`, `transient_error` or `server_error`. */
             error_type?: string | null;
@@ -302,7 +316,7 @@ export interface components {
             message: string;
         };
         /** @description A number that was measured, and the limit that it missed. */
-        MeasuredBody: {
+        MissedLimitBody: {
             /**
              * @description Its stable name; most are names of `quality`.
              * @example sharpness
@@ -312,20 +326,6 @@ export interface components {
             threshold: number;
             /** Format: double */
             value: number;
-        };
-        /** @description What can be said to someone who waits. */
-        OutlookBody: {
-            eta_ms?: components["schemas"]["EtaBody"] | null;
-            /**
-             * Format: int32
-             * @description Place in the queue, counted from 1; null for a job that does not wait.
-             */
-            queue_position?: number | null;
-            /** @description As in "Trying again, attempt 2"; null in the first attempt, and at the end. */
-            retrying?: string | null;
-            /** @description The present step takes far longer than it did for others. */
-            slower_than_usual: boolean;
-            waiting_because?: components["schemas"]["WaitingBody"] | null;
         };
         PhotoBody: {
             /** @description RFC 3339, UTC. */

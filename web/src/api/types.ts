@@ -24,7 +24,7 @@ export type Job = Schemas['JobBody'];
 export type JobStatus = Schemas['JobStatusBody'];
 export type JobPage = Schemas['JobPage'];
 /** Why a job waits, and how long it may still take. */
-export type Estimate = Schemas['OutlookBody'];
+export type Estimate = Schemas['EstimateBody'];
 
 /** Whether a job with this status will not change any more. */
 export function isFinal(status: Job['status']): boolean {
