@@ -1,4 +1,5 @@
-//! What is done with a connection when it comes in.
+//! Acceptor of TCP connections: applies admission control, sets socket options, and wraps admitted streams with
+//! timeouts.
 
 use std::future::{Ready, ready};
 use std::io;
@@ -20,17 +21,17 @@ use super::table::Connections;
 use crate::client_address::network_of;
 use crate::concurrency_limits::LimitReached;
 
-/// What the system may hold of an answer for a peer that does not take it. The system doubles it. Much
-/// more, and a slow peer looks like one that has stopped: the system asks for more only when a third of
-/// it is free.
-const SEND_BUFFER: usize = 256 * 1024;
+/// `SO_SNDBUF` in bytes (Linux doubles the value). It bounds the kernel memory of a connection whose client
+/// reads slowly. With a much larger buffer a slow client could not be told from a stalled one: the kernel
+/// reports a socket as writable only when a third of the buffer is free.
+const SEND_BUFFER_BYTES: usize = 256 * 1024;
 
-/// Counts connections, refuses what is too much, and guards the others.
+/// Admits or rejects connections, and puts timeouts on those admitted.
 #[derive(Debug, Clone)]
 pub(crate) struct GuardedAcceptor {
     connections: Arc<Connections>,
     limits: StreamLimits,
-    /// Whether a refusal can be read: not where TLS is spoken.
+    /// The listener does not use TLS, so that a rejected client can be sent a plain HTTP response.
     is_plain: bool,
 }
 
@@ -51,17 +52,21 @@ impl GuardedAcceptor {
     fn guard(&self, stream: TcpStream) -> io::Result<(GuardedStream, Connection)> {
         let address = network_of(stream.peer_addr()?.ip());
         match self.connections.admit(address) {
-            Ok((connection, place)) => {
-                // Only a matter of buffers: without it, things work as well.
-                let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER);
+            Ok((connection, permit)) => {
+                // Best effort: a failure costs memory only.
+                let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES);
                 stream.set_nodelay(true)?;
-                let guarded = GuardedStream::new(stream, connection.clone(), place, self.limits);
+                let guarded = GuardedStream::new(stream, connection.clone(), permit, self.limits);
                 Ok((guarded, connection))
             }
-            Err(full) => {
+            Err(limit_reached) => {
                 counter!("irisflow_connections_refused_total").increment(1);
                 if self.is_plain {
-                    refuse(&stream, full, self.connections.limit(full));
+                    send_rejection(
+                        &stream,
+                        limit_reached,
+                        self.connections.limit(limit_reached),
+                    );
                 }
                 Err(io::ErrorKind::ConnectionRefused.into())
             }
@@ -80,9 +85,9 @@ impl<S> Accept<TcpStream, S> for GuardedAcceptor {
     }
 }
 
-/// Says why, as far as that can be done without waiting.
-fn refuse(stream: &TcpStream, full: LimitReached, limit: usize) {
-    let whose = match full {
+/// Sends a 503 response with the reason, without blocking: it is lost when the socket is not ready.
+fn send_rejection(stream: &TcpStream, limit_reached: LimitReached, limit: usize) {
+    let whose = match limit_reached {
         LimitReached::Total => "this server",
         LimitReached::Key => "one address",
     };
@@ -90,14 +95,14 @@ fn refuse(stream: &TcpStream, full: LimitReached, limit: usize) {
         "{{\"detail\":\"The limit is {limit} connections at once for {whose}. Close some, or try \
          again in 5 s.\",\"code\":\"too_many_connections\"}}"
     );
-    let answer = format!(
+    let response = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 5\r\n\
          connection: close\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
     let socket = SockRef::from(stream);
-    // What has come already must be read, or the system hangs up before the answer has arrived.
+    // Closing a socket with unread data resets the connection, which would discard the response.
     let mut request = [MaybeUninit::uninit(); 4096];
     let _ = socket.recv(&mut request);
-    let _ = socket.send(answer.as_bytes());
+    let _ = socket.send(response.as_bytes());
 }

@@ -1,4 +1,5 @@
-//! What is known of one connection: its requests under way, and whether it is to end.
+//! State of one TCP connection: its requests in flight, since when it waits for its peer, and whether it was closed
+//! to make room for another one.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,49 +18,60 @@ use tokio::time::Instant;
 
 use super::StreamLimits;
 
-/// A peer that lets us wait for longer may have to make room for others.
-const STALLED: Duration = Duration::from_secs(3);
+/// After this time without progress of its peer, a connection may be evicted.
+const STALLED_AFTER: Duration = Duration::from_secs(3);
 
-/// Who has to make room first: in this order, and of equals the one that has been so longest.
+/// What a connection is doing. Variants are in the order of eviction; within a variant, the connection that has
+/// been in that state longest is evicted first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Activity {
-    /// Without a request, since then.
+    /// No request in flight since this time.
     Idle(Instant),
-    /// All its requests wait for their peer, which has been silent since then.
+    /// All its requests wait for the peer, which has neither sent nor received anything since this time.
     Stalled(Instant),
-    AtWork,
+    /// Not evicted.
+    Active,
 }
 
-/// One TCP connection. Clones are the same connection.
+/// The state of one TCP connection. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Connection(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
-    /// Requests whose answers have not ended.
-    under_way: Vec<UnderWay>,
-    next_number: u64,
+    /// Requests whose responses are not complete.
+    requests: Vec<RequestState>,
+    next_id: u64,
     idle_since: Instant,
     is_http2: bool,
     is_websocket: bool,
     is_closed: bool,
+    /// The task that reads from the stream, woken when the connection is closed.
     reader: Option<Waker>,
 }
 
 #[derive(Debug)]
-struct UnderWay {
-    number: u64,
-    /// Since when the rest of its body has been waited for.
+struct RequestState {
+    id: u64,
+    /// Since when the handler waits for more of the request body.
     body_awaited_since: Option<Instant>,
-    /// Once the answer has begun: since when, and when the peer last took a piece of it.
-    answer: Option<(Instant, Instant)>,
+    response: Option<ResponseProgress>,
 }
 
-impl UnderWay {
-    /// Since when the peer has neither sent nor taken anything, when that is what it waits for.
+/// Progress of sending a response.
+#[derive(Debug, Clone, Copy)]
+struct ResponseProgress {
+    started_at: Instant,
+    /// When the head or a part of the body was last handed to the connection, which takes more only when
+    /// the peer reads.
+    last_sent_at: Instant,
+}
+
+impl RequestState {
+    /// Since when the request has waited for the peer to send or receive; `None` when it waits for the server.
     fn peer_awaited_since(&self) -> Option<Instant> {
-        self.answer
-            .map(|(_, taken)| taken)
+        self.response
+            .map(|response| response.last_sent_at)
             .or(self.body_awaited_since)
     }
 }
@@ -67,8 +79,8 @@ impl UnderWay {
 impl Connection {
     pub(super) fn accepted() -> Self {
         Self(Arc::new(Mutex::new(State {
-            under_way: Vec::new(),
-            next_number: 0,
+            requests: Vec::new(),
+            next_id: 0,
             idle_since: Instant::now(),
             is_http2: false,
             is_websocket: false,
@@ -81,40 +93,40 @@ impl Connection {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn begin(&self, version: Version) -> RequestUnderWay {
+    /// Registers a request, which is in flight until the returned value is dropped.
+    pub(super) fn begin(&self, version: Version) -> RequestInFlight {
         let mut state = self.state();
         state.is_http2 |= version == Version::HTTP_2;
-        let number = state.next_number;
-        state.next_number += 1;
-        state.under_way.push(UnderWay {
-            number,
+        let id = state.next_id;
+        state.next_id += 1;
+        state.requests.push(RequestState {
+            id,
             body_awaited_since: None,
-            answer: None,
+            response: None,
         });
-        RequestUnderWay {
+        RequestInFlight {
             connection: self.clone(),
-            number,
+            id,
         }
     }
 
-    /// What it does for its peer at the moment.
-    pub(super) fn standing(&self, now: Instant) -> Activity {
+    pub(super) fn activity(&self, now: Instant) -> Activity {
         let state = self.state();
         if state.is_websocket {
-            return Activity::AtWork;
+            return Activity::Active;
         }
-        if state.under_way.is_empty() {
+        if state.requests.is_empty() {
             return Activity::Idle(state.idle_since);
         }
-        let awaited = state.under_way.iter().map(UnderWay::peer_awaited_since);
+        let awaited = state.requests.iter().map(RequestState::peer_awaited_since);
         let newest = awaited.reduce(|one, other| Some(one?.max(other?)));
         match newest.flatten() {
-            Some(since) if now >= since + STALLED => Activity::Stalled(since),
-            _ => Activity::AtWork,
+            Some(since) if now >= since + STALLED_AFTER => Activity::Stalled(since),
+            _ => Activity::Active,
         }
     }
 
-    /// Has its stream fail at the next look.
+    /// Marks the connection as closed and wakes its reader: the next poll of its stream returns an error.
     pub(super) fn close(&self) {
         let mut state = self.state();
         state.is_closed = true;
@@ -127,7 +139,7 @@ impl Connection {
         self.state().is_closed
     }
 
-    /// Whom to wake when it is closed.
+    /// Registers the task to wake when the connection is closed.
     pub(super) fn wake_on_close(&self, context: &Context<'_>) {
         let mut state = self.state();
         match &mut state.reader {
@@ -136,65 +148,67 @@ impl Connection {
         }
     }
 
-    /// Whether the peer has kept it waiting for too long.
-    pub(super) fn is_overdue(&self, limits: &StreamLimits, now: Instant) -> bool {
+    /// Whether one of the timeouts has passed: of a response, or of an idle HTTP/2 connection.
+    pub(super) fn has_timed_out(&self, limits: &StreamLimits, now: Instant) -> bool {
         let state = self.state();
-        let has_stalled = |request: &UnderWay| {
-            request.answer.is_some_and(|(begun, taken)| {
-                now >= taken + limits.pause || now >= begun + limits.answer
+        let response_timed_out = |request: &RequestState| {
+            request.response.is_some_and(|response| {
+                now >= response.last_sent_at + limits.pause
+                    || now >= response.started_at + limits.answer
             })
         };
-        let is_idle_http2 = state.is_http2 && state.under_way.is_empty();
-        state.under_way.iter().any(has_stalled)
+        let is_idle_http2 = state.is_http2 && state.requests.is_empty();
+        state.requests.iter().any(response_timed_out)
             || (is_idle_http2 && now >= state.idle_since + limits.idle)
     }
 }
 
-/// Counts as a request under way while this lives.
+/// A request that is in flight until this is dropped.
 #[derive(Debug)]
-pub(super) struct RequestUnderWay {
+pub(super) struct RequestInFlight {
     connection: Connection,
-    number: u64,
+    id: u64,
 }
 
-impl RequestUnderWay {
-    fn change(&self, change: impl FnOnce(&mut UnderWay)) {
+impl RequestInFlight {
+    fn update(&self, update: impl FnOnce(&mut RequestState)) {
         let mut state = self.connection.state();
-        let mut under_way = state.under_way.iter_mut();
-        if let Some(request) = under_way.find(|request| request.number == self.number) {
-            change(request);
+        let mut requests = state.requests.iter_mut();
+        if let Some(request) = requests.find(|request| request.id == self.id) {
+            update(request);
         }
     }
 
-    /// A piece of the answer, or its head, was taken.
-    fn progressed(&self) {
+    /// Records that the head or a part of the body of the response was handed to the connection.
+    fn response_progressed(&self) {
         let now = Instant::now();
-        self.change(|request| {
-            let begun = request.answer.map_or(now, |(begun, _)| begun);
-            request.answer = Some((begun, now));
+        self.update(|request| {
+            let started_at = request.response.map_or(now, |response| response.started_at);
+            request.response = Some(ResponseProgress {
+                started_at,
+                last_sent_at: now,
+            });
         });
     }
 
-    /// Whether more of the request's body is waited for.
-    fn awaits_body(&self, awaits: bool) {
-        self.change(|request| {
+    /// Records whether the handler waits for more of the request body.
+    fn set_body_awaited(&self, is_awaited: bool) {
+        self.update(|request| {
             let since = request.body_awaited_since.unwrap_or_else(Instant::now);
-            request.body_awaited_since = awaits.then_some(since);
+            request.body_awaited_since = is_awaited.then_some(since);
         });
     }
 }
 
-impl Drop for RequestUnderWay {
+impl Drop for RequestInFlight {
     fn drop(&mut self) {
         let mut state = self.connection.state();
-        state
-            .under_way
-            .retain(|request| request.number != self.number);
+        state.requests.retain(|request| request.id != self.id);
         state.idle_since = Instant::now();
     }
 }
 
-/// Tells the connection of each request what becomes of it.
+/// Middleware that records the progress of each request on its connection.
 pub(crate) async fn track(
     connection: Option<Extension<Connection>>,
     request: Request,
@@ -203,27 +217,27 @@ pub(crate) async fn track(
     let Some(Extension(connection)) = connection else {
         return next.run(request).await;
     };
-    let under_way = Arc::new(connection.begin(request.version()));
+    let in_flight = Arc::new(connection.begin(request.version()));
     let request = request.map(|body| {
-        let under_way = Arc::clone(&under_way);
-        Body::new(Received { body, under_way })
+        let in_flight = Arc::clone(&in_flight);
+        Body::new(RequestBody { body, in_flight })
     });
     let response = next.run(request).await;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         connection.state().is_websocket = true;
         return response;
     }
-    under_way.progressed();
-    response.map(|body| Body::new(Answer { body, under_way }))
+    in_flight.response_progressed();
+    response.map(|body| Body::new(ResponseBody { body, in_flight }))
 }
 
-/// A request's body, which may keep us waiting.
-struct Received {
+/// The body of a request; records when the handler waits for more of it.
+struct RequestBody {
     body: Body,
-    under_way: Arc<RequestUnderWay>,
+    in_flight: Arc<RequestInFlight>,
 }
 
-impl HttpBody for Received {
+impl HttpBody for RequestBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -232,7 +246,7 @@ impl HttpBody for Received {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
-        self.under_way.awaits_body(polled.is_pending());
+        self.in_flight.set_body_awaited(polled.is_pending());
         polled
     }
 
@@ -245,19 +259,19 @@ impl HttpBody for Received {
     }
 }
 
-impl Drop for Received {
+impl Drop for RequestBody {
     fn drop(&mut self) {
-        self.under_way.awaits_body(false);
+        self.in_flight.set_body_awaited(false);
     }
 }
 
-/// An answer's body, which is under way until it is dropped.
-struct Answer {
+/// The body of a response. Its request is in flight until this is dropped.
+struct ResponseBody {
     body: Body,
-    under_way: Arc<RequestUnderWay>,
+    in_flight: Arc<RequestInFlight>,
 }
 
-impl HttpBody for Answer {
+impl HttpBody for ResponseBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -267,7 +281,7 @@ impl HttpBody for Answer {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if polled.is_ready() {
-            self.under_way.progressed();
+            self.in_flight.response_progressed();
         }
         polled
     }
@@ -291,9 +305,9 @@ mod tests {
         answer: Duration::from_secs(60),
     };
 
-    fn is_overdue_after(connection: &Connection, seconds: u64) -> bool {
+    fn times_out_within(connection: &Connection, seconds: u64) -> bool {
         let now = Instant::now() + Duration::from_secs(seconds);
-        connection.is_overdue(&LIMITS, now)
+        connection.has_timed_out(&LIMITS, now)
     }
 
     #[tokio::test]
@@ -301,41 +315,41 @@ mod tests {
         let connection = Connection::accepted();
         let request = connection.begin(Version::HTTP_2);
         assert!(
-            !is_overdue_after(&connection, 100),
-            "our work has its own limit"
+            !times_out_within(&connection, 100),
+            "the work of the server has its own timeout"
         );
         drop(request);
-        assert!(!is_overdue_after(&connection, 29));
-        assert!(is_overdue_after(&connection, 31));
+        assert!(!times_out_within(&connection, 29));
+        assert!(times_out_within(&connection, 31));
     }
 
     #[tokio::test]
     async fn an_answer_that_is_not_taken_ends_its_connection() {
         let connection = Connection::accepted();
         let request = connection.begin(Version::HTTP_11);
-        request.progressed();
-        assert!(!is_overdue_after(&connection, 9));
-        assert!(is_overdue_after(&connection, 11));
+        request.response_progressed();
+        assert!(!times_out_within(&connection, 9));
+        assert!(times_out_within(&connection, 11));
     }
 
     #[tokio::test]
     async fn a_connection_that_waits_for_its_peer_is_stalled_after_a_while() {
         let connection = Connection::accepted();
-        let is_idle = || matches!(connection.standing(Instant::now()), Activity::Idle(_));
-        let later = || connection.standing(Instant::now() + STALLED);
+        let is_idle = || matches!(connection.activity(Instant::now()), Activity::Idle(_));
+        let later = || connection.activity(Instant::now() + STALLED_AFTER);
         assert!(is_idle());
         let request = connection.begin(Version::HTTP_11);
-        assert_eq!(later(), Activity::AtWork, "it waits for us");
-        request.awaits_body(true);
-        assert_eq!(connection.standing(Instant::now()), Activity::AtWork);
+        assert_eq!(later(), Activity::Active, "it waits for the server");
+        request.set_body_awaited(true);
+        assert_eq!(connection.activity(Instant::now()), Activity::Active);
         assert!(matches!(later(), Activity::Stalled(_)));
-        request.awaits_body(false);
-        assert_eq!(later(), Activity::AtWork);
-        request.progressed();
+        request.set_body_awaited(false);
+        assert_eq!(later(), Activity::Active);
+        request.response_progressed();
         assert!(matches!(later(), Activity::Stalled(_)));
         drop(request);
         assert!(is_idle());
         connection.state().is_websocket = true;
-        assert_eq!(later(), Activity::AtWork);
+        assert_eq!(later(), Activity::Active);
     }
 }

@@ -1,9 +1,9 @@
-//! Connections: how many there may be, and when one has to end.
+//! Admission control for TCP connections, with eviction of idle ones, and timeouts of connections.
 //!
-//! A TCP connection costs a file descriptor before anything is known of it, and descriptors are what the
-//! database and the photos need, too. So connections are capped in total and per address; one that is
-//! too many takes the place of the connection that has been idle longest, or else of the one whose peer has
-//! let us wait longest, and is refused when all are at work. A peer that takes no bytes, or leaves an HTTP/2 connection idle, is hung up on.
+//! A TCP connection costs a file descriptor before its client has authenticated, and the database and the photos
+//! need descriptors too. So connections are limited in total and per address. A connection above a limit evicts
+//! the one that has been idle longest, or else the one that has waited for its peer longest; it is rejected when
+//! all are active. A connection whose peer reads nothing, or an HTTP/2 connection that stays idle, is closed.
 
 mod accept;
 mod connection;
@@ -15,44 +15,46 @@ pub(crate) use connection::track;
 
 use std::time::Duration;
 
-/// Descriptors that are kept for the database, the workers and everything that is not a connection.
-const RESERVED_SHARE: u64 = 4;
-/// More connections than this cost memory that nobody gains from.
-const MOST_CONNECTIONS: u64 = 4096;
-/// The least that a browser can work with.
-const FEWEST_CONNECTIONS: u64 = 16;
+/// Transfers get one in this many descriptors. As many stay in reserve for the database, the workers and
+/// everything else.
+const TRANSFER_DIVISOR: u64 = 4;
+/// Upper limit of connections, which bounds their memory.
+const MAX_CONNECTIONS: u64 = 4096;
+/// Lower limit of connections, so that browsers, which open several, work.
+const MIN_CONNECTIONS: u64 = 16;
 
-/// How many connections, sockets and transfers there may be at once.
+/// Maximum numbers of concurrent connections, WebSockets and transfers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionLimits {
     pub connections: usize,
-    /// Of one IPv4 address or IPv6 /64. It does not hold behind a trusted proxy, which brings them all.
+    /// Per IPv4 address or IPv6 /64 prefix. Not applied behind a trusted proxy, where all connections come from
+    /// the address of the proxy.
     pub connections_of_address: usize,
-    /// WebSockets, of all, of one address, of one account. Fewer than connections, so that watching
-    /// never keeps others from asking.
+    /// WebSockets in total, per address and per account. Fewer than connections, so that sockets never take
+    /// all connections from other requests.
     pub sockets: usize,
     pub sockets_of_address: usize,
     pub sockets_of_user: usize,
-    /// Uploads and downloads, each of which has a file open; of all, of one address, of one account.
+    /// Uploads and downloads, each with an open file: in total, per address and per account.
     pub transfers: usize,
     pub transfers_of_address: usize,
     pub transfers_of_user: usize,
 }
 
 impl ConnectionLimits {
-    /// Half of the descriptors are for connections, a quarter for files that are sent and received, and
-    /// a quarter stays in reserve.
+    /// Limits for a process that may have this many file descriptors: half of them are for connections, a quarter
+    /// for the files of transfers, and a quarter stays in reserve.
     pub fn for_descriptors(descriptors: u64) -> Self {
-        let connections = (descriptors / 2).clamp(FEWEST_CONNECTIONS, MOST_CONNECTIONS);
+        let connections = (descriptors / 2).clamp(MIN_CONNECTIONS, MAX_CONNECTIONS);
         let transfers =
-            (descriptors / RESERVED_SHARE).clamp(FEWEST_CONNECTIONS, MOST_CONNECTIONS / 4);
+            (descriptors / TRANSFER_DIVISOR).clamp(MIN_CONNECTIONS, MAX_CONNECTIONS / 4);
         Self::of(
             usize::try_from(connections).unwrap_or(usize::MAX),
             usize::try_from(transfers).unwrap_or(usize::MAX),
         )
     }
 
-    /// The same with so many connections.
+    /// Replaces the number of connections, and the limits that are derived from it.
     #[must_use]
     pub fn with_connections(self, connections: usize) -> Self {
         Self::of(connections.max(1), self.transfers)
@@ -79,19 +81,19 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// When a connection is hung up on.
+/// Timeouts after which a connection is closed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StreamLimits {
-    /// An HTTP/2 connection without a request; HTTP/1 has hyper's own limit.
+    /// For an HTTP/2 connection without a request; hyper has its own timeout for HTTP/1.
     pub(crate) idle: Duration,
-    /// A peer that takes nothing of what there is for it.
+    /// For a peer that reads nothing although there is data for it.
     pub(crate) pause: Duration,
-    /// A peer that takes it, but too slowly.
+    /// For sending a whole response, when the peer reads it too slowly.
     pub(crate) answer: Duration,
 }
 
 impl StreamLimits {
-    /// How often they are looked at: late by a quarter at most.
+    /// How often the timeouts are checked: a quarter of the shortest, so that it is exceeded by a quarter at most.
     fn interval(&self) -> Duration {
         let shortest = self.idle.min(self.pause).min(self.answer);
         (shortest / 4).max(Duration::from_millis(10))

@@ -1,4 +1,4 @@
-//! A TCP stream that ends when its connection is to end, or when its peer takes nothing for too long.
+//! TCP stream with timeouts: reads and writes fail once its connection was closed to make room, or has timed out.
 
 use std::io;
 use std::pin::Pin;
@@ -17,46 +17,49 @@ pub(crate) struct GuardedStream {
     stream: TcpStream,
     connection: Connection,
     limits: StreamLimits,
-    /// When the limits are looked at next.
-    look: Pin<Box<Sleep>>,
-    /// Since when the peer has taken nothing of what is to be written.
-    blocked_since: Option<Instant>,
-    _place: ConnectionPermit,
+    /// Completes when the timeouts are to be checked next.
+    timeout_check: Pin<Box<Sleep>>,
+    /// Since when writes have been blocked because the peer does not read.
+    write_blocked_since: Option<Instant>,
+    _permit: ConnectionPermit,
 }
 
 impl GuardedStream {
     pub(super) fn new(
         stream: TcpStream,
         connection: Connection,
-        place: ConnectionPermit,
+        permit: ConnectionPermit,
         limits: StreamLimits,
     ) -> Self {
         Self {
             stream,
             connection,
             limits,
-            look: Box::pin(tokio::time::sleep(limits.interval())),
-            blocked_since: None,
-            _place: place,
+            timeout_check: Box::pin(tokio::time::sleep(limits.interval())),
+            write_blocked_since: None,
+            _permit: permit,
         }
     }
 
-    /// An error once the connection has to end. Wakes the caller when it is time to look again.
-    fn poll_overdue(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+    /// Ready with an error once the connection was closed or has timed out. While pending, the task is woken for
+    /// the next check.
+    fn poll_timeout(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         self.connection.wake_on_close(context);
         if self.connection.is_closed() {
-            return Poll::Ready(overdue());
+            return Poll::Ready(closed_error());
         }
         loop {
-            ready!(self.look.as_mut().poll(context));
+            ready!(self.timeout_check.as_mut().poll(context));
             let now = Instant::now();
-            let is_blocked = self
-                .blocked_since
+            let write_timed_out = self
+                .write_blocked_since
                 .is_some_and(|since| now >= since + self.limits.pause);
-            if is_blocked || self.connection.is_overdue(&self.limits, now) {
-                return Poll::Ready(overdue());
+            if write_timed_out || self.connection.has_timed_out(&self.limits, now) {
+                return Poll::Ready(closed_error());
             }
-            self.look.as_mut().reset(now + self.limits.interval());
+            self.timeout_check
+                .as_mut()
+                .reset(now + self.limits.interval());
         }
     }
 
@@ -66,16 +69,19 @@ impl GuardedStream {
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.blocked_since = None;
+            self.write_blocked_since = None;
             return written;
         }
-        self.blocked_since.get_or_insert_with(Instant::now);
-        self.poll_overdue(context).map(Err)
+        self.write_blocked_since.get_or_insert_with(Instant::now);
+        self.poll_timeout(context).map(Err)
     }
 }
 
-fn overdue() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, "the connection was hung up on")
+fn closed_error() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::TimedOut,
+        "the server closed the connection: it timed out or made room for another one",
+    )
 }
 
 impl AsyncRead for GuardedStream {
@@ -88,7 +94,7 @@ impl AsyncRead for GuardedStream {
         if read.is_ready() {
             return read;
         }
-        self.poll_overdue(context).map(Err)
+        self.poll_timeout(context).map(Err)
     }
 }
 

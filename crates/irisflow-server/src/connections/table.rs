@@ -1,4 +1,4 @@
-//! The open connections, by address: who may come in, and who has to make room.
+//! Admission control for TCP connections with eviction of idle ones: a table of the open connections by address.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use super::connection::{Activity, Connection};
 use crate::concurrency_limits::LimitReached;
 
-/// Connections that were told to make room need a moment to end. So many may be ending at once.
-const ENDING: usize = 32;
+/// An evicted connection keeps its descriptor until its task has ended. This many may be open beyond the limit.
+const MAX_CLOSING: usize = 32;
 
 #[derive(Debug)]
 pub(crate) struct Connections {
@@ -22,20 +22,21 @@ pub(crate) struct Connections {
 
 #[derive(Debug, Default)]
 struct Table {
-    /// Descriptors that are in use, also by connections that are ending.
+    /// Connections with a descriptor, evicted ones included.
     open: usize,
-    /// Connections that are not ending.
+    /// Connections that were not evicted.
     admitted: usize,
-    next_number: u64,
-    of: HashMap<IpAddr, BTreeMap<u64, Connection>>,
+    next_id: u64,
+    /// The admitted connections by address and id.
+    by_address: HashMap<IpAddr, BTreeMap<u64, Connection>>,
 }
 
-/// The place of one connection, until its stream is dropped.
+/// Permit of one connection; dropped together with its stream.
 #[derive(Debug)]
 pub(crate) struct ConnectionPermit {
     connections: Arc<Connections>,
     address: IpAddr,
-    number: u64,
+    id: u64,
 }
 
 impl Connections {
@@ -47,8 +48,8 @@ impl Connections {
         })
     }
 
-    pub(crate) fn limit(&self, full: LimitReached) -> usize {
-        match full {
+    pub(crate) fn limit(&self, limit_reached: LimitReached) -> usize {
+        match limit_reached {
             LimitReached::Total => self.total,
             LimitReached::Key => self.of_address.unwrap_or(self.total),
         }
@@ -58,75 +59,75 @@ impl Connections {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in one more connection of this address, in place of an idle or stalled one when there are too
-    /// many.
+    /// Admits a connection from this address. When a limit is reached, an idle or stalled connection is evicted
+    /// first.
     ///
     /// # Errors
-    /// When there are too many and all are at work.
+    /// When a limit is reached and all connections are active, or too many evicted ones are still closing.
     pub(crate) fn admit(
         self: &Arc<Self>,
         address: IpAddr,
     ) -> Result<(Connection, ConnectionPermit), LimitReached> {
         let mut table = self.lock();
-        let of_address = table.of.get(&address).map_or(0, BTreeMap::len);
-        if self.of_address.is_some_and(|limit| of_address >= limit) && !table.make_room_of(address)
-        {
+        let of_address = table.by_address.get(&address).map_or(0, BTreeMap::len);
+        if self.of_address.is_some_and(|limit| of_address >= limit) && !table.evict_from(address) {
             return Err(LimitReached::Key);
         }
-        if table.admitted >= self.total && !table.make_room() {
+        if table.admitted >= self.total && !table.evict() {
             return Err(LimitReached::Total);
         }
-        if table.open >= self.total + ENDING {
+        if table.open >= self.total + MAX_CLOSING {
             return Err(LimitReached::Total);
         }
         let connection = Connection::accepted();
-        let number = table.next_number;
-        table.next_number += 1;
+        let id = table.next_id;
+        table.next_id += 1;
         table.open += 1;
         table.admitted += 1;
         table
-            .of
+            .by_address
             .entry(address)
             .or_default()
-            .insert(number, connection.clone());
+            .insert(id, connection.clone());
         drop(table);
         gauge!("irisflow_connections_open").increment(1.0);
-        let place = ConnectionPermit {
+        let permit = ConnectionPermit {
             connections: Arc::clone(self),
             address,
-            number,
+            id,
         };
-        Ok((connection, place))
+        Ok((connection, permit))
     }
 }
 
 impl Table {
     /// Closes the connection of this address that has been idle longest, or else the one that has waited
-    /// for its peer longest. `false` when all are at work.
-    fn make_room_of(&mut self, address: IpAddr) -> bool {
-        let Some(of_address) = self.of.get(&address) else {
+    /// for its peer longest. `false` when all are active.
+    fn evict_from(&mut self, address: IpAddr) -> bool {
+        let Some(of_address) = self.by_address.get(&address) else {
             return false;
         };
         let now = Instant::now();
-        let standings = of_address
+        let activities = of_address
             .iter()
-            .map(|(number, connection)| (connection.standing(now), *number));
-        let Some((standing, number)) = standings.min() else {
+            .map(|(id, connection)| (connection.activity(now), *id));
+        let Some((activity, id)) = activities.min() else {
             return false;
         };
-        if standing == Activity::AtWork {
+        if activity == Activity::Active {
             return false;
         }
-        if let Some(connection) = self.remove(address, number) {
+        if let Some(connection) = self.remove(address, id) {
             connection.close();
         }
         true
     }
 
-    /// The same of the address that has most connections open, or else of any other.
-    fn make_room(&mut self) -> bool {
+    /// Evicts a connection of the address with the most connections, or of the next one in that order that has a
+    /// connection to evict. `false` when all connections are active.
+    fn evict(&mut self) -> bool {
         let mut addresses: Vec<(usize, IpAddr)> = self
-            .of
+            .by_address
             .iter()
             .map(|(address, connections)| (connections.len(), *address))
             .collect();
@@ -134,15 +135,15 @@ impl Table {
         addresses
             .into_iter()
             .rev()
-            .any(|(_, address)| self.make_room_of(address))
+            .any(|(_, address)| self.evict_from(address))
     }
 
-    /// Does not count it as admitted any more; `None` when it is not.
-    fn remove(&mut self, address: IpAddr, number: u64) -> Option<Connection> {
-        let of_address = self.of.get_mut(&address)?;
-        let removed = of_address.remove(&number)?;
+    /// Removes an admitted connection; `None` when it was removed before.
+    fn remove(&mut self, address: IpAddr, id: u64) -> Option<Connection> {
+        let of_address = self.by_address.get_mut(&address)?;
+        let removed = of_address.remove(&id)?;
         if of_address.is_empty() {
-            self.of.remove(&address);
+            self.by_address.remove(&address);
         }
         self.admitted -= 1;
         Some(removed)
@@ -153,7 +154,7 @@ impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut table = self.connections.lock();
         table.open = table.open.saturating_sub(1);
-        table.remove(self.address, self.number);
+        table.remove(self.address, self.id);
         gauge!("irisflow_connections_open").decrement(1.0);
     }
 }
@@ -204,11 +205,13 @@ mod tests {
     #[tokio::test]
     async fn connections_that_are_slow_to_end_are_counted() {
         let connections = Connections::new(1, None);
-        let places: Vec<_> = (0..1 + ENDING).map(|_| connections.admit(ONE)).collect();
-        assert!(places.iter().all(Result::is_ok));
+        let admitted: Vec<_> = (0..1 + MAX_CLOSING)
+            .map(|_| connections.admit(ONE))
+            .collect();
+        assert!(admitted.iter().all(Result::is_ok));
         assert_eq!(connections.admit(ONE).err(), Some(LimitReached::Total));
-        drop(places);
-        assert!(connections.lock().of.is_empty());
+        drop(admitted);
+        assert!(connections.lock().by_address.is_empty());
         assert!(connections.admit(ONE).is_ok());
     }
 }
