@@ -1,6 +1,6 @@
 // How the page is tested: as it is built, in a document without a browser.
 import { defineConfig, mergeConfig } from 'vitest/config';
-import page from './vite.config';
+import page from './vite.config.ts';
 
 export default mergeConfig(
   page,

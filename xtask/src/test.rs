@@ -137,7 +137,7 @@ fn browser_test(root: &Path, skipped: &mut Vec<String>) -> anyhow::Result<()> {
     let asks_for_consent =
         RunningServer::start(&program, &["--consent-required", "--workers", "1"])?;
     step(
-        "browser: the whole path, mishaps, pages of other origins",
+        "browser: the whole path, edge cases, pages of other origins",
         npm(&root.join("web"), &["run", "e2e"])
             .env("BASE_URL", &server.url)
             .env("CONSENT_URL", &asks_for_consent.url)

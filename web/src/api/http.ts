@@ -2,7 +2,7 @@
 // one refresh of an expired session and one request for consent.
 
 import { texts } from '../texts';
-import { ApiError, apiErrorFrom, ConsentDeclinedError, SignedOutError, NetworkError } from './errors';
+import { ApiError, apiErrorFrom, ConsentDeclinedError, NetworkError, SignedOutError } from './errors';
 import type { TokenStore } from './token-store';
 import type { Tokens } from './types';
 import { abortError } from './retry-delay';
@@ -10,7 +10,7 @@ import { abortError } from './retry-delay';
 const BASE = '/api/v1';
 const TIME_LIMIT_MS = 30_000;
 
-export interface Call {
+interface Call {
   body?: unknown;
   signal?: AbortSignal | undefined;
   /** Without a session, as registering and signing in. */

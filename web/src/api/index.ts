@@ -29,7 +29,7 @@ export type { JobView } from './watch-job';
 /** The delays before the second and the third attempt to upload a photo. */
 const UPLOAD_RETRY_DELAYS_MS = [1_000, 2_000];
 
-export interface UploadOptions {
+interface UploadOptions {
   /** Called with the share sent so far, 0 to 1. */
   onSent: (share: number) => void;
   signal: AbortSignal;

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { ApiError, isAbort, SignedOutError, NetworkError } from './errors';
+import { ApiError, isAbort, NetworkError, SignedOutError } from './errors';
 import type { SignOutReason } from './http';
 import type { JobStatus } from './types';
 import { watchJob, type JobView } from './watch-job';

@@ -44,7 +44,7 @@ export function nextBarPosition({ shown, reported, sinceReportMs, frameMs }: Bar
   return Math.max(shown, next);
 }
 
-export interface ShownStep {
+interface ShownStep {
   /** The server's text for it. */
   step: string;
   progress: number;
