@@ -324,23 +324,51 @@ impl Surface<'_> {
     }
 
     fn skin_at(&self, spot: &Spot) -> Rgb {
-        let &Spot {
-            face_x,
-            y,
-            lid_x,
-            under_upper,
-            over_lower,
-            above_fold,
-        } = spot;
         let person = self.person;
-        let skin = &person.skin;
-        let tiles = self.tiles;
+        let lids = &person.lids;
+        let lid_x = spot.lid_x;
         if let Some(fur) = &person.fur {
-            return fur.colour_at(tiles, face_x, y, lid_x / person.lids.outer_x);
+            return fur.colour_at(self.tiles, spot.face_x, spot.y, lid_x / lids.outer_x);
         }
-        let detail = smoothstep(1.2, 6.0, self.view.px_per_mm);
+        let blotch = self.skin_blotch(spot);
+        let mut colour = self.bare_skin(spot, blotch);
+        let within = smoothstep(lids.inner_x - 4.0, lids.inner_x + 2.0, lid_x)
+            * smoothstep(lids.outer_x + 6.0, lids.outer_x - 2.0, lid_x);
+        let is_upper = -spot.under_upper > -spot.over_lower;
+        if within > 0.0 {
+            colour = if is_upper {
+                self.upper_lid(colour, spot, within, blotch)
+            } else {
+                self.lower_lid(colour, spot, within, blotch)
+            };
+        }
+        let across = if is_upper {
+            -spot.under_upper
+        } else {
+            -spot.over_lower
+        };
+        colour = self.wrinkles(colour, lid_x, across);
+        self.beard(colour, spot)
+    }
+
+    /// Strength of the pores and wrinkles that this many pixels can show, 0 to 1.
+    fn skin_detail(&self) -> f32 {
+        smoothstep(1.2, 6.0, self.view.px_per_mm)
+    }
+
+    /// Noise of the skin's larger patches of colour.
+    fn skin_blotch(&self, spot: &Spot) -> f32 {
+        let (ox, oy) = self.person.skin.offset;
+        let tiles = self.tiles;
+        tiles.cloud.at(spot.face_x * 4.0 + ox, spot.y * 4.0 + oy)
+    }
+
+    /// Skin with its patches, pores and freckles.
+    fn bare_skin(&self, spot: &Spot, blotch: f32) -> Rgb {
+        let &Spot { face_x, y, .. } = spot;
+        let (skin, tiles) = (&self.person.skin, self.tiles);
+        let detail = self.skin_detail();
         let (ox, oy) = skin.offset;
-        let blotch = tiles.cloud.at(face_x * 4.0 + ox, y * 4.0 + oy);
         let mut colour = scale(skin.colour, 1.0 + skin.blotches * blotch);
         colour = mix(
             colour,
@@ -362,96 +390,114 @@ impl Surface<'_> {
             let amount = smoothstep(-1.2, -1.9, dot) * skin.freckles * 0.75;
             colour = mix(colour, times(colour, [0.55, 0.38, 0.28]), amount);
         }
-        let lids = &person.lids;
-        // Across the lid: positive above the upper margin, or below the lower one.
-        let above = -under_upper;
-        let below = -over_lower;
-        let within = smoothstep(lids.inner_x - 4.0, lids.inner_x + 2.0, lid_x)
-            * smoothstep(lids.outer_x + 6.0, lids.outer_x - 2.0, lid_x);
-        let upper_side = above > below;
-        if within > 0.0 {
-            if upper_side {
-                let plate = lids.plate_mm;
-                let at_corners = smoothstep(lids.inner_x, lids.inner_x + 5.0, lid_x)
-                    * smoothstep(lids.outer_x + 1.0, lids.outer_x - 4.0, lid_x);
-                let on_plate = within * at_corners * smoothstep(0.6, -0.6, above_fold);
-                colour = scale(colour, 1.0 + (skin.lid_gain - 1.0) * on_plate);
-                colour = mix(
-                    colour,
-                    scale(person.sclera.colour, 0.8),
-                    skin.lid_pallor * on_plate,
-                );
-                // The lid is round: it darkens towards the fold above it.
-                colour = scale(
-                    colour,
-                    1.0 - 0.35
-                        * lids.crease_depth
-                        * on_plate
-                        * smoothstep(0.2 * plate, plate, above),
-                );
-                if lids.has_crease && above_fold < CREASE_REACH_MM {
-                    let place = above_fold - 0.2 * blotch;
-                    colour = scale(
-                        colour,
-                        1.0 - lids.crease_depth
-                            * within
-                            * (bell(place / 0.35) * 0.7 + bell((place - 0.5) / 1.4) * 0.35),
-                    );
-                    colour = scale(
-                        colour,
-                        1.0 + within
-                            * (0.12 * bell((place + plate * 0.5) / 1.2)
-                                + 0.14 * bell((place - 3.0) / 1.6)),
-                    );
-                }
-                if let Some((tint, strength, reach)) = person.makeup.shadow {
-                    colour = mix(
-                        colour,
-                        tint,
-                        strength * within * at_corners * smoothstep(reach, 0.0, above),
-                    );
-                }
-                let (dark, width) = person.makeup.liner_upper;
-                colour = mix(
-                    colour,
-                    [0.008, 0.007, 0.008],
-                    dark * within * smoothstep(width, width * 0.6, above),
-                );
-                let rim = smoothstep(0.9, 0.0, above) * within;
-                colour = mix(colour, times(colour, [0.75, 0.5, 0.48]), 0.6 * rim);
-            } else {
-                let margin = lids.margin_mm;
-                let wet = smoothstep(margin + 0.5, margin - 0.4, below) * within;
-                let flesh = mix(
-                    times(skin.colour, [1.02, 0.76, 0.7]),
-                    srgb(200.0, 150.0, 140.0),
-                    0.2,
-                );
-                colour = mix(colour, flesh, 0.6 * wet);
-                let (dark, width) = person.makeup.liner_lower;
-                let along = below - margin;
-                colour = mix(
-                    colour,
-                    [0.01, 0.008, 0.009],
-                    dark * within * smoothstep(width, 0.3 * width, along.abs()),
-                );
-                let fold = bell((below - 4.5 - 0.3 * blotch) / 0.5) * 0.3
-                    + bell((below - 9.0 - blotch) / 1.2) * 0.2;
-                colour = scale(colour, 1.0 - fold * (0.2 + skin.wrinkles) * within);
-                colour = mix(
-                    colour,
-                    times(colour, [0.85, 0.72, 0.78]),
-                    0.5 * within * smoothstep(16.0, 3.0, below) * (0.3 + skin.wrinkles),
-                );
-            }
+        colour
+    }
+
+    /// The upper lid: plate, fold, make-up, margin. `within` is the weight of the lid between its corners.
+    fn upper_lid(&self, mut colour: Rgb, spot: &Spot, within: f32, blotch: f32) -> Rgb {
+        let &Spot {
+            lid_x, above_fold, ..
+        } = spot;
+        let person = self.person;
+        let (skin, lids) = (&person.skin, &person.lids);
+        // Millimetres above the upper margin.
+        let above = -spot.under_upper;
+        let plate = lids.plate_mm;
+        let at_corners = smoothstep(lids.inner_x, lids.inner_x + 5.0, lid_x)
+            * smoothstep(lids.outer_x + 1.0, lids.outer_x - 4.0, lid_x);
+        let on_plate = within * at_corners * smoothstep(0.6, -0.6, above_fold);
+        colour = scale(colour, 1.0 + (skin.lid_gain - 1.0) * on_plate);
+        colour = mix(
+            colour,
+            scale(person.sclera.colour, 0.8),
+            skin.lid_pallor * on_plate,
+        );
+        // The lid is round: it darkens towards the fold above it.
+        colour = scale(
+            colour,
+            1.0 - 0.35 * lids.crease_depth * on_plate * smoothstep(0.2 * plate, plate, above),
+        );
+        if lids.has_crease && above_fold < CREASE_REACH_MM {
+            let place = above_fold - 0.2 * blotch;
+            colour = scale(
+                colour,
+                1.0 - lids.crease_depth
+                    * within
+                    * (bell(place / 0.35) * 0.7 + bell((place - 0.5) / 1.4) * 0.35),
+            );
+            colour = scale(
+                colour,
+                1.0 + within
+                    * (0.12 * bell((place + plate * 0.5) / 1.2) + 0.14 * bell((place - 3.0) / 1.6)),
+            );
         }
+        if let Some((tint, strength, reach)) = person.makeup.shadow {
+            colour = mix(
+                colour,
+                tint,
+                strength * within * at_corners * smoothstep(reach, 0.0, above),
+            );
+        }
+        let (dark, width) = person.makeup.liner_upper;
+        colour = mix(
+            colour,
+            [0.008, 0.007, 0.008],
+            dark * within * smoothstep(width, width * 0.6, above),
+        );
+        let rim = smoothstep(0.9, 0.0, above) * within;
+        colour = mix(colour, times(colour, [0.75, 0.5, 0.48]), 0.6 * rim);
+        colour
+    }
+
+    /// The lower lid: wet margin, make-up, folds, shadow.
+    fn lower_lid(&self, mut colour: Rgb, spot: &Spot, within: f32, blotch: f32) -> Rgb {
+        let person = self.person;
+        let (skin, lids) = (&person.skin, &person.lids);
+        // Millimetres below the lower margin.
+        let below = -spot.over_lower;
+        let margin = lids.margin_mm;
+        let wet = smoothstep(margin + 0.5, margin - 0.4, below) * within;
+        let flesh = mix(
+            times(skin.colour, [1.02, 0.76, 0.7]),
+            srgb(200.0, 150.0, 140.0),
+            0.2,
+        );
+        colour = mix(colour, flesh, 0.6 * wet);
+        let (dark, width) = person.makeup.liner_lower;
+        let along = below - margin;
+        colour = mix(
+            colour,
+            [0.01, 0.008, 0.009],
+            dark * within * smoothstep(width, 0.3 * width, along.abs()),
+        );
+        let fold = bell((below - 4.5 - 0.3 * blotch) / 0.5) * 0.3
+            + bell((below - 9.0 - blotch) / 1.2) * 0.2;
+        colour = scale(colour, 1.0 - fold * (0.2 + skin.wrinkles) * within);
+        colour = mix(
+            colour,
+            times(colour, [0.85, 0.72, 0.78]),
+            0.5 * within * smoothstep(16.0, 3.0, below) * (0.3 + skin.wrinkles),
+        );
+        colour
+    }
+
+    /// Fine wrinkles; `across` is the distance from the lid margin in millimetres.
+    fn wrinkles(&self, mut colour: Rgb, lid_x: f32, across: f32) -> Rgb {
+        let (skin, tiles) = (&self.person.skin, self.tiles);
+        let (ox, oy) = skin.offset;
+        let detail = self.skin_detail();
         if skin.wrinkles > 0.05 && detail > 0.0 {
-            let across = if upper_side { above } else { below };
             let line = tiles.cloud.at(lid_x * 2.2 + ox, across * 9.0);
             let fine = tiles.drift.at(lid_x * 7.0, across * 16.0 + oy);
             let furrow = 0.3 * bell(line / 0.12) + 0.15 * bell(fine / 0.15);
             colour = scale(colour, 1.0 - detail * skin.wrinkles * furrow);
         }
+        colour
+    }
+
+    fn beard(&self, mut colour: Rgb, spot: &Spot) -> Rgb {
+        let &Spot { face_x, y, .. } = spot;
+        let (person, tiles) = (self.person, self.tiles);
         if person.beard > 0.0 && y > 38.0 {
             let stubble = tiles.grain.at(face_x * 14.0, y * 14.0);
             let where_it_grows = smoothstep(40.0, 60.0, y) * person.beard;
