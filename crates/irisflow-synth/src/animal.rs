@@ -1,5 +1,4 @@
-//! Animals that look at the camera: an eye that is nearly all iris, without white, in fur. They are no
-//! human eyes, whatever their colour.
+//! Animal faces, as negative examples: an eye that is nearly all iris, without sclera, in fur.
 
 use crate::colour::{Rgb, length, mix, scale, smoothstep, srgb};
 use crate::lids::Lids;
@@ -7,16 +6,16 @@ use crate::noise::Tiles;
 use crate::person::Person;
 use crate::rng::Rng;
 
-/// Half the height of the opening, about.
+/// About half the height of the palpebral fissure (the opening between the lids).
 const EYE_MM: f32 = 5.6;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Fur {
     ground: Rgb,
-    /// Of the stripes or patches, and around the eye.
+    /// Colour of the stripes or patches, and around the eye.
     second: Rgb,
     pale: Rgb,
-    /// How far stripes show.
+    /// Strength of the stripes, 0 to 1.
     striped: f32,
     /// Width of the dark skin around the eye, and of the pale fur around that, mm.
     rim_mm: f32,
@@ -108,7 +107,7 @@ impl Fur {
     }
 }
 
-/// Leaves the head, the light and the place; takes what is human.
+/// Keeps the head, light and position; replaces the human features (skin, lids, lashes, glasses).
 pub(crate) fn turn_into_animal(rng: &mut Rng, person: &mut Person) {
     person.fur = Some(Fur::sample(rng));
     person.gaze = (rng.normal() * 0.1, rng.normal() * 0.08);

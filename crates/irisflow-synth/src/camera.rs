@@ -1,4 +1,5 @@
-//! From light to an 8-bit photo: exposure, white balance, lens, sensor, processing, compression.
+//! Camera model, from linear light to an 8-bit sRGB photo: exposure, white balance, lens, sensor,
+//! processing, JPEG compression.
 
 use std::f32::consts::PI;
 
@@ -15,7 +16,7 @@ pub(crate) const LETTERBOX: [u8; 3] = [128, 128, 128];
 #[derive(Debug, Clone)]
 pub(crate) struct Camera {
     target: f32,
-    /// Brightest that the white of the eye may become; cameras spare highlights.
+    /// Upper limit of the sclera's luminance: automatic exposure protects highlights.
     white_cap: f32,
     white: Rgb,
     blur_px: f32,
@@ -29,25 +30,25 @@ pub(crate) struct Camera {
     noise: f32,
     noise_chroma: f32,
     noise_blur: bool,
-    /// Deviation of the smoothing that is to hide the noise, in pixels of the sensor.
+    /// Standard deviation of the noise reduction's blur, in sensor pixels.
     smoothing: f32,
     sharpen: Option<(f32, f32)>,
     jpeg_quality: Option<f32>,
     vignette: f32,
-    /// Where the light falls; the middle of the picture if nowhere else.
+    /// Centre of the vignette in pixels; `None` is the middle of the picture.
     vignette_centre: Option<(f32, f32)>,
-    /// Where the darkness is complete, in half diagonals.
+    /// Radius at which the vignette reaches full strength, in half diagonals.
     vignette_reach: f32,
     bloom: f32,
     noise_seed: u64,
 }
 
 impl Camera {
-    /// `iris_px` is the radius of the iris, which bounds what blur leaves recognisable; `eye` its
-    /// place, on which a spot of light may fall; `unit` the picture's side in units of 256 pixels.
+    /// `iris_px` is the radius of the iris, which limits the blur; `eye` is its position in pixels, on
+    /// which a spot of light may fall; `unit` is the picture's side in units of 256 pixels.
     pub(crate) fn sample(rng: &mut Rng, iris_px: f32, eye: (f32, f32), unit: f32) -> Self {
         let blur_cap = (0.13 * iris_px).max(0.35);
-        // More pixels of the same photo blur more of them; a better photo does not.
+        // A higher resolution of the same optics spreads blur over more pixels; better optics do not.
         let more = rng.log_range(1.0, unit.max(1.0));
         let warmth = if rng.chance(0.15) {
             rng.range(-0.5, 0.5)
@@ -152,7 +153,7 @@ impl Camera {
         camera
     }
 
-    /// Few pixels, flat contrast, noise that was smoothed and sharpened, strong compression.
+    /// A webcam: low resolution, flat contrast, noise reduction with sharpening, strong compression.
     fn become_webcam(&mut self, rng: &mut Rng, iris_px: f32) {
         let seen_px = rng.log_range(4.5, 22.0);
         self.shrink = (iris_px > 1.2 * seen_px).then(|| (iris_px / seen_px).min(13.0));
@@ -166,7 +167,7 @@ impl Camera {
         self.lift = rng.range(0.0, 0.1);
     }
 
-    /// Deviation of everything that softens the photo: lens, motion and enlargement.
+    /// Standard deviation of the total blur in pixels: lens, motion, upscaling and noise reduction.
     pub(crate) fn softness_px(&self) -> f32 {
         let enlarged = 0.5 * (self.enlarged() - 1.0);
         let smoothed = self.smoothing * self.enlarged();
@@ -176,12 +177,12 @@ impl Camera {
             .hypot(smoothed)
     }
 
-    /// Length of the smear, 0 if the camera was still.
+    /// Length of the motion blur in pixels; 0 without any.
     pub(crate) fn motion_px(&self) -> f32 {
         self.motion.map_or(0.0, |(x, y)| x.hypot(y))
     }
 
-    /// How much larger the photo is than what the camera saw.
+    /// Upscaling factor between sensor and photo; 1 without any.
     pub(crate) fn enlarged(&self) -> f32 {
         self.shrink.unwrap_or(1.0)
     }
@@ -190,13 +191,14 @@ impl Camera {
         self.grey
     }
 
-    /// Deviation of the noise, full scale is 1.
+    /// Standard deviation of the noise; full scale is 1.
     pub(crate) fn noise(&self) -> f32 {
         self.noise
     }
 
-    /// Marks reflections, and finds the gain that exposes the photo as intended.
-    pub(crate) fn meter(&self, canvas: &mut Canvas, window: &Window) -> f32 {
+    /// Exposure metering: returns the gain, and labels the pixels in which reflections are noticeable
+    /// at that gain.
+    pub(crate) fn measure_exposure(&self, canvas: &mut Canvas, window: &Window) -> f32 {
         let mut sum = 0.0;
         let mut count = 0.0f32;
         for y in (0..canvas.side).step_by(3) {
@@ -210,7 +212,7 @@ impl Camera {
             }
         }
         let mean = (sum / count.max(1.0)).powf(1.0 / 0.6);
-        let white = white_of_the_eye(canvas).unwrap_or(0.0);
+        let white = sclera_luminance(canvas).unwrap_or(0.0);
         let gain = (self.target / mean.max(0.004)).min(self.white_cap / white.max(1e-4));
         for index in 0..canvas.labels.len() {
             let glow = luminance(canvas.glow[index]) * gain;
@@ -227,7 +229,8 @@ impl Camera {
         gain
     }
 
-    /// Marks the iris that something hides before the open eye, in the sharpness of the photo.
+    /// Labels iris pixels between the lids that are occluded (by lashes, hair, frames), after applying
+    /// the photo's blur to the occlusion.
     pub(crate) fn mark_covered(&self, labels: &mut [u8]) {
         const OPEN_IRIS: u8 = label::OPENING | label::IRIS;
         let is_open = |bits: u8| bits & OPEN_IRIS == OPEN_IRIS;
@@ -251,7 +254,7 @@ impl Camera {
         }
     }
 
-    /// Develops the photo, with or without the mirrored light.
+    /// Renders the canvas to 8-bit sRGB, with or without reflections (`with_glow`).
     pub(crate) fn develop(
         &self,
         canvas: &Canvas,
@@ -295,7 +298,7 @@ impl Camera {
                     .map(|v| (v - 0.7).max(0.0))
                     .collect::<Vec<f32>>();
                 blur(&mut soft, halo.side, 2.5);
-                let grown = grow(&soft, halo.side, side);
+                let grown = upscale(&soft, halo.side, side);
                 for (value, more) in planes.of[c].iter_mut().zip(&grown) {
                     *value += more * self.bloom * 4.0;
                 }
@@ -308,25 +311,25 @@ impl Camera {
         }
         if let Some((dx, dy)) = self.motion {
             for plane in &mut planes.of {
-                drag(plane, side, dx, dy);
+                motion_blur(plane, side, dx, dy);
             }
         }
         self.tone(&mut planes);
         let reduced = self.shrink.map(|factor| {
-            // A photo with few pixels: noise and compression happened at that size.
+            // An upscaled photo: noise and compression were applied at the sensor's resolution.
             let small = (((side as f32 / factor) as usize).next_multiple_of(16)).clamp(16, side);
             for plane in &mut planes.of {
                 blur(plane, side, 0.35 * factor);
             }
             Planes {
                 side: small,
-                of: std::array::from_fn(|c| grow(&planes.of[c], side, small)),
+                of: std::array::from_fn(|c| upscale(&planes.of[c], side, small)),
             }
         });
         if let Some(mut reduced) = reduced {
             self.process(&mut reduced, tiles);
             let small = reduced.side;
-            planes.of = std::array::from_fn(|c| grow(&reduced.of[c], small, side));
+            planes.of = std::array::from_fn(|c| upscale(&reduced.of[c], small, side));
         } else {
             self.process(&mut planes, tiles);
         }
@@ -346,7 +349,7 @@ impl Camera {
         photo
     }
 
-    /// What the sensor and the phone's software add, at the resolution of the photo.
+    /// Sensor noise and the phone's processing, at the resolution of the sensor.
     fn process(&self, planes: &mut Planes, tiles: &Tiles) {
         self.add_noise(planes, tiles);
         if self.smoothing > 0.0 {
@@ -380,7 +383,7 @@ impl Camera {
             .map(|i| {
                 let root = i as f32 / 2048.0 * 2.0;
                 let light = root * root;
-                // A shoulder for highlights, then gamma, then an S of the chosen strength.
+                // A highlight shoulder, then gamma, then an S-curve of the sampled strength.
                 let shouldered = if light < 0.8 {
                     light
                 } else {
@@ -407,7 +410,7 @@ impl Camera {
         let mut rng = Rng::new(self.noise_seed, 77);
         let side = planes.side;
         if self.noise_blur {
-            // Noise that the phone has smeared: grain a few pixels wide.
+            // Noise after the phone's noise reduction: grain a few pixels wide.
             let stretch = rng.range(0.8, 1.6);
             for plane in &mut planes.of {
                 let (ox, oy) = (rng.range(0.0, 512.0), rng.range(0.0, 512.0));
@@ -438,8 +441,8 @@ impl Camera {
     }
 }
 
-/// Mean luminance between the lids beside the iris, where there is any.
-fn white_of_the_eye(canvas: &Canvas) -> Option<f32> {
+/// Mean luminance of the visible sclera; `None` when no sclera is visible.
+fn sclera_luminance(canvas: &Canvas) -> Option<f32> {
     let pixels = canvas.labels.iter().zip(&canvas.base).step_by(3);
     let (mut sum, mut count) = (0.0, 0.0f32);
     for (&bits, &colour) in pixels {
@@ -517,8 +520,8 @@ fn blur(plane: &mut [f32], side: usize, sigma: f32) {
     }
 }
 
-/// Averages the plane along a short line.
-fn drag(plane: &mut Vec<f32>, side: usize, dx: f32, dy: f32) {
+/// Motion blur: averages the plane along the line (`dx`, `dy`).
+fn motion_blur(plane: &mut Vec<f32>, side: usize, dx: f32, dy: f32) {
     let steps = (dx.hypot(dy).ceil() as i32).max(2);
     let source = std::mem::take(plane);
     *plane = vec![0.0; source.len()];
@@ -538,8 +541,8 @@ fn drag(plane: &mut Vec<f32>, side: usize, dx: f32, dy: f32) {
     plane.iter_mut().for_each(|v| *v *= share);
 }
 
-/// Bilinear resampling of a square plane.
-fn grow(source: &[f32], from: usize, to: usize) -> Vec<f32> {
+/// Bilinear upscaling of a square plane.
+fn upscale(source: &[f32], from: usize, to: usize) -> Vec<f32> {
     let ratio = from as f32 / to as f32;
     let place = |i: usize| {
         let p = ((i as f32 + 0.5) * ratio - 0.5).clamp(0.0, from as f32 - 1.0);

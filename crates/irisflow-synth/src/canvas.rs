@@ -1,24 +1,24 @@
-//! The picture while it is being painted: light that belongs to the scene, light the cornea adds,
-//! and the label of every pixel.
+//! Render buffers: the scene's linear light, the light of reflections (a separate layer), and the label
+//! bits of every pixel.
 
 use crate::colour::{Rgb, mix, scale};
 
-/// Bits of a pixel's label.
+/// Label bits of a pixel.
 pub mod label {
-    /// Between the lids (lashes over it do not matter).
+    /// Between the lids, also under lashes.
     pub const OPENING: u8 = 1;
-    /// The whole iris disc with its pupil, also where something hides it.
+    /// The full iris disc with its pupil, including occluded parts.
     pub const IRIS: u8 = 2;
-    /// The whole pupil.
+    /// The full pupil disc, including occluded parts.
     pub const PUPIL: u8 = 4;
-    /// Mirrored light that changes the pixel noticeably.
+    /// A reflection changes the pixel noticeably.
     pub const REFLECTION: u8 = 8;
-    /// Iris or pupil that no lid, lash, hair, frame or border hides.
+    /// Visible iris or pupil: not occluded by lid, lash, hair, glasses or the picture's border.
     pub const VISIBLE: u8 = 16;
-    /// Neither person nor object: may be replaced by another background.
+    /// Neither person nor object: may be replaced by another background (augmentation).
     pub const BACKGROUND: u8 = 32;
-    /// Iris or pupil between the lids of which lashes, hair or frames hide more than shows, as blurred as
-    /// the photo is: a lash that blur has made invisible hides nothing.
+    /// Iris or pupil between the lids that lashes, hair or glasses occlude by more than half, after the
+    /// photo's blur: a lash that blur has made invisible does not count.
     pub const COVERED: u8 = 64;
 }
 
@@ -51,7 +51,7 @@ impl Canvas {
         }
     }
 
-    /// Covers a pixel with something opaque to the degree `alpha`.
+    /// Alpha blending of an occluding colour over the pixel.
     #[inline]
     pub(crate) fn cover(&mut self, index: usize, colour: Rgb, alpha: f32) {
         self.base[index] = mix(self.base[index], colour, alpha);
@@ -68,7 +68,7 @@ impl Canvas {
         });
     }
 
-    /// Darkens what lies under a hair's shadow.
+    /// Darkens the pixels below a hair's shadow by `depth`.
     pub(crate) fn hair_shadow(&mut self, hair: &Hair, depth: f32) {
         self.trace(hair, |canvas, index, coverage| {
             canvas.base[index] = scale(canvas.base[index], 1.0 - depth * coverage);
@@ -102,8 +102,8 @@ impl Canvas {
         }
     }
 
-    /// Each pixel belongs to the segment whose span holds its foot point, so neighbouring segments
-    /// do not paint it twice.
+    /// Each pixel belongs to the segment onto which it projects, so that neighbouring segments do not
+    /// paint it twice.
     fn segment(
         &mut self,
         a: (f32, f32),

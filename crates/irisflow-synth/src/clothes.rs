@@ -1,10 +1,10 @@
-//! Neck and clothes below a face: what half the picture of a person is.
+//! Neck and clothes below the face.
 
 use crate::colour::{Rgb, bell, mix, scale, smoothstep};
 use crate::noise::Tiles;
 use crate::rng::Rng;
 
-/// Where the collar begins and the shoulders end, millimetres below the eyes.
+/// Positions of collar and shoulder ends, in millimetres below the eyes.
 const COLLAR_MM: f32 = 118.0;
 const SHOULDER_MM: f32 = 190.0;
 
@@ -13,7 +13,7 @@ pub(crate) struct Clothes {
     cloth: Rgb,
     shirt: Rgb,
     tie: Option<Rgb>,
-    /// Half width of the opening at the collar, and how fast it closes.
+    /// Half width of the neckline at the collar, and its narrowing per millimetre.
     neckline: (f32, f32),
     shoulders: f32,
     folds: f32,
@@ -45,7 +45,7 @@ impl Clothes {
         }
     }
 
-    /// Unlit colour; `None` where there is no cloth.
+    /// Albedo at a position in face millimetres; `None` outside the clothes.
     pub(crate) fn at(&self, tiles: &Tiles, x: f32, y: f32) -> Option<Rgb> {
         let top = COLLAR_MM + 10.0 * smoothstep(20.0, 0.0, x.abs());
         if y < top {

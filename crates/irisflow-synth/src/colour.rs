@@ -1,4 +1,4 @@
-//! Linear-light RGB triples.
+//! Linear-light RGB triples, and small interpolation functions.
 
 pub(crate) type Rgb = [f32; 3];
 
@@ -16,8 +16,7 @@ pub(crate) fn mix(a: Rgb, b: Rgb, t: f32) -> Rgb {
     ]
 }
 
-/// Mixes light so that half of `t` looks halfway between: in roots, close to how pictures are encoded and
-/// eyes see.
+/// Perceptual mix: interpolates square roots of light, which is close to gamma encoding.
 #[inline]
 pub(crate) fn mix_seen(a: Rgb, b: Rgb, t: f32) -> Rgb {
     let roots = mix(
@@ -51,7 +50,7 @@ pub(crate) fn smoothstep(low: f32, high: f32, x: f32) -> f32 {
     t * t * (3.0 - 2.0 * t)
 }
 
-/// A fast bell, near `exp(-x * x)`: 1 at 0, under 0.01 beyond 2.
+/// A fast approximation of the Gaussian `exp(-x * x)`: 1 at 0, under 0.01 beyond 2.
 #[inline]
 pub(crate) fn bell(x: f32) -> f32 {
     let d = 1.0 + x * x * 0.5;
@@ -59,7 +58,7 @@ pub(crate) fn bell(x: f32) -> f32 {
     1.0 / (d2 * d2 * 0.8 + 0.2 * d2)
 }
 
-/// The length of a vector; `hypot` guards against overflow that cannot happen here, and is a call.
+/// Euclidean length. Faster than `hypot`, which is a function call that also guards against overflow.
 #[inline]
 pub(crate) fn length(x: f32, y: f32) -> f32 {
     (x * x + y * y).sqrt()

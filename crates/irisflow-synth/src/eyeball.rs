@@ -1,13 +1,13 @@
-//! The eyeball: where iris and pupil are for a gaze, and what iris, sclera and cornea look like.
+//! Eyeball geometry (iris and pupil ellipses for a gaze) and shading of iris, sclera and cornea.
 
 use crate::canvas::label;
 use crate::colour::{Rgb, bell, length, mix, mix_seen, scale, smoothstep, times};
+use crate::ground_truth::{TrueEllipse, TrueEye};
 use crate::lighting::Lighting;
 use crate::noise::Tiles;
 use crate::person::Person;
+use crate::photo_traits::Usability;
 use crate::reflections::Mirrored;
-use crate::traits::Usability;
-use crate::truth::{TrueEllipse, TrueEye};
 use crate::view::{IRIS_RADIUS_MM, Linear, View};
 
 const EYEBALL_MM: f32 = 12.0;
@@ -28,7 +28,7 @@ fn iris_depth_mm() -> f32 {
     (EYEBALL_MM * EYEBALL_MM - IRIS_RADIUS_MM * IRIS_RADIUS_MM).sqrt()
 }
 
-/// Where the iris is beside the middle of the eyeball, millimetres of the picture plane.
+/// Offset of the iris centre from the eyeball's centre, in millimetres of the picture plane.
 pub(crate) fn iris_offset_mm(gaze: (f32, f32)) -> (f32, f32) {
     (gaze.0 * iris_depth_mm(), gaze.1 * iris_depth_mm())
 }
@@ -41,7 +41,7 @@ impl Disc {
         let bearing = gaze.1.atan2(gaze.0);
         let (sin, cos) = bearing.sin_cos();
         let radius = IRIS_RADIUS_MM * nearness;
-        // Refraction at the cornea makes the tilted disc look a little rounder than it is.
+        // Corneal refraction reduces the foreshortening of a tilted iris.
         let flat = z + 0.08 * (1.0 - z);
         let turn = Linear {
             xx: cos,
@@ -72,7 +72,7 @@ impl Disc {
     }
 }
 
-/// The eyeball of a person, as light and gaze show it.
+/// The eyeball of a person with everything its shading needs.
 pub(crate) struct Eyeball<'a> {
     pub(crate) tiles: &'a Tiles,
     pub(crate) person: &'a Person,
@@ -83,19 +83,26 @@ pub(crate) struct Eyeball<'a> {
     pub(crate) px_per_mm: f32,
 }
 
-/// What one look at the eyeball gives.
-pub(crate) struct Seen {
+/// Shading of one pixel of the eyeball, in linear light.
+pub(crate) struct EyeballSample {
     pub(crate) base: Rgb,
     pub(crate) glow: Rgb,
-    /// Distance from the middle of the iris and of the pupil, in radii of the iris.
+    /// Distance from the centre of the iris (`r`) and of the pupil (`p`), in iris radii.
     pub(crate) r: f32,
     pub(crate) p: f32,
 }
 
 impl Eyeball<'_> {
     /// `x`, `y`: picture plane millimetres around the eyeball; `lid_x`: towards the outer corner;
-    /// `under_upper`, `over_lower`: distance to the margins.
-    pub(crate) fn at(&self, x: f32, y: f32, lid_x: f32, under_upper: f32, over_lower: f32) -> Seen {
+    /// `under_upper`, `over_lower`: distance to the lid margins in millimetres.
+    pub(crate) fn at(
+        &self,
+        x: f32,
+        y: f32,
+        lid_x: f32,
+        under_upper: f32,
+        over_lower: f32,
+    ) -> EyeballSample {
         let person = self.person;
         let (u, v) = self
             .disc
@@ -126,10 +133,10 @@ impl Eyeball<'_> {
         let corner = 1.0 - sclera.corner_shade * smoothstep(6.0, 14.5, lid_x.abs());
         base = scale(base, occlusion.max(0.05) * corner);
         let glow = self.glow_at(x, y, lid_x, sx, sy, sz, r, under_upper, over_lower);
-        Seen { base, glow, r, p }
+        EyeballSample { base, glow, r, p }
     }
 
-    /// The label where nothing of the eye shows.
+    /// Labels of the iris and pupil discs where the eyeball is occluded.
     pub(crate) fn label_disc(&self, labels: &mut u8, x: f32, y: f32) {
         let (u, v) = self
             .disc
@@ -149,7 +156,7 @@ impl Eyeball<'_> {
             let turn = pv.atan2(pu) * 0.159_155 + 0.5;
             let texture = iris.colour_at(self.tiles, turn, r, p, self.detail);
             let key = self.lighting.key();
-            // The iris is a bowl behind a lens: light gathers on the side away from the lamp.
+            // Caustic: the cornea focuses light on the side of the iris away from the lamp.
             let gather = 1.0 - 0.45 * (u * key[0] + v * key[1]);
             let lit = self.lighting.on([0.0, 0.0, 1.0]);
             colour = mix(colour, scale(times(texture, lit), gather.max(0.3)), open);
@@ -169,7 +176,7 @@ impl Eyeball<'_> {
         let red = (sclera.redness + 0.25 * corner * (0.5 + sclera.redness)).clamp(0.0, 0.8);
         colour = times(colour, mix([1.0; 3], [0.95, 0.68, 0.64], red));
         if sclera.vessels > 0.02 && self.detail > 0.15 {
-            // Lines of equal value wind and branch like vessels; they fade in and out.
+            // Isolines of the noise wind and branch like blood vessels.
             let line = tiles.cloud.at(x * 8.0 + offset.1, y * 15.0 + offset.0);
             let fine = tiles.drift.at(x * 17.0, y * 30.0 + offset.0);
             let strong = smoothstep(-0.8, 1.0, tiles.drift.at(x * 5.0, y * 5.0 + offset.1));
@@ -177,7 +184,7 @@ impl Eyeball<'_> {
             let amount = vein * sclera.vessels * (0.3 + 0.7 * corner) * self.detail;
             colour = mix(colour, times(colour, [0.85, 0.35, 0.32]), amount.min(0.85));
         }
-        // Caruncle and the fold beside it.
+        // Caruncle and plica semilunaris.
         let meat = smoothstep(
             lids.inner_x + 4.2 * lids.caruncle,
             lids.inner_x + 2.2 * lids.caruncle,
@@ -226,7 +233,7 @@ impl Eyeball<'_> {
             let rising = smoothstep(0.0, 0.6, under_upper);
             glow = scale(seen, share * rising);
         }
-        // The line of tears along the lower lid, and sparkles.
+        // Tear meniscus along the lower lid, and sparkles.
         let tears = bell((over_lower - 0.25) / 0.22) * sclera.gloss;
         if tears > 0.03 {
             let broken = smoothstep(0.1, 1.6, self.tiles.cloud.at(x * 14.0, y * 6.0 + 31.0));
@@ -236,8 +243,8 @@ impl Eyeball<'_> {
         glow
     }
 
-    /// The ellipses of this eye, its eyeball `eye_offset` millimetres beside the one in focus.
-    pub(crate) fn truth(&self, view: &View, eye_offset: f32) -> TrueEye {
+    /// Ground-truth ellipses of the eye whose eyeball is `eye_offset` millimetres from the one in focus.
+    pub(crate) fn ground_truth(&self, view: &View, eye_offset: f32) -> TrueEye {
         let (disc, person) = (&self.disc, self.person);
         let shape = view.to_px.after(&disc.from_disc);
         let (cx, cy) = view.to_px.apply(disc.centre.0 + eye_offset, disc.centre.1);

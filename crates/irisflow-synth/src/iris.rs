@@ -1,4 +1,4 @@
-//! The iris and the pupil: colours, fibres, crypts, collarette, freckles, limbal ring.
+//! Iris texture and pupil: colours, fibres, crypts, collarette, freckles, limbal ring.
 
 use std::f32::consts::TAU;
 
@@ -249,7 +249,7 @@ impl Iris {
         mix(colour, [0.02, 0.012, 0.008], ruff)
     }
 
-    /// Yellow, green, blue or nearly black, with a pupil that is large or a slit.
+    /// An animal's iris: yellow, green, blue or nearly black, with a large or slit pupil.
     pub(crate) fn make_animal(&mut self, rng: &mut Rng) {
         let colours = [
             srgb(190.0, 150.0, 60.0),

@@ -1,5 +1,5 @@
-//! What JPEG does to a picture: chroma at half size, 8 x 8 cosine transform, quantisation. No file is
-//! made; the tables and the quality rule are those of ITU-T T.81 Annex K and the IJG library.
+//! JPEG compression artefacts, without encoding a file: chroma subsampling, 8 x 8 DCT, quantisation.
+//! The tables and the quality scale are those of ITU-T T.81 Annex K and the IJG library.
 
 const LUMA: [u8; 64] = [
     16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56,
@@ -12,7 +12,7 @@ const CHROMA: [u8; 64] = [
     99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99,
 ];
 
-/// Planes of RGB in 0..1; the side is a multiple of 16.
+/// `rgb` has gamma-encoded planes in 0..1; `side` is a multiple of 16; `quality` is on the IJG scale.
 pub(crate) fn degrade(rgb: &mut [Vec<f32>; 3], side: usize, quality: f32) {
     let strength = if quality < 50.0 {
         50.0 / quality

@@ -1,10 +1,12 @@
-//! Renders labelled eye photos, and pictures that are no eyes, to train and to measure the segmenter.
+//! Synthetic renderer: labelled eye photos, and negative examples, to train and to evaluate the
+//! segmenter. Not used by product code.
 //!
-//! `picture.rs` is the entry: a seed and an index give a [`Picture`], always the same one. A person
-//! (`person.rs`) is lit (`lighting.rs`), seen by a view (`view.rs`), painted (`portrait.rs`,
-//! `eyeball.rs`, `clothes.rs`, `growth.rs`) and developed by a camera (`camera.rs`). Things that look like eyes and
-//! are none are in `lookalike.rs`; what a picture shows, for measuring by group, in `traits.rs`. No
-//! product code uses this crate.
+//! `picture.rs` is the entry point: [`render`] is deterministic in seed and index. A person (`person.rs`)
+//! is lit (`lighting.rs`), projected by a view (`view.rs`), painted (`portrait.rs`, `eyeball.rs`,
+//! `clothes.rs`, `hair_and_glasses.rs`) and turned into an 8-bit photo by a camera model (`camera.rs`).
+//! Negative examples that resemble an eye are in `lookalike/`; ground-truth ellipses are in
+//! `ground_truth.rs`, and the properties by which the evaluation groups its figures in
+//! `photo_traits.rs`.
 
 mod animal;
 mod camera;
@@ -12,7 +14,8 @@ mod canvas;
 mod clothes;
 mod colour;
 mod eyeball;
-mod growth;
+mod ground_truth;
+mod hair_and_glasses;
 mod iris;
 mod jpeg;
 mod lids;
@@ -20,18 +23,18 @@ mod lighting;
 mod lookalike;
 mod noise;
 mod person;
+mod photo_traits;
 mod picture;
 mod portrait;
 mod reflections;
 mod rng;
-mod traits;
-mod truth;
+
 mod view;
 
 pub use canvas::label;
+pub use ground_truth::{TrueEllipse, TrueEye};
 pub use iris::IrisColour;
 pub use noise::Tiles;
-pub use picture::{Picture, Presence, Wish, render};
-pub use traits::{Traits, Usability};
-pub use truth::{TrueEllipse, TrueEye};
+pub use photo_traits::{Traits, Usability};
+pub use picture::{Picture, Presence, SceneKind, render};
 pub use view::{Framing, Window};

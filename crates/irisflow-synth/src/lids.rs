@@ -1,5 +1,5 @@
-//! The margins of the lids as curves, in millimetres around the centre of the eyeball: x from the
-//! inner to the outer corner, y down.
+//! Lid margins and crease as tabulated curves, in millimetres around the centre of the eyeball: x from
+//! the inner to the outer corner, y down.
 
 use crate::rng::Rng;
 
@@ -15,30 +15,30 @@ pub(crate) struct Lids {
     /// Height of the lid between margin and fold.
     pub plate_mm: f32,
     pub has_crease: bool,
-    /// How much of the caruncle shows.
+    /// Visible share of the caruncle.
     pub caruncle: f32,
     pub crease_depth: f32,
     pub margin_mm: f32,
 }
 
-/// The margins between two tabulated places: value at the first, and how much more at the second.
+/// The margins between two table entries: value at the first, and difference to the second.
 #[derive(Debug, Clone, Copy)]
 struct Cell {
     upper: (f32, f32),
     lower: (f32, f32),
-    /// Where the upper lid folds; below the margin where it does not.
+    /// The crease of the upper lid; below the margin where there is none.
     fold: (f32, f32),
     upper_across: f32,
     lower_across: f32,
 }
 
-/// How the upper lid folds.
+/// Shape of the upper lid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fold {
     Usual,
-    /// No crease or a low one that begins at the inner corner, which is covered.
+    /// Epicanthic fold: no crease, or a low one that begins at the covered inner corner.
     Single,
-    /// The skin above hangs over the crease, most at the outer corner.
+    /// Hooded: the skin above hangs over the crease, most at the outer corner.
     Hooded,
 }
 
@@ -69,13 +69,13 @@ pub(crate) struct Margin {
     pub upper: f32,
     pub lower: f32,
     pub fold: f32,
-    /// Turn vertical distances into distances across the margin.
+    /// Factors from vertical distances to distances perpendicular to the margin.
     pub upper_across: f32,
     pub lower_across: f32,
 }
 
 impl Lids {
-    /// `gaze_y` is the vertical part of the gaze's direction: the lids follow it.
+    /// `gaze_y` is the vertical component of the gaze, which the lids follow.
     pub(crate) fn sample(rng: &mut Rng, gaze_y: f32, fold: Fold, closed: bool) -> Self {
         let inner_x = -rng.range(13.2, 16.2);
         let outer_x = rng.range(12.5, 16.0);
@@ -126,7 +126,7 @@ impl Lids {
         };
         let (crease_mm, crease_slope) = fold.crease(rng);
         let plate_mm = crease_mm.unwrap_or(4.0) * if closed { 2.0 } else { 1.0 };
-        // The fold runs past the corners, where the margins meet.
+        // The crease continues past the corners, where the margins meet.
         let wide = rng.range(2.0, 5.0);
         let fold_at = |x: f32| {
             let t = (x - middle) / half;
@@ -154,7 +154,7 @@ impl Lids {
         }
     }
 
-    /// An opening that is nearly round and hardly larger than the iris.
+    /// An animal's lids: the opening is nearly round and hardly larger than the iris.
     pub(crate) fn of_animal(rng: &mut Rng) -> Self {
         let half = rng.range(5.8, 9.0);
         let (height_up, height_low) = (rng.range(4.2, 6.8), rng.range(4.4, 6.8));
@@ -196,7 +196,7 @@ impl Lids {
     }
 }
 
-/// Curves over x as a table.
+/// Samples the curves into a table over x.
 fn tabulate(
     upper: impl Fn(f32) -> f32,
     lower: impl Fn(f32) -> f32,

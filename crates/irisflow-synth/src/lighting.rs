@@ -1,4 +1,4 @@
-//! The light on the face: key, fill and ambient light over a coarse relief of the face.
+//! Lighting of the face: key and ambient light over a coarse normal map of the face.
 
 use std::f32::consts::TAU;
 
@@ -10,13 +10,13 @@ pub(crate) struct Lighting {
     key: [f32; 3],
     key_colour: Rgb,
     ambient: Rgb,
-    /// A hard shadow across the face: direction, place (mm), softness (mm), what light remains.
+    /// A hard shadow across the face: direction, position (mm), softness (mm), remaining light (0 to 1).
     shadow: Option<((f32, f32), f32, f32, f32)>,
 }
 
 impl Lighting {
     pub(crate) fn sample(rng: &mut Rng) -> Self {
-        // One lamp from the side and hardly any other light.
+        // Low-key lighting: one lamp from the side and hardly any ambient light.
         let low_key = rng.chance(0.18);
         let tints = [
             [1.0, 1.0, 1.0],
@@ -56,11 +56,11 @@ impl Lighting {
         }
     }
 
-    /// Light on a surface with this normal.
+    /// Irradiance of a surface with this normal.
     #[inline]
     pub(crate) fn on(&self, normal: [f32; 3]) -> Rgb {
         let facing = normal[0] * self.key[0] + normal[1] * self.key[1] + normal[2] * self.key[2];
-        // Skin and eye let light bleed around the terminator.
+        // Subsurface scattering: light bleeds around the terminator.
         let lit = ((facing + 0.2) / 1.2).max(0.0);
         let above = 0.85 - 0.15 * normal[1];
         [
@@ -70,7 +70,7 @@ impl Lighting {
         ]
     }
 
-    /// Share of light left by the hard shadow at a place of the face.
+    /// Share of light that the hard shadow leaves at a position of the face.
     #[inline]
     pub(crate) fn unshadowed(&self, x: f32, y: f32) -> f32 {
         match self.shadow {
@@ -86,7 +86,7 @@ impl Lighting {
     }
 }
 
-/// How deep in the socket a place is, 0 to about 0.6: less light of the surroundings comes there.
+/// Ambient occlusion of the eye socket, 0 to about 0.6.
 pub(crate) fn socket_depth(x: f32, y: f32) -> f32 {
     let dent = |cx: f32, cy: f32, width: f32, height: f32| {
         let (u, v) = ((x.abs() - cx) / width, (y - cy) / height);
@@ -99,7 +99,7 @@ pub(crate) fn socket_depth(x: f32, y: f32) -> f32 {
     sum.min(0.75)
 }
 
-/// Bumps of the face: x (mirrored for both sides), y, width, height, how high; millimetres.
+/// Bumps of the face: x (mirrored for both sides), y, width, height, elevation; in millimetres.
 const RELIEF: [(f32, f32, f32, f32, f32); 10] = [
     (0.0, 22.0, 10.0, 34.0, 15.0),
     (0.0, 46.0, 13.0, 10.0, 9.0),
@@ -113,7 +113,7 @@ const RELIEF: [(f32, f32, f32, f32, f32); 10] = [
     (11.0, 50.0, 7.0, 7.0, 4.0),
 ];
 
-/// Normal of the face at a place in face millimetres (0, 0 between the eyes).
+/// Surface normal at a position in face millimetres ((0, 0) is between the eyes).
 pub(crate) fn face_normal(x: f32, y: f32, half: (f32, f32), bag: f32) -> [f32; 3] {
     let (mut slope_x, mut slope_y) = (0.0, 0.0);
     for (index, &(bx, by, width, height, high)) in RELIEF.iter().enumerate() {

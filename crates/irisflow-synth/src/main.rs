@@ -1,12 +1,12 @@
-//! Command line of the renderer: a stream of labelled pictures for training, or a contact sheet to
-//! look at.
+//! Command line of the renderer: `stream` writes labelled pictures for training, `sheet` a contact
+//! sheet.
 
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use irisflow_synth::{Framing, Picture, Presence, Tiles, Wish, label, render};
+use irisflow_synth::{Framing, Picture, Presence, SceneKind, Tiles, label, render};
 
 #[derive(Debug, Parser)]
 #[command(about = "Renders labelled eye photos and look-alikes")]
@@ -29,11 +29,11 @@ enum Command {
         count: u64,
         #[arg(long, default_value_t = 256)]
         size: usize,
-        /// Only looks from close by.
+        /// Only close-ups, as the second segmentation network sees them.
         #[arg(long)]
         near: bool,
     },
-    /// Draws pictures side by side into one PNG, each with its labels below when asked for.
+    /// Writes a contact sheet as PNG, optionally with the labels below each picture.
     Sheet {
         #[arg(long)]
         out: PathBuf,
@@ -63,8 +63,12 @@ fn main() -> Result<()> {
             size,
             near,
         } => {
-            let wish = if near { Wish::Near } else { Wish::Any };
-            stream(&tiles, seed, start, count, size, wish)
+            let scene = if near {
+                SceneKind::NearMixture
+            } else {
+                SceneKind::Mixture
+            };
+            stream(&tiles, seed, start, count, size, scene)
         }
         Command::Sheet {
             out,
@@ -75,29 +79,36 @@ fn main() -> Result<()> {
             framing,
             labels,
         } => {
-            let wish = match framing.as_deref() {
-                None => Wish::Any,
-                Some("none") => Wish::LookAlike,
-                Some("animal") => Wish::Animal(Framing::Close),
-                Some("near") => Wish::Near,
-                Some("closed") => Wish::ClosedEye(Framing::Close),
-                Some("elsewhere") => Wish::OtherFace(Framing::Close),
-                Some(name) => Wish::Eye(
+            let scene = match framing.as_deref() {
+                None => SceneKind::Mixture,
+                Some("none") => SceneKind::LookAlike,
+                Some("animal") => SceneKind::Animal(Framing::Close),
+                Some("near") => SceneKind::NearMixture,
+                Some("closed") => SceneKind::ClosedEye(Framing::Close),
+                Some("elsewhere") => SceneKind::OtherFace(Framing::Close),
+                Some(name) => SceneKind::Eye(
                     Framing::ALL
                         .into_iter()
                         .find(|framing| framing.name() == name)
                         .with_context(|| format!("no framing is called {name}"))?,
                 ),
             };
-            sheet(&tiles, &out, seed, columns, rows, size, wish, labels)
+            sheet(&tiles, &out, seed, columns, rows, size, scene, labels)
         }
     }
 }
 
-fn stream(tiles: &Tiles, seed: u64, start: u64, count: u64, size: usize, wish: Wish) -> Result<()> {
+fn stream(
+    tiles: &Tiles,
+    seed: u64,
+    start: u64,
+    count: u64,
+    size: usize,
+    scene: SceneKind,
+) -> Result<()> {
     let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
     for index in start..start + count {
-        let picture = render(tiles, seed, index, size, wish, false);
+        let picture = render(tiles, seed, index, size, scene, false);
         let presence = match picture.presence {
             Presence::No => 0,
             Presence::Yes => 1,
@@ -108,7 +119,7 @@ fn stream(tiles: &Tiles, seed: u64, start: u64, count: u64, size: usize, wish: W
             .and_then(|()| out.write_all(&picture.photo))
             .and_then(|()| out.write_all(&picture.labels));
         match written {
-            // The reader has had enough.
+            // The reader closed the pipe.
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
             written => written?,
         }
@@ -128,7 +139,7 @@ fn sheet(
     columns: usize,
     rows: usize,
     size: usize,
-    wish: Wish,
+    scene: SceneKind,
     with_labels: bool,
 ) -> Result<()> {
     let cell_rows = if with_labels { 2 } else { 1 };
@@ -141,7 +152,7 @@ fn sheet(
                 seed,
                 (row * columns + column) as u64,
                 size,
-                wish,
+                scene,
                 false,
             );
             let mut paste = |band: usize, rgb: &[u8]| {

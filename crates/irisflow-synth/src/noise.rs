@@ -1,15 +1,16 @@
-//! Tiles of periodic noise, made once per process from fixed seeds. One look-up gives what would
-//! otherwise cost several octaves; pictures differ by offset, scale and direction.
+//! Precomputed tiles of periodic (tileable) noise from fixed seeds. One texture look-up replaces several
+//! octaves of noise; pictures differ by offset, scale and direction.
 
 use crate::rng::Rng;
 
 pub(crate) const TILE: usize = 512;
 
-/// Added to a number of moderate size it leaves its nearest whole number in the lowest bits: 1.5 * 2^23.
+/// Rounding by addition: adding 1.5 * 2^23 to a moderate `f32` leaves its nearest integer in the lowest
+/// mantissa bits.
 const ROUNDER: f32 = 12_582_912.0;
 
-/// The texel at or below a coordinate, wrapped, and how far the coordinate is beyond it, 0 to 1. Without
-/// `floor` and casts, which cost as much as all the rest of a sample on a plain x86-64.
+/// Wrapped texel index of a coordinate, and its fraction, 0 to 1. Avoids `floor` and casts, which cost as
+/// much as the rest of a sample on baseline x86-64.
 #[inline]
 fn split(x: f32) -> (usize, f32) {
     let rounded = (x - 0.5) + ROUNDER;
@@ -19,10 +20,11 @@ fn split(x: f32) -> (usize, f32) {
     )
 }
 
-/// Steps of a stored value: 8 deviations fit, and a step is lost in an 8-bit picture.
+/// Quantisation steps per standard deviation: the range is 8 standard deviations, and one step is
+/// invisible in an 8-bit picture.
 const STEPS: f32 = 4096.0;
 
-/// A periodic `TILE` x `TILE` field with mean 0 and deviation 1, kept small for the sake of the caches.
+/// A periodic `TILE` x `TILE` field with mean 0 and standard deviation 1; `i16`, to fit into CPU caches.
 #[derive(Debug)]
 pub(crate) struct Tile(Box<[[i16; TILE]; TILE]>);
 
@@ -52,7 +54,7 @@ impl Tile {
         Self(tile)
     }
 
-    /// Octaves of lattice noise; `gain` is the amplitude ratio from one octave to the next finer one.
+    /// Octaves of lattice noise; `gain` is the amplitude ratio of an octave to the next coarser one.
     fn octaves(rng: &mut Rng, coarsest_cells: usize, count: usize, gain: f32) -> Self {
         let mut values = vec![0.0; TILE * TILE];
         let mut amplitude = 1.0;
@@ -79,7 +81,7 @@ impl Tile {
         Self::normalised(values)
     }
 
-    /// Distance to the nearest of scattered points: cells, pebbles, freckles.
+    /// Worley noise: distance to the nearest of scattered points.
     fn cells(rng: &mut Rng, per_side: usize) -> Self {
         let points: Vec<(f32, f32)> = (0..per_side * per_side)
             .map(|_| (rng.unit(), rng.unit()))

@@ -1,4 +1,4 @@
-//! Who is in the picture: skin, hair, make-up, the way the eyes look.
+//! Random parameters of a person: skin, make-up, lashes, iris, gaze, hair, glasses.
 
 use crate::animal::Fur;
 use crate::colour::{Rgb, luminance, mix, scale, srgb};
@@ -14,15 +14,15 @@ pub(crate) struct Skin {
     pub blotches: f32,
     pub pores: f32,
     pub freckles: f32,
-    /// Freckles per millimetre, about.
+    /// About the number of freckles per millimetre.
     pub freckle_scale: f32,
     pub wrinkles: f32,
     pub shine: f32,
-    /// Brightness of the lid between margin and crease against the rest.
+    /// Brightness of the lid between margin and crease, relative to the rest of the skin.
     pub lid_gain: f32,
-    /// How far the lid there has the paleness of the white of the eye.
+    /// Share of the sclera's colour in the lid between margin and crease.
     pub lid_pallor: f32,
-    /// Depth of the shade in the socket, between lid and brow, and beside the nose.
+    /// Depth of the shading in the socket, between lid and brow, and beside the nose.
     pub socket: f32,
     pub offset: (f32, f32),
 }
@@ -40,7 +40,7 @@ pub(crate) struct Sclera {
     pub colour: Rgb,
     pub vessels: f32,
     pub redness: f32,
-    /// Darkness of the shadow of the lids, and how far it reaches (mm).
+    /// Darkness of the lids' shadow, and its extent (mm).
     pub shade: f32,
     pub shade_mm: f32,
     /// Darkening towards the corners.
@@ -55,7 +55,7 @@ pub(crate) struct Lashes {
     pub lower_count: usize,
     pub upper_mm: f32,
     pub lower_mm: f32,
-    /// Above 0 they curl up, below 0 they hang before the eye.
+    /// Above 0 they curl upwards, below 0 they hang in front of the eye.
     pub curl: f32,
     pub width_mm: f32,
     pub clumping: f32,
@@ -68,7 +68,7 @@ pub(crate) struct Mouth {
     pub half_mm: f32,
     /// Half the height of the opening.
     pub open_mm: f32,
-    /// How far the corners are lifted.
+    /// Lift of the corners.
     pub smile_mm: f32,
     /// Brightness of the teeth; none at 0.
     pub teeth: f32,
@@ -92,7 +92,7 @@ pub(crate) struct Person {
     pub lashes: Lashes,
     pub iris: Iris,
     pub lids: Lids,
-    /// Direction the eyes look in: x right in the picture plane, y down, unit length with z.
+    /// Gaze: x right in the picture plane, y down; with z of unit length.
     pub gaze: (f32, f32),
     pub hair: Rgb,
     pub brow: Rgb,
@@ -107,7 +107,7 @@ pub(crate) struct Person {
     pub mouth: Mouth,
     pub beard: f32,
     pub hairline: f32,
-    /// An animal instead.
+    /// Fur, when the face is an animal's.
     pub fur: Option<Fur>,
 }
 
@@ -174,8 +174,8 @@ impl Person {
         }
     }
 
-    /// Turns the eyes far to one side; the lids stay where they are.
-    pub(crate) fn look_aside(&mut self, rng: &mut Rng) {
+    /// Averts the gaze far to one side; the lids stay unchanged.
+    pub(crate) fn avert_gaze(&mut self, rng: &mut Rng) {
         self.gaze.0 = rng.sign() * rng.range(0.35, 0.75);
     }
 }
@@ -191,7 +191,7 @@ fn sample_skin_colour(rng: &mut Rng, depth: f32) -> Rgb {
     mix(colour, [luminance(colour); 3], rng.range(0.0, 0.5))
 }
 
-/// Dark skin and lids without a fold come with brown irises, mostly.
+/// Correlated with skin and lids: dark skin or lids without a crease mostly have brown irises.
 fn sample_iris(rng: &mut Rng, single: bool, depth: f32) -> Iris {
     let mut iris = Iris::sample(rng);
     if single || depth > 0.55 && rng.chance(0.7) {
@@ -344,7 +344,7 @@ impl Sclera {
 
 impl Lashes {
     fn sample(rng: &mut Rng, hair: Rgb, made_up: bool, single: bool) -> Self {
-        // `single`: lids without a fold, under which lashes are shorter and straighter.
+        // `single`: lids without a crease, which have shorter and straighter lashes.
         Self {
             colour: scale(hair, if made_up { 0.15 } else { rng.range(0.2, 1.0) }),
             upper_count: if rng.chance(0.07) {

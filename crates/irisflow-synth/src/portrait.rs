@@ -1,22 +1,22 @@
-//! Paints a person: one pass over the pixels for skin and eyeballs, then everything that grows.
+//! Paints a person: one pass over the pixels for skin and eyeballs, then lashes, brows, hair, glasses.
 
 use crate::canvas::{Canvas, label};
 use crate::clothes::Clothes;
 use crate::colour::{Rgb, bell, length, luminance, mix, scale, smoothstep, srgb, times};
 use crate::eyeball::{Disc, Eyeball, label_eye};
-use crate::growth;
+use crate::ground_truth::TrueEye;
+use crate::hair_and_glasses;
 use crate::lighting::{Lighting, face_normal, socket_depth};
 use crate::noise::Tiles;
 use crate::person::Person;
 use crate::reflections::Mirrored;
 use crate::rng::Rng;
-use crate::truth::TrueEye;
 use crate::view::{Framing, IRIS_RADIUS_MM, View, Window};
 
-/// Farther above a crease nothing of it shows.
+/// Extent of the crease's shading above it.
 const CREASE_REACH_MM: f32 = 9.0;
 
-/// Paints the person as the view shows them; returns the true ellipses of eyes in the picture.
+/// Paints the person onto the canvas; returns the ground-truth ellipses of the eyes in the picture.
 pub(crate) fn paint(
     canvas: &mut Canvas,
     tiles: &Tiles,
@@ -58,7 +58,7 @@ pub(crate) fn paint(
         },
         half_distance,
         soft_mm: 0.7 / view.px_per_mm,
-        // Beyond the frame only what blur brings in.
+        // A margin around the photo, because blur mixes it in.
         drawn: view.window.grown(0.06 * side as f32),
     };
     for py in 0..side {
@@ -68,18 +68,18 @@ pub(crate) fn paint(
     }
     for &mirror in &SIDES {
         let eye_offset = painter.eye_offset(mirror);
-        growth::lashes(canvas, rng, view, person, eye_offset, mirror);
-        growth::brow(canvas, rng, view, person, eye_offset, mirror);
+        hair_and_glasses::lashes(canvas, rng, view, person, eye_offset, mirror);
+        hair_and_glasses::brow(canvas, rng, view, person, eye_offset, mirror);
         if let Some(glasses) = &person.glasses {
-            growth::glasses(canvas, rng, view, glasses, eye_offset, mirror);
+            hair_and_glasses::glasses(canvas, rng, view, glasses, eye_offset, mirror);
         }
     }
-    growth::strands(canvas, rng, view, person);
+    hair_and_glasses::strands(canvas, rng, view, person);
     let eyes = SIDES
         .iter()
-        .map(|&mirror| eyeball.truth(view, painter.eye_offset(mirror)));
+        .map(|&mirror| eyeball.ground_truth(view, painter.eye_offset(mirror)));
     eyes.filter(|eye| {
-        // Also one that the frame cuts through the middle.
+        // Including an eye that the border cuts through.
         let reach = eye.iris.rx.max(eye.iris.ry);
         let span = -reach..side as f32 + reach;
         span.contains(&eye.iris.cx) && span.contains(&eye.iris.cy)
@@ -87,10 +87,10 @@ pub(crate) fn paint(
     .collect()
 }
 
-/// The eyes: -1 mirrors the one in focus across the nose.
+/// The eyes: -1 is the other eye, mirrored across the nose.
 const SIDES: [f32; 2] = [-1.0, 1.0];
 
-/// What one pixel of skin and eyeballs is painted from.
+/// Inputs of the per-pixel pass over skin and eyeballs.
 struct Painter<'a> {
     view: &'a View,
     person: &'a Person,
@@ -100,14 +100,14 @@ struct Painter<'a> {
     surface: Surface<'a>,
     /// Half the distance of the eyes, mm.
     half_distance: f32,
-    /// Width over which the margins of the lids are softened, mm.
+    /// Width of the antialiased lid margins, mm.
     soft_mm: f32,
-    /// The part of the canvas that is painted; outside of it only labels are.
+    /// The painted part of the canvas; outside of it only labels are set.
     drawn: Window,
 }
 
 impl Painter<'_> {
-    /// Where an eye is, in mm from the one in focus.
+    /// Offset of an eye from the one in focus, mm.
     fn eye_offset(&self, mirror: f32) -> f32 {
         (mirror * self.half_distance - self.half_distance) * self.view.yaw_cos
     }
@@ -119,7 +119,7 @@ impl Painter<'_> {
         let (x, y) = view
             .to_mm
             .apply(centre_x - view.origin.0, centre_y - view.origin.1);
-        // The eye in focus is the right one of the picture plane; the nose is at negative x.
+        // The eye in focus is on the right of the picture plane; the nose is at negative x.
         let face_x = x / view.yaw_cos + self.half_distance;
         let mirror = SIDES[if face_x < 0.0 { 0 } else { 1 }];
         let eye_x = x - self.eye_offset(mirror);
@@ -171,7 +171,7 @@ impl Painter<'_> {
     }
 }
 
-/// Light on the face at every eighth pixel.
+/// Light on the face, precomputed at every eighth pixel and interpolated.
 struct LightMap {
     cells: usize,
     step: f32,
@@ -222,7 +222,7 @@ impl LightMap {
     }
 }
 
-/// What is behind the person.
+/// The background behind the person.
 struct Backdrop {
     one: Rgb,
     two: Rgb,
@@ -249,7 +249,8 @@ impl Backdrop {
     }
 }
 
-/// A place on the face, in millimetres: towards the outer corner, and across margins and fold.
+/// A position on the face in millimetres: `lid_x` towards the outer corner; the distances are
+/// perpendicular to the lid margins and the crease.
 struct Spot {
     face_x: f32,
     y: f32,
@@ -268,7 +269,7 @@ struct Surface<'a> {
 }
 
 impl Surface<'_> {
-    /// Everything that is not eyeball; true for what is behind the person.
+    /// Colour of everything but the eyeball; `true` for background.
     fn at(&self, spot: &Spot, light: Rgb) -> (Rgb, bool) {
         let (face_x, y) = (spot.face_x, spot.y);
         let person = self.person;
@@ -412,7 +413,7 @@ impl Surface<'_> {
             scale(person.sclera.colour, 0.8),
             skin.lid_pallor * on_plate,
         );
-        // The lid is round: it darkens towards the fold above it.
+        // The lid is curved: it darkens towards the crease.
         colour = scale(
             colour,
             1.0 - 0.35 * lids.crease_depth * on_plate * smoothstep(0.2 * plate, plate, above),
@@ -539,7 +540,7 @@ impl Surface<'_> {
         colour
     }
 
-    /// Teeth above, and the dark, which the corners show beside the teeth.
+    /// Inside an open mouth: teeth above, darkness below and beside them.
     fn within_mouth(&self, t: f32, face_x: f32, lips_y: f32, open: f32) -> Rgb {
         let dark = [0.02, 0.008, 0.007];
         let mouth = &self.person.mouth;

@@ -1,7 +1,7 @@
-//! What the wet eye mirrors: windows, panels, rings, flashes, screens, the sky, soft veils.
+//! Corneal reflections of windows, panels, ring lights, flashes, screens, the sky, and soft veils.
 //!
-//! A light has a place in the mirrored world, in stereographic coordinates of the surface normal:
-//! `(nx, ny) / nz`, so that `(0, 0)` is the camera itself and the limbus lies near 1.
+//! The position of a light source is given in stereographic coordinates of the surface normal,
+//! `(nx, ny) / nz`: `(0, 0)` is the camera itself, and the limbus lies near 1.
 
 use std::f32::consts::TAU;
 
@@ -11,7 +11,7 @@ use crate::rng::Rng;
 
 #[derive(Debug, Clone, Copy)]
 enum Shape {
-    /// A pane with `columns` x `rows` of glass between bars.
+    /// A window with `columns` x `rows` panes between bars.
     Window {
         columns: f32,
         rows: f32,
@@ -24,13 +24,13 @@ enum Shape {
         hole: f32,
     },
     Disc,
-    /// Everything above a wavy line, with lashes hanging into it.
+    /// The sky above a wavy horizon, with lashes hanging into it.
     Sky {
         lashes: f32,
-        /// Half width of whoever holds the camera, dark before the sky.
+        /// Half width of the photographer's dark silhouette.
         figure: f32,
     },
-    /// A wide glow without an edge.
+    /// A wide, soft veil without an edge.
     Veil,
 }
 
@@ -56,7 +56,7 @@ impl Mirrored {
         let count = rng.weighted(&[0.1, 0.42, 0.28, 0.12, 0.06, 0.02]);
         let mut lights: Vec<Light> = (0..count).map(|_| Light::sample(rng)).collect();
         if rng.chance(0.18) {
-            // The same lamp again, a little aside: two bulbs, or a double flash.
+            // The same lamp a second time, a little offset: two bulbs, or a double flash.
             if let Some(first) = lights.first().cloned() {
                 let at = (
                     first.at.0 + rng.range(-0.3, 0.3),
@@ -68,7 +68,7 @@ impl Mirrored {
         Self { lights }
     }
 
-    /// What the largest light is.
+    /// Kind of the largest light source.
     pub(crate) fn main_kind(&self) -> Option<&'static str> {
         let area = |light: &Light| light.half.0 * light.half.1;
         let largest = self
@@ -85,7 +85,7 @@ impl Mirrored {
         })
     }
 
-    /// Light mirrored towards the camera where the normal is `(x, y)`.
+    /// Light reflected towards the camera at the normal `(x, y)` (stereographic).
     pub(crate) fn at(&self, tiles: &Tiles, x: f32, y: f32) -> Rgb {
         let mut sum = [0.0; 3];
         for light in &self.lights {
@@ -203,7 +203,7 @@ impl Light {
         }
     }
 
-    /// Brightness share here, and the unevenness of what is seen in the light.
+    /// Brightness of the light source at a position, 0 to 1, and its texture.
     fn strength(&self, tiles: &Tiles, x: f32, y: f32) -> (f32, f32) {
         let (dx, dy) = (x - self.at.0, y - self.at.1);
         let u = (dx * self.turn.0 + dy * self.turn.1) / self.half.0;
@@ -246,7 +246,7 @@ impl Light {
                     .rough
                     .at((x + 0.25 * x * y) * 55.0 + self.offset, y * 5.0);
                 let dark = smoothstep(0.3, 1.0, strand) * smoothstep(0.9, -0.6, v);
-                // A head on shoulders, in the middle of what is mirrored.
+                // The photographer's head and shoulders, in the middle of the reflection.
                 let body = length(x, y * 0.8 + 0.05).min((x.abs() - 0.6 * y).max(0.2 - y));
                 let before = smoothstep(figure + 0.03, figure - 0.03, body);
                 inside * (1.0 - lashes * dark) * (1.0 - 0.9 * before)

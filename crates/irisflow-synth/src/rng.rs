@@ -1,5 +1,5 @@
-//! Seeded random numbers (PCG32, O'Neill 2014) and the distributions the renderer draws from.
-//! Written out here so that a seed gives the same picture for ever.
+//! Seeded random numbers (PCG32, O'Neill 2014) and the distributions of the renderer. Implemented here,
+//! and not by a dependency, so that a seed reproduces the same picture permanently.
 
 #[derive(Debug, Clone)]
 pub(crate) struct Rng {
@@ -43,7 +43,7 @@ impl Rng {
         self.range(low.ln(), high.ln()).exp()
     }
 
-    /// Roughly normal with mean 0 and deviation 1, never beyond 3.5 (sum of uniforms).
+    /// Approximately normal (a sum of uniforms): mean 0, standard deviation 1, never beyond 3.5.
     pub(crate) fn normal(&mut self) -> f32 {
         let sum: f32 = (0..4).map(|_| self.unit()).sum();
         (sum - 2.0) * 1.732

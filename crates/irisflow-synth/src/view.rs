@@ -1,12 +1,11 @@
-//! Where the camera stands: how millimetres on the face become pixels, and how much of the face the
-//! picture shows.
+//! Camera placement: the mapping from millimetres on the face to pixels, and the framing.
 
 use std::f32::consts::{FRAC_PI_2, PI};
 
 use crate::rng::Rng;
 
-/// What a picture shows of the eye. The segmenter's look at a whole photo meets all of them but `Crop`, its
-/// closer looks that one.
+/// How much a picture shows around the eye. The segmenter's first pass over a whole photo gets all of
+/// them but `Crop`; its close-up passes get that one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
     Macro,
@@ -36,7 +35,7 @@ impl Framing {
     }
 }
 
-/// The part of the square that holds picture; the rest is letterbox. Half-open, in pixels.
+/// The photo's area within the square picture, half-open, in pixels; the rest is letterbox.
 #[derive(Debug, Clone, Copy)]
 pub struct Window {
     pub x0: f32,
@@ -46,7 +45,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// Larger by this on each side.
+    /// Enlarged by `by` pixels on each side.
     pub(crate) fn grown(&self, by: f32) -> Self {
         Self {
             x0: self.x0 - by,
@@ -103,7 +102,7 @@ impl Linear {
         }
     }
 
-    /// Semi-axes and angle (radians) of the image of the unit circle, by singular values.
+    /// Semi-axes and angle (radians) of the image of the unit circle (singular value decomposition).
     pub(crate) fn circle_image(&self) -> (f32, f32, f32) {
         let (e, f) = ((self.xx + self.yy) * 0.5, (self.xx - self.yy) * 0.5);
         let (g, h) = ((self.yx + self.xy) * 0.5, (self.yx - self.xy) * 0.5);
@@ -118,13 +117,13 @@ pub(crate) struct View {
     pub side: usize,
     pub framing: Framing,
     pub window: Window,
-    /// Pixel of the centre of the eye in focus.
+    /// Pixel position of the centre of the eyeball in focus.
     pub origin: (f32, f32),
     pub px_per_mm: f32,
     /// Millimetres of the image plane to pixels.
     pub to_px: Linear,
     pub to_mm: Linear,
-    /// The head is turned by this angle around the vertical axis.
+    /// Cosine of the head's rotation around the vertical axis.
     pub yaw_cos: f32,
 }
 
@@ -144,7 +143,7 @@ impl View {
                 Framing::Crop => rng.log_range(40.0, 118.0),
                 Framing::Close => rng.log_range(22.0, 62.0),
                 Framing::Region => rng.log_range(9.5, 24.0),
-                // A head, or half a person from afar.
+                // A head, or the upper half of a person.
                 Framing::Face if rng.chance(0.78) => rng.log_range(3.6, 10.5),
                 Framing::Face => rng.log_range(0.5, 3.6),
             };
@@ -225,7 +224,7 @@ impl View {
 }
 
 impl View {
-    /// The same from closer by, with the middle of the picture where it was.
+    /// Zoomed in by the factor `by`, around the middle of the picture.
     pub(crate) fn zoomed(mut self, by: f32) -> Self {
         let middle = self.side as f32 * 0.5;
         let away = |from: f32| middle + (from - middle) * by;
@@ -236,16 +235,16 @@ impl View {
         self
     }
 
-    /// Moves the camera so that what lies `mm` beside the eyeball's centre comes where that was.
+    /// Moves the camera so that the point at offset `mm` from the eyeball's centre takes its place.
     pub(crate) fn centre_on(&mut self, mm: (f32, f32)) {
         let (x, y) = self.to_px.apply(mm.0, mm.1);
         self.origin = (self.origin.0 - x, self.origin.1 - y);
     }
 
-    /// Turns the camera to another part of the face, so that no eye is in the picture.
+    /// Moves the camera to another part of the face, with no eye in the picture.
     pub(crate) fn look_away(&mut self, rng: &mut Rng) {
         let middle = self.side as f32 * 0.5;
-        // Below, above or beside the eye, by more than half the picture and half an eye.
+        // The offset exceeds half the picture plus half an eye.
         let bearing =
             rng.pick(&[FRAC_PI_2, FRAC_PI_2, FRAC_PI_2, -FRAC_PI_2, 0.0, PI]) + 0.3 * rng.normal();
         let away_px = 1.45 * middle + self.px_per_mm * 19.0 * rng.range(0.9, 1.6);
@@ -264,7 +263,7 @@ fn sample_window(rng: &mut Rng, full: f32, framing: Framing) -> Window {
         y1: full,
     };
     if framing == Framing::Crop {
-        // A crop that reaches over the border of the photo.
+        // A crop that extends beyond the border of the photo.
         if rng.chance(0.8) {
             return whole;
         }

@@ -1,13 +1,15 @@
-//! What training and measurement rely on: pictures repeat, and labels agree with the true ellipses.
+//! Tests of the renderer: determinism, and labels that agree with the ground-truth ellipses.
 
-use irisflow_synth::{Framing, Picture, Presence, Tiles, TrueEye, Usability, Wish, label, render};
+use irisflow_synth::{
+    Framing, Picture, Presence, SceneKind, Tiles, TrueEye, Usability, label, render,
+};
 
 const SIDE: usize = 128;
 
-fn pictures(wish: Wish, count: u64) -> Vec<Picture> {
+fn pictures(scene: SceneKind, count: u64) -> Vec<Picture> {
     let tiles = Tiles::new();
     (0..count)
-        .map(|index| render(&tiles, 9, index, SIDE, wish, true))
+        .map(|index| render(&tiles, 9, index, SIDE, scene, true))
         .collect()
 }
 
@@ -17,15 +19,18 @@ fn labelled(picture: &Picture, bits: u8) -> usize {
 
 #[test]
 fn a_seed_gives_the_same_picture_again() {
-    let (first, second) = (pictures(Wish::Any, 4), pictures(Wish::Any, 4));
+    let (first, second) = (
+        pictures(SceneKind::Mixture, 4),
+        pictures(SceneKind::Mixture, 4),
+    );
     for (a, b) in first.iter().zip(&second) {
         assert_eq!((&a.photo, &a.labels), (&b.photo, &b.labels));
     }
     assert_ne!(first[0].photo, first[1].photo);
 }
 
-/// A whole eye, far enough from the border and from another one.
-fn alone(picture: &Picture) -> Option<TrueEye> {
+/// The eye of a picture with a single one that the border does not cut.
+fn single_whole_eye(picture: &Picture) -> Option<TrueEye> {
     let [eye] = picture.eyes[..] else {
         return None;
     };
@@ -37,13 +42,13 @@ fn alone(picture: &Picture) -> Option<TrueEye> {
 #[test]
 fn labels_of_iris_and_pupil_are_the_true_ellipses() {
     let mut examined = 0;
-    for picture in pictures(Wish::Eye(Framing::Close), 40) {
-        let Some(eye) = alone(&picture) else {
+    for picture in pictures(SceneKind::Eye(Framing::Close), 40) {
+        let Some(eye) = single_whole_eye(&picture) else {
             continue;
         };
         examined += 1;
         for (bit, truth) in [(label::IRIS, eye.iris), (label::PUPIL, eye.pupil)] {
-            // Of a second eye a part may show although its centre is outside the picture.
+            // A second eye may be partly visible although its centre is outside the picture.
             let near = |index: usize| {
                 let (x, y) = ((index % SIDE) as f32 + 0.5, (index / SIDE) as f32 + 0.5);
                 eye.iris.distance(x, y) < 1.5
@@ -52,7 +57,7 @@ fn labels_of_iris_and_pupil_are_the_true_ellipses() {
             let labelled = bits.filter(|&(index, &l)| l & bit != 0 && near(index));
             let area = std::f32::consts::PI * truth.rx * truth.ry;
             let ratio = labelled.count() as f32 / area;
-            // A pixel of edge is much of a small pupil.
+            // The tolerance is larger for a small pupil, of which edge pixels are a larger share.
             let slack = 0.05 + 3.0 / truth.rx.min(truth.ry).powi(2).max(1.0);
             assert!((ratio - 1.0).abs() < slack, "bit {bit}: {ratio} of {area}");
         }
@@ -62,7 +67,7 @@ fn labels_of_iris_and_pupil_are_the_true_ellipses() {
 
 #[test]
 fn visible_iris_lies_within_iris_and_opening() {
-    for picture in pictures(Wish::Any, 30) {
+    for picture in pictures(SceneKind::Mixture, 30) {
         let whole = label::VISIBLE | label::IRIS | label::OPENING;
         assert_eq!(
             labelled(&picture, label::VISIBLE),
@@ -73,7 +78,7 @@ fn visible_iris_lies_within_iris_and_opening() {
 
 #[test]
 fn a_look_alike_has_no_labels_and_no_eye() {
-    for picture in pictures(Wish::LookAlike, 10) {
+    for picture in pictures(SceneKind::LookAlike, 10) {
         assert_eq!(picture.presence, Presence::No);
         assert!(picture.labels.iter().all(|&bits| bits == 0));
         assert!(picture.eyes.is_empty());
@@ -81,10 +86,10 @@ fn a_look_alike_has_no_labels_and_no_eye() {
 }
 
 #[test]
-fn without_reflections_only_mirrored_light_is_gone() {
+fn the_picture_without_reflections_differs_only_near_reflections() {
     let (mut mirrored, mut darker) = (0, 0);
-    for picture in pictures(Wish::Eye(Framing::Crop), 20) {
-        let clean = picture.without_reflections.as_ref().expect("asked for");
+    for picture in pictures(SceneKind::Eye(Framing::Crop), 20) {
+        let clean = picture.without_reflections.as_ref().expect("requested");
         let near_reflection = |index: usize| {
             let (x, y) = (index % SIDE, index / SIDE);
             let columns = x.saturating_sub(9)..(x + 10).min(SIDE);
@@ -108,7 +113,7 @@ fn without_reflections_only_mirrored_light_is_gone() {
                 changed += i32::from(brighter.abs() > 30);
             }
         }
-        // Glare, faint veils and the blocks of JPEG reach further than the labels.
+        // Glare, faint veils and JPEG blocks extend beyond the labels.
         assert!(changed * 20 <= apart, "{changed} of {apart}");
     }
     assert!(
@@ -118,9 +123,9 @@ fn without_reflections_only_mirrored_light_is_gone() {
 }
 
 #[test]
-fn the_photo_alone_has_no_letterbox() {
-    for picture in pictures(Wish::Any, 30) {
-        let (width, height, rgb) = picture.photo_alone();
+fn the_cropped_photo_has_no_letterbox() {
+    for picture in pictures(SceneKind::Mixture, 30) {
+        let (width, height, rgb) = picture.photo_without_letterbox();
         let (left, top) = picture.photo_corner();
         assert_eq!(rgb.len(), width * height * 3);
         assert!(left + width <= SIDE && top + height <= SIDE);
@@ -131,7 +136,7 @@ fn the_photo_alone_has_no_letterbox() {
 
 #[test]
 fn an_iris_of_few_pixels_is_unusable() {
-    for picture in pictures(Wish::Eye(Framing::Region), 10) {
+    for picture in pictures(SceneKind::Eye(Framing::Region), 10) {
         for eye in &picture.eyes {
             assert!(eye.iris.mean_radius() < 40.0);
             assert_eq!(eye.usability, Usability::Unusable("too small"));
@@ -140,8 +145,8 @@ fn an_iris_of_few_pixels_is_unusable() {
 }
 
 #[test]
-fn what_shows_of_an_iris_is_never_more_than_all() {
-    for picture in pictures(Wish::Eye(Framing::Close), 30) {
+fn the_visible_share_of_an_iris_is_between_0_and_1() {
+    for picture in pictures(SceneKind::Eye(Framing::Close), 30) {
         assert_eq!(picture.traits.is_some(), !picture.eyes.is_empty());
         for eye in &picture.eyes {
             assert!(eye.visible_share > 0.0 && eye.visible_share <= 1.0);

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use anyhow::Context as _;
-use irisflow_synth::{Picture, Tiles, Wish, render};
+use irisflow_synth::{Picture, SceneKind, Tiles, render};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct RenderingArgs {
@@ -19,7 +19,16 @@ pub(super) fn run(arguments: &RenderingArgs) -> anyhow::Result<()> {
     let tiles = Tiles::new();
     let begun = Instant::now();
     let pictures: Vec<Picture> = (0..arguments.pictures.max(1))
-        .map(|index| render(&tiles, 5, index, usize::from(SIDE), Wish::Any, false))
+        .map(|index| {
+            render(
+                &tiles,
+                5,
+                index,
+                usize::from(SIDE),
+                SceneKind::Mixture,
+                false,
+            )
+        })
         .collect();
     let rendering = begun.elapsed().as_secs_f64();
     let begun = Instant::now();

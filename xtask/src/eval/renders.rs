@@ -4,7 +4,8 @@ use anyhow::Context as _;
 use irisflow_image::geometry::Ellipse;
 use irisflow_image::segment::IrisSegmentation;
 use irisflow_synth::{
-    Framing, Picture, Presence, Tiles, Traits, TrueEllipse, TrueEye, Usability, Wish, label, render,
+    Framing, Picture, Presence, SceneKind, Tiles, Traits, TrueEllipse, TrueEye, Usability, label,
+    render,
 };
 
 use super::drawing::{self, Tile};
@@ -58,18 +59,18 @@ pub(super) fn measure(count: u64, seed: u64) -> anyhow::Result<Measured> {
     let mut worst: Vec<(f64, Tile)> = Vec::new();
     let mut turned_down = Vec::new();
     for index in 0..count + count / 4 {
-        let (wish, side) = if index < count {
-            eye_wish(index)
+        let (scene, side) = if index < count {
+            eye_scene(index)
         } else {
-            empty_wish(index)
+            negative_scene(index)
         };
-        let picture = render(&tiles, seed, index, side, wish, false);
-        let (width, height, rgb) = picture.photo_alone();
+        let picture = render(&tiles, seed, index, side, scene, false);
+        let (width, height, rgb) = picture.photo_without_letterbox();
         let bytes = jpeg(&rgb, width, height)?;
         let (photo, answer) =
             ask(&bytes).with_context(|| format!("asking about render {index}"))?;
         let found_at = answer.found.as_ref().ok();
-        let shown = what_is_shown(wish, &picture, found_at);
+        let shown = what_is_shown(scene, &picture, found_at);
         let accuracy = match (&shown, found_at) {
             (Shown::Eye(_, eye), Some(found)) => {
                 Some(compare(found, &picture, eye, (width, height)))
@@ -98,7 +99,7 @@ pub(super) fn measure(count: u64, seed: u64) -> anyhow::Result<Measured> {
             index,
             shown,
             figures: score::figures(&photo, |found| {
-                match what_is_shown(wish, &picture, Some(found)) {
+                match what_is_shown(scene, &picture, Some(found)) {
                     Shown::Eye(_, eye) => Some(compare(found, &picture, &eye, (width, height))),
                     _ => None,
                 }
@@ -115,31 +116,31 @@ pub(super) fn measure(count: u64, seed: u64) -> anyhow::Result<Measured> {
 }
 
 /// Framings in turn, each with as many pixels as such photos have.
-fn eye_wish(index: u64) -> (Wish, usize) {
+fn eye_scene(index: u64) -> (SceneKind, usize) {
     match index % 10 {
-        0 => (Wish::Eye(Framing::Macro), 640),
-        1 | 2 => (Wish::Eye(Framing::Crop), 512),
-        3..=6 => (Wish::Eye(Framing::Close), 768),
-        7 | 8 => (Wish::Eye(Framing::Region), 1024),
-        _ => (Wish::Eye(Framing::Face), 1536),
+        0 => (SceneKind::Eye(Framing::Macro), 640),
+        1 | 2 => (SceneKind::Eye(Framing::Crop), 512),
+        3..=6 => (SceneKind::Eye(Framing::Close), 768),
+        7 | 8 => (SceneKind::Eye(Framing::Region), 1024),
+        _ => (SceneKind::Eye(Framing::Face), 1536),
     }
 }
 
-fn empty_wish(index: u64) -> (Wish, usize) {
+fn negative_scene(index: u64) -> (SceneKind, usize) {
     match index % 5 {
-        0 | 1 => (Wish::LookAlike, 640),
-        2 => (Wish::Animal(Framing::Close), 640),
-        3 => (Wish::ClosedEye(Framing::Close), 640),
-        _ => (Wish::OtherFace(Framing::Region), 640),
+        0 | 1 => (SceneKind::LookAlike, 640),
+        2 => (SceneKind::Animal(Framing::Close), 640),
+        3 => (SceneKind::ClosedEye(Framing::Close), 640),
+        _ => (SceneKind::OtherFace(Framing::Region), 640),
     }
 }
 
-fn what_is_shown(wish: Wish, picture: &Picture, found: Option<&IrisSegmentation>) -> Shown {
-    match (wish, picture.presence) {
-        (Wish::LookAlike, _) => Shown::NoEye("look-alike"),
-        (Wish::Animal(_), _) => Shown::NoEye("animal"),
-        (Wish::ClosedEye(_), _) => Shown::NoEye("closed eye"),
-        (Wish::OtherFace(_), Presence::No) => Shown::NoEye("other part of a face"),
+fn what_is_shown(scene: SceneKind, picture: &Picture, found: Option<&IrisSegmentation>) -> Shown {
+    match (scene, picture.presence) {
+        (SceneKind::LookAlike, _) => Shown::NoEye("look-alike"),
+        (SceneKind::Animal(_), _) => Shown::NoEye("animal"),
+        (SceneKind::ClosedEye(_), _) => Shown::NoEye("closed eye"),
+        (SceneKind::OtherFace(_), Presence::No) => Shown::NoEye("other part of a face"),
         (_, Presence::Yes) => match (&picture.traits, eye_that_counts(picture, found)) {
             (Some(traits), Some(eye)) => Shown::Eye(traits.clone(), eye),
             _ => Shown::Unclear,

@@ -1,4 +1,4 @@
-//! Parts of animals, faces, toys and drawings.
+//! Look-alikes from living things and toys: animals' eyes, snouts, mouths, googly and drawn eyes.
 
 use crate::colour::{bell, length, luminance, mix, scale, smoothstep};
 use crate::noise::Tiles;
@@ -62,7 +62,7 @@ impl Thing {
         let [a, _, _, d] = self.colours;
         let corner = (1.0 - (u / 2.0).powi(2)).max(0.0);
         let high = 0.8 + 0.5 * self.radii[3];
-        // An almond or an ellipse; the line above is often the thicker one.
+        // An almond or an ellipse; the upper line is often the thicker one.
         let line = v.abs()
             - high
                 * if self.count > 14.0 {
@@ -103,7 +103,7 @@ impl Thing {
         } = *spot;
         let [a, _, _, d] = self.colours;
         let mut glow = [0.0; 3];
-        // A loose black disc in a white one, and how toys are sewn or painted.
+        // A loose black disc in a white one, or sewn and painted variants.
         let loose = 0.5 * (1.0 - self.radii[3]);
         let (du, dv) = (u - loose * self.light.0, v - loose * self.light.1);
         let black = length(du, dv) / (0.25 + 0.5 * self.radii[3]);

@@ -1,5 +1,4 @@
-//! Things that look a little like an eye and are none: round objects, animals' eyes, drawings, and
-//! bare textures.
+//! Negative examples that resemble an eye: round objects, animals' eyes, drawings, and plain textures.
 
 mod creatures;
 mod objects;
@@ -70,7 +69,7 @@ const KINDS: [Kind; 31] = [
 ];
 
 impl Kind {
-    /// How far it goes beyond its disc, in radii.
+    /// Extent of the painted area, in radii of the disc.
     fn reach(self) -> f32 {
         match self {
             Self::DrawnEye
@@ -159,7 +158,7 @@ impl Thing {
         }
     }
 
-    /// What shows at a pixel; `None` outside.
+    /// Colour at a pixel; `None` outside the object.
     fn at(&self, tiles: &Tiles, x: f32, y: f32) -> Option<Painted> {
         let (dx, dy) = (
             (x - self.centre.0) / self.radius,
@@ -208,19 +207,19 @@ impl Thing {
     }
 }
 
-/// A pixel as seen from the middle of a thing.
+/// A pixel in the object's own coordinates.
 #[derive(Debug, Clone, Copy)]
 struct Spot {
-    /// In radii, along and across the turned thing.
+    /// In radii, along and across the rotated object.
     u: f32,
     v: f32,
     r: f32,
-    /// Width over which edges are softened, in radii.
+    /// Antialiasing width, in radii.
     aa: f32,
     angle: f32,
-    /// The angle as a coordinate of a texture.
+    /// The angle as a texture coordinate.
     around: f32,
-    /// Brightness by the side that faces the light.
+    /// Diffuse shading.
     shade: f32,
 }
 
@@ -231,18 +230,18 @@ impl Spot {
     }
 }
 
-/// What a thing shows at one pixel, in linear light.
+/// Colour of an object at one pixel, in linear light.
 #[derive(Debug)]
 struct Painted {
     colour: Rgb,
-    /// Light mirrored by it.
+    /// Reflected light.
     glow: Rgb,
-    /// 1 where it hides what lies behind.
+    /// Opacity, 0 to 1.
     cover: f32,
 }
 
 impl Painted {
-    /// A dull disc.
+    /// A matte disc.
     fn on_disc(spot: &Spot, colour: Rgb) -> Self {
         Self {
             colour,
@@ -252,7 +251,7 @@ impl Painted {
     }
 }
 
-/// Paints a scene without a human eye.
+/// Paints a scene of look-alikes without a human eye.
 pub(crate) fn paint(canvas: &mut Canvas, tiles: &Tiles, rng: &mut Rng) {
     paint_backdrop(canvas, tiles, rng);
     let single = rng.chance(0.6);
@@ -271,7 +270,7 @@ pub(crate) fn paint(canvas: &mut Canvas, tiles: &Tiles, rng: &mut Rng) {
     }
 }
 
-/// Cloth, walls, bare textures.
+/// Background of cloth, walls or plain textures.
 fn paint_backdrop(canvas: &mut Canvas, tiles: &Tiles, rng: &mut Rng) {
     let (one, two) = (any_colour(rng), any_colour(rng));
     let (stretch_x, stretch_y) = (rng.log_range(0.05, 3.0), rng.log_range(0.05, 3.0));

@@ -1,4 +1,4 @@
-//! Round things that people make or grow: rings, wheels, lenses, plates, flowers.
+//! Look-alikes from round objects: rings, wheels, lenses, plates, flowers, jewellery.
 
 use crate::colour::{bell, mix, scale, smoothstep};
 use crate::noise::Tiles;

@@ -1,20 +1,20 @@
-//! What a picture shows, to measure by group, and whether a person would call its iris usable. Judged
-//! on the finished photo with the truth at hand.
+//! Properties of a rendered photo by which the evaluation groups its figures, and the ground truth of
+//! whether its iris is usable. Computed from the finished photo and its labels.
 
 use crate::camera::Camera;
 use crate::canvas::label;
+use crate::ground_truth::TrueEye;
 use crate::iris::IrisColour;
 use crate::person::Person;
 use crate::reflections::Mirrored;
-use crate::truth::TrueEye;
 use crate::view::{Framing, View};
 
-/// Whether a person would call an iris usable. Between clear cases neither answer is wrong.
+/// Ground truth of whether an iris is usable. For a borderline iris either answer is accepted.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Usability {
     Usable,
     Borderline,
-    /// With what is wrong most.
+    /// With the main defect.
     Unusable(&'static str),
 }
 
@@ -25,10 +25,10 @@ pub struct Traits {
     pub iris_colour: IrisColour,
     /// Sine of the angle between gaze and camera.
     pub gaze: f32,
-    /// Share of the visible iris under mirrored light.
+    /// Share of the visible iris under reflections.
     pub reflected: f32,
     pub reflection_kind: Option<&'static str>,
-    /// Deviation of everything that softens the photo, in iris radii.
+    /// Standard deviation of the total blur, in iris radii.
     pub softness: f32,
     pub moved: bool,
     /// 0 the lightest skin, 1 the darkest.
@@ -40,7 +40,7 @@ pub struct Traits {
 }
 
 impl Traits {
-    /// Kind of group and the group's name.
+    /// Pairs of a property and the name of the photo's group within it.
     pub fn groups(&self) -> [(&'static str, &'static str); 8] {
         [
             ("framing", self.framing.name()),
@@ -94,7 +94,7 @@ impl Traits {
     }
 }
 
-/// A finished photo with all that is known of it.
+/// A finished photo with its labels and all parameters.
 #[derive(Debug)]
 pub(crate) struct Shot<'a> {
     pub side: usize,
@@ -106,12 +106,12 @@ pub(crate) struct Shot<'a> {
     pub mirrored: &'a Mirrored,
 }
 
-/// What is measured on the pixels in and around one iris.
+/// Pixel statistics in and around one iris.
 #[derive(Debug, Default)]
-struct Look {
+struct IrisStatistics {
     visible: f32,
     reflected: f32,
-    /// Reflected so brightly that no texture is left.
+    /// Pixels in which a reflection is saturated, so that no texture is left.
     burnt: f32,
     iris: Colour,
     white: Colour,
@@ -142,16 +142,16 @@ fn luma([red, green, blue]: [f32; 3]) -> f32 {
 }
 
 impl Shot<'_> {
-    /// The eyes of which something shows, with what only the photo tells.
-    pub(crate) fn judge_eyes(&self, eyes: &[TrueEye]) -> Vec<TrueEye> {
+    /// The eyes with any visible pixel, with their visible share and usability.
+    pub(crate) fn assess_eyes(&self, eyes: &[TrueEye]) -> Vec<TrueEye> {
         eyes.iter()
             .filter_map(|eye| {
-                let look = self.look_at(eye);
+                let statistics = self.statistics_of(eye);
                 let disc = std::f32::consts::PI * eye.iris.rx * eye.iris.ry;
-                let visible_share = (look.visible / disc.max(1.0)).min(1.0);
-                (look.visible > 0.0).then(|| TrueEye {
+                let visible_share = (statistics.visible / disc.max(1.0)).min(1.0);
+                (statistics.visible > 0.0).then(|| TrueEye {
                     visible_share,
-                    usability: self.usability(eye, visible_share, &look),
+                    usability: self.usability(eye, visible_share, &statistics),
                     ..*eye
                 })
             })
@@ -170,7 +170,7 @@ impl Shot<'_> {
                     0.0
                 };
             }
-            let (x, y) = self.place(index);
+            let (x, y) = self.pixel_centre(index);
             if self.view.window.contains(x, y) {
                 whole.add(self.colour_at(index));
             }
@@ -191,7 +191,7 @@ impl Shot<'_> {
         }
     }
 
-    fn place(&self, index: usize) -> (f32, f32) {
+    fn pixel_centre(&self, index: usize) -> (f32, f32) {
         (
             (index % self.side) as f32 + 0.5,
             (index / self.side) as f32 + 0.5,
@@ -202,8 +202,8 @@ impl Shot<'_> {
         &self.photo[index * 3..index * 3 + 3]
     }
 
-    fn look_at(&self, eye: &TrueEye) -> Look {
-        let mut look = Look::default();
+    fn statistics_of(&self, eye: &TrueEye) -> IrisStatistics {
+        let mut statistics = IrisStatistics::default();
         let reach = 1.5 * eye.iris.rx.max(eye.iris.ry);
         let bound = |v: f32| v.clamp(0.0, self.side as f32) as usize;
         for y in bound(eye.iris.cy - reach)..bound(eye.iris.cy + reach) {
@@ -215,39 +215,44 @@ impl Shot<'_> {
                     && far < 1.4
                     && bits & (label::OPENING | label::IRIS) == label::OPENING
                 {
-                    look.white.add(self.colour_at(index));
+                    statistics.white.add(self.colour_at(index));
                 }
                 if far > 1.02 || bits & label::VISIBLE == 0 {
                     continue;
                 }
-                look.visible += 1.0;
+                statistics.visible += 1.0;
                 if bits & label::REFLECTION != 0 {
-                    look.reflected += 1.0;
+                    statistics.reflected += 1.0;
                     let rgb = self.colour_at(index);
                     if rgb.iter().all(|&value| value >= 245) {
-                        look.burnt += 1.0;
+                        statistics.burnt += 1.0;
                     }
                 } else if bits & label::PUPIL == 0 {
-                    look.iris.add(self.colour_at(index));
+                    statistics.iris.add(self.colour_at(index));
                 }
             }
         }
-        look
+        statistics
     }
 
-    fn usability(&self, eye: &TrueEye, visible_share: f32, look: &Look) -> Usability {
+    fn usability(
+        &self,
+        eye: &TrueEye,
+        visible_share: f32,
+        statistics: &IrisStatistics,
+    ) -> Usability {
         let radius = eye.iris.mean_radius();
-        let (iris, white) = (look.iris.mean(), look.white.mean());
+        let (iris, white) = (statistics.iris.mean(), statistics.white.mean());
         let luma = luma(iris);
-        let contrast = if look.white.count > 0.03 * radius * radius {
+        let contrast = if statistics.white.count > 0.03 * radius * radius {
             let apart = |channel: usize| (iris[channel] - white[channel]).powi(2);
             ((apart(0) + apart(1) + apart(2)) / 3.0).sqrt()
         } else {
             100.0
         };
         let round = eye.iris.rx.min(eye.iris.ry) / eye.iris.rx.max(eye.iris.ry);
-        // What is measured, from where on it is no longer usable, from where on it clearly is.
-        let demands = [
+        // Defect, measured value, lowest borderline value, lowest usable value.
+        let criteria = [
             ("too small", radius, 40.0, 48.0),
             (
                 "too few pixels",
@@ -266,25 +271,25 @@ impl Shot<'_> {
             ("bright", -luma, -235.0, -215.0),
             ("no contrast to the white", contrast, 3.0, 12.0),
             ("noise", -self.camera.noise(), -0.08, -0.04),
-            // Through a soft reflection the texture still shows.
+            // The texture is still visible through a soft reflection.
             (
                 "reflections",
-                -look.reflected / look.visible.max(1.0),
+                -statistics.reflected / statistics.visible.max(1.0),
                 -1.0,
                 -0.35,
             ),
             (
                 "burnt out",
-                -look.burnt / look.visible.max(1.0),
+                -statistics.burnt / statistics.visible.max(1.0),
                 -0.45,
                 -0.25,
             ),
             ("looks aside", round, 0.6, 0.8),
         ];
-        if let Some((name, ..)) = demands.iter().find(|(_, value, least, _)| value < least) {
+        if let Some((name, ..)) = criteria.iter().find(|(_, value, least, _)| value < least) {
             return Usability::Unusable(name);
         }
-        if demands.iter().all(|(_, value, _, clear)| value >= clear) {
+        if criteria.iter().all(|(_, value, _, clear)| value >= clear) {
             Usability::Usable
         } else {
             Usability::Borderline

@@ -1,4 +1,4 @@
-//! What grows on or hangs before the face: lashes, brows, strands of hair, glasses.
+//! Occluders in front of the eye: lashes, brows, strands of hair, glasses.
 
 use crate::canvas::{Canvas, Hair, label};
 use crate::colour::{Rgb, scale, smoothstep};
@@ -6,20 +6,20 @@ use crate::person::{Glasses, Person};
 use crate::rng::Rng;
 use crate::view::View;
 
-/// Millimetres of the picture plane around the eye in focus, to pixels.
-fn place(view: &View, x: f32, y: f32) -> (f32, f32) {
+/// From millimetres of the picture plane around the eye in focus, to pixels.
+fn to_px(view: &View, x: f32, y: f32) -> (f32, f32) {
     let (px, py) = view.to_px.apply(x, y);
     (px + view.origin.0, py + view.origin.1)
 }
 
-fn shows(view: &View, x: f32, y: f32, reach_mm: f32) -> bool {
-    let (px, py) = place(view, x, y);
+fn is_in_view(view: &View, x: f32, y: f32, reach_mm: f32) -> bool {
+    let (px, py) = to_px(view, x, y);
     let reach = reach_mm * view.px_per_mm * 1.3;
     let side = view.side as f32;
     px > -reach && py > -reach && px < side + reach && py < side + reach
 }
 
-/// Lashes with their shadows on what lies below them.
+/// Lashes with their shadows.
 pub(crate) fn lashes(
     canvas: &mut Canvas,
     rng: &mut Rng,
@@ -28,11 +28,11 @@ pub(crate) fn lashes(
     eye_x: f32,
     mirror: f32,
 ) {
-    if !shows(view, eye_x, 0.0, 26.0) {
+    if !is_in_view(view, eye_x, 0.0, 26.0) {
         return;
     }
     let lashes = &person.lashes;
-    // Far away a few thicker hairs stand for many.
+    // At low resolution, fewer and thicker hairs represent many.
     let thin_out = (view.px_per_mm / 3.0).clamp(0.3, 1.0);
     let count = |n: usize| (n as f32 * thin_out) as usize;
     let widen = 1.0 / thin_out;
@@ -58,7 +58,7 @@ pub(crate) fn lashes(
             let Some((from, bend, to)) = hair else {
                 continue;
             };
-            let spot = |p: (f32, f32)| place(view, p.0 * mirror * view.yaw_cos + eye_x, p.1);
+            let spot = |p: (f32, f32)| to_px(view, p.0 * mirror * view.yaw_cos + eye_x, p.1);
             let width_mm = lashes.width_mm * if upper { 1.0 } else { 0.75 } * rng.range(0.7, 1.2);
             drawn.push(Hair {
                 from: spot(from),
@@ -155,7 +155,7 @@ pub(crate) fn brow(
     mirror: f32,
 ) {
     let lift = person.brow_lift;
-    if !shows(view, eye_x, -lift, 30.0) {
+    if !is_in_view(view, eye_x, -lift, 30.0) {
         return;
     }
     let thin_out = (view.px_per_mm / 3.5).clamp(0.15, 1.0);
@@ -168,7 +168,7 @@ pub(crate) fn brow(
         let y = -lift - arch + thick * (rng.unit() - 0.5);
         let length = rng.range(3.0, 7.0);
         let rise = 0.9 - 1.4 * t + 0.25 * rng.normal();
-        let spot = |x: f32, y: f32| place(view, x * mirror * view.yaw_cos + eye_x, y);
+        let spot = |x: f32, y: f32| to_px(view, x * mirror * view.yaw_cos + eye_x, y);
         canvas.hair(&Hair {
             from: spot(x, y),
             bend: spot(x + length * 0.5, y - length * rise * 0.45),
@@ -197,9 +197,9 @@ pub(crate) fn strands(canvas: &mut Canvas, rng: &mut Rng, view: &View, person: &
         );
         let sway = (6.0 * rng.normal(), 6.0 * rng.normal());
         canvas.hair(&Hair {
-            from: place(view, ox - dx, oy - dy),
-            bend: place(view, ox + sway.0, oy + sway.1),
-            to: place(view, ox + dx, oy + dy),
+            from: to_px(view, ox - dx, oy - dy),
+            bend: to_px(view, ox + sway.0, oy + sway.1),
+            to: to_px(view, ox + dx, oy + dy),
             root_width: 0.09 * view.px_per_mm * rng.range(0.7, 1.6),
             colour: scale(person.hair, rng.range(0.5, 1.8)),
             opacity: rng.range(0.5, 0.9),
@@ -207,7 +207,7 @@ pub(crate) fn strands(canvas: &mut Canvas, rng: &mut Rng, view: &View, person: &
     }
 }
 
-/// The rim, the tint, and what the lens mirrors before the eye.
+/// Glasses: rim, tint of the lenses, and reflections on them.
 pub(crate) fn glasses(
     canvas: &mut Canvas,
     rng: &mut Rng,

@@ -1,6 +1,6 @@
-//! What is true of a picture: where iris and pupil of each eye are.
+//! Ground truth: the iris and pupil ellipses of each eye.
 
-use crate::traits::Usability;
+use crate::photo_traits::Usability;
 
 /// An ellipse of the finished picture, in pixels.
 #[derive(Debug, Clone, Copy, Default)]
@@ -26,12 +26,12 @@ impl TrueEllipse {
     }
 }
 
-/// One eye as it is in the picture.
+/// Ground truth of one eye.
 #[derive(Debug, Clone, Copy)]
 pub struct TrueEye {
     pub iris: TrueEllipse,
     pub pupil: TrueEllipse,
-    /// Share of the whole disc that nothing hides and the frame does not cut off.
+    /// Share of the iris disc that is neither occluded nor outside the photo.
     pub visible_share: f32,
     pub usability: Usability,
 }
