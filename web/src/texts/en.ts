@@ -237,7 +237,6 @@ export const en = {
       rate_limited: 'That was a lot at once.',
       busy: 'Irisflow is busy at the moment.',
       unavailable: 'Irisflow is busy at the moment.',
-      too_many_connections: 'Irisflow is busy at the moment.',
       too_many_transfers: 'Irisflow is busy at the moment.',
     },
     retryInAMoment: 'Wait a moment, then try again.',
