@@ -1,18 +1,19 @@
-//! Bodies that are held in memory while they come in: small each, but there may be thousands. Beyond a
-//! first piece that every request has, all of them together have one budget.
+//! Memory budget of request bodies that are buffered. Each is small, but there may be thousands of them: beyond a
+//! first part that every request may use, all bodies share one budget.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Of all requests together.
+/// Budget of all requests together.
 const BUDGET_BYTES: usize = 32 * 1024 * 1024;
-/// Every request may hold this much: signing in works however full it is.
+/// The part of each body that does not count, so that small requests such as a sign-in work when the budget is
+/// used up.
 const FREE_BYTES: usize = 4 * 1024;
 
 #[derive(Debug, Default)]
 pub(crate) struct BodyMemory(Arc<AtomicUsize>);
 
-/// What one request holds, until it is dropped.
+/// The bytes of one request, which are freed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct ReservedBytes {
     budget: Arc<AtomicUsize>,
@@ -24,7 +25,7 @@ pub(crate) struct ReservedBytes {
 pub(crate) struct BudgetExceeded;
 
 impl BodyMemory {
-    pub(crate) fn hold(&self) -> ReservedBytes {
+    pub(crate) fn reserve(&self) -> ReservedBytes {
         ReservedBytes {
             budget: Arc::clone(&self.0),
             received: AtomicUsize::new(0),
@@ -33,7 +34,10 @@ impl BodyMemory {
 }
 
 impl ReservedBytes {
-    /// Counts a piece that has come.
+    /// Counts received bytes.
+    ///
+    /// # Errors
+    /// The budget of all requests is exceeded. The bytes stay counted until this is dropped.
     pub(crate) fn add(&self, bytes: usize) -> Result<(), BudgetExceeded> {
         let before = self.received.fetch_add(bytes, Ordering::Relaxed);
         let counted = over_free(before + bytes) - over_free(before);
@@ -63,9 +67,9 @@ mod tests {
     #[test]
     fn large_bodies_share_a_budget_and_small_ones_always_pass() {
         let budget = BodyMemory::default();
-        let large = budget.hold();
+        let large = budget.reserve();
         assert_eq!(large.add(BUDGET_BYTES + FREE_BYTES), Ok(()));
-        let second = budget.hold();
+        let second = budget.reserve();
         assert_eq!(second.add(FREE_BYTES), Ok(()));
         assert_eq!(second.add(1), Err(BudgetExceeded));
         drop(large);

@@ -1,5 +1,4 @@
-//! Who a connection comes from: its peer, or, behind proxies that the operator has named as trusted,
-//! what the outermost of them saw.
+//! IP address of the client: the peer of the connection or, behind trusted proxies, an entry of `X-Forwarded-For`.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -24,14 +23,14 @@ impl ClientAddress {
         }
     }
 
-    /// What limits are counted by.
+    /// The key of limits per address.
     pub(crate) fn network(self) -> IpAddr {
         network_of(self.ip)
     }
 }
 
-/// The address that limits are counted by: of IPv6 the first 64 bits, since one customer has at least
-/// that many addresses; of an IPv4 address within IPv6 the IPv4 address.
+/// The key of limits per address: an IPv4 address, or the /64 prefix of an IPv6 address, since one customer has at
+/// least a /64. An IPv4-mapped IPv6 address counts as its IPv4 address.
 pub(crate) fn network_of(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (!0 << 64)).into(),
@@ -39,8 +38,8 @@ pub(crate) fn network_of(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// Each proxy appends whom it was asked by, so that the last entries are the trustworthy ones: with one
-/// trusted proxy the last, with two the last but one.
+/// The entry that the outermost trusted proxy appended: with one trusted proxy the last one, with two the second to
+/// last. Entries before it were written by the client and may be forged.
 fn forwarded_for(headers: &HeaderMap, trusted_proxies: usize) -> Option<IpAddr> {
     let entries: Vec<&str> = headers
         .get_all(FORWARDED_FOR)
@@ -48,8 +47,8 @@ fn forwarded_for(headers: &HeaderMap, trusted_proxies: usize) -> Option<IpAddr> 
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .collect();
-    let place = entries.len().checked_sub(trusted_proxies)?;
-    entries.get(place)?.trim().parse().ok()
+    let index = entries.len().checked_sub(trusted_proxies)?;
+    entries.get(index)?.trim().parse().ok()
 }
 
 impl AppState {
@@ -86,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn without_trusted_proxies_the_header_says_nothing() {
+    fn without_trusted_proxies_the_header_is_ignored() {
         assert_eq!(seen_by(0, "203.0.113.9").ip, PROXY);
     }
 

@@ -1,22 +1,23 @@
-//! At most so many at once, in total and of one key: an address, an account.
+//! Concurrency limits: a maximum in total and per key (address, account or device).
 
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Counts what is open at the moment.
+/// A limit with the permits that are in use.
 #[derive(Debug)]
 pub(crate) struct ConcurrencyLimit<K: Hash + Eq> {
     total: usize,
     per_key: usize,
-    open: Mutex<Open<K>>,
+    in_use: Mutex<InUse<K>>,
 }
 
+/// Numbers of permits in use.
 #[derive(Debug)]
-struct Open<K> {
+struct InUse<K> {
     total: usize,
-    of: HashMap<K, usize>,
+    by_key: HashMap<K, usize>,
 }
 
 /// Which of the two limits is reached.
@@ -26,10 +27,10 @@ pub(crate) enum LimitReached {
     Key,
 }
 
-/// One of them, counted while this lives.
+/// Is in use until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Permit<K: Hash + Eq> {
-    caps: Arc<ConcurrencyLimit<K>>,
+    limit: Arc<ConcurrencyLimit<K>>,
     key: K,
 }
 
@@ -38,9 +39,9 @@ impl<K: Hash + Eq + Clone> ConcurrencyLimit<K> {
         Arc::new(Self {
             total,
             per_key,
-            open: Mutex::new(Open {
+            in_use: Mutex::new(InUse {
                 total: 0,
-                of: HashMap::new(),
+                by_key: HashMap::new(),
             }),
         })
     }
@@ -53,43 +54,43 @@ impl<K: Hash + Eq + Clone> ConcurrencyLimit<K> {
         self.per_key
     }
 
-    /// Counts one more of this key.
+    /// Takes a permit for this key, without waiting.
     ///
     /// # Errors
-    /// When there are as many as there may be.
-    pub(crate) fn enter(self: &Arc<Self>, key: K) -> Result<Permit<K>, LimitReached> {
-        let mut open = self.lock();
-        let of_key = open.of.get(&key).copied().unwrap_or(0);
+    /// The limit of the key or the total limit is reached.
+    pub(crate) fn try_acquire(self: &Arc<Self>, key: K) -> Result<Permit<K>, LimitReached> {
+        let mut in_use = self.lock();
+        let of_key = in_use.by_key.get(&key).copied().unwrap_or(0);
         if of_key >= self.per_key {
             return Err(LimitReached::Key);
         }
-        if open.total >= self.total {
+        if in_use.total >= self.total {
             return Err(LimitReached::Total);
         }
-        open.total += 1;
-        open.of.insert(key.clone(), of_key + 1);
-        drop(open);
+        in_use.total += 1;
+        in_use.by_key.insert(key.clone(), of_key + 1);
+        drop(in_use);
         Ok(Permit {
-            caps: Arc::clone(self),
+            limit: Arc::clone(self),
             key,
         })
     }
 }
 
 impl<K: Hash + Eq> ConcurrencyLimit<K> {
-    fn lock(&self) -> MutexGuard<'_, Open<K>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, InUse<K>> {
+        self.in_use.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<K: Hash + Eq> Drop for Permit<K> {
     fn drop(&mut self) {
-        let mut open = self.caps.lock();
-        open.total = open.total.saturating_sub(1);
-        if let Some(count) = open.of.get_mut(&self.key) {
+        let mut in_use = self.limit.lock();
+        in_use.total = in_use.total.saturating_sub(1);
+        if let Some(count) = in_use.by_key.get_mut(&self.key) {
             *count -= 1;
             if *count == 0 {
-                open.of.remove(&self.key);
+                in_use.by_key.remove(&self.key);
             }
         }
     }
@@ -101,18 +102,18 @@ mod tests {
 
     #[test]
     fn a_key_at_its_limit_leaves_room_for_others_until_all_is_full() {
-        let caps = ConcurrencyLimit::new(3, 2);
-        let _mine = [caps.enter("me"), caps.enter("me")];
-        assert_eq!(caps.enter("me").err(), Some(LimitReached::Key));
-        let _yours = caps.enter("you").expect("there is room");
-        assert_eq!(caps.enter("you").err(), Some(LimitReached::Total));
+        let limit = ConcurrencyLimit::new(3, 2);
+        let _mine = [limit.try_acquire("me"), limit.try_acquire("me")];
+        assert_eq!(limit.try_acquire("me").err(), Some(LimitReached::Key));
+        let _yours = limit.try_acquire("you").expect("there is room");
+        assert_eq!(limit.try_acquire("you").err(), Some(LimitReached::Total));
     }
 
     #[test]
-    fn what_has_ended_is_not_counted_and_not_remembered() {
-        let caps = ConcurrencyLimit::new(1, 1);
-        drop(caps.enter("me").expect("there is room"));
-        assert!(caps.lock().of.is_empty());
-        assert!(caps.enter("me").is_ok());
+    fn a_dropped_permit_is_not_counted_and_its_key_is_removed() {
+        let limit = ConcurrencyLimit::new(1, 1);
+        drop(limit.try_acquire("me").expect("there is room"));
+        assert!(limit.lock().by_key.is_empty());
+        assert!(limit.try_acquire("me").is_ok());
     }
 }

@@ -1,5 +1,5 @@
-//! Which pages of other origins may call: those that the operator has named, to the letter. Browsers ask
-//! first (a preflight), on any route; errors carry the headers too, or a page could not read them.
+//! CORS: pages of the origins that the operator allows may call the API. Origins are compared exactly. Preflight
+//! requests are answered on every route, and errors have the headers too, since a page could not read them otherwise.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::request_id::REQUEST_ID;
 
-/// How long a browser may remember that it may call.
-const PREFLIGHT_LIFE: Duration = Duration::from_secs(600);
+/// How long a browser may cache the response to a preflight request (`Access-Control-Max-Age`).
+const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(600);
 
-/// A web origin as browsers send it: `https://app.example.com`, `http://localhost:3000`.
+/// A web origin as serialized by browsers (RFC 6454 section 6.2): `https://app.example.com`, `http://localhost:3000`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     text: String,
@@ -37,19 +37,19 @@ impl FromStr for Origin {
     type Err = OriginError;
 
     fn from_str(text: &str) -> Result<Self, OriginError> {
-        let refused = || OriginError(text.to_owned());
-        let (own_port, rest) = match text.split_once("://").ok_or_else(refused)? {
+        let invalid = || OriginError(text.to_owned());
+        let (default_port, rest) = match text.split_once("://").ok_or_else(invalid)? {
             ("http", rest) => (":80", rest),
             ("https", rest) => (":443", rest),
-            _ => return Err(refused()),
+            _ => return Err(invalid()),
         };
-        let is_plain = |byte: u8| {
+        let is_allowed = |byte: u8| {
             byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:[]".contains(&byte)
         };
-        if rest.is_empty() || !rest.bytes().all(is_plain) || rest.ends_with(own_port) {
-            return Err(refused());
+        if rest.is_empty() || !rest.bytes().all(is_allowed) || rest.ends_with(default_port) {
+            return Err(invalid());
         }
-        let header = HeaderValue::from_str(text).map_err(|_| refused())?;
+        let header = HeaderValue::from_str(text).map_err(|_| invalid())?;
         Ok(Self {
             text: text.to_owned(),
             header,
@@ -57,13 +57,13 @@ impl FromStr for Origin {
     }
 }
 
-/// Answers browsers that ask for pages of these origins. Without any, nothing is added.
+/// Adds the CORS layer for these origins; without any, the router stays as it is.
 pub(crate) fn with_cors(router: Router, allowed: &[Origin]) -> Router {
     if allowed.is_empty() {
         return router;
     }
     let origins = allowed.iter().map(|origin| origin.header.clone());
-    // Credentials are in headers that a page must know, so cookies are never allowed.
+    // No `allow_credentials`: clients authenticate by the `Authorization` header and need no cookies.
     let layer = CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_methods([
@@ -89,7 +89,7 @@ pub(crate) fn with_cors(router: Router, allowed: &[Origin]) -> Router {
             header::RETRY_AFTER,
             REQUEST_ID,
         ])
-        .max_age(PREFLIGHT_LIFE);
+        .max_age(PREFLIGHT_MAX_AGE);
     router.layer(layer)
 }
 

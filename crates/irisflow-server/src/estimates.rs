@@ -1,5 +1,5 @@
-//! Estimates for answers and frames: worked out when they are told, from what the store knows, and
-//! never logged. The rules are in `irisflow_jobs::Estimator`.
+//! Estimates of queue position and remaining time of a job, for responses and frames. They are computed when they are
+//! sent, from data of the store, and never stored as events. The rules are in `irisflow_jobs::Estimator`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,23 +16,24 @@ use utoipa::ToSchema;
 
 use crate::app::AppState;
 
-/// How many finished jobs are looked at: enough to be steady, few enough to follow the machine's load.
-const HISTORY: u32 = 100;
-/// How long what was read of them is good for.
-const HISTORY_LIFE: Duration = Duration::from_secs(2);
+/// Number of finished jobs that estimates use: enough to be stable, few enough to follow the load of the machine.
+const SAMPLE_JOBS: u32 = 100;
+/// Maximum age of the cached step times.
+const SAMPLE_MAX_AGE: Duration = Duration::from_secs(2);
 
-/// What can be said to someone who waits.
+/// Estimates for an unfinished job.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct EstimateBody {
     /// Place in the queue, counted from 1; null for a job that does not wait.
     queue_position: Option<u32>,
     /// Null for a job that does not wait; in an outage every unfinished job waits for the service.
     waiting_because: Option<WaitingBody>,
-    /// Until the result. Null without finished jobs to judge by, without a worker, and at the end.
+    /// Time until the result. Null without finished jobs to estimate from, without a worker, and for a job that has
+    /// ended.
     eta_ms: Option<EtaBody>,
-    /// The present step takes far longer than it did for others.
+    /// The current step takes much longer than it took for other jobs.
     slower_than_usual: bool,
-    /// As in "Trying again, attempt 2"; null in the first attempt, and at the end.
+    /// As in "Trying again, attempt 2"; null in the first attempt, and for a job that has ended.
     retrying: Option<String>,
 }
 
@@ -41,11 +42,11 @@ pub(crate) struct WaitingBody {
     /// `next`, `workers_busy`, `queue_ahead`, `own_jobs_ahead`, `fairness_turn`, `retry_backoff`,
     /// `no_worker_alive` or `service` (the service waits for a disk or a store to recover).
     code: &'static str,
-    /// A sentence for people.
+    /// A sentence for the user.
     message: String,
 }
 
-/// Milliseconds: most likely not sooner than `low` and not later than `high`.
+/// A range in milliseconds: most likely not sooner than `low` and not later than `high`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct EtaBody {
     low: u64,
@@ -70,33 +71,34 @@ impl EstimateBody {
         }
     }
 
-    /// The same but for the time that has passed.
-    pub(crate) fn says_the_same_as(&self, other: &Self) -> bool {
+    /// Whether both have the same queue position, reason for waiting and `slower_than_usual`. The ETA is ignored,
+    /// since it changes all the time.
+    pub(crate) fn is_equivalent_to(&self, other: &Self) -> bool {
         self.waiting_because == other.waiting_because
             && self.queue_position == other.queue_position
             && self.slower_than_usual == other.slower_than_usual
     }
 }
 
-/// What finished jobs took, read anew every now and then, once for all who ask.
+/// Cache of the step times of finished jobs. Concurrent callers share one read of the store.
 #[derive(Debug, Default)]
 pub(crate) struct EstimatorCache(Mutex<Option<(Instant, Arc<Estimator>)>>);
 
 impl EstimatorCache {
     async fn read(&self, jobs: &dyn JobStore) -> Result<Arc<Estimator>, StoreError> {
-        let mut kept = self.0.lock().await;
-        if let Some((read_at, history)) = kept.as_ref()
-            && read_at.elapsed() < HISTORY_LIFE
+        let mut cached = self.0.lock().await;
+        if let Some((read_at, estimator)) = cached.as_ref()
+            && read_at.elapsed() < SAMPLE_MAX_AGE
         {
-            return Ok(Arc::clone(history));
+            return Ok(Arc::clone(estimator));
         }
-        let history = Arc::new(Estimator::of(jobs.step_times(HISTORY).await?));
-        *kept = Some((Instant::now(), Arc::clone(&history)));
-        Ok(history)
+        let estimator = Arc::new(Estimator::of(jobs.step_times(SAMPLE_JOBS).await?));
+        *cached = Some((Instant::now(), Arc::clone(&estimator)));
+        Ok(estimator)
     }
 }
 
-/// A job, or what an event said of it.
+/// The fields of a job, or of one of its events, that an estimate needs.
 struct EstimateSubject {
     user_id: UserId,
     job_id: JobId,
@@ -119,7 +121,7 @@ impl EstimateSubject {
         })
     }
 
-    /// `None` for the last event.
+    /// `None` for the final event.
     fn of_event(event: &Event) -> Option<Self> {
         (!event.kind.is_final()).then_some(Self {
             user_id: event.user_id,
@@ -132,11 +134,11 @@ impl EstimateSubject {
     }
 }
 
-/// How exactly the queue is to be known.
+/// How old cached data of the queue may be.
 enum QueueFreshness {
-    /// As it is at this moment.
+    /// Read after the call.
     Now,
-    /// As it was within the last second: shared by all who look whether something has changed.
+    /// Up to a second old, for periodic checks for changes.
     Recent,
 }
 
@@ -150,7 +152,7 @@ impl AppState {
         .await
     }
 
-    /// Of jobs of one user, in their order, from one reading of the queue.
+    /// Estimates of jobs of one user, in the same order, from one read of the queue.
     pub(crate) async fn estimates_of_jobs(
         &self,
         user_id: UserId,
@@ -191,7 +193,7 @@ impl AppState {
         .await
     }
 
-    /// For those who look again and again.
+    /// For periodic checks for changes: uses data of the queue that may be a second old.
     pub(crate) async fn recent_estimate_of_event(
         &self,
         event: &Event,
@@ -221,7 +223,7 @@ impl AppState {
         self.body_of(estimate, &subject)
     }
 
-    /// `None` when the job does not wait, or was claimed a moment ago.
+    /// `None` when the job does not wait, or was claimed in the meantime.
     async fn place_of(
         &self,
         subject: &EstimateSubject,
@@ -242,8 +244,8 @@ impl AppState {
         self.queue_view.place(jobs, user_id, job_id, now).await
     }
 
-    /// Says less when the store did not answer: an estimate is no reason to fail. In an outage every
-    /// job waits for its end.
+    /// Empty when the store failed, since a missing estimate must not fail the request. During an outage every
+    /// unfinished job waits for the service.
     fn body_of(
         &self,
         estimate: Result<Estimate, StoreError>,
@@ -263,7 +265,7 @@ impl AppState {
         pixels: Option<u64>,
         place: Option<(QueuePlace, WorkerCapacity)>,
     ) -> Result<Estimate, StoreError> {
-        let (stage, worker_capacity) = match place {
+        let (position, worker_capacity) = match place {
             Some((place, worker_capacity)) => (JobPosition::Waiting(place), worker_capacity),
             None => {
                 let (progress, since) = (subject.progress, subject.since);
@@ -273,25 +275,26 @@ impl AppState {
                 )
             }
         };
-        let question = EstimateInput {
-            stage,
+        let input = EstimateInput {
+            stage: position,
             attempt_count: subject.attempt_count,
             pixels: pixels.unwrap_or(0),
             worker_capacity,
             now: self.now(),
         };
-        let history = match pixels {
+        let estimator = match pixels {
             Some(_) => self.history.read(&*self.parts.jobs).await?,
             None => Arc::default(),
         };
-        Ok(history.estimate(&question))
+        Ok(estimator.estimate(&input))
     }
 }
 
 fn could_not_estimate(error: &StoreError) {
-    tracing::warn!(%error, "could not estimate how long a job will take");
+    tracing::warn!(%error, "could not estimate the position and remaining time of a job");
 }
 
+/// Number of pixels of a photo; `None` before its upload is confirmed.
 pub(crate) fn pixels_of(photo: &Photo) -> Option<u64> {
     let stored = photo.stored.as_ref()?;
     Some(u64::from(stored.width_px) * u64::from(stored.height_px))

@@ -1,4 +1,4 @@
-//! Parts of a request, read once and checked: JSON bodies, paging, ids, the public address.
+//! Extractors of request parts that reject invalid input with our error bodies: JSON bodies, queries, paging, ids.
 
 use axum::Json;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 
 use crate::error::ApiError;
 
-/// A JSON body. What does not fit answers 422 with a list under `detail`.
+/// A JSON body. An invalid one is answered with 422 and a list under `detail`.
 pub(crate) struct ApiJson<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
@@ -22,7 +22,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
     }
 }
 
-/// A JSON body that may be missing altogether, or null.
+/// A JSON body that may be empty or `null`.
 pub(crate) struct OptionalJson<T>(pub(crate) Option<T>);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for OptionalJson<T> {
@@ -66,17 +66,17 @@ pub(crate) struct PageQuery {
 }
 
 const LAST_PAGE: u32 = 1_000_000;
-const MOST_PER_PAGE: u32 = 100;
+const MAX_PAGE_SIZE: u32 = 100;
 
 impl PageQuery {
     pub(crate) fn parse(&self) -> Result<PageRequest, ApiError> {
         let page = self.page.unwrap_or(1);
         let page_size = self.page_size.unwrap_or(20);
         if !(1..=LAST_PAGE).contains(&page) {
-            let known = format!("pages are counted from 1 to {LAST_PAGE}");
-            return Err(invalid_query("page", &known));
+            let message = format!("pages are counted from 1 to {LAST_PAGE}");
+            return Err(invalid_query("page", &message));
         }
-        if !(1..=MOST_PER_PAGE).contains(&page_size) {
+        if !(1..=MAX_PAGE_SIZE).contains(&page_size) {
             return Err(invalid_query("page_size", "a page has 1 to 100 items"));
         }
         Ok(PageRequest { page, page_size })
@@ -92,7 +92,7 @@ fn invalid_query(name: &str, msg: &str) -> ApiError {
     }
 }
 
-/// The query. What does not fit answers 422.
+/// The query string. An invalid one is answered with 422.
 pub(crate) struct ApiQuery<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for ApiQuery<T> {
@@ -110,7 +110,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for ApiQuery<T> {
     }
 }
 
-/// An id in the path. What is no id answers 422.
+/// An id in the path. An invalid one is answered with 422.
 pub(crate) struct PathId<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: std::str::FromStr> FromRequestParts<S> for PathId<T> {

@@ -1,8 +1,8 @@
-//! `GET /metrics`: the numbers of this process and of the queue, in Prometheus' text format.
+//! `GET /metrics`: metrics of the process and of the queue in the Prometheus text format.
 //!
-//! They hold no ids, but tell how a service is used. They are on a listener of their own, which the
-//! operator keeps to himself, or need a token; where a request comes from says nothing, since a reverse
-//! proxy comes from this machine, too.
+//! They hold no ids, but show how a service is used. So they are served on a separate listener, which the operator
+//! keeps private, or need a token. A loopback peer address is not sufficient for access, since requests through a
+//! local reverse proxy have one, too.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::public_url::names_loopback;
 
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// How often samples are folded into their buckets, so that they do not pile up between two scrapes.
+/// How often histogram samples are aggregated, so that they do not accumulate between scrapes.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Numbers for Prometheus, with the operator's token or an admin's access token as bearer. Off, unless the
@@ -46,11 +46,12 @@ pub(crate) async fn metrics(
     render(&app).await
 }
 
-/// What the listener for metrics answers: who reaches it may read.
+/// Router of the separate metrics listener, which needs no token.
 pub(crate) fn listener_router(app: &App, listen: SocketAddr) -> Router {
     let read = get(
         async move |State(app): State<App>, headers: HeaderMap| -> Result<_, ApiError> {
-            // A page that a browser on this machine has open must not read it under a name of its own.
+            // Against DNS rebinding: a web page in a local browser must not read metrics through its own host
+            // name that resolves to loopback.
             if listen.ip().is_loopback() && !names_loopback(&headers) {
                 return Err(ApiError::NotFound("Not found"));
             }
@@ -82,7 +83,7 @@ impl AppState {
             .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
             .unwrap_or_default()
             .trim();
-        // Digests have one length and say nothing of how much was right.
+        // Comparing digests leaks neither the length of the token nor a matching prefix by its timing.
         Sha256::digest(given) == Sha256::digest(token) || self.is_admin(given).await
     }
 
@@ -92,8 +93,8 @@ impl AppState {
     }
 }
 
-/// Runs until the server drains.
-pub(crate) async fn keep_up(app: App) {
+/// Aggregates histogram samples periodically until the server shuts down.
+pub(crate) async fn run_upkeep(app: App) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(UPKEEP_INTERVAL) => app.parts.metrics.run_upkeep(),
@@ -104,13 +105,13 @@ pub(crate) async fn keep_up(app: App) {
 
 #[expect(
     clippy::cast_precision_loss,
-    reason = "no queue is long enough to tell"
+    reason = "exact up to 2^53, and no queue is that long"
 )]
 fn as_f64(count: u64) -> f64 {
     count as f64
 }
 
-/// One open socket, counted while this lives.
+/// Counts one open socket in the gauge until it is dropped.
 #[derive(Debug)]
 pub(crate) struct OpenSocket(());
 

@@ -1,4 +1,4 @@
-//! What the description of the API says beside what the handlers say themselves.
+//! OpenAPI description: its general part, and what is completed in the descriptions of the handlers.
 
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
 use utoipa::openapi::schema::{SchemaFormat, Type};
@@ -30,8 +30,8 @@ use crate::processing::idempotency;
 )]
 pub(crate) struct ApiDescription;
 
-/// What any route may answer, whatever it does: (status, description, whether only with a bearer).
-const COMMON: [(&str, &str, bool); 9] = [
+/// Error responses that every route may send: (status, description, only of routes that need a token).
+const COMMON_ERRORS: [(&str, &str, bool); 9] = [
     (
         "401",
         "`not_authenticated`, `invalid_token` or `token_expired`",
@@ -63,7 +63,7 @@ const COMMON: [(&str, &str, bool); 9] = [
     ("504", "`timed_out`: our work took too long", false),
 ];
 
-/// Describes for each operation what its handler does not describe itself, or not exactly.
+/// Completes each operation: schemas of parameters and photo bodies, and common error responses.
 pub(crate) fn complete(openapi: &mut utoipa::openapi::OpenApi) {
     for item in openapi.paths.paths.values_mut() {
         let operations = [
@@ -80,32 +80,32 @@ pub(crate) fn complete(openapi: &mut utoipa::openapi::OpenApi) {
             }
             describe_photo_bodies(operation);
             let secured = operation.security.is_some();
-            for (status, description, only_secured) in COMMON {
+            for (status, description, only_secured) in COMMON_ERRORS {
                 if secured || !only_secured {
-                    let answer = || error_answer(description).into();
-                    let answers = &mut operation.responses.responses;
-                    answers.entry(status.to_owned()).or_insert_with(answer);
+                    let response = || error_response(description).into();
+                    let responses = &mut operation.responses.responses;
+                    responses.entry(status.to_owned()).or_insert_with(response);
                 }
             }
         }
     }
 }
 
-/// What holds of a parameter of this name wherever there is one.
+/// Sets the schema of a parameter by its name, the same in all operations.
 fn describe_parameter(parameter: &mut Parameter) {
     let schema = match (parameter.name.as_str(), &parameter.parameter_in) {
         ("id", ParameterIn::Path) => text().format(Some(SchemaFormat::Custom("uuid".to_owned()))),
         ("Idempotency-Key", ParameterIn::Header) => text()
             .min_length(Some(1))
             .max_length(Some(idempotency::LONGEST))
-            // The spaces around a header's value are not part of it.
+            // No spaces at the ends, since whitespace around a header value is not part of it (RFC 9110).
             .pattern(Some("^[!-~]([ -~]*[!-~])?$")),
         _ => return,
     };
     parameter.schema = Some(RefOr::T(Schema::Object(schema.build())));
 }
 
-/// Photos travel as they are, or as the file of a form.
+/// Sets the schema of request bodies with a photo: the bytes themselves, or the `file` of a multipart form.
 fn describe_photo_bodies(operation: &mut Operation) {
     let Some(RefOr::T(body)) = &mut operation.request_body else {
         return;
@@ -134,7 +134,7 @@ fn file() -> Object {
     text().format(Some(binary)).min_length(Some(1)).build()
 }
 
-fn error_answer(description: &str) -> Response {
+fn error_response(description: &str) -> Response {
     let body = Content::new(Some(Ref::from_schema_name("ErrorBody")));
     ResponseBuilder::new()
         .description(description)
@@ -157,7 +157,7 @@ impl Modify for Bearer {
     }
 }
 
-/// The file routes are written by hand in the router, so their base is added here.
+/// Adds the base path to the file routes, which are described outside of the nested API router.
 struct FilesUnderBase;
 
 impl Modify for FilesUnderBase {

@@ -1,4 +1,4 @@
-//! How clients reach this server, and the URLs that are handed to them.
+//! Public base URL of the server, and the presigned URLs that are sent to clients.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -16,11 +16,11 @@ pub(crate) struct PublicUrl {
     fixed: Option<String>,
     listen: SocketAddr,
     own_hosts: Vec<String>,
-    /// Without a configured address.
+    /// Used when no public URL is configured.
     scheme: &'static str,
 }
 
-/// The start of all URLs in one answer, as in `http://127.0.0.1:8080`.
+/// Scheme and authority of the URLs in a response, as in `http://127.0.0.1:8080`.
 #[derive(Debug, Clone)]
 pub(crate) struct BaseUrl(String);
 
@@ -42,20 +42,23 @@ impl PublicUrl {
         }
     }
 
-    /// The configured address. Without one, the request's `Host`, but only when it is an address that
-    /// cannot be a stranger's: `Host` is what a client makes it, and must not lead anybody elsewhere.
+    /// The configured public URL. Without one, the `Host` of the request, but only when it names this machine or a
+    /// private network: `Host` is under the control of the client, and URLs must not lead to other servers
+    /// (host header injection).
     pub(crate) fn base(&self, headers: &HeaderMap) -> BaseUrl {
         if let Some(fixed) = &self.fixed {
             return BaseUrl(fixed.clone());
         }
         match host_of(headers) {
-            Some(host) if self.is_near(host) => BaseUrl(format!("{}://{host}", self.scheme)),
-            _ => BaseUrl(format!("{}://{}", self.scheme, self.usual_host())),
+            Some(host) if self.is_trusted_host(host) => {
+                BaseUrl(format!("{}://{host}", self.scheme))
+            }
+            _ => BaseUrl(format!("{}://{}", self.scheme, self.default_host())),
         }
     }
 
-    /// Whether a `Host` is this machine, or an address of a private network.
-    fn is_near(&self, host: &str) -> bool {
+    /// Whether a `Host` names this machine or is an address of a private network.
+    fn is_trusted_host(&self, host: &str) -> bool {
         let Some(name) = name_of(host) else {
             return false;
         };
@@ -66,8 +69,8 @@ impl PublicUrl {
         is_own || is_localhost(name) || name.parse().is_ok_and(is_private)
     }
 
-    /// For clients that use a name which is not believed.
-    fn usual_host(&self) -> String {
+    /// Host and port for requests whose `Host` is not trusted.
+    fn default_host(&self) -> String {
         let port = self.listen.port();
         match self.own_hosts.first() {
             Some(own) if self.listen.ip().is_unspecified() => match own.parse() {
@@ -78,7 +81,7 @@ impl PublicUrl {
         }
     }
 
-    /// Whether a browser page of this origin is ours.
+    /// Whether this origin is the server itself.
     pub(crate) fn is_own_origin(&self, origin: &str, headers: &HeaderMap) -> bool {
         if self.fixed.as_deref() == Some(origin) {
             return true;
@@ -90,8 +93,8 @@ impl PublicUrl {
     }
 }
 
-/// HTTP/2 says in the request line what HTTP/1 says in `Host`: from here on it is there.
-pub(crate) async fn with_host(mut request: Request) -> Request {
+/// Middleware that sets `Host` from the URI of the request, since HTTP/2 clients send `:authority` instead.
+pub(crate) async fn set_host_from_authority(mut request: Request) -> Request {
     if !request.headers().contains_key(header::HOST)
         && let Some(authority) = request.uri().authority()
         && let Ok(host) = HeaderValue::from_str(authority.as_str())
@@ -101,11 +104,11 @@ pub(crate) async fn with_host(mut request: Request) -> Request {
     request
 }
 
-/// Addresses that lead nowhere but to this machine and its own network.
+/// Whether the address is loopback, link-local, or of a private network.
 pub fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => {
-            // 100.64.0.0/10 is shared by providers, and used by private overlay networks.
+            // 100.64.0.0/10, shared address space (RFC 6598), which overlay networks such as VPNs use.
             let is_shared = v4.octets()[0] == 100 && (v4.octets()[1] & 0xc0) == 64;
             v4.is_loopback() || v4.is_private() || v4.is_link_local() || is_shared
         }
@@ -113,7 +116,7 @@ pub fn is_private(address: IpAddr) -> bool {
     }
 }
 
-/// Whether `Host` names this machine by an address that only it can use.
+/// Whether `Host` is `localhost` or a loopback address.
 pub(crate) fn names_loopback(headers: &HeaderMap) -> bool {
     let name = host_of(headers).and_then(name_of);
     name.is_some_and(|name| {
@@ -132,9 +135,9 @@ fn is_localhost(name: &str) -> bool {
     name.eq_ignore_ascii_case("localhost")
 }
 
-/// A `Host` without its port and brackets; `None` for anything but a plain name or address and a port.
+/// The name or address in a `Host`, without brackets and port; `None` when it is not well formed.
 fn name_of(host: &str) -> Option<&str> {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".:[]-".contains(&byte);
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".:[]-".contains(&byte);
     let (name, port) = match host.strip_prefix('[') {
         Some(rest) => {
             let (name, port) = rest.split_once(']')?;
@@ -149,27 +152,28 @@ fn name_of(host: &str) -> Option<&str> {
         },
     };
     let is_port = port?.bytes().all(|byte| byte.is_ascii_digit());
-    (host.bytes().all(is_plain) && is_port && !name.is_empty()).then_some(name)
+    (host.bytes().all(is_allowed) && is_port && !name.is_empty()).then_some(name)
 }
 
 impl AppState {
-    /// A link to read `key`. It ends at [`Self::download_urls_end`].
+    /// A presigned URL to read `key`, which expires at [`Self::download_urls_expire_at`].
     pub(crate) fn download_url(&self, base: &BaseUrl, key: &ObjectKey) -> String {
         let now = self.now();
-        let life = self.download_urls_end(now).since(now);
+        let life = self.download_urls_expire_at(now).since(now);
         let query = self.signer.sign(key, &Access::Read, now, life);
         format!("{}/api/v1/files/{key}?{query}", base.0)
     }
 
-    /// When links that are signed now end: at the next step of a grid after their life, so that links
-    /// that are signed within some minutes are the same and caches know them.
-    pub(crate) fn download_urls_end(&self, now: Timestamp) -> Timestamp {
+    /// When download URLs that are signed now expire: after their lifetime, rounded up to a time grid. So URLs that
+    /// are signed within the same step of the grid are equal, and HTTP caches can use them.
+    pub(crate) fn download_urls_expire_at(&self, now: Timestamp) -> Timestamp {
         let life = self.settings.download_url_life;
         let step_ms = grid_step_ms(life);
         let last_ms = (now + life).as_millis().saturating_add(step_ms - 1);
         Timestamp::from_millis(last_ms - last_ms % step_ms)
     }
 
+    /// A presigned URL to write `key` with this content type.
     pub(crate) fn upload_url(&self, base: &BaseUrl, key: &ObjectKey, content_type: &str) -> String {
         let access = Access::Write {
             content_type: content_type.to_owned(),
@@ -181,7 +185,7 @@ impl AppState {
     }
 }
 
-/// A quarter of the links' life, in whole seconds.
+/// Step of the grid in milliseconds: a quarter of the lifetime in whole seconds, from 1 s to a day.
 fn grid_step_ms(life: Duration) -> i64 {
     let seconds = i64::try_from(life.as_secs() / 4).unwrap_or(i64::MAX / 1000);
     seconds.clamp(1, 24 * 3600) * 1000
@@ -273,7 +277,7 @@ mod tests {
         let request = Request::builder()
             .uri("https://10.0.2.2:8443/health")
             .body(axum::body::Body::empty());
-        let request = with_host(request.expect("a request")).await;
+        let request = set_host_from_authority(request.expect("a request")).await;
         assert_eq!(request.headers()[header::HOST], "10.0.2.2:8443");
     }
 }

@@ -1,13 +1,13 @@
-//! The figures of a photo, and the one that it fails by.
+//! Quality figures of a photo, and the limit that a rejected photo missed, as sent to clients.
 
 use irisflow_jobs::MissedLimit;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// A number that was measured, and the limit that it missed.
+/// A measured figure and the limit that it missed.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct MissedLimitBody {
-    /// Its stable name; most are names of `quality`.
+    /// Stable name of the figure; most are fields of `quality`.
     #[schema(example = "sharpness")]
     pub(crate) figure: String,
     pub(crate) value: f64,
@@ -15,17 +15,18 @@ pub(crate) struct MissedLimitBody {
 }
 
 impl From<&MissedLimit> for MissedLimitBody {
-    fn from(measured: &MissedLimit) -> Self {
+    fn from(missed: &MissedLimit) -> Self {
         Self {
-            figure: measured.figure.clone(),
-            value: measured.value,
-            threshold: measured.threshold,
+            figure: missed.figure.clone(),
+            value: missed.value,
+            threshold: missed.threshold,
         }
     }
 }
 
-/// Figures of an iris in a photo, after the metrics of ISO/IEC 29794-6 (in brackets). Answers carry what
-/// the image library names; this type describes it, and a test holds the two together.
+/// Quality figures of the iris in a photo, after the metrics of ISO/IEC 29794-6 (in brackets).
+// Responses serialize the figures of the image library; this type only describes them, and a test checks that both
+// have the same names.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub(crate) struct QualityBody {
@@ -37,24 +38,24 @@ pub(crate) struct QualityBody {
     visible_share: f32,
     /// Share of the iris ring under specular highlights, 0 to 1.
     reflection_share: f32,
-    /// Share of the iris ring that shows its own texture, 0 to 1 (usable iris area).
+    /// Share of the iris ring with visible texture, without lids, lashes and reflections, 0 to 1 (usable iris area).
     usable_share: f32,
-    /// How crisp the iris is, 0 (blurred) to about 0.6 (sharpness).
+    /// Sharpness of the iris, 0 (blurred) to about 0.6 (sharpness).
     sharpness: f32,
-    /// The same of limbus, lids and lashes around it.
+    /// Sharpness of limbus, lids and lashes around the iris, on the same scale.
     sharpness_around: f32,
-    /// Median luma of the visible iris ring beside its reflections, 0 to 255.
+    /// Median luma of the visible iris ring without reflections, 0 to 255.
     median_luma: f32,
-    /// Share of the visible ring that is burnt out or black without detail (grey scale utilisation).
+    /// Share of the visible ring that is overexposed, or black without detail (grey scale utilisation).
     clipped_share: f32,
     /// Median luma step across the limbus from iris to sclera, 0 to 255 (iris-sclera contrast).
     limbus_contrast: f32,
-    /// How far the eye looks past the camera, degrees, from the shape of the limbus (gaze angle). Below
-    /// about 15 this is within the differences between people.
+    /// Angle between the gaze and the camera in degrees, from the shape of the limbus (gaze angle). Values below
+    /// about 15 are within the variation between people.
     gaze_deg: f32,
-    /// Of a finished job: how sure it is that an iris was found and measured rightly, 0 to 1.
+    /// Of a finished job: confidence that an iris was found and measured correctly, 0 to 1.
     confidence: Option<f32>,
-    /// Of a finished job: share of the ring that was under reflections and has been filled in.
+    /// Of a finished job: share of the ring that was under reflections and has been filled in, 0 to 1.
     filled_share: Option<f32>,
 }
 

@@ -1,5 +1,5 @@
-//! The queue as estimates look at it: one reading for all who ask at the same time, and for those who only
-//! look whether something has changed one a second, however many they are.
+//! Cache of the queue order for estimates. Concurrent callers share one read of the store; periodic checks for changes
+//! share one read per second, however many sockets make them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
@@ -11,16 +11,16 @@ use irisflow_jobs::{
 };
 use tokio::sync::Mutex;
 
-/// How old a reading may be for those who only look whether something has changed.
-const RECENT: Duration = Duration::from_secs(1);
-/// A user's jobs are read again after this long even when none has changed: default jobs come to count as
-/// high, and retries come to be due.
-const OLDEST_ORDER: Duration = Duration::from_secs(10);
+/// Maximum age of cached data for periodic checks.
+const RECENT_MAX_AGE: Duration = Duration::from_secs(1);
+/// Maximum age of the order of a user's jobs. It also changes without a write to any of them, when a job of default
+/// priority has waited so long that it counts as high, or when a retry becomes due.
+const ORDER_MAX_AGE: Duration = Duration::from_secs(10);
 
-/// What was read last, and when.
+/// The data read last, with the time of each read.
 #[derive(Debug, Default)]
 pub(crate) struct QueueCache {
-    /// Locked while it is read, so that those who ask meanwhile share the answer.
+    /// Locked during a read of the store, so that concurrent callers wait for it and share its result.
     users: Mutex<Option<(Instant, Arc<Users>)>>,
     orders: StdMutex<HashMap<UserId, Arc<Mutex<Option<OwnOrder>>>>>,
 }
@@ -31,16 +31,16 @@ struct Users {
     worker_capacity: WorkerCapacity,
 }
 
-/// One user's waiting jobs, in order.
+/// The waiting jobs of one user, in order.
 #[derive(Debug, Clone)]
 struct OwnOrder {
-    /// The user when they were read: the same again means that nothing has changed.
-    of: QueuedUser,
+    /// The state of the user at the time of the read. It is still valid while the user is equal to it.
+    user: QueuedUser,
     read_at: Instant,
     places: Arc<HashMap<JobId, OwnPlace>>,
 }
 
-/// Where the waiting jobs of one user stand.
+/// Queue positions of the waiting jobs of one user.
 #[derive(Debug)]
 pub(crate) struct UserQueue {
     user_id: UserId,
@@ -49,7 +49,7 @@ pub(crate) struct UserQueue {
 }
 
 impl UserQueue {
-    /// `None` for a job that does not wait.
+    /// Queue position of a job; `None` when it does not wait.
     pub(crate) fn place(
         &self,
         job_id: JobId,
@@ -62,7 +62,7 @@ impl UserQueue {
 }
 
 impl QueueCache {
-    /// Where one job stands at this moment. `None` when it does not wait.
+    /// Current queue position of one job; `None` when it does not wait.
     pub(crate) async fn place(
         &self,
         jobs: &dyn JobStore,
@@ -70,16 +70,16 @@ impl QueueCache {
         job_id: JobId,
         now: Timestamp,
     ) -> Result<Option<(QueuePlace, WorkerCapacity)>, StoreError> {
-        let asked = Instant::now();
+        let called_at = Instant::now();
         let Some(own) = jobs.own_place(user_id, job_id).await? else {
             return Ok(None);
         };
-        let users = self.users(jobs, asked).await?;
+        let users = self.users(jobs, called_at).await?;
         let place = users.order.place(user_id, own, now);
         Ok(place.map(|place| (place, users.worker_capacity)))
     }
 
-    /// Where all waiting jobs of a user stand at this moment.
+    /// Current queue positions of all waiting jobs of a user.
     pub(crate) async fn of_user(
         &self,
         jobs: &dyn JobStore,
@@ -88,14 +88,14 @@ impl QueueCache {
         self.read(jobs, user_id, Instant::now()).await
     }
 
-    /// Where they stood within the last second.
+    /// Queue positions of all waiting jobs of a user, up to `RECENT_MAX_AGE` old.
     pub(crate) async fn recent_of_user(
         &self,
         jobs: &dyn JobStore,
         user_id: UserId,
     ) -> Result<UserQueue, StoreError> {
         let now = Instant::now();
-        let oldest = now.checked_sub(RECENT).unwrap_or(now);
+        let oldest = now.checked_sub(RECENT_MAX_AGE).unwrap_or(now);
         self.read(jobs, user_id, oldest).await
     }
 
@@ -117,10 +117,10 @@ impl QueueCache {
         })
     }
 
-    /// The users with waiting jobs, as read since `oldest`.
+    /// The users with waiting jobs, from a read that began at `oldest` or later.
     async fn users(&self, jobs: &dyn JobStore, oldest: Instant) -> Result<Arc<Users>, StoreError> {
-        let mut kept = self.users.lock().await;
-        if let Some((_, users)) = kept.as_ref().filter(|(read_at, _)| *read_at >= oldest) {
+        let mut cached = self.users.lock().await;
+        if let Some((_, users)) = cached.as_ref().filter(|(read_at, _)| *read_at >= oldest) {
             return Ok(Arc::clone(users));
         }
         let read_at = Instant::now();
@@ -132,7 +132,7 @@ impl QueueCache {
             order,
             worker_capacity,
         });
-        *kept = Some((read_at, Arc::clone(&users)));
+        *cached = Some((read_at, Arc::clone(&users)));
         Ok(users)
     }
 
@@ -141,11 +141,11 @@ impl QueueCache {
         jobs: &dyn JobStore,
         user: QueuedUser,
     ) -> Result<Arc<HashMap<JobId, OwnPlace>>, StoreError> {
-        let kept = Arc::clone(self.orders().entry(user.user_id).or_default());
-        let mut kept = kept.lock().await;
-        if let Some(order) = kept.as_ref()
-            && order.of == user
-            && order.read_at.elapsed() < OLDEST_ORDER
+        let cached = Arc::clone(self.orders().entry(user.user_id).or_default());
+        let mut cached = cached.lock().await;
+        if let Some(order) = cached.as_ref()
+            && order.user == user
+            && order.read_at.elapsed() < ORDER_MAX_AGE
         {
             return Ok(Arc::clone(&order.places));
         }
@@ -156,8 +156,8 @@ impl QueueCache {
             (job.id, OwnPlace { ahead, run_at })
         });
         let places = Arc::new(places.collect());
-        *kept = Some(OwnOrder {
-            of: user,
+        *cached = Some(OwnOrder {
+            user,
             read_at,
             places: Arc::clone(&places),
         });

@@ -1,24 +1,24 @@
-//! Each request has an id, so that a person can name it and an operator find it: the caller's own if it
-//! is well formed, else one of ours.
+//! Request ids (`X-Request-Id`), by which an operator finds the log lines of a request that a user reports. The id of
+//! the client is used if it is well formed, else a random one.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Longer ones are replaced: an id is for log lines, not for messages.
-const LONGEST: usize = 64;
+/// Maximum length of an id from a client, in bytes. Longer ones are replaced, so that they do not fill the log.
+const MAX_BYTES: usize = 64;
 
 #[derive(Debug, Clone)]
 pub(crate) struct RequestId(String);
 
 impl RequestId {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let theirs = headers
+        let from_client = headers
             .get(REQUEST_ID)
             .and_then(|value| value.to_str().ok())
             .filter(|text| is_well_formed(text));
-        Self(theirs.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned))
+        Self(from_client.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned))
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -30,9 +30,9 @@ impl RequestId {
     }
 }
 
-/// Nothing that could break a log line or pretend to be another field.
+/// Allows only characters that cannot break a log line or imitate another field (log injection).
 fn is_well_formed(text: &str) -> bool {
-    (1..=LONGEST).contains(&text.len())
+    (1..=MAX_BYTES).contains(&text.len())
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
@@ -42,9 +42,9 @@ fn is_well_formed(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn id_for(theirs: &str) -> String {
+    fn id_for(from_client: &str) -> String {
         let mut headers = HeaderMap::new();
-        headers.insert(REQUEST_ID, theirs.parse().expect("a header"));
+        headers.insert(REQUEST_ID, from_client.parse().expect("a header"));
         RequestId::of(&headers).as_str().to_owned()
     }
 
@@ -55,10 +55,10 @@ mod tests {
 
     #[test]
     fn anything_else_is_replaced() {
-        let long = "a".repeat(LONGEST + 1);
-        for theirs in ["", "two words", "a=b", "\"quoted\"", &long] {
-            let ours = id_for(theirs);
-            assert!(Uuid::parse_str(&ours).is_ok(), "{theirs:?} became {ours}");
+        let long = "a".repeat(MAX_BYTES + 1);
+        for from_client in ["", "two words", "a=b", "\"quoted\"", &long] {
+            let id = id_for(from_client);
+            assert!(Uuid::parse_str(&id).is_ok(), "{from_client:?} became {id}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is known of every request, whatever it does: its id, its log lines, its numbers.
+//! Request logging middleware: the id of a request, its log lines and its metrics.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -15,41 +15,41 @@ use tracing::Instrument as _;
 
 use crate::request_id::{REQUEST_ID, RequestId};
 
-/// Gives the request its id, in each of its log lines and in its answer, and counts it.
+/// Middleware that adds the request id to all log lines of the request and to its response, and records metrics.
 pub(crate) async fn observe(request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers());
     let method = request.method().clone();
-    // The route, never the path or the query: that is where ids, tokens and signatures travel.
+    // The route template, never the path or the query, which hold ids, tokens and signatures.
     let route = request
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "-".to_owned(), |path| path.as_str().to_owned());
-    // An error's span, so that it is in the lines of every level.
+    // At level error, so that lines of every level have the span, whatever the log filter is.
     let span = tracing::error_span!("request", request_id = id.as_str(), %method, route);
     let request =
-        request.map(|body| Counted::wrap(body, counter!("irisflow_http_received_bytes_total")));
-    let begun = Instant::now();
+        request.map(|body| CountedBody::wrap(body, counter!("irisflow_http_received_bytes_total")));
+    let started_at = Instant::now();
     let response = next.run(request).instrument(span.clone()).await;
 
     let status = response.status();
     let class = format!("{}xx", status.as_u16() / 100);
-    let took = begun.elapsed();
+    let duration = started_at.elapsed();
     counter!("irisflow_http_answers_total",
         "method" => method_label(&method), "route" => route.clone(), "class" => class)
     .increment(1);
-    histogram!("irisflow_http_seconds", "route" => route).record(took);
-    let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    histogram!("irisflow_http_seconds", "route" => route).record(duration);
+    let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     span.in_scope(|| tracing::debug!(status = status.as_u16(), ms, "answered"));
 
     let mut response =
-        response.map(|body| Counted::wrap(body, counter!("irisflow_http_sent_bytes_total")));
+        response.map(|body| CountedBody::wrap(body, counter!("irisflow_http_sent_bytes_total")));
     if let Some(id) = id.to_header() {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response
 }
 
-/// Anybody may invent methods; a metric must not grow by that.
+/// Clients may send arbitrary methods; a fixed set of labels bounds the cardinality of the metric.
 fn method_label(method: &axum::http::Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
@@ -62,19 +62,19 @@ fn method_label(method: &axum::http::Method) -> &'static str {
     }
 }
 
-/// A body whose bytes are counted as they pass.
-struct Counted {
+/// A body that counts its bytes.
+struct CountedBody {
     body: Body,
     bytes: Counter,
 }
 
-impl Counted {
+impl CountedBody {
     fn wrap(body: Body, bytes: Counter) -> Body {
         Body::new(Self { body, bytes })
     }
 }
 
-impl HttpBody for Counted {
+impl HttpBody for CountedBody {
     type Data = Bytes;
     type Error = axum::Error;
 

@@ -1,4 +1,4 @@
-//! The table of contents of the API.
+//! Router: all routes of the server and the order of its middleware.
 
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state, map_request};
@@ -17,15 +17,15 @@ use crate::cors::with_cors;
 use crate::error::ApiError;
 use crate::live::job_socket;
 use crate::openapi::{self, ApiDescription};
-use crate::public_url::with_host;
+use crate::public_url::set_host_from_authority;
 use crate::request_log::observe;
 use crate::timeouts::limit_time;
 use crate::transfer_limits::limit_transfers;
 use crate::usage_limits::limit_address;
 use crate::{auth, files, health, metrics, photos, privacy, processing, web};
 
-/// JSON bodies are small. Photos are streamed and have a limit of their own.
-const JSON_LIMIT: usize = 64 * 1024;
+/// Maximum size of a JSON body in bytes. Photos are streamed and have their own limit.
+const MAX_JSON_BYTES: usize = 64 * 1024;
 
 fn api() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -70,7 +70,7 @@ fn health_routes() -> OpenApiRouter<App> {
         .routes(routes!(metrics::metrics))
 }
 
-/// The description of the API, generated from the handlers.
+/// The OpenAPI description, generated from the handlers.
 pub fn openapi() -> OpenApi {
     describe(api(), health_routes()).1
 }
@@ -86,28 +86,28 @@ fn describe(api: OpenApiRouter<App>, health: OpenApiRouter<App>) -> (Router<App>
 
 pub(crate) fn router(app: &App) -> Router {
     let (described, description) = describe(api(), health_routes());
-    // A key has slashes, which the description cannot say of a path parameter.
+    // Not in the OpenAPI description, where a path parameter cannot contain slashes, as object keys do.
     let signed_files = Router::new()
         .route("/api/v1/files/{*key}", get(files::read).put(files::write))
         .layer(DefaultBodyLimit::disable());
     let docs = SwaggerUi::new("/docs").url("/api/v1/openapi.json", description);
 
-    let api = web::never_stored(described)
+    let api = web::without_caching(described)
         .merge(signed_files)
         .route("/ws/jobs/{job_id}", get(job_socket))
-        .layer(DefaultBodyLimit::max(JSON_LIMIT))
+        .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
         .with_state(app.clone())
         .merge(web::docs_page(docs.into()))
         .merge(web::web_app())
         .fallback(|| async { ApiError::NotFound("Not found") })
         .method_not_allowed_fallback(method_not_allowed);
-    // The last is the outermost: every answer has an id and is counted, also one that came too late, and
-    // pages of allowed origins can read it.
-    let limited = web::with_safe_headers(api, app.settings.is_secure())
+    // The layer added last is the outermost. So every response has a request id, is counted and has CORS headers,
+    // also those of the timeout and limit layers.
+    let limited = web::with_security_headers(api, app.settings.is_secure())
         .layer(from_fn_with_state(app.clone(), limit_transfers))
         .layer(from_fn_with_state(app.clone(), limit_address))
         .layer(from_fn_with_state(app.clone(), limit_time))
-        .layer(map_request(with_host));
+        .layer(map_request(set_host_from_authority));
     with_cors(limited, &app.settings.allowed_origins)
         .layer(from_fn(observe))
         .layer(from_fn(track))

@@ -1,5 +1,5 @@
-//! The life of the server: prepared, so that what cannot serve is known before anybody is told of it;
-//! then serving, until it is to stop or a part of it fails.
+//! Start and shutdown of the server. `prepare` checks what it needs, so that errors show before the service reports
+//! that it is ready; `serve` then runs its tasks until the shutdown, or until one of them fails.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,28 +19,28 @@ use crate::connections::{GuardedAcceptor, StreamLimits};
 use crate::settings::{ServerSettings, Timeouts, TlsFiles};
 use crate::{live, metrics, router};
 
-/// How long requests under way may go on when the server is to stop.
-const LAST_REQUESTS: Duration = Duration::from_secs(8);
-/// Who scrapes metrics opens one or two.
+/// How long requests in flight may take to complete during a graceful shutdown.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(8);
+/// Maximum number of connections to the metrics listener; a scraper opens one or two.
 const METRICS_CONNECTIONS: usize = 16;
-/// Requests that an HTTP/2 connection may have under way; browsers send more than this one by one.
+/// Maximum number of concurrent streams of an HTTP/2 connection. Browsers queue requests beyond it.
 const HTTP2_STREAMS: u32 = 64;
-/// What is kept in memory of an answer, or of a header, that its peer is slow to take or to send.
+/// Send and receive buffer of a connection, which bounds the memory for a peer that reads or writes slowly.
 const BUFFER_BYTES: usize = 32 * 1024;
-/// How often a peer with requests under way on HTTP/2 is asked whether it is there.
-const HTTP2_PING: Duration = Duration::from_secs(20);
-/// A listener that fails fails often; it is logged this often.
+/// Interval of keep-alive pings on HTTP/2 connections with open streams.
+const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(20);
+/// Minimum interval between log lines about a listener that cannot accept, which fails many times a second.
 const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Where the server listens.
+/// The sockets that the server listens on.
 #[derive(Debug)]
 pub struct Listeners {
     pub api: TcpListener,
-    /// For `/metrics` alone, without a credential.
+    /// Serves `/metrics` only, without authentication.
     pub metrics: Option<TcpListener>,
 }
 
-/// A server that has everything it needs.
+/// A server that is ready to serve.
 #[derive(Debug)]
 pub struct PreparedServer {
     app: App,
@@ -49,10 +49,10 @@ pub struct PreparedServer {
     shutdown: CancellationToken,
 }
 
-/// Prepares to serve until `shutdown` is cancelled.
+/// Loads the TLS certificate and builds the state of a server that serves until `shutdown` is cancelled.
 ///
 /// # Errors
-/// When the certificate files cannot be used.
+/// The certificate files cannot be read or are not valid.
 pub async fn prepare(
     listeners: Listeners,
     parts: ServerParts,
@@ -75,15 +75,14 @@ pub async fn prepare(
     })
 }
 
-/// Parts of the server, by name; each runs until the shutdown.
+/// Tasks of the server with their names. Each runs until the shutdown.
 type Tasks = JoinSet<(&'static str, io::Result<()>)>;
 
 impl PreparedServer {
-    /// Serves, then lets requests under way finish.
+    /// Serves until the shutdown, then waits for requests in flight, up to `SHUTDOWN_GRACE`.
     ///
     /// # Errors
-    /// When a part of the server ends before the shutdown. Whatever it was, the server is not whole
-    /// without it.
+    /// A task of the server failed, or ended before the shutdown. The server cannot go on without any of them.
     pub async fn serve(self) -> io::Result<()> {
         let shutdown = self.shutdown.clone();
         let mut tasks = self.start()?;
@@ -108,19 +107,19 @@ impl PreparedServer {
         } = self;
         let handle = Handle::new();
         let mut tasks = Tasks::new();
-        tasks.spawn(named("re-reading of events", {
+        tasks.spawn(named("resync of events", {
             let app = Arc::clone(&app);
             async move { live::resync_watchers(app).await }
         }));
         tasks.spawn(named(
             "upkeep of metrics",
-            metrics::keep_up(Arc::clone(&app)),
+            metrics::run_upkeep(Arc::clone(&app)),
         ));
         tasks.spawn(named("shutdown", {
             let (handle, shutdown) = (handle.clone(), shutdown.clone());
             async move {
                 shutdown.cancelled().await;
-                handle.graceful_shutdown(Some(LAST_REQUESTS));
+                handle.graceful_shutdown(Some(SHUTDOWN_GRACE));
             }
         }));
         if let Some(listener) = listeners.metrics {
@@ -145,8 +144,8 @@ impl PreparedServer {
                 tasks.spawn(async { ("listener", serving.await) });
             }
             Some((files, config)) => {
-                let fresh = files.keep_fresh(config.clone(), shutdown);
-                tasks.spawn(named("renewal of certificates", fresh));
+                let reload = files.reload_on_change(config.clone(), shutdown);
+                tasks.spawn(named("reload of certificates", reload));
                 let acceptor = RustlsAcceptor::new(config).acceptor(acceptor);
                 let serving = server.acceptor(acceptor).serve(service);
                 tasks.spawn(async { ("listener", serving.await) });
@@ -180,7 +179,7 @@ fn stream_limits(limits: &Timeouts) -> StreamLimits {
 
 fn acceptor(settings: &ServerSettings, is_plain: bool) -> GuardedAcceptor {
     let limits = settings.connection_limits;
-    // A trusted proxy brings all clients from one address.
+    // Behind a trusted proxy all connections come from the address of the proxy.
     let of_address = (settings.trusted_proxies == 0).then_some(limits.connections_of_address);
     GuardedAcceptor::new(
         limits.connections,
@@ -209,23 +208,23 @@ fn configured(
         .http2()
         .max_concurrent_streams(HTTP2_STREAMS)
         .max_send_buf_size(BUFFER_BYTES)
-        .keep_alive_interval(HTTP2_PING)
+        .keep_alive_interval(HTTP2_PING_INTERVAL)
         .keep_alive_timeout(limits.pause);
     Ok(server)
 }
 
-/// Says when connections cannot be taken, as when there are no descriptors. One connection that fails,
-/// by its peer's or our own will, is nothing to speak of.
+/// Logs errors of the listener, for example when the process has no file descriptors left. Errors of a single
+/// connection (`peer` is set), which its client or admission control causes, are not logged.
 fn log_accept_errors() -> impl Fn(Option<&SocketAddr>, &io::Error) + Send + Sync + 'static {
-    let (begun, said) = (std::time::Instant::now(), AtomicI64::new(i64::MIN));
+    let (started_at, last_logged_s) = (std::time::Instant::now(), AtomicI64::new(i64::MIN));
     move |peer, error| {
         if peer.is_some() {
             return;
         }
-        let now = i64::try_from(begun.elapsed().as_secs()).unwrap_or(i64::MAX);
-        let last = said.load(Ordering::Relaxed);
+        let now = i64::try_from(started_at.elapsed().as_secs()).unwrap_or(i64::MAX);
+        let last = last_logged_s.load(Ordering::Relaxed);
         if now.saturating_sub(last) >= ACCEPT_LOG_INTERVAL.as_secs().cast_signed() {
-            said.store(now, Ordering::Relaxed);
+            last_logged_s.store(now, Ordering::Relaxed);
             tracing::error!(%error, "connections cannot be accepted; trying again");
         }
     }

@@ -64,7 +64,7 @@ pub(crate) async fn limit_time(State(app): State<App>, request: Request, next: N
     let (limit, version) = (limits.of(&request), request.version());
     let progress = Arc::new(BodyProgress::default());
     // Photos go to the disk; everything else is in memory until it is answered.
-    let held = (!is_transfer(&request)).then(|| Arc::new(app.body_budget.hold()));
+    let held = (!is_transfer(&request)).then(|| Arc::new(app.body_budget.reserve()));
     let counted = held.clone();
     let request =
         request.map(|body| Body::new(BodyWithTimeout::new(body, limits.pause, &progress, counted)));

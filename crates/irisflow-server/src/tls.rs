@@ -1,5 +1,5 @@
-//! HTTPS by certificate files. New files are taken up without a restart: at SIGHUP, and when they are
-//! seen to have changed. Files that cannot be used leave the old ones in place.
+//! TLS certificates from PEM files. They are reloaded without a restart, on SIGHUP and when the files have changed;
+//! the previous certificate stays in use when the new files are not valid.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,14 +8,15 @@ use std::time::{Duration, SystemTime};
 use axum_server::tls_rustls::RustlsConfig;
 use tokio_util::sync::CancellationToken;
 
-/// Where the certificate chain and its key lie, as PEM.
+/// Paths of the certificate chain and its private key, as PEM.
 #[derive(Debug, Clone)]
 pub struct TlsFiles {
     pub cert: PathBuf,
     pub key: PathBuf,
 }
 
-const LOOK_INTERVAL: Duration = Duration::from_secs(30);
+/// How often the modification times of the files are checked.
+const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 impl TlsFiles {
     pub(crate) async fn load(&self) -> io::Result<RustlsConfig> {
@@ -28,38 +29,39 @@ impl TlsFiles {
         })
     }
 
-    /// Runs until `draining`. Listens for SIGHUP from the moment of the call.
-    pub(crate) fn keep_fresh(
+    /// Reloads the files on SIGHUP and when they have changed, until `draining` is cancelled. The handler of SIGHUP
+    /// is installed by the call itself, not by the first poll.
+    pub(crate) fn reload_on_change(
         self,
         config: RustlsConfig,
         draining: CancellationToken,
     ) -> impl Future<Output = ()> + Send {
-        let hang_ups = HangUps::listen();
-        self.take_up_new_files(config, draining, hang_ups)
+        let sighups = SighupSignals::listen();
+        self.run_reload(config, draining, sighups)
     }
 
-    async fn take_up_new_files(
+    async fn run_reload(
         self,
         config: RustlsConfig,
         draining: CancellationToken,
-        mut hang_ups: HangUps,
+        mut sighups: SighupSignals,
     ) {
-        let mut seen = self.changed_at().await;
+        let mut loaded_version = self.modified_at().await;
         loop {
-            let asked = tokio::select! {
+            let was_signalled = tokio::select! {
                 () = draining.cancelled() => return,
-                () = hang_ups.next() => true,
-                () = tokio::time::sleep(LOOK_INTERVAL) => false,
+                () = sighups.next() => true,
+                () = tokio::time::sleep(CHECK_INTERVAL) => false,
             };
-            let now = self.changed_at().await;
-            if !asked && now == seen {
+            let version = self.modified_at().await;
+            if !was_signalled && version == loaded_version {
                 continue;
             }
-            seen = now;
+            loaded_version = version;
             match self.load().await {
                 Ok(loaded) => {
                     config.reload_from_config(loaded.get_inner());
-                    tracing::info!("took up new certificate files");
+                    tracing::info!("reloaded the certificate files");
                 }
                 Err(error) => {
                     tracing::error!(%error, "the new certificate files cannot be used; keeping the old");
@@ -68,19 +70,19 @@ impl TlsFiles {
         }
     }
 
-    async fn changed_at(&self) -> [Option<SystemTime>; 2] {
-        let changed = async |path: &PathBuf| tokio::fs::metadata(path).await.ok()?.modified().ok();
-        [changed(&self.cert).await, changed(&self.key).await]
+    async fn modified_at(&self) -> [Option<SystemTime>; 2] {
+        let modified = async |path: &PathBuf| tokio::fs::metadata(path).await.ok()?.modified().ok();
+        [modified(&self.cert).await, modified(&self.key).await]
     }
 }
 
-/// SIGHUPs, where there are any.
-struct HangUps {
+/// SIGHUP signals of this process; never one on platforms without them.
+struct SighupSignals {
     #[cfg(unix)]
     signals: Option<tokio::signal::unix::Signal>,
 }
 
-impl HangUps {
+impl SighupSignals {
     fn listen() -> Self {
         Self {
             #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! Uploads and downloads under way. Each has a file open, so there are only so many at once.
+//! Concurrency limits of uploads and downloads, which each have a file open: in total, per address and per account.
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -20,16 +20,16 @@ use crate::concurrency_limits::{ConcurrencyLimit, LimitReached, Permit};
 use crate::connections::ConnectionLimits;
 use crate::error::ApiError;
 
-/// Counts those under way, by address and by account.
+/// The limits, with the permits of the transfers in progress.
 #[derive(Debug)]
 pub(crate) struct Transfers {
     by_address: Arc<ConcurrencyLimit<IpAddr>>,
     by_user: Arc<ConcurrencyLimit<UserId>>,
 }
 
-/// A transfer, counted while this lives.
+/// Permits of one transfer, in use until this is dropped.
 #[derive(Debug)]
-struct Transfer {
+struct TransferPermit {
     _of_address: Permit<IpAddr>,
     _of_user: Option<Permit<UserId>>,
 }
@@ -42,8 +42,12 @@ impl Transfers {
         }
     }
 
-    fn enter(&self, network: IpAddr, user_id: Option<UserId>) -> Result<Transfer, ApiError> {
-        let refused = |full, of_key, limit_of_key| match full {
+    fn try_acquire(
+        &self,
+        network: IpAddr,
+        user_id: Option<UserId>,
+    ) -> Result<TransferPermit, ApiError> {
+        let rejection = |limit_reached, of_key, limit_of_key| match limit_reached {
             LimitReached::Total => ApiError::TooManyTransfers {
                 whose: "this server",
                 limit: self.by_address.total(),
@@ -53,14 +57,15 @@ impl Transfers {
                 limit: limit_of_key,
             },
         };
-        let of_user = user_id.map(|user_id| self.by_user.enter(user_id));
-        let of_user = of_user.transpose();
-        let of_user =
-            of_user.map_err(|full| refused(full, "one account", self.by_user.per_key()))?;
-        let of_address = self.by_address.enter(network);
-        let of_address =
-            of_address.map_err(|full| refused(full, "one address", self.by_address.per_key()))?;
-        Ok(Transfer {
+        let of_user = user_id.map(|user_id| self.by_user.try_acquire(user_id));
+        let of_user = of_user.transpose().map_err(|limit_reached| {
+            rejection(limit_reached, "one account", self.by_user.per_key())
+        })?;
+        let of_address = self.by_address.try_acquire(network);
+        let of_address = of_address.map_err(|limit_reached| {
+            rejection(limit_reached, "one address", self.by_address.per_key())
+        })?;
+        Ok(TransferPermit {
             _of_address: of_address,
             _of_user: of_user,
         })
@@ -68,11 +73,11 @@ impl Transfers {
 }
 
 impl AppState {
-    /// Whose photo or result it is. Whether the request may have it is for its handler to say, at once:
-    /// only what is allowed lasts.
+    /// The account whose permit the transfer takes, from the object key or the access token. The request may still
+    /// be unauthorized: its handler then rejects it at once, which frees the permit.
     fn owner_of_transfer(&self, request: &Request) -> Option<UserId> {
         if let Some(key) = request.uri().path().strip_prefix("/api/v1/files/") {
-            // The owner stands after the area in every key.
+            // The second segment of every object key is its owner.
             let owner = key.split('/').nth(1)?;
             return owner.parse::<Uuid>().ok().map(UserId::from);
         }
@@ -83,7 +88,7 @@ impl AppState {
     }
 }
 
-/// The routes by which photos and results come and go.
+/// Whether the route uploads or downloads photos or results.
 pub(crate) fn is_transfer(request: &Request) -> bool {
     let route = request.extensions().get::<MatchedPath>();
     match route.map(MatchedPath::as_str) {
@@ -93,7 +98,7 @@ pub(crate) fn is_transfer(request: &Request) -> bool {
     }
 }
 
-/// Refuses transfers of which there are too many; the others count until their answer has ended.
+/// Middleware that rejects transfers above a limit. A permit is held until the response body has ended.
 pub(crate) async fn limit_transfers(
     State(app): State<App>,
     request: Request,
@@ -104,27 +109,27 @@ pub(crate) async fn limit_transfers(
     }
     let client = app.client_address(request.extensions(), request.headers());
     let user_id = app.owner_of_transfer(&request);
-    match app.transfers.enter(client.network(), user_id) {
-        Ok(transfer) => {
+    match app.transfers.try_acquire(client.network(), user_id) {
+        Ok(permit) => {
             let response = next.run(request).await;
             response.map(|body| {
-                Body::new(Counted {
+                Body::new(BodyWithPermit {
                     body,
-                    _transfer: transfer,
+                    _permit: permit,
                 })
             })
         }
-        Err(refused) => refused.into_response(),
+        Err(rejection) => rejection.into_response(),
     }
 }
 
-/// A body that counts as a transfer until it is dropped.
-struct Counted {
+/// A response body that holds a permit until it is dropped.
+struct BodyWithPermit {
     body: Body,
-    _transfer: Transfer,
+    _permit: TransferPermit,
 }
 
-impl HttpBody for Counted {
+impl HttpBody for BodyWithPermit {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -156,14 +161,14 @@ mod tests {
         let transfers = Transfers::new(&limits);
         let (flooder, other) = (UserId::generate(), UserId::generate());
         let address = |number: u8| IpAddr::from(Ipv4Addr::new(192, 0, 2, number));
-        let mut under_way = Vec::new();
+        let mut permits = Vec::new();
         for number in 0..=u8::MAX {
-            under_way.extend(transfers.enter(address(number), Some(flooder)).ok());
+            permits.extend(transfers.try_acquire(address(number), Some(flooder)).ok());
         }
-        assert_eq!(under_way.len(), limits.transfers_of_user);
-        assert!(transfers.enter(address(0), Some(flooder)).is_err());
-        assert!(transfers.enter(address(0), Some(other)).is_ok());
-        drop(under_way);
-        assert!(transfers.enter(address(0), Some(flooder)).is_ok());
+        assert_eq!(permits.len(), limits.transfers_of_user);
+        assert!(transfers.try_acquire(address(0), Some(flooder)).is_err());
+        assert!(transfers.try_acquire(address(0), Some(other)).is_ok());
+        drop(permits);
+        assert!(transfers.try_acquire(address(0), Some(flooder)).is_ok());
     }
 }

@@ -1,6 +1,6 @@
-//! How much one may ask for: requests a second, stored bytes, unfinished jobs. Each refusal names its
-//! limit and says what to do. What runs at the same moment may go over by a little: these limits guard
-//! the service, not an invoice.
+//! Usage limits of accounts and addresses: requests per second, open sockets, stored bytes, unfinished jobs. Each
+//! rejection names its limit and says what to do. Concurrent requests may exceed a limit slightly, which is
+//! acceptable: the limits protect the service and are not used for billing.
 
 use std::hash::Hash;
 use std::net::IpAddr;
@@ -19,22 +19,24 @@ use crate::connections::ConnectionLimits;
 use crate::error::ApiError;
 use crate::rate_limiter::{RateLimiter, retry_after_s};
 
-/// Generous: one person with a phone meets none of them.
+/// The defaults are so high that normal use of the app reaches none of them.
 #[derive(Debug, Clone, Copy)]
 pub struct UsageLimits {
-    /// Requests of one user in a second, on the long run and at once.
+    /// Requests per second of one user, sustained.
     pub user_rate: u32,
+    /// Requests of one user in a burst.
     pub user_burst: u32,
-    /// Requests of one address, behind which there may be many users.
+    /// Requests per second of one address, which many users may share; sustained.
     pub address_rate: u32,
+    /// Requests of one address in a burst.
     pub address_burst: u32,
     /// Bytes of one user's photos, uploads and results.
     pub stored_bytes: u64,
-    /// Photos of one user that were announced and are not confirmed.
+    /// Photos of one user that were created and whose upload is not confirmed.
     pub unconfirmed_photos: u64,
-    /// Jobs of one user that wait or run.
+    /// Waiting and running jobs of one user.
     pub user_jobs: u64,
-    /// Jobs that wait, of all users.
+    /// Waiting jobs of all users.
     pub queue_jobs: u64,
 }
 
@@ -53,14 +55,14 @@ impl Default for UsageLimits {
     }
 }
 
-/// Open sockets, by address and by account.
+/// Concurrency limits of WebSockets, by address and by account.
 #[derive(Debug)]
 pub(crate) struct Sockets {
-    of_addresses: Arc<ConcurrencyLimit<IpAddr>>,
-    of_users: Arc<ConcurrencyLimit<UserId>>,
+    by_address: Arc<ConcurrencyLimit<IpAddr>>,
+    by_user: Arc<ConcurrencyLimit<UserId>>,
 }
 
-/// An open socket, counted while this lives.
+/// Permits of one open socket, in use until this is dropped.
 #[derive(Debug)]
 pub(crate) struct SocketPermit {
     _of_address: Permit<IpAddr>,
@@ -70,14 +72,14 @@ pub(crate) struct SocketPermit {
 impl Sockets {
     pub(crate) fn new(limits: &ConnectionLimits) -> Self {
         Self {
-            of_addresses: ConcurrencyLimit::new(limits.sockets, limits.sockets_of_address),
-            of_users: ConcurrencyLimit::new(limits.sockets, limits.sockets_of_user),
+            by_address: ConcurrencyLimit::new(limits.sockets, limits.sockets_of_address),
+            by_user: ConcurrencyLimit::new(limits.sockets, limits.sockets_of_user),
         }
     }
 
-    fn enter(&self, user_id: UserId, address: IpAddr) -> Result<SocketPermit, ApiError> {
-        let of_user = enter(&self.of_users, user_id, "one account")?;
-        let of_address = enter(&self.of_addresses, address, "one address")?;
+    fn try_acquire(&self, user_id: UserId, address: IpAddr) -> Result<SocketPermit, ApiError> {
+        let of_user = try_acquire(&self.by_user, user_id, "one account")?;
+        let of_address = try_acquire(&self.by_address, address, "one address")?;
         Ok(SocketPermit {
             _of_address: of_address,
             _of_user: of_user,
@@ -85,32 +87,35 @@ impl Sockets {
     }
 }
 
-fn enter<K: Hash + Eq + Clone>(
-    caps: &Arc<ConcurrencyLimit<K>>,
+fn try_acquire<K: Hash + Eq + Clone>(
+    concurrency: &Arc<ConcurrencyLimit<K>>,
     key: K,
     whose: &'static str,
 ) -> Result<Permit<K>, ApiError> {
-    caps.enter(key).map_err(|full| match full {
-        LimitReached::Key => ApiError::TooManySockets {
-            whose,
-            limit: caps.per_key(),
-        },
-        LimitReached::Total => ApiError::TooManySockets {
-            whose: "this server",
-            limit: caps.total(),
-        },
-    })
+    concurrency
+        .try_acquire(key)
+        .map_err(|limit_reached| match limit_reached {
+            LimitReached::Key => ApiError::TooManySockets {
+                whose,
+                limit: concurrency.per_key(),
+            },
+            LimitReached::Total => ApiError::TooManySockets {
+                whose: "this server",
+                limit: concurrency.total(),
+            },
+        })
 }
 
-/// When a full queue is worth another look.
+/// `Retry-After` in seconds when the queue is full.
 const QUEUE_RETRY_S: u64 = 30;
 
-/// When some of too many announced photos may be forgotten.
+/// `Retry-After` in seconds when there are too many unconfirmed photos; the oldest may have expired then.
 const UNCONFIRMED_RETRY_S: u64 = 60;
 
-/// What a job's result, mask, "before" and thumbnail take together, about.
+/// Expected size of the result, mask, "before" picture and thumbnail of a job together.
 const RESULT_BYTES: u64 = 1 << 20;
 
+/// Rate limiters of requests, by user and by address.
 #[derive(Debug)]
 pub(crate) struct Rates {
     users: RateLimiter<UserId>,
@@ -127,7 +132,7 @@ impl Rates {
     }
 }
 
-/// Refuses the requests of an address that asks too often.
+/// Middleware that rejects requests of an address above its rate limit.
 pub(crate) async fn limit_address(
     State(app): State<App>,
     request: Request,
@@ -155,17 +160,17 @@ impl AppState {
         })
     }
 
-    /// Counts a socket that is about to be served, as a request and as one that is open.
-    pub(crate) fn enter_socket(
+    /// Counts a new socket against the rate limit of its user, and takes its permits.
+    pub(crate) fn acquire_socket(
         &self,
         user_id: UserId,
         client: ClientAddress,
     ) -> Result<SocketPermit, ApiError> {
         self.check_user_rate(user_id)?;
-        self.sockets.enter(user_id, client.network())
+        self.sockets.try_acquire(user_id, client.network())
     }
 
-    /// Whether the user may store so many bytes more.
+    /// Checks that the user may store `more` bytes.
     pub(crate) async fn check_storage(&self, user_id: UserId, more: u64) -> Result<(), ApiError> {
         let usage = self.parts.statistics.usage(user_id).await?;
         if usage.stored_bytes().saturating_add(more) > self.settings.use_limits.stored_bytes {
@@ -174,7 +179,7 @@ impl AppState {
         Ok(())
     }
 
-    /// Whether there is room for the results of so many jobs more, beside those of unfinished ones.
+    /// Checks that the user may store the results of `more` jobs, in addition to those of unfinished jobs.
     pub(crate) async fn check_room_for_results(
         &self,
         user_id: UserId,
@@ -194,7 +199,7 @@ impl AppState {
         }
     }
 
-    /// Records a photo that is to be uploaded, unless too many are.
+    /// Records a photo that is to be uploaded, unless the user has too many unconfirmed photos.
     pub(crate) async fn announce_photo(&self, photo: NewPhoto) -> Result<Photo, ApiError> {
         let limit = self.settings.use_limits.unconfirmed_photos;
         let added = self.parts.photos.add_photo(photo, limit).await?;

@@ -1,4 +1,4 @@
-//! The web app, embedded and compressed, with ETags; and the headers every answer carries.
+//! The embedded web app, served compressed and with ETags, and the security headers of all responses.
 
 use axum::Router;
 use axum::extract::Request;
@@ -11,12 +11,13 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use crate::app::App;
 use crate::public_url::names_loopback;
 
-/// Our own scripts and styles only; pictures from signed URLs; live progress by WebSocket.
+/// Content security policy of the web app: scripts and styles of this server only, pictures from signed URLs (which
+/// may be on another host), live progress over WebSockets.
 const PAGE_POLICY: &str = "default-src 'self'; img-src 'self' blob: data: https: http:; \
     connect-src 'self' ws: wss:; style-src 'self' 'unsafe-inline'; base-uri 'none'; \
     form-action 'self'; frame-ancestors 'none'";
 
-/// The page `/docs` sets styles in its own markup.
+/// Content security policy of `/docs`, whose markup has inline styles.
 const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
     img-src 'self' data:; font-src 'self' data:; connect-src 'self'; base-uri 'none'; \
     form-action 'none'; frame-ancestors 'none'";
@@ -33,7 +34,7 @@ pub(crate) fn web_app() -> Router {
         ))
 }
 
-/// The page that shows the description: all its parts are ours, and it asks nobody else.
+/// The page `/docs`, which shows the OpenAPI description. All its assets come from this server.
 pub(crate) fn docs_page(docs: Router) -> Router {
     docs.layer(header_unless_set(
         header::CONTENT_SECURITY_POLICY,
@@ -41,33 +42,33 @@ pub(crate) fn docs_page(docs: Router) -> Router {
     ))
 }
 
-/// Tokens, and what is known of a person, stay in no cache.
-pub(crate) fn never_stored(api: Router<App>) -> Router<App> {
+/// Adds `Cache-Control: no-store`, since responses of the API hold tokens and personal data.
+pub(crate) fn without_caching(api: Router<App>) -> Router<App> {
     api.layer(header_unless_set(header::CACHE_CONTROL, "no-store"))
 }
 
-/// Headers that do no harm anywhere and close some doors.
-pub(crate) fn with_safe_headers(router: Router, is_secure: bool) -> Router {
+/// Adds security headers: against MIME sniffing, framing and referrers, and HSTS when the server is reached by HTTPS.
+pub(crate) fn with_security_headers(router: Router, is_secure: bool) -> Router {
     let router = router
         .layer(header_unless_set(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(header_unless_set(header::X_FRAME_OPTIONS, "DENY"))
         .layer(header_unless_set(header::REFERRER_POLICY, "no-referrer"));
     if is_secure {
-        router.layer(from_fn(require_tls))
+        router.layer(from_fn(add_hsts))
     } else {
         router
     }
 }
 
-/// Browsers remember for a year to come by TLS only; not for `localhost`, where other programs serve
-/// without.
-async fn require_tls(request: Request, next: Next) -> Response {
+/// Adds HTTP Strict Transport Security (RFC 6797) for a year; not for `localhost`, whose policy would apply to all
+/// other local servers, too.
+async fn add_hsts(request: Request, next: Next) -> Response {
     let is_local = names_loopback(request.headers());
     let mut response = next.run(request).await;
     if !is_local {
-        let for_a_year = HeaderValue::from_static("max-age=31536000");
+        let one_year = HeaderValue::from_static("max-age=31536000");
         let headers = response.headers_mut();
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, for_a_year);
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, one_year);
     }
     response
 }

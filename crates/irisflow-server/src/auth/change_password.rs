@@ -26,8 +26,8 @@ pub(crate) struct ChangePasswordRequest {
     new_password: String,
 }
 
-/// Change your password. You stay signed in here and are signed out everywhere else. Of several changes at
-/// once from the same old password, one is made.
+/// Change your password. The current session stays open; all other sessions end. Of concurrent changes from the
+/// same old password, only one succeeds.
 #[utoipa::path(put, path = "/users/me/password", tag = "accounts", security(("bearer" = [])),
     request_body = ChangePasswordRequest,
     responses(
@@ -46,19 +46,19 @@ pub(crate) async fn change_password(
     ApiJson(request): ApiJson<ChangePasswordRequest>,
 ) -> Result<StatusCode, ApiError> {
     check_strength("new_password", &request.new_password)?;
-    // A stolen token must not be a way to guess the password.
+    // Rate limited by session, so that a stolen token cannot be used to guess the password.
     let caller = Caller::KnownDevice {
         device: user.session_id.into(),
         network: client.network(),
     };
-    let guess = app.throttle.begin(&user.account.email, caller)?;
+    let attempt = app.throttle.begin(&user.account.email, caller)?;
     let hash = Some(user.account.password_hash.clone());
     let verified = app.passwords.verify(request.current_password, hash, caller);
     match verified.await {
-        Ok(true) => app.throttle.forgive(&guess),
+        Ok(true) => app.throttle.succeeded(&attempt),
         Ok(false) => return Err(ApiError::WrongPassword),
         Err(error) => {
-            app.throttle.take_back(&guess);
+            app.throttle.not_verified(&attempt);
             return Err(error);
         }
     }

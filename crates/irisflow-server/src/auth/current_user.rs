@@ -1,4 +1,4 @@
-//! Who a request comes from.
+//! Authentication: extractor of the account and session from the bearer token of a request.
 
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
@@ -9,7 +9,7 @@ use super::tokens::TokenError;
 use crate::app::{App, AppState};
 use crate::error::ApiError;
 
-/// The holder of a valid access token whose session lives.
+/// The account and session of a valid access token.
 #[derive(Debug)]
 pub(crate) struct CurrentUser {
     pub(crate) account: Account,
@@ -32,7 +32,7 @@ impl From<TokenError> for ApiError {
 }
 
 impl AppState {
-    /// Checks an access token down to its session and account.
+    /// Verifies an access token, and that its session exists and its account is active.
     pub(crate) async fn authenticate(&self, token: &str) -> Result<CurrentUser, ApiError> {
         let claims = self.tokens.check_access(token)?;
         let Some(live) = self.parts.accounts.session(claims.sid).await? else {

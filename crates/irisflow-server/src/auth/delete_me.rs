@@ -1,4 +1,4 @@
-//! `DELETE /users/me`
+//! `DELETE /users/me`: deletes an account with all its data.
 
 use axum::Json;
 use axum::extract::State;
@@ -18,7 +18,7 @@ pub(crate) struct DeleteMeRequest {
     confirm: bool,
 }
 
-/// The proof. The server keeps it too, without a word on whose account it was.
+/// Proof of the deletion. The server keeps a copy without any reference to the account.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ReceiptBody {
     message: &'static str,
@@ -28,7 +28,7 @@ pub(crate) struct ReceiptBody {
     destroyed: DestroyedBody,
 }
 
-/// How many of each.
+/// Numbers of deleted items.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct DestroyedBody {
     photos: u64,
@@ -36,12 +36,11 @@ pub(crate) struct DestroyedBody {
     events: u64,
     sessions: u64,
     consents: u64,
-    /// Originals, results, masks. Null when the storage was away: they are deleted as soon as it is back.
+    /// Originals, results, masks. Null when the storage was unavailable: they are deleted once it is back.
     objects: Option<u64>,
 }
 
-/// Delete your account with everything that is yours: photos, jobs, results, links, sessions. There is
-/// no way back.
+/// Delete your account with all its data: photos, jobs, results, links, sessions. This cannot be undone.
 #[utoipa::path(delete, path = "/users/me", tag = "accounts", security(("bearer" = [])),
     request_body = DeleteMeRequest,
     responses(
@@ -59,16 +58,16 @@ pub(crate) async fn delete_me(
         return Err(ApiError::ConfirmationMissing);
     }
     let receipt = app.parts.privacy.delete_account(user.id()).await?;
-    // Two requests at once: the other one has the receipt.
+    // A concurrent request has deleted the account and got the receipt.
     let receipt = receipt.ok_or(ApiError::InvalidToken)?;
     tracing::info!(receipt_id = %receipt.id, "account deleted");
-    let objects = app.destroy_objects(user.id()).await;
+    let objects = app.delete_objects(user.id()).await;
     if let Some(objects) = objects {
-        let noted = app
+        let recorded = app
             .parts
             .privacy
             .note_destroyed_objects(receipt.id, objects);
-        noted.await?;
+        recorded.await?;
     }
     let destroyed = receipt.destroyed;
     Ok(Json(ReceiptBody {
@@ -87,8 +86,9 @@ pub(crate) async fn delete_me(
 }
 
 impl AppState {
-    /// `None` when the storage is away; then the sweeps that the deletion left do it.
-    async fn destroy_objects(&self, user_id: UserId) -> Option<u64> {
+    /// Number of deleted objects. `None` when the storage is unavailable; the sweeps that the deletion recorded
+    /// then delete them later.
+    async fn delete_objects(&self, user_id: UserId) -> Option<u64> {
         let files = self.parts.files.clone();
         let deleted =
             tokio::task::spawn_blocking(move || delete_all_of_user(&files, user_id)).await;

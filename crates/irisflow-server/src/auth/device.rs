@@ -1,8 +1,8 @@
-//! The cookie by which a device is known that has signed in to an account before.
+//! Device cookie: recognizes a device that has signed in to an account before.
 //!
-//! It opens nothing. It only keeps strangers' failures from slowing down the people whose account it is
-//! (see `throttle.rs`). It names the device by a random number, is bound to the account's address and
-//! signed; the server keeps nothing of it.
+//! It grants no access. Its only use is that failed sign-ins of others do not slow down this device (see
+//! `throttle.rs`). It holds a random device id, is bound to the email address of the account, and is signed with
+//! HMAC-SHA-256; the server stores nothing.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use sha2::Sha256;
 use crate::app::Secrets;
 
 const COOKIE: &str = "irisflow_device";
-/// Renewed at each sign-in.
-const LIFE: Duration = Duration::from_secs(180 * 24 * 60 * 60);
+/// Lifetime of the cookie; it is renewed at each sign-in.
+const LIFETIME: Duration = Duration::from_secs(180 * 24 * 60 * 60);
 
 const ID_BYTES: usize = 16;
 const TIME_BYTES: usize = 8;
@@ -37,7 +37,7 @@ impl DeviceId {
     }
 }
 
-/// Who holds a session is known by it.
+/// A session identifies its device.
 impl From<SessionId> for DeviceId {
     fn from(session: SessionId) -> Self {
         Self(session.as_uuid().into_bytes())
@@ -76,7 +76,7 @@ impl Devices {
             .find_map(|token| self.check(token, email, now))
     }
 
-    /// What a device keeps after it has signed in.
+    /// The `Set-Cookie` value for a device that has signed in.
     pub(crate) fn cookie(
         &self,
         known: Option<DeviceId>,
@@ -85,10 +85,10 @@ impl Devices {
         over_https: bool,
     ) -> Option<HeaderValue> {
         let token = self.token(known.unwrap_or_else(DeviceId::generate), email, now);
-        let life_s = LIFE.as_secs();
+        let max_age_s = LIFETIME.as_secs();
         let secure = if over_https { "; Secure" } else { "" };
         let cookie = format!(
-            "{COOKIE}={token}; Path=/api/v1/auth; Max-Age={life_s}; HttpOnly; SameSite=Strict{secure}"
+            "{COOKIE}={token}; Path=/api/v1/auth; Max-Age={max_age_s}; HttpOnly; SameSite=Strict{secure}"
         );
         HeaderValue::from_str(&cookie).ok()
     }
@@ -97,7 +97,7 @@ impl Devices {
         let mut token = Vec::with_capacity(TOKEN_BYTES);
         token.extend(device.0);
         token.extend(now.as_millis().to_be_bytes());
-        let signature = self.signing(&token, email).finalize().into_bytes();
+        let signature = self.mac_of(&token, email).finalize().into_bytes();
         token.extend(signature);
         URL_SAFE_NO_PAD.encode(token)
     }
@@ -105,13 +105,13 @@ impl Devices {
     fn check(&self, token: &str, email: &str, now: Timestamp) -> Option<DeviceId> {
         let token = URL_SAFE_NO_PAD.decode(token).ok()?;
         let (signed, signature) = token.split_at_checked(ID_BYTES + TIME_BYTES)?;
-        self.signing(signed, email).verify_slice(signature).ok()?;
+        self.mac_of(signed, email).verify_slice(signature).ok()?;
         let (device, issued_at) = signed.split_at(ID_BYTES);
         let issued_at = Timestamp::from_millis(i64::from_be_bytes(issued_at.try_into().ok()?));
-        (now.since(issued_at) < LIFE).then_some(DeviceId(device.try_into().ok()?))
+        (now.since(issued_at) < LIFETIME).then_some(DeviceId(device.try_into().ok()?))
     }
 
-    fn signing(&self, signed: &[u8], email: &str) -> Hmac<Sha256> {
+    fn mac_of(&self, signed: &[u8], email: &str) -> Hmac<Sha256> {
         let mut block = [0; 64];
         block[..self.secret.len()].copy_from_slice(&self.secret);
         let mut mac = Hmac::<Sha256>::new(&block.into());
@@ -153,10 +153,10 @@ mod tests {
 
         assert!(known.is_some());
         assert_eq!(devices.recognise(&headers, "you@b.c", NOW), None);
-        assert_eq!(devices.recognise(&headers, "me@b.c", NOW + LIFE), None);
-        let again = devices.cookie(known, "me@b.c", NOW + LIFE / 2, false);
+        assert_eq!(devices.recognise(&headers, "me@b.c", NOW + LIFETIME), None);
+        let again = devices.cookie(known, "me@b.c", NOW + LIFETIME / 2, false);
         let renewed = sent_back(&again.expect("a cookie"));
-        assert_eq!(devices.recognise(&renewed, "me@b.c", NOW + LIFE), known);
+        assert_eq!(devices.recognise(&renewed, "me@b.c", NOW + LIFETIME), known);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! `DELETE /users/me/sessions` and `DELETE /users/me/sessions/{id}`: the same end, of many or of one.
-//! Sockets of an ended session are closed at once.
+//! `DELETE /users/me/sessions` and `DELETE /users/me/sessions/{id}`: end all other sessions, or one. The sockets of an
+//! ended session are closed at once.
 
 use axum::Json;
 use axum::extract::State;
@@ -15,11 +15,11 @@ use crate::extractors::PathId;
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct EndedSessions {
-    /// How many.
+    /// Number of sessions that were ended.
     ended: u64,
 }
 
-/// Sign out everywhere but here.
+/// End all sessions except the current one.
 #[utoipa::path(delete, path = "/users/me/sessions", tag = "accounts", security(("bearer" = [])),
     responses((status = 200, body = EndedSessions), (status = 401, body = ErrorBody)))]
 pub(crate) async fn end_other_sessions(
@@ -33,7 +33,7 @@ pub(crate) async fn end_other_sessions(
     Ok(Json(EndedSessions { ended }))
 }
 
-/// Sign one device out.
+/// End one session.
 #[utoipa::path(delete, path = "/users/me/sessions/{id}", tag = "accounts",
     security(("bearer" = [])), params(("id" = String, Path)),
     responses(

@@ -1,5 +1,5 @@
-//! `POST /auth/login/json` and `POST /auth/login` (form): the same sign-in, two kinds of body. How often one
-//! may fail: `throttle.rs`.
+//! `POST /auth/login/json` and `POST /auth/login` (form): the same sign-in with two kinds of body. Its rate limits are
+//! in `throttle.rs`.
 
 use axum::Json;
 use axum::extract::rejection::FormRejection;
@@ -10,7 +10,7 @@ use irisflow_jobs::{Account, NewSession, Session, SessionId};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::register::LONGEST_EMAIL;
+use super::register::MAX_EMAIL_BYTES;
 use super::throttle::Caller;
 use super::tokens::{TokenPair, Tokens};
 use crate::app::{App, AppState};
@@ -80,7 +80,7 @@ pub(crate) async fn login_form(
     sign_in(&app, client, &headers, "username", credentials).await
 }
 
-/// Both tokens, and the cookie by which this device is known from now on.
+/// Both tokens, and the device cookie.
 type SignedIn = (
     AppendHeaders<Option<(HeaderName, HeaderValue)>>,
     Json<TokenPair>,
@@ -94,8 +94,8 @@ async fn sign_in(
     (email, password): (&str, String),
 ) -> Result<SignedIn, ApiError> {
     let email = email.trim();
-    if email.len() > LONGEST_EMAIL {
-        let limit = format!("at most {LONGEST_EMAIL} characters");
+    if email.len() > MAX_EMAIL_BYTES {
+        let limit = format!("at most {MAX_EMAIL_BYTES} characters");
         return Err(ApiError::invalid_field(email_field, limit));
     }
     let email = email.to_lowercase();
@@ -103,7 +103,7 @@ async fn sign_in(
     let network = client.network();
     let caller = match device {
         Some(device) => Caller::KnownDevice { device, network },
-        None => Caller::Stranger { network },
+        None => Caller::UnknownDevice { network },
     };
     let account = app.verified_account(&email, password, caller).await?;
     if !account.is_active {
@@ -117,21 +117,21 @@ async fn sign_in(
     Ok((AppendHeaders(cookie), Json(tokens)))
 }
 
-/// What the client calls itself.
+/// The first 200 characters of `User-Agent`, shown in the list of sessions.
 fn device_of(headers: &HeaderMap) -> Option<String> {
     let agent = headers.get(header::USER_AGENT)?.to_str().ok()?;
     Some(agent.chars().take(200).collect())
 }
 
 impl AppState {
-    /// The account whose password this is.
+    /// Verifies the password and returns the account. Counts as an attempt to sign in.
     async fn verified_account(
         &self,
         email: &str,
         password: String,
         caller: Caller,
     ) -> Result<Account, ApiError> {
-        let login = self.throttle.begin(email, caller)?;
+        let attempt = self.throttle.begin(email, caller)?;
         let verified = async {
             let account = self.parts.accounts.account_by_email(email).await?;
             let hash = account
@@ -142,12 +142,12 @@ impl AppState {
         };
         match verified.await {
             Ok(Some(account)) => {
-                self.throttle.forgive(&login);
+                self.throttle.succeeded(&attempt);
                 Ok(account)
             }
             Ok(None) => Err(ApiError::WrongCredentials),
             Err(error) => {
-                self.throttle.take_back(&login);
+                self.throttle.not_verified(&attempt);
                 Err(error)
             }
         }
@@ -174,7 +174,7 @@ impl AppState {
             refresh_hash: Tokens::hash_of(&refresh_token),
             password_hash: account.password_hash,
         };
-        // The password may have been changed, or the account disabled, while this one was verified.
+        // Fails when the password was changed or the account disabled while the password was verified.
         if !self.parts.accounts.add_session(new).await? {
             return Err(ApiError::WrongCredentials);
         }

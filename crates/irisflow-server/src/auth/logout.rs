@@ -1,4 +1,4 @@
-//! `POST /auth/logout`
+//! `POST /auth/logout`: ends the current session.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,7 +14,7 @@ pub(crate) struct LogoutBody {
     message: &'static str,
 }
 
-/// End the session of the bearer, with its refresh tokens and sockets. A body is not needed.
+/// End the current session with its refresh tokens and sockets. No body is needed.
 #[utoipa::path(post, path = "/auth/logout", tag = "accounts", security(("bearer" = [])),
     responses((status = 200, body = LogoutBody), (status = 401, body = ErrorBody)))]
 pub(crate) async fn logout(

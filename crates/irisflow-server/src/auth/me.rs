@@ -1,4 +1,4 @@
-//! `GET /users/me`
+//! `GET /users/me`: the signed-in account.
 
 use axum::Json;
 

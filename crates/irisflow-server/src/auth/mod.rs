@@ -1,4 +1,4 @@
-//! Accounts and sessions: passwords, tokens, and who a request comes from.
+//! Accounts, sessions and authentication: passwords, tokens, rate limits of sign-ins.
 
 pub(crate) mod change_password;
 mod current_user;

@@ -1,9 +1,9 @@
-//! Passwords: the rule, and argon2id off the async threads, in a bounded queue.
+//! Password hashing with Argon2id (RFC 9106) on blocking threads, behind a bounded queue, and the password rule.
 //!
-//! Each hash takes 19 MiB and some hundredths of a second of a core. Two are computed at once, in memory that
-//! is kept and used again: the process needs the same two blocks after a million sign-ins. Of the two, one
-//! at most makes the hash of a new password, so that registrations leave the other one to sign-ins. Who
-//! finds no place to wait is refused at once, with a time to come back.
+//! A hash takes 19 MiB and some hundredths of a second of a core. Two are computed concurrently, in buffers that are
+//! reused, so that the memory does not grow with the number of sign-ins. Only one of the two may hash a new
+//! password, so that registrations never block all sign-ins. When the queue is full, a request is rejected at once
+//! with `Retry-After`.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,73 +18,76 @@ use super::throttle::Caller;
 use crate::concurrency_limits::{ConcurrencyLimit, Permit};
 use crate::error::ApiError;
 
-/// Hashes computed at once.
-const AT_ONCE: usize = 2;
-/// Of these, hashes of new passwords.
-const NEW_AT_ONCE: usize = 1;
-/// Sign-ins that wait or are computed, in total and of one network: at 50 ms each the last one waits three
+/// Hashes computed concurrently.
+const MAX_HASHING: usize = 2;
+/// Hashes of new passwords computed concurrently, which count in `MAX_HASHING`, too.
+const MAX_NEW_HASHING: usize = 1;
+/// Queued sign-ins, in total and per network, those being computed included. At 50 ms each the last one waits three
 /// seconds.
 const SIGN_INS: usize = 128;
 const SIGN_INS_OF_NETWORK: usize = 64;
-/// Beside those: of devices that have signed in before.
+/// Additional places for devices that have signed in before, in total and per device.
 const SIGN_INS_OF_KNOWN_DEVICES: usize = 32;
 const SIGN_INS_OF_DEVICE: usize = 2;
-/// New passwords that wait or are computed.
+/// Queued new passwords, in total and per network, those being computed included.
 const NEW_PASSWORDS: usize = 64;
 const NEW_PASSWORDS_OF_NETWORK: usize = 32;
-/// When a full queue is worth another look.
-const RETRY_S: u64 = 2;
-const LONGEST: usize = 1024;
+/// `Retry-After` in seconds when the queue is full.
+const RETRY_AFTER_S: u64 = 2;
+/// Maximum length of a password in characters.
+const MAX_CHARS: usize = 1024;
 
 #[derive(Debug)]
 pub(crate) struct Passwords {
-    at_once: Arc<Semaphore>,
-    new_at_once: Semaphore,
+    hashing: Arc<Semaphore>,
+    new_hashing: Semaphore,
     sign_ins: Arc<ConcurrencyLimit<IpAddr>>,
     sign_ins_of_known_devices: Arc<ConcurrencyLimit<DeviceId>>,
     new_passwords: Arc<ConcurrencyLimit<IpAddr>>,
-    memory: Arc<Memory>,
+    buffers: Arc<HashBuffers>,
 }
 
 /// A place in the queue, held until the hash is computed.
 #[derive(Debug)]
 enum Queued {
-    Network { _place: Permit<IpAddr> },
-    Device { _place: Permit<DeviceId> },
+    Network { _permit: Permit<IpAddr> },
+    Device { _permit: Permit<DeviceId> },
 }
 
 impl Passwords {
     pub(crate) fn new() -> Self {
         Self {
-            at_once: Arc::new(Semaphore::new(AT_ONCE)),
-            new_at_once: Semaphore::new(NEW_AT_ONCE),
+            hashing: Arc::new(Semaphore::new(MAX_HASHING)),
+            new_hashing: Semaphore::new(MAX_NEW_HASHING),
             sign_ins: ConcurrencyLimit::new(SIGN_INS, SIGN_INS_OF_NETWORK),
             sign_ins_of_known_devices: ConcurrencyLimit::new(
                 SIGN_INS_OF_KNOWN_DEVICES,
                 SIGN_INS_OF_DEVICE,
             ),
             new_passwords: ConcurrencyLimit::new(NEW_PASSWORDS, NEW_PASSWORDS_OF_NETWORK),
-            memory: Arc::default(),
+            buffers: Arc::default(),
         }
     }
 
-    /// The hash of a new password as a PHC string.
+    /// Hashes a new password. The result is a PHC string.
     ///
     /// # Errors
     /// [`ApiError::Busy`] when the queue is full.
     pub(crate) async fn hash(&self, password: String, network: IpAddr) -> Result<String, ApiError> {
-        let place = self.new_passwords.enter(network).map_err(|_| BUSY)?;
-        let queued = Queued::Network { _place: place };
-        let _one_of_few = self.new_at_once.acquire().await;
-        let hash = move |memory: &Memory| memory.hash(password.as_bytes());
+        let permit = self.new_passwords.try_acquire(network);
+        let queued = Queued::Network {
+            _permit: permit.map_err(|_| BUSY)?,
+        };
+        let _new_permit = self.new_hashing.acquire().await;
+        let hash = move |buffers: &HashBuffers| buffers.hash(password.as_bytes());
         self.compute(queued, hash).await?.map_err(|error| {
             tracing::error!(%error, "could not hash a password");
             ApiError::Internal
         })
     }
 
-    /// Whether the password is the one that was hashed. Without a hash (no such account) the same work
-    /// is done and the answer is no: how long it took tells nothing.
+    /// Whether the password matches the hash. Without a hash (no such account) the same work is done and the result
+    /// is `false`, so that the response time does not show which accounts exist.
     ///
     /// # Errors
     /// [`ApiError::Busy`] when the queue is full.
@@ -94,42 +97,44 @@ impl Passwords {
         hash: Option<String>,
         caller: Caller,
     ) -> Result<bool, ApiError> {
-        let queued = self.enter(caller).ok_or(BUSY)?;
-        self.compute(queued, move |memory| match hash {
-            Some(hash) => memory.verify(password.as_bytes(), &hash),
+        let queued = self.enqueue_sign_in(caller).ok_or(BUSY)?;
+        self.compute(queued, move |buffers| match hash {
+            Some(hash) => buffers.verify(password.as_bytes(), &hash),
             None => {
-                let _ = memory.hash(password.as_bytes());
+                let _ = buffers.hash(password.as_bytes());
                 false
             }
         })
         .await
     }
 
-    /// A place for a sign-in. Known devices have some of their own, and may also take what all have.
-    fn enter(&self, caller: Caller) -> Option<Queued> {
+    /// A place in the queue for a sign-in; `None` when it is full. Known devices have their own places and may also
+    /// use those of their network.
+    fn enqueue_sign_in(&self, caller: Caller) -> Option<Queued> {
         let (device, network) = match caller {
             Caller::KnownDevice { device, network } => (Some(device), network),
-            Caller::Stranger { network } => (None, network),
+            Caller::UnknownDevice { network } => (None, network),
         };
-        let own = device.and_then(|device| self.sign_ins_of_known_devices.enter(device).ok());
-        if let Some(place) = own {
-            return Some(Queued::Device { _place: place });
+        let of_device =
+            device.and_then(|device| self.sign_ins_of_known_devices.try_acquire(device).ok());
+        if let Some(permit) = of_device {
+            return Some(Queued::Device { _permit: permit });
         }
-        let place = self.sign_ins.enter(network).ok()?;
-        Some(Queued::Network { _place: place })
+        let permit = self.sign_ins.try_acquire(network).ok()?;
+        Some(Queued::Network { _permit: permit })
     }
 
     async fn compute<T: Send + 'static>(
         &self,
         queued: Queued,
-        work: impl FnOnce(&Memory) -> T + Send + 'static,
+        work: impl FnOnce(&HashBuffers) -> T + Send + 'static,
     ) -> Result<T, ApiError> {
-        let permit = Arc::clone(&self.at_once).acquire_owned().await;
-        let memory = Arc::clone(&self.memory);
+        let permit = Arc::clone(&self.hashing).acquire_owned().await;
+        let buffers = Arc::clone(&self.buffers);
         let computed = tokio::task::spawn_blocking(move || {
-            // Until its end, also when the caller has hung up.
+            // Held until the work ends, also when the request was dropped meanwhile.
             let _held = (permit, queued);
-            work(&memory)
+            work(&buffers)
         });
         Ok(computed.await?)
     }
@@ -137,23 +142,23 @@ impl Passwords {
 
 const BUSY: ApiError = ApiError::Busy {
     what: "sign-ins",
-    retry_after_s: RETRY_S,
+    retry_after_s: RETRY_AFTER_S,
 };
 
-/// Blocks of argon2 that are used again. Allocated anew for each hash, they would stay with the allocator,
-/// 19 MiB for each thread that ever computed one.
+/// Reused memory blocks of Argon2. If they were allocated for each hash, the allocator would keep 19 MiB for each
+/// thread that ever computed one.
 #[derive(Default)]
-struct Memory {
+struct HashBuffers {
     idle: Mutex<Vec<Vec<Block>>>,
 }
 
-impl std::fmt::Debug for Memory {
+impl std::fmt::Debug for HashBuffers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Memory")
+        f.write_str("HashBuffers")
     }
 }
 
-impl Memory {
+impl HashBuffers {
     fn hash(&self, password: &[u8]) -> Result<String, HashingError> {
         let salt: [u8; 16] = rand::random();
         let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
@@ -172,15 +177,16 @@ impl Memory {
         let Ok(hash) = PasswordHash::new(hash) else {
             return false;
         };
-        let as_we_hash = hash.algorithm == Algorithm::Argon2id.ident()
+        let has_current_params = hash.algorithm == Algorithm::Argon2id.ident()
             && hash.version == Some(Version::V0x13.into())
             && Params::try_from(&hash.params).is_ok_and(|params| params == Params::DEFAULT);
-        let (Some(salt), Some(expected), true) = (&hash.salt, &hash.hash, as_we_hash) else {
+        let (Some(salt), Some(expected), true) = (&hash.salt, &hash.hash, has_current_params)
+        else {
             return Argon2::default().verify_password(password, &hash).is_ok();
         };
         let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
         self.compute(password, salt, &mut output).is_ok()
-            // The comparison takes the same time wherever they differ.
+            // `Output` compares in constant time.
             && Output::new(&output).is_ok_and(|output| output == *expected)
     }
 
@@ -218,7 +224,7 @@ enum HashingError {
     Phc(#[from] argon2::password_hash::phc::Error),
 }
 
-/// A password that is too simple, or that could not be hashed.
+/// The password violates the rule, or could not be hashed.
 #[derive(Debug, thiserror::Error)]
 pub enum NewPasswordError {
     #[error("the password is too simple: {0}")]
@@ -227,13 +233,13 @@ pub enum NewPasswordError {
     Hashing(String),
 }
 
-/// The hash of a new password that follows the rule. Takes a tenth of a second.
+/// Hashes a new password on the calling thread, which takes about 0.1 s. The result is a PHC string.
 ///
 /// # Errors
-/// When the password is too simple.
+/// The password violates the rule, or could not be hashed.
 pub fn hash_new_password(password: &str) -> Result<String, NewPasswordError> {
-    if let Some(missing) = weakness(password) {
-        return Err(NewPasswordError::TooSimple(missing));
+    if let Some(advice) = weakness(password) {
+        return Err(NewPasswordError::TooSimple(advice));
     }
     Argon2::default()
         .hash_password(password.as_bytes())
@@ -241,22 +247,22 @@ pub fn hash_new_password(password: &str) -> Result<String, NewPasswordError> {
         .map_err(|error| NewPasswordError::Hashing(error.to_string()))
 }
 
-/// The rule for new passwords; `field` is where it was.
+/// Applies the rule for new passwords; `field` is the name of the request field.
 pub(crate) fn check_strength(field: &str, password: &str) -> Result<(), ApiError> {
     match weakness(password) {
         None => Ok(()),
-        Some(missing) => Err(ApiError::invalid_field(
+        Some(advice) => Err(ApiError::invalid_field(
             field,
-            format!("The password is too simple: {missing}."),
+            format!("The password is too simple: {advice}."),
         )),
     }
 }
 
-/// What a password lacks.
+/// Advice for a password that violates the rule; `None` for one that follows it.
 fn weakness(password: &str) -> Option<&'static str> {
-    let missing = if password.chars().count() < 8 {
+    let advice = if password.chars().count() < 8 {
         "use at least 8 characters"
-    } else if password.chars().count() > LONGEST {
+    } else if password.chars().count() > MAX_CHARS {
         "use at most 1024 characters"
     } else if !password.chars().any(char::is_uppercase) {
         "add an upper-case letter"
@@ -267,7 +273,7 @@ fn weakness(password: &str) -> Option<&'static str> {
     } else {
         return None;
     };
-    Some(missing)
+    Some(advice)
 }
 
 #[cfg(test)]
@@ -283,16 +289,16 @@ mod tests {
     }
 
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-    const STRANGER: Caller = Caller::Stranger { network: HERE };
+    const UNKNOWN_DEVICE: Caller = Caller::UnknownDevice { network: HERE };
 
     #[tokio::test]
-    async fn a_password_is_known_by_its_hash_alone() {
+    async fn a_hash_verifies_its_password_only() {
         let passwords = Passwords::new();
         let password = "Correct1horse".to_owned();
         let hash = passwords.hash(password, HERE).await.expect("hashes");
         let verify = async |password: &str, hash: Option<&str>| {
             let (password, hash) = (password.to_owned(), hash.map(str::to_owned));
-            let verified = passwords.verify(password, hash, STRANGER);
+            let verified = passwords.verify(password, hash, UNKNOWN_DEVICE);
             verified.await.expect("verifies")
         };
         assert!(
@@ -305,18 +311,18 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_is_used_again_gives_the_same_hashes() {
-        let memory = Memory::default();
+    fn reused_buffers_give_the_same_hashes() {
+        let buffers = HashBuffers::default();
         let fresh = hash_new_password("Correct1horse").expect("hashes");
         for _ in 0..3 {
-            assert!(memory.verify(b"Correct1horse", &fresh));
-            assert!(!memory.verify(b"Wrong1horse", &fresh));
-            let again = memory.hash(b"Correct1horse").expect("hashes");
+            assert!(buffers.verify(b"Correct1horse", &fresh));
+            assert!(!buffers.verify(b"Wrong1horse", &fresh));
+            let again = buffers.hash(b"Correct1horse").expect("hashes");
             let phc = PasswordHash::new(&again).expect("a PHC string");
             let verified = Argon2::default().verify_password(b"Correct1horse", &phc);
-            assert!(verified.is_ok(), "others understand it");
+            assert!(verified.is_ok(), "the plain library accepts it");
         }
-        assert_eq!(memory.idle().len(), 1, "the same blocks");
+        assert_eq!(buffers.idle().len(), 1, "the same blocks");
     }
 
     #[tokio::test]
@@ -331,7 +337,7 @@ mod tests {
         }
         tokio::task::yield_now().await;
 
-        let sign_in = passwords.verify("Correct1horse".to_owned(), None, STRANGER);
+        let sign_in = passwords.verify("Correct1horse".to_owned(), None, UNKNOWN_DEVICE);
         sign_in.await.expect("it is not refused");
 
         while registrations.try_join_next().is_some() {}
@@ -345,20 +351,20 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_refuses_at_once_and_leaves_room_for_others() {
         let passwords = Passwords::new();
-        let all = passwords.at_once.acquire_many(2).await.expect("permits");
+        let all = passwords.hashing.acquire_many(2).await.expect("permits");
         let verify = |caller| passwords.verify(String::new(), None, caller);
         let mut waiting = Vec::new();
         for _ in 0..SIGN_INS_OF_NETWORK {
-            let mut sign_in = Box::pin(verify(STRANGER));
+            let mut sign_in = Box::pin(verify(UNKNOWN_DEVICE));
             assert!(futures_util::poll!(sign_in.as_mut()).is_pending());
             waiting.push(sign_in);
         }
 
-        let refused = verify(STRANGER).await;
+        let refused = verify(UNKNOWN_DEVICE).await;
 
         assert!(matches!(refused, Err(ApiError::Busy { .. })), "{refused:?}");
         for caller in [
-            Caller::Stranger {
+            Caller::UnknownDevice {
                 network: IpAddr::from([192, 0, 2, 1]),
             },
             Caller::KnownDevice {
@@ -371,6 +377,6 @@ mod tests {
         }
         drop(waiting);
         drop(all);
-        verify(STRANGER).await.expect("there is room again");
+        verify(UNKNOWN_DEVICE).await.expect("there is room again");
     }
 }

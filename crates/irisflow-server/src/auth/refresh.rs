@@ -1,4 +1,4 @@
-//! `POST /auth/refresh`
+//! `POST /auth/refresh`: rotation of refresh tokens with detection of reuse.
 
 use axum::Json;
 use axum::extract::State;
@@ -16,8 +16,8 @@ pub(crate) struct RefreshRequest {
     refresh_token: String,
 }
 
-/// WriteTransaction a refresh token into both tokens. It is spent; for 30 s it still gives the same successor, and
-/// after that its use ends the whole session.
+/// Exchange a refresh token for a new pair of tokens. The old one is then used up: for 30 s it still returns the
+/// same new pair, and after that its reuse ends the whole session.
 #[utoipa::path(post, path = "/auth/refresh", tag = "accounts", request_body = RefreshRequest,
     responses(
         (status = 200, body = TokenPair),
@@ -45,7 +45,7 @@ pub(crate) async fn refresh(
             .map(Json),
         RefreshOutcome::Rotated(_) => Err(ApiError::AccountInactive),
         RefreshOutcome::ReuseDetected(user_id) => {
-            tracing::warn!(%user_id, "a spent refresh token came back; its session was ended");
+            tracing::warn!(%user_id, "a refresh token was reused; its session was ended");
             Err(ApiError::InvalidToken)
         }
         RefreshOutcome::Unknown => Err(ApiError::InvalidToken),

@@ -1,4 +1,4 @@
-//! `POST /auth/register`
+//! `POST /auth/register`: creates an account.
 
 use std::net::IpAddr;
 
@@ -57,7 +57,7 @@ impl From<&Account> for UserBody {
     }
 }
 
-/// Make an account.
+/// Create an account.
 #[utoipa::path(post, path = "/auth/register", tag = "accounts", request_body = RegisterRequest,
     responses(
         (status = 201, body = UserBody),
@@ -82,12 +82,12 @@ pub(crate) async fn register(
     app.throttle.register(network)?;
     match app.add_account(email, request.password, network).await {
         Ok(Some(account)) => {
-            tracing::info!(user_id = %account.id, "account made");
+            tracing::info!(user_id = %account.id, "account created");
             Ok((StatusCode::CREATED, Json(UserBody::from(&account))))
         }
         Ok(None) => Err(ApiError::EmailTaken),
         Err(error) => {
-            app.throttle.take_registration_back(network);
+            app.throttle.registration_failed(network);
             Err(error)
         }
     }
@@ -114,22 +114,23 @@ impl AppState {
     }
 }
 
-/// Of an email address, in bytes.
-pub(crate) const LONGEST_EMAIL: usize = 254;
+/// Maximum length of an email address in bytes (RFC 5321).
+pub(crate) const MAX_EMAIL_BYTES: usize = 254;
 
-/// The address in lower case. A light check: only a message that arrives would prove more.
+/// Checks the form of an email address and returns it in lower case. Only a message that arrives could prove that
+/// the address exists.
 pub fn parse_email(text: &str) -> Option<String> {
     let email = text.trim().to_lowercase();
-    let looks_right = email.split_once('@').is_some_and(|(name, host)| {
+    let is_well_formed = email.split_once('@').is_some_and(|(name, host)| {
         !name.is_empty()
             && host.contains('.')
             && !host.starts_with('.')
             && !host.ends_with('.')
             && !host.contains('@')
     });
-    let plain = email.len() <= LONGEST_EMAIL
+    let is_allowed = email.len() <= MAX_EMAIL_BYTES
         && !email.contains(|c: char| c.is_whitespace() || c.is_control());
-    (looks_right && plain).then_some(email)
+    (is_well_formed && is_allowed).then_some(email)
 }
 
 #[cfg(test)]
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn malformed_addresses_are_rejected() {
         for text in [
             "",
             "you",

@@ -1,4 +1,4 @@
-//! `GET /users/me/sessions`
+//! `GET /users/me/sessions`: lists the sessions of an account.
 
 use axum::Json;
 use axum::extract::State;
@@ -19,9 +19,9 @@ pub(crate) struct SessionList {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct SessionBody {
     id: String,
-    /// What it called itself when it signed in.
+    /// `User-Agent` of the device when it signed in.
     device: Option<String>,
-    /// The one that asks.
+    /// Whether this is the session of the request.
     is_current: bool,
     /// RFC 3339, UTC, as all times here.
     created_at: String,
@@ -29,7 +29,7 @@ pub(crate) struct SessionBody {
     expires_at: String,
 }
 
-/// Where you are signed in.
+/// List your sessions.
 #[utoipa::path(get, path = "/users/me/sessions", tag = "accounts", security(("bearer" = [])),
     responses((status = 200, body = SessionList), (status = 401, body = ErrorBody)))]
 pub(crate) async fn sessions(

@@ -1,24 +1,24 @@
-//! How often one may fail to sign in, and how many accounts one may make.
+//! Rate limits of failed sign-ins and of registrations.
 //!
-//! The rule makes guessing slow without locking anybody out of their own account. A network is an IPv4
-//! address, or the first 64 bits of an IPv6 one. A try counts as a failure until it has succeeded, in three
-//! token buckets (the numbers are defaults of [`SignInLimits`]):
+//! They make password guessing slow without locking users out of their own accounts. A network is an IPv4 address or
+//! an IPv6 /64 prefix. An attempt counts as a failure until it has succeeded, in three token buckets (the numbers
+//! are defaults of [`SignInLimits`]):
 //!
-//! - **account and network together**: 10 failures at once, then one every 30 s. What strangers do elsewhere
-//!   is not counted here, so it keeps nobody out.
-//! - **network**: 100 failures at once, then one every 10 s, whatever the accounts.
-//! - **account**, over all networks: 100 at once, then one every 30 s. This one refuses nothing. While it is
-//!   empty the account is under attack from many networks, and each network gets one try instead of 10
-//!   before it waits: a network that has not failed lately still gets in at once.
+//! - **account and network together**: a burst of 10 failures, then one every 30 s. Failures from other networks do
+//!   not count here, so they lock no user out.
+//! - **network**, for all accounts together: a burst of 100 failures, then one every 10 s.
+//! - **account**, over all networks: a burst of 100, then one every 30 s. This bucket rejects nothing by itself. While
+//!   it is empty, the account is under attack from many networks, and each network has a burst of 1 instead of 10:
+//!   a network without recent failures can still sign in at once.
 //!
-//! A device that has signed in to the account before, and shows the cookie that it got then (`device.rs`), is
-//! counted by itself and by nothing else: 10 at once, then one every 30 s. So it gets in even when somebody in
-//! its own network keeps failing.
+//! A device that has signed in to the account before, and sends the cookie from then (`device.rs`), has a bucket of
+//! its own and counts in no other: a burst of 10, then one every 30 s. So it can sign in even while others in its
+//! network keep failing.
 //!
-//! A success takes nothing, and forgets the failures of this account and network, or of this device.
+//! A successful attempt uses no token, and resets the failures of this account and network, or of this device.
 //!
-//! Keys are short hashes with a salt of this process, and each table holds 40,000 of them at most: addresses
-//! that are tried are neither kept nor can they fill the memory.
+//! Keys are short hashes with a random salt of this process, and each table holds at most 40,000 of them. So email
+//! addresses from attempts are not stored, and their number cannot exhaust the memory.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -31,21 +31,24 @@ use super::device::DeviceId;
 use crate::error::ApiError;
 use crate::rate_limiter::{RateLimiter, retry_after_s};
 
-/// Each `tries` at once, then one more every interval.
+/// Token buckets: each has a size (the burst) and an interval after which one token is added.
 #[derive(Debug, Clone, Copy)]
 pub struct SignInLimits {
-    /// Failures of one account from one network, and of one known device.
+    /// Failures for one account from one network, and of one known device.
     pub tries: u32,
+    /// Interval of `tries` and `tries_of_account`.
     pub refill: Duration,
-    /// Failures of one account from all networks, with the same interval.
+    /// Failures for one account from all networks.
     pub tries_of_account: u32,
-    /// Failures from one network to all accounts.
+    /// Failures from one network for all accounts.
     pub tries_of_network: u32,
+    /// Interval of `tries_of_network`.
     pub network_refill: Duration,
     /// New accounts from one network.
     pub registrations_of_network: u32,
+    /// Interval of `registrations_of_network`, and ten times that of `registrations`.
     pub registration_refill: Duration,
-    /// New accounts from everywhere; one more ten times as often as from one network.
+    /// New accounts in total.
     pub registrations: u32,
 }
 
@@ -64,13 +67,13 @@ impl Default for SignInLimits {
     }
 }
 
-/// Who tries to sign in.
+/// The source of an attempt to sign in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Caller {
-    /// A device that has signed in to this account before, wherever it is now.
+    /// A device that has signed in to this account before, in any network.
     KnownDevice { device: DeviceId, network: IpAddr },
-    /// Any other, by the network it is in.
-    Stranger { network: IpAddr },
+    /// Any other device, identified by its network.
+    UnknownDevice { network: IpAddr },
 }
 
 #[derive(Debug)]
@@ -81,18 +84,19 @@ pub(crate) struct Throttle {
     accounts: RateLimiter<Key>,
     networks: RateLimiter<Key>,
     registrations_of_networks: RateLimiter<Key>,
-    /// Of one key, the same for all.
+    /// A single bucket.
     registrations: RateLimiter<()>,
     salt: [u8; 16],
     clock: Arc<dyn Clock>,
 }
 
-/// A hash of what is counted.
+/// Salted hash of an account, a network or a device.
 type Key = [u8; 16];
 
-/// A try that counts as a failure until it is forgiven or taken back.
+/// An attempt to sign in. It counts as a failure unless it is reported as successful or as not verified.
 #[derive(Debug)]
-pub(crate) struct LoginTry {
+pub(crate) struct LoginAttempt {
+    /// Of account and network, or of account and device.
     own: Key,
     account: Option<Key>,
     network: Option<Key>,
@@ -115,33 +119,37 @@ impl Throttle {
         }
     }
 
-    /// Begins a try to sign in. It counts at once, so that many tries side by side gain nothing.
+    /// Begins an attempt to sign in. It counts from the start, so that concurrent attempts cannot exceed the limit.
     ///
     /// # Errors
-    /// Too many failures, with the time to wait.
-    pub(crate) fn begin(&self, email: &str, caller: Caller) -> Result<LoginTry, ApiError> {
+    /// [`ApiError::TooManyAttempts`] with the time to wait.
+    pub(crate) fn begin(&self, email: &str, caller: Caller) -> Result<LoginAttempt, ApiError> {
         match caller {
-            Caller::KnownDevice { device, .. } => self.begin_of_device(email, device),
-            Caller::Stranger { network } => self.begin_of_network(email, network),
+            Caller::KnownDevice { device, .. } => self.begin_from_known_device(email, device),
+            Caller::UnknownDevice { network } => self.begin_from_network(email, network),
         }
     }
 
-    fn begin_of_device(&self, email: &str, device: DeviceId) -> Result<LoginTry, ApiError> {
+    fn begin_from_known_device(
+        &self,
+        email: &str,
+        device: DeviceId,
+    ) -> Result<LoginAttempt, ApiError> {
         let own = self.key("device", email.as_bytes(), device.as_bytes());
         let taken = self.tries.take(own, self.clock.now());
         taken.map_err(|wait| self.too_many_tries(wait))?;
-        Ok(LoginTry {
+        Ok(LoginAttempt {
             own,
             account: None,
             network: None,
         })
     }
 
-    fn begin_of_network(&self, email: &str, network: IpAddr) -> Result<LoginTry, ApiError> {
+    fn begin_from_network(&self, email: &str, network: IpAddr) -> Result<LoginAttempt, ApiError> {
         let now = self.clock.now();
         let address = address_bytes(network);
         let network = self.key("network", &address, &[]);
-        // First, so that one network cannot fill the other tables.
+        // The network is checked first, so that one network cannot fill the other tables.
         if let Err(wait) = self.networks.take(network, now) {
             return Err(ApiError::TooManyAttempts {
                 limit: self.limits.tries_of_network,
@@ -157,43 +165,44 @@ impl Throttle {
         } else {
             self.tries.take(own, now)
         };
-        let login = LoginTry {
+        let attempt = LoginAttempt {
             own,
             account: (!under_attack).then_some(account),
             network: Some(network),
         };
         if let Err(wait) = taken {
-            self.give_back_shared(&login);
+            self.give_back_shared(&attempt);
             return Err(self.too_many_tries(wait));
         }
-        Ok(login)
+        Ok(attempt)
     }
 
-    /// The try succeeded: it takes nothing, and its own failures are forgotten.
-    pub(crate) fn forgive(&self, login: &LoginTry) {
-        self.tries.refill(&login.own);
-        self.give_back_shared(login);
+    /// Records a success: gives the tokens back, and resets the failures of this account and network, or device.
+    pub(crate) fn succeeded(&self, attempt: &LoginAttempt) {
+        self.tries.refill(&attempt.own);
+        self.give_back_shared(attempt);
     }
 
-    /// The password was not looked at, so this was no failure.
-    pub(crate) fn take_back(&self, login: &LoginTry) {
-        self.tries.give_back(&login.own);
-        self.give_back_shared(login);
+    /// Records that the password was not verified, for example because the store failed: gives the tokens back.
+    pub(crate) fn not_verified(&self, attempt: &LoginAttempt) {
+        self.tries.give_back(&attempt.own);
+        self.give_back_shared(attempt);
     }
 
-    fn give_back_shared(&self, login: &LoginTry) {
-        if let Some(account) = &login.account {
+    fn give_back_shared(&self, attempt: &LoginAttempt) {
+        if let Some(account) = &attempt.account {
             self.accounts.give_back(account);
         }
-        if let Some(network) = &login.network {
+        if let Some(network) = &attempt.network {
             self.networks.give_back(network);
         }
     }
 
-    /// Counts a new account, or a look whether there is one.
+    /// Counts a registration. Attempts with an address that is taken count, too, since they show that an account
+    /// exists.
     ///
     /// # Errors
-    /// Too many of them, with the time to wait.
+    /// [`ApiError::TooManyRegistrations`] with the time to wait.
     pub(crate) fn register(&self, network: IpAddr) -> Result<(), ApiError> {
         let now = self.clock.now();
         let key = self.key("network", &address_bytes(network), &[]);
@@ -216,8 +225,8 @@ impl Throttle {
         })
     }
 
-    /// No account was made after all, for a reason of the server's.
-    pub(crate) fn take_registration_back(&self, network: IpAddr) {
+    /// Records that a registration failed by an error of the server: gives the tokens back.
+    pub(crate) fn registration_failed(&self, network: IpAddr) {
         let key = self.key("network", &address_bytes(network), &[]);
         self.registrations_of_networks.give_back(&key);
         self.registrations.give_back(&());
@@ -271,7 +280,7 @@ mod tests {
     }
 
     fn from(number: u8) -> Caller {
-        Caller::Stranger {
+        Caller::UnknownDevice {
             network: IpAddr::from([192, 0, 2, number]),
         }
     }
@@ -283,12 +292,12 @@ mod tests {
         }
     }
 
-    fn wait_of(refused: Result<LoginTry, ApiError>) -> u64 {
-        match refused {
+    fn wait_of(rejected: Result<LoginAttempt, ApiError>) -> u64 {
+        match rejected {
             Err(ApiError::TooManyAttempts { retry_after_s, .. }) => Some(retry_after_s),
             _ => None,
         }
-        .expect("it is refused, with a time to wait")
+        .expect("it is rejected, with a time to wait")
     }
 
     #[test]
@@ -303,14 +312,14 @@ mod tests {
     }
 
     #[test]
-    fn failures_of_strangers_elsewhere_keep_nobody_out() {
+    fn failures_from_other_networks_lock_no_user_out() {
         let (throttle, _) = throttle();
         for number in 1..200 {
-            // As many as each is allowed.
+            // As many attempts as each network may make.
             while throttle.begin(ME, from(number)).is_ok() {}
         }
         let own = throttle.begin(ME, from(250)).expect("it gets in");
-        throttle.forgive(&own);
+        throttle.succeeded(&own);
         throttle.begin(ME, from(250)).expect("and again");
     }
 
@@ -367,18 +376,18 @@ mod tests {
     fn signing_in_often_with_the_right_password_is_never_throttled() {
         let (throttle, _) = throttle();
         for _ in 0..100 {
-            let login = throttle.begin(ME, from(1)).expect("allowed");
-            throttle.forgive(&login);
+            let attempt = throttle.begin(ME, from(1)).expect("allowed");
+            throttle.succeeded(&attempt);
         }
     }
 
     #[test]
-    fn a_try_whose_password_was_not_looked_at_counts_nothing() {
+    fn an_attempt_whose_password_was_not_verified_does_not_count() {
         let (throttle, _) = throttle();
         throttle.begin(ME, from(1)).expect("one failure");
         for _ in 0..100 {
-            let login = throttle.begin(ME, from(1)).expect("allowed");
-            throttle.take_back(&login);
+            let attempt = throttle.begin(ME, from(1)).expect("allowed");
+            throttle.not_verified(&attempt);
         }
         throttle.begin(ME, from(1)).expect("two failures");
         throttle.begin(ME, from(1)).expect("three failures");
@@ -395,7 +404,7 @@ mod tests {
         let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
         let throttle = Throttle::new(limits, clock.clone());
         let register = |number: u8| throttle.register(IpAddr::from([192, 0, 2, number]));
-        let whose = |refused: Result<(), ApiError>| match refused {
+        let whose = |rejected: Result<(), ApiError>| match rejected {
             Err(ApiError::TooManyRegistrations { whose, .. }) => Some(whose),
             _ => None,
         };

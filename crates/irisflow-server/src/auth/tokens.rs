@@ -1,4 +1,4 @@
-//! Access tokens (JWT, HS256, short-lived) and refresh tokens (opaque, rotated).
+//! Access tokens (JWT with HS256, short-lived) and refresh tokens (opaque, rotated).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use crate::app::Secrets;
 use crate::settings::ServerSettings;
 
-/// What an access token says.
+/// Claims of an access token.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct AccessClaims {
     pub(crate) sub: UserId,
@@ -39,7 +39,7 @@ pub(crate) enum TokenError {
     Expired,
 }
 
-/// Both tokens, as every way of signing in answers.
+/// Access token and refresh token, as returned by sign-in and refresh.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct TokenPair {
     pub(crate) access_token: String,
@@ -65,7 +65,7 @@ impl std::fmt::Debug for Tokens {
 
 impl Tokens {
     pub(crate) fn new(secrets: &Secrets, settings: &ServerSettings, clock: Arc<dyn Clock>) -> Self {
-        // The algorithm is pinned; expiry is held against our clock below.
+        // Only HS256 is accepted. Expiry is checked against the injected clock in `check_access`.
         let mut validation = Validation::new(Algorithm::HS256);
         validation.validate_exp = false;
         validation.validate_aud = false;
@@ -94,8 +94,7 @@ impl Tokens {
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
     }
 
-    /// Checks signature, algorithm, type and expiry. Whether the session still lives is the store's
-    /// to say.
+    /// Verifies signature, algorithm, type and expiry. Whether the session still exists is not checked here.
     pub(crate) fn check_access(&self, token: &str) -> Result<AccessClaims, TokenError> {
         let claims = jsonwebtoken::decode::<AccessClaims>(token, &self.decoding, &self.validation)
             .map_err(|_| TokenError::Invalid)?
@@ -109,13 +108,13 @@ impl Tokens {
         Ok(claims)
     }
 
-    /// A fresh refresh token: 256 random bits.
+    /// Generates a refresh token of 256 random bits.
     pub(crate) fn new_refresh_token() -> String {
         URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
     }
 
-    /// The one token that follows `token`. Computed and not stored, so that a request whose answer got
-    /// lost can be answered again without any token lying in the database.
+    /// The refresh token that replaces `token`. It is derived by HMAC-SHA-256, not stored, so that a request whose
+    /// response was lost can be repeated although the database holds only hashes of tokens.
     pub(crate) fn successor_of(&self, token: &str) -> String {
         let mut block = [0; 64];
         block[..self.refresh_secret.len()].copy_from_slice(&self.refresh_secret);
@@ -125,7 +124,7 @@ impl Tokens {
         URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
     }
 
-    /// What the database keeps of a refresh token.
+    /// The hash of a refresh token as stored in the database.
     pub(crate) fn hash_of(token: &str) -> [u8; 32] {
         Sha256::digest(token.as_bytes()).into()
     }

@@ -244,7 +244,7 @@ impl Connection<'_> {
             Ok(user) => user,
             Err(error) => return error.into(),
         };
-        let _permit = match self.app.enter_socket(user.id(), self.client) {
+        let _permit = match self.app.acquire_socket(user.id(), self.client) {
             Ok(permit) => permit,
             Err(error) => return error.into(),
         };
@@ -339,7 +339,7 @@ impl Connection<'_> {
     async fn send_changed_estimate(&mut self) -> Option<Ending> {
         let (event, before) = self.last_sent.as_ref()?;
         let estimate = self.app.recent_estimate_of_event(event, self.pixels).await;
-        if estimate.says_the_same_as(before) {
+        if estimate.is_equivalent_to(before) {
             return None;
         }
         let event = event.clone();

@@ -207,7 +207,7 @@ impl AppState {
                 .filter(|result| result.has_thumbnail)
                 .and_then(|_| url(3)),
             original_url: original.map(|key| self.download_url(base, &key)),
-            urls_expire_at: self.download_urls_end(self.now()).to_rfc3339(),
+            urls_expire_at: self.download_urls_expire_at(self.now()).to_rfc3339(),
             processing_time_ms: result.map(|result| result.processing_time_ms),
             result_width: result.map(|result| result.width_px),
             result_height: result.map(|result| result.height_px),
