@@ -13,7 +13,7 @@ use super::crowds::{Latencies, status_of};
 use super::finding::Finding;
 use super::victim::Recipe;
 use super::wire;
-use crate::faults::disk::Disk;
+use crate::faults::faulty_disk::TmpfsDisk;
 
 const JOBS: usize = 40;
 const OUTAGE: Duration = Duration::from_secs(25);
@@ -82,7 +82,7 @@ pub(super) async fn with_a_queue(scene: &Scene, trouble: Trouble) -> anyhow::Res
     ])
 }
 
-async fn break_down(disk: &Disk, trouble: Trouble) -> anyhow::Result<()> {
+async fn break_down(disk: &TmpfsDisk, trouble: Trouble) -> anyhow::Result<()> {
     if trouble != Trouble::FilesReadOnly {
         return disk.fill();
     }
@@ -96,7 +96,7 @@ async fn break_down(disk: &Disk, trouble: Trouble) -> anyhow::Result<()> {
     anyhow::bail!("the disk is always being written")
 }
 
-fn mend(disk: &Disk, trouble: Trouble) -> anyhow::Result<()> {
+fn mend(disk: &TmpfsDisk, trouble: Trouble) -> anyhow::Result<()> {
     match trouble {
         Trouble::FilesReadOnly => disk.make_writable(),
         Trouble::FilesFull | Trouble::AllFull => disk.empty(),

@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use super::{Scene, process};
-use crate::faults::disk::Disk;
+use crate::faults::faulty_disk::TmpfsDisk;
 
 const START_LIMIT: Duration = Duration::from_secs(30);
 const END_LIMIT: Duration = Duration::from_secs(30);
@@ -75,13 +75,13 @@ impl Recipe {
     }
 
     /// Puts a small disk under the whole data folder.
-    pub(super) fn mount_data(&self, megabytes: usize) -> anyhow::Result<Disk> {
-        Disk::mount(&self.data(), megabytes)
+    pub(super) fn mount_data(&self, megabytes: usize) -> anyhow::Result<TmpfsDisk> {
+        TmpfsDisk::mount(&self.data(), megabytes)
     }
 
     /// Puts a small disk under photos and results, not under the database.
-    pub(super) fn mount_files(&self, megabytes: usize) -> anyhow::Result<Disk> {
-        Disk::mount(&self.data().join("files"), megabytes)
+    pub(super) fn mount_files(&self, megabytes: usize) -> anyhow::Result<TmpfsDisk> {
+        TmpfsDisk::mount(&self.data().join("files"), megabytes)
     }
 
     fn log_file(&self) -> PathBuf {

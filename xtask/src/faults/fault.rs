@@ -1,26 +1,27 @@
-//! What can go wrong, and where.
+//! The kinds of fault and their injection points, with the plan and settings that each combination
+//! needs.
 
 use std::fmt;
 
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
-/// A way to fail.
+/// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     /// The step reports a transient error.
     Transient,
-    /// The step reports an error of ours.
+    /// The step reports an internal error.
     Server,
     /// The step panics.
     Panic,
-    /// The step takes longer than an attempt may.
+    /// The step exceeds the time limit of an attempt.
     Hang,
     /// The process is killed: SIGKILL.
     Kill,
-    /// The process is suspended for longer than its leases: SIGSTOP, SIGCONT.
+    /// The process is suspended for longer than its leases last: SIGSTOP, SIGCONT.
     Suspend,
-    /// The process is asked to end: SIGTERM.
+    /// Graceful shutdown: SIGTERM.
     Terminate,
     /// The disk of the data folder is full for a while.
     FullDisk,
@@ -28,22 +29,22 @@ pub(super) enum Fault {
     ReadOnlyDisk,
     /// Writes to the disk of the data folder, and reads of originals, give I/O errors for a while.
     IoErrors,
-    /// The process gets no further file descriptor for a while.
+    /// The process cannot open further file descriptors for a while.
     NoDescriptors,
-    /// The wall clock steps ten minutes back, and at the next strike forward again.
+    /// The wall clock steps ten minutes back, and at the next injection forward again.
     ClockBack,
-    /// The wall clock steps an hour forward, and at the next strike back again.
+    /// The wall clock steps an hour forward, and at the next injection back again.
     ClockForward,
-    /// Clients send a request and hang up.
+    /// Clients send a request and disconnect.
     HangUp,
 }
 
-/// Where it strikes.
+/// Where a fault is injected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Point {
-    /// Between the transaction of the claim and the begin of the attempt.
+pub(super) enum InjectionPoint {
+    /// Between the transaction of the claim and the start of the attempt.
     Claimed,
-    /// At the begin of a step.
+    /// At the start of a step.
     Loading,
     Segmenting,
     RemovingReflections,
@@ -53,9 +54,9 @@ pub(super) enum Point {
     AfterResult,
     AfterMask,
     AfterBefore,
-    /// While some jobs run and many wait, for longer than leases and retries.
+    /// While some jobs run and many wait, for longer than leases and retries last.
     Backlog,
-    /// The same, of the disk of photos and results alone: the database goes on.
+    /// Like `Backlog`, but only the disk of photos and results: the database stays available.
     BacklogOfFiles,
     /// While the server pauses in the commit of a request.
     BeforeCommit,
@@ -63,11 +64,11 @@ pub(super) enum Point {
     AfterCommit,
 }
 
-/// What an attempt may take in the runs with [`Fault::Hang`].
+/// Time limit of an attempt in the runs with [`Fault::Hang`].
 pub(super) const HANG_LIMIT_MS: u64 = 6_000;
-/// The lease in all other runs: short, but not so short that a busy machine cannot keep it.
+/// The lease in all other runs: short, but long enough that a busy machine can renew it in time.
 pub(super) const LEASE_MS: u64 = 2_000;
-/// The lease in the runs with [`Fault::Terminate`], where none may run out.
+/// The lease in the runs with [`Fault::Terminate`], in which no lease may expire.
 const LONG_LEASE_MS: u64 = 30_000;
 /// How long commits pause in the runs with [`Fault::HangUp`].
 const COMMIT_PAUSE_MS: u64 = 80;
@@ -109,7 +110,7 @@ impl Fault {
         }
     }
 
-    /// Trouble of the machine, of its operator or of a client: no job may fail by it.
+    /// Whether the cause is the machine, its operator or a client, so that no job may fail because of it.
     pub(super) fn is_outage(self) -> bool {
         match self {
             Self::Transient
@@ -129,50 +130,58 @@ impl Fault {
         }
     }
 
-    /// Where it can strike.
-    pub(super) fn points(self) -> Vec<Point> {
-        let with = |point: Point| -> Vec<Point> { [&Point::STEPS[..], &[point]].concat() };
+    /// The injection points at which it is possible.
+    pub(super) fn points(self) -> Vec<InjectionPoint> {
+        let with = |point: InjectionPoint| -> Vec<InjectionPoint> {
+            [&InjectionPoint::STEPS[..], &[point]].concat()
+        };
         match self {
             Self::Transient | Self::Server | Self::Panic | Self::Hang | Self::Suspend => {
-                Point::STEPS.to_vec()
+                InjectionPoint::STEPS.to_vec()
             }
-            Self::Kill | Self::Terminate => with(Point::Claimed),
+            Self::Kill | Self::Terminate => with(InjectionPoint::Claimed),
             Self::FullDisk | Self::IoErrors => {
-                let mut points = with(Point::Backlog);
-                points.push(Point::BacklogOfFiles);
+                let mut points = with(InjectionPoint::Backlog);
+                points.push(InjectionPoint::BacklogOfFiles);
                 points
             }
-            Self::ReadOnlyDisk => with(Point::BacklogOfFiles),
-            Self::NoDescriptors | Self::ClockBack | Self::ClockForward => with(Point::Backlog),
-            Self::HangUp => vec![Point::BeforeCommit, Point::DuringCommit, Point::AfterCommit],
+            Self::ReadOnlyDisk => with(InjectionPoint::BacklogOfFiles),
+            Self::NoDescriptors | Self::ClockBack | Self::ClockForward => {
+                with(InjectionPoint::Backlog)
+            }
+            Self::HangUp => vec![
+                InjectionPoint::BeforeCommit,
+                InjectionPoint::DuringCommit,
+                InjectionPoint::AfterCommit,
+            ],
         }
     }
 
-    /// The plan for a life of the server: as many first claims as there are jobs are struck, at most once
-    /// a life of the process where it ends by it.
-    pub(super) fn plan(self, point: Point, jobs: usize, random: &mut StdRng) -> String {
+    /// The value of `IRISFLOW_FAULTS` for one process: the fault is injected into the first attempt of as
+    /// many jobs as there are, or once per process where it ends the process.
+    pub(super) fn plan(self, point: InjectionPoint, jobs: usize, random: &mut StdRng) -> String {
         let some = jobs.div_ceil(3);
         match self {
             _ if point.is_backlog() => String::new(),
-            // Some jobs fail again when they are tried again, and so fail by design.
+            // Some jobs fail again in their retries, and so fail by design.
             Self::Transient => format!("{point}:transient:{jobs}/first,{point}:transient:{some}"),
             Self::Server => format!("{point}:server:{jobs}/first,{point}:server:{some}"),
             Self::Panic => format!("{point}:panic:{jobs}/first,{point}:panic:{some}"),
             Self::Hang => {
-                // Some come back late, some so late that their thread was given up.
+                // Some return after the time limit, some so late that their thread was abandoned.
                 let late = HANG_LIMIT_MS + LEASE_MS / 4;
                 let too_late = HANG_LIMIT_MS + LEASE_MS * 2;
                 let rest = jobs - some;
                 format!("{point}:hang{late}:{some}/first,{point}:hang{too_late}:{rest}/first")
             }
             Self::Kill => format!("{point}:kill:1/first"),
-            Self::Terminate if point == Point::Claimed => {
-                // The same job again and again: it is the first in the queue of the next life, too.
+            Self::Terminate if point == InjectionPoint::Claimed => {
+                // The same job each time: it is the first in the queue of the next process, too.
                 let time = [0, 30, 300][random.random_range(0..3)];
                 format!("{point}:terminate{time}:1")
             }
             Self::Terminate => {
-                // Shorter and longer than a worker waits for its threads at the end.
+                // Shorter and longer than a worker waits for its threads at shutdown.
                 let time = if random.random() { 500 } else { 2_500 };
                 format!("{point}:terminate{time}:1/first")
             }
@@ -187,29 +196,29 @@ impl Fault {
         }
     }
 
-    /// Settings beside those of all runs.
-    pub(super) fn settings(self, point: Point) -> Vec<(&'static str, String)> {
+    /// Settings in addition to those of all runs.
+    pub(super) fn settings(self, point: InjectionPoint) -> Vec<(&'static str, String)> {
         let pause = |at: &str| vec![("IRISFLOW_COMMIT_PAUSE", format!("{at}:{COMMIT_PAUSE_MS}"))];
         match (self, point) {
             (Self::Hang, _) => vec![
                 ("IRISFLOW_MAX_RUNTIME_MS", HANG_LIMIT_MS.to_string()),
                 ("IRISFLOW_WORKERS", "4".to_owned()),
             ],
-            // A lease that a busy machine could not keep would count as a crash, as a bad stop does.
+            // A lease that expired on a busy machine would count as a crash, like a failed shutdown.
             (Self::Terminate, _) => vec![("IRISFLOW_LEASE_MS", LONG_LEASE_MS.to_string())],
-            (_, Point::BeforeCommit) => pause("before"),
-            (_, Point::DuringCommit) => pause("during"),
-            (_, Point::AfterCommit) => pause("after"),
+            (_, InjectionPoint::BeforeCommit) => pause("before"),
+            (_, InjectionPoint::DuringCommit) => pause("during"),
+            (_, InjectionPoint::AfterCommit) => pause("after"),
             _ => Vec::new(),
         }
     }
 
-    /// The codes with which a job may end by design.
+    /// The error codes with which a job may fail by design.
     pub(super) fn allowed_failures(self) -> &'static [&'static str] {
         match self {
             Self::Transient => &["storage_unavailable"],
             Self::Server | Self::Panic => &["step_failed"],
-            // A job that loses three workers is taken for their killer.
+            // After three lost workers a job counts as the cause (poison job) and fails.
             Self::Hang => &["timed_out", "worker_lost"],
             Self::Kill | Self::Suspend => &["worker_lost"],
             Self::Terminate
@@ -224,7 +233,7 @@ impl Fault {
     }
 }
 
-impl Point {
+impl InjectionPoint {
     const STEPS: [Self; 8] = [
         Self::Loading,
         Self::Segmenting,
@@ -236,12 +245,12 @@ impl Point {
         Self::AfterBefore,
     ];
 
-    /// Whether the outage is a long one, from outside.
+    /// Whether the fault is a long outage, caused from outside the process.
     pub(super) fn is_backlog(self) -> bool {
         matches!(self, Self::Backlog | Self::BacklogOfFiles)
     }
 
-    /// Whether it is a place within an attempt.
+    /// Whether it is a point within an attempt.
     pub(super) fn is_step(self) -> bool {
         Self::STEPS.contains(&self)
     }
@@ -272,7 +281,7 @@ impl fmt::Display for Fault {
     }
 }
 
-impl fmt::Display for Point {
+impl fmt::Display for InjectionPoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }

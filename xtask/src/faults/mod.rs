@@ -1,19 +1,20 @@
-//! `cargo xtask faults`: the crash matrix. Every fault at every step and between any two writes, in the
-//! real program (the build with the feature `faults`), with real photos, users and watchers. What is
-//! counted must add up: nothing failed by an outage, nothing lost, nothing twice, nothing stuck, nothing
-//! left over, no bar that moved back.
+//! `cargo xtask faults`: the crash matrix (fault injection). Each cell injects one kind of fault at one
+//! point (every pipeline step, and between any two writes) into the real program, built with the feature
+//! `faults`, with real photos, users and watchers. The invariants afterwards: no job failed because of an
+//! outage, none lost, finished twice or stuck, no orphaned objects, and progress that never decreases.
 
-mod cell;
-mod clock;
-mod crowd;
-pub(crate) mod disk;
+mod fake_clock;
 mod fault;
+pub(crate) mod faulty_disk;
 mod hang_up;
-mod keeper;
+mod job_watcher;
+mod matrix_cell;
 mod outage;
-mod server;
-mod tally;
-mod watcher;
+mod outcome_counts;
+mod recorded_state;
+mod server_process;
+mod server_supervisor;
+mod test_users;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,35 +25,35 @@ use futures_util::{StreamExt as _, stream};
 use rand::seq::IndexedRandom as _;
 
 use crate::test::workspace_root;
-use cell::Cell;
-use fault::{Fault, Point};
-use tally::Tally;
+use fault::{Fault, InjectionPoint};
+use matrix_cell::MatrixCell;
+use outcome_counts::OutcomeCounts;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct FaultsArgs {
-    /// How many jobs are struck, for each fault and step.
+    /// How many jobs get the fault, per fault and injection point.
     #[arg(long, default_value_t = 20)]
     repetitions: usize,
-    /// Decides photos, users, arrival and durations; chosen and printed when left out.
+    /// Seed of the random photos, users, arrival times and durations; random, and printed, by default.
     #[arg(long)]
     seed: Option<u64>,
-    /// Only these faults, as in kill,terminate@claimed.
+    /// Only these faults, for example kill,terminate@claimed.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// At how many of its places each fault is played, chosen by the seed; at all when left out. Those
-    /// that only one kind of fault has are always played.
+    /// Number of steps at which each fault is injected, chosen by the seed; all by default. Injection
+    /// points other than steps are always included.
     #[arg(long)]
     places: Option<usize>,
     /// How many servers run at once.
     #[arg(long, default_value_t = 4)]
     at_once: usize,
-    /// A build with the feature `faults` that is there already.
+    /// Use this existing build with the feature `faults`.
     #[arg(long)]
     program: Option<PathBuf>,
 }
 
 impl FaultsArgs {
-    /// The small run that belongs to the tests.
+    /// The small run as part of `cargo xtask test`.
     pub(crate) fn small(program: PathBuf) -> Self {
         Self {
             repetitions: 3,
@@ -65,7 +66,7 @@ impl FaultsArgs {
     }
 }
 
-/// Plays the matrix. Returns what could not be played here.
+/// Runs the matrix. Returns a description of the faults that this machine cannot inject, if any.
 pub(crate) fn run(args: FaultsArgs) -> anyhow::Result<Option<String>> {
     let root = workspace_root()?;
     let program = match args.program {
@@ -73,108 +74,113 @@ pub(crate) fn run(args: FaultsArgs) -> anyhow::Result<Option<String>> {
         None => build(&root)?,
     };
     let seed = args.seed.unwrap_or_else(rand::random);
-    let mut cells = Cell::all();
-    cells.retain(|cell| cell.is_meant_by(&args.only));
+    let mut cells = MatrixCell::all();
+    cells.retain(|cell| cell.is_selected(&args.only));
     if cells.is_empty() {
         bail!("{:?} names no fault", args.only);
     }
     if let Some(places) = args.places {
-        cells = some_places(cells, places, seed);
+        cells = sample_steps(cells, places, seed);
     }
-    // So that nothing long is left at the end.
-    cells.sort_by_key(|cell| !cell.takes_long());
+    // Slow cells first, for a shorter total time.
+    cells.sort_by_key(|cell| !cell.is_slow());
     println!("seed {seed}, {} repetitions", args.repetitions);
-    let (cells, skipped) = playable(cells);
+    let (cells, skipped) = retain_runnable(cells);
     let begun = Instant::now();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("a runtime")?;
-    let scene = cell::Scene {
+    let matrix = matrix_cell::MatrixConfig {
         program,
         photos: root.join("crates/irisflow-image/tests/photos"),
         repetitions: args.repetitions,
         seed,
     };
-    let played = stream::iter(cells)
-        .map(async |cell| (cell, cell.play(&scene).await))
+    let runs = stream::iter(cells)
+        .map(async |cell| (cell, cell.run(&matrix).await))
         .buffered(args.at_once.max(1))
-        .inspect(|(cell, tally)| say_progress(cell, tally))
+        .inspect(|(cell, counts)| print_violations(cell, counts))
         .collect::<Vec<_>>();
-    let tallies = runtime.block_on(async {
+    let all_counts = runtime.block_on(async {
         tokio::select! {
-            tallies = played => Ok(tallies),
+            all_counts = runs => Ok(all_counts),
             // Servers are killed and disks unmounted on the way out.
             _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
         }
     })?;
-    report(&tallies)?;
+    report(&all_counts)?;
     println!("{} s", begun.elapsed().as_secs());
     Ok(skipped)
 }
 
-/// Some of the steps for each fault, and all other places.
-fn some_places(mut cells: Vec<Cell>, places: usize, seed: u64) -> Vec<Cell> {
+/// For each fault, `places` of its steps and all other injection points.
+fn sample_steps(mut cells: Vec<MatrixCell>, places: usize, seed: u64) -> Vec<MatrixCell> {
     for fault in Fault::ALL {
-        let at_steps = |cell: &Cell| cell.fault == fault && cell.point.is_step();
-        let steps: Vec<Point> = cells
+        let at_steps = |cell: &MatrixCell| cell.fault == fault && cell.point.is_step();
+        let steps: Vec<InjectionPoint> = cells
             .iter()
             .filter(|cell| at_steps(cell))
             .map(|cell| cell.point)
             .collect();
-        let mut random = Cell {
+        let mut random = MatrixCell {
             fault,
-            point: Point::Loading,
+            point: InjectionPoint::Loading,
         }
         .random(seed);
-        let chosen: Vec<Point> = steps.sample(&mut random, places).copied().collect();
+        let chosen: Vec<InjectionPoint> = steps.sample(&mut random, places).copied().collect();
         cells.retain(|cell| !at_steps(cell) || chosen.contains(&cell.point));
     }
     cells
 }
 
-/// What some faults need of the machine.
+/// A capability of the machine that some faults need.
 struct Requirement {
     of: fn(Fault) -> bool,
     is_met: fn() -> bool,
-    words: &'static str,
+    description: &'static str,
 }
 
 const REQUIREMENTS: [Requirement; 4] = [
     Requirement {
         of: |fault| matches!(fault, Fault::FullDisk | Fault::ReadOnlyDisk),
-        is_met: disk::can_be_mounted,
-        words: "full and read-only disks (mounting takes root on Linux)",
+        is_met: faulty_disk::can_be_mounted,
+        description: "full and read-only disks (mounting takes root on Linux)",
     },
     Requirement {
         of: |fault| fault == Fault::IoErrors,
-        is_met: disk::can_fail,
-        words: "I/O errors (root, loop devices, and temp files on a file system with immutable files)",
+        is_met: faulty_disk::can_fail,
+        description: "I/O errors (root, loop devices, and temp files on a file system with immutable files)",
     },
     Requirement {
         of: |fault| fault == Fault::NoDescriptors,
         is_met: outage::can_limit_descriptors,
-        words: "no file descriptors (prlimit of util-linux)",
+        description: "no file descriptors (prlimit of util-linux)",
     },
     Requirement {
         of: |fault| matches!(fault, Fault::ClockBack | Fault::ClockForward),
-        is_met: clock::can_be_set,
-        words: "steps of the clock (libfaketime, in the Debian package faketime)",
+        is_met: fake_clock::can_be_set,
+        description: "steps of the clock (libfaketime, in the Debian package faketime)",
     },
 ];
 
-/// Without what cannot be made here, which is said aloud.
-fn playable(mut cells: Vec<Cell>) -> (Vec<Cell>, Option<String>) {
+/// Drops the cells whose requirements this machine does not meet, and prints what is skipped.
+fn retain_runnable(mut cells: Vec<MatrixCell>) -> (Vec<MatrixCell>, Option<String>) {
     let mut skipped = Vec::new();
-    for Requirement { of, is_met, words } in REQUIREMENTS {
+    for Requirement {
+        of,
+        is_met,
+        description,
+    } in REQUIREMENTS
+    {
         if cells.iter().any(|cell| of(cell.fault)) && !is_met() {
-            println!("SKIPPED: {words}");
-            skipped.push(words);
+            println!("SKIPPED: {description}");
+            skipped.push(description);
             cells.retain(|cell| !of(cell.fault));
         }
     }
-    let words = format!("faults: {}", skipped.join(", "));
-    (cells, (!skipped.is_empty()).then_some(words))
+    let summary = format!("faults: {}", skipped.join(", "));
+    (cells, (!skipped.is_empty()).then_some(summary))
 }
 
 fn build(root: &Path) -> anyhow::Result<PathBuf> {
@@ -190,48 +196,51 @@ fn build(root: &Path) -> anyhow::Result<PathBuf> {
     Ok(root.join("target/debug/irisflow"))
 }
 
-fn say_progress(cell: &Cell, tally: &anyhow::Result<Tally>) {
-    match tally {
-        Ok(tally) if tally.is_clean() => {}
-        Ok(tally) => println!("{cell}: {tally:?}"),
+fn print_violations(cell: &MatrixCell, counts: &anyhow::Result<OutcomeCounts>) {
+    match counts {
+        Ok(counts) if counts.is_clean() => {}
+        Ok(counts) => println!("{cell}: {counts:?}"),
         Err(error) => println!("{cell}: {error:#}"),
     }
 }
 
-/// The table, and an error unless all of it is as it must be.
-fn report(tallies: &[(Cell, anyhow::Result<Tally>)]) -> anyhow::Result<()> {
-    println!("{}", Tally::HEAD);
-    let mut whole = Tally::default();
-    let mut bad = Vec::new();
-    for (cell, tally) in tallies {
-        match tally {
-            Ok(tally) => {
+/// Prints the table.
+///
+/// # Errors
+/// When a cell failed or violated an invariant.
+fn report(all_counts: &[(MatrixCell, anyhow::Result<OutcomeCounts>)]) -> anyhow::Result<()> {
+    println!("{}", OutcomeCounts::HEAD);
+    let mut total = OutcomeCounts::default();
+    let mut violated = Vec::new();
+    for (cell, counts) in all_counts {
+        match counts {
+            Ok(counts) => {
                 println!(
                     "{}",
-                    tally.row(&cell.fault.to_string(), &cell.point.to_string())
+                    counts.row(&cell.fault.to_string(), &cell.point.to_string())
                 );
-                whole.add(tally);
-                if !tally.is_clean() {
-                    bad.push(cell.to_string());
+                total.add(counts);
+                if !counts.is_clean() {
+                    violated.push(cell.to_string());
                 }
             }
-            Err(_) => bad.push(cell.to_string()),
+            Err(_) => violated.push(cell.to_string()),
         }
     }
-    println!("\nthe places of each fault together\n{}", Tally::HEAD);
+    println!("\ntotals per fault\n{}", OutcomeCounts::HEAD);
     for fault in Fault::ALL {
-        let mut places = Tally::default();
-        let tallies = tallies.iter().filter(|(cell, _)| cell.fault == fault);
-        for tally in tallies.filter_map(|(_, tally)| tally.as_ref().ok()) {
-            places.add(tally);
+        let mut places = OutcomeCounts::default();
+        let all_counts = all_counts.iter().filter(|(cell, _)| cell.fault == fault);
+        for counts in all_counts.filter_map(|(_, counts)| counts.as_ref().ok()) {
+            places.add(counts);
         }
-        if places != Tally::default() {
+        if places != OutcomeCounts::default() {
             println!("{}", places.row(&fault.to_string(), ""));
         }
     }
-    println!("{}", whole.row("all", ""));
-    if bad.is_empty() {
+    println!("{}", total.row("all", ""));
+    if violated.is_empty() {
         return Ok(());
     }
-    bail!("promises broken at {}", bad.join(", "))
+    bail!("invariants violated at {}", violated.join(", "))
 }

@@ -1,5 +1,5 @@
-//! Trouble of the machine that comes and goes. It is begun and ended from outside, by the kernel's own
-//! means: nothing in the service plays along.
+//! Temporary outages of the machine (disk, file descriptors, clock), begun and ended from outside the
+//! process by the kernel's own means.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,19 +7,19 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use super::cell::Cell;
-use super::clock::Clock;
-use super::disk::{Disk, FailingDisk, run};
-use super::fault::{Fault, Point};
-use super::server::Server;
+use super::fake_clock::FakeClock;
+use super::fault::{Fault, InjectionPoint};
+use super::faulty_disk::{IoErrorDisk, TmpfsDisk, run};
+use super::matrix_cell::MatrixCell;
+use super::server_process::Server;
 
-/// What is made ready before the service starts.
+/// An outage with the resources that are prepared before the service starts.
 #[derive(Debug)]
 pub(super) enum Outage {
-    FullDisk(Disk),
-    ReadOnlyDisk(Disk),
+    FullDisk(TmpfsDisk),
+    ReadOnlyDisk(TmpfsDisk),
     IoErrors {
-        disk: FailingDisk,
+        disk: IoErrorDisk,
         /// The folder of the service's objects.
         objects: PathBuf,
     },
@@ -27,30 +27,36 @@ pub(super) enum Outage {
         /// The soft limit before, during the outage.
         before: Option<u64>,
     },
-    Clock(Clock),
+    FakeClock(FakeClock),
 }
 
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 impl Outage {
-    /// `None` for faults that are no outage of the machine.
-    pub(super) fn prepare(cell: Cell, folder: &Path, jobs: usize) -> anyhow::Result<Option<Self>> {
+    /// `None` for faults other than outages of the machine.
+    pub(super) fn prepare(
+        cell: MatrixCell,
+        folder: &Path,
+        jobs: usize,
+    ) -> anyhow::Result<Option<Self>> {
         let data = folder.join("data");
         let megabytes = 48 + jobs * 8;
         let disk = match cell.point {
-            Point::BacklogOfFiles => data.join("files"),
+            InjectionPoint::BacklogOfFiles => data.join("files"),
             _ => data.clone(),
         };
         let outage = match cell.fault {
-            Fault::FullDisk => Self::FullDisk(Disk::mount(&disk, megabytes)?),
-            Fault::ReadOnlyDisk => Self::ReadOnlyDisk(Disk::mount(&data.join("files"), megabytes)?),
+            Fault::FullDisk => Self::FullDisk(TmpfsDisk::mount(&disk, megabytes)?),
+            Fault::ReadOnlyDisk => {
+                Self::ReadOnlyDisk(TmpfsDisk::mount(&data.join("files"), megabytes)?)
+            }
             Fault::IoErrors => Self::IoErrors {
-                disk: FailingDisk::mount(&disk, &folder.join("image"), megabytes)?,
+                disk: IoErrorDisk::mount(&disk, &folder.join("image"), megabytes)?,
                 objects: data.join("files/objects"),
             },
             Fault::NoDescriptors => Self::NoDescriptors { before: None },
-            Fault::ClockBack => Self::Clock(Clock::new(folder, "-10m")?),
-            Fault::ClockForward => Self::Clock(Clock::new(folder, "+60m")?),
+            Fault::ClockBack => Self::FakeClock(FakeClock::new(folder, "-10m")?),
+            Fault::ClockForward => Self::FakeClock(FakeClock::new(folder, "+60m")?),
             Fault::Transient
             | Fault::Server
             | Fault::Panic
@@ -66,7 +72,7 @@ impl Outage {
     /// Settings with which the service must be started.
     pub(super) fn settings(&self) -> Vec<(&'static str, String)> {
         match self {
-            Self::Clock(clock) => clock.settings(),
+            Self::FakeClock(clock) => clock.settings(),
             _ => Vec::new(),
         }
     }
@@ -76,32 +82,32 @@ impl Outage {
             Self::FullDisk(disk) => disk.fill(),
             Self::ReadOnlyDisk(disk) => make_read_only(disk, server).await,
             Self::IoErrors { disk, objects } => {
-                set_originals_aside(objects)?;
+                make_originals_unreadable(objects)?;
                 disk.begin_failing()
             }
             Self::NoDescriptors { before } => {
                 *before = Some(server.descriptor_limit()?);
-                // One that every process has exceeded: whatever is freed is not to be had again.
+                // Every process already exceeds this limit, so that freed descriptors cannot be reused.
                 set_descriptor_limit(server, 1)
             }
-            Self::Clock(clock) => clock.step(),
+            Self::FakeClock(clock) => clock.step(),
         }
     }
 
-    /// A stepped clock stays as it is.
+    /// Ends the outage. A stepped clock stays stepped.
     pub(super) fn end(&mut self, server: &Server) -> anyhow::Result<()> {
         match self {
             Self::FullDisk(disk) => disk.empty(),
             Self::ReadOnlyDisk(disk) => disk.make_writable(),
             Self::IoErrors { disk, objects } => {
                 disk.end_failing()?;
-                bring_originals_back(objects)
+                restore_originals(objects)
             }
             Self::NoDescriptors { before } => {
                 let before = before.take().context("an outage that has begun")?;
                 set_descriptor_limit(server, before)
             }
-            Self::Clock(_) => Ok(()),
+            Self::FakeClock(_) => Ok(()),
         }
     }
 }
@@ -110,9 +116,9 @@ pub(super) fn can_limit_descriptors() -> bool {
     run(Command::new("prlimit").args(["--nofile=64:", "true"])).is_ok()
 }
 
-/// A disk cannot be made read-only while a file is open for writing: then the service runs for a moment
-/// longer.
-async fn make_read_only(disk: &Disk, server: &Server) -> anyhow::Result<()> {
+/// A disk cannot be made read-only while a file is open for writing; until then the suspended service is
+/// resumed for a moment, again and again.
+async fn make_read_only(disk: &TmpfsDisk, server: &Server) -> anyhow::Result<()> {
     for _ in 0..400 {
         let Err(_busy) = disk.make_read_only() else {
             return Ok(());
@@ -124,17 +130,17 @@ async fn make_read_only(disk: &Disk, server: &Server) -> anyhow::Result<()> {
 }
 
 fn set_descriptor_limit(server: &Server, limit: u64) -> anyhow::Result<()> {
-    // A soft limit alone: the colon leaves the hard one.
+    // With the trailing colon prlimit sets the soft limit only.
     let limit = format!("--nofile={limit}:");
     run(Command::new("prlimit").args(["--pid", &server.id()?, &limit]))
 }
 
-/// Reading this gives an I/O error, on any disk.
+/// Reading this file from the start gives an I/O error, on any disk.
 const UNREADABLE: &str = "/proc/self/mem";
 const ASIDE: &str = "aside";
 
-/// Puts something unreadable into the place of every original.
-fn set_originals_aside(objects: &Path) -> anyhow::Result<()> {
+/// Replaces every original by a link to an unreadable file, so that reads fail with an I/O error.
+fn make_originals_unreadable(objects: &Path) -> anyhow::Result<()> {
     for original in originals(objects)? {
         let aside = original.with_added_extension(ASIDE);
         std::fs::rename(&original, &aside).context("setting an original aside")?;
@@ -143,7 +149,7 @@ fn set_originals_aside(objects: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn bring_originals_back(objects: &Path) -> anyhow::Result<()> {
+fn restore_originals(objects: &Path) -> anyhow::Result<()> {
     for aside in originals(objects)? {
         if aside
             .extension()

@@ -1,11 +1,11 @@
-//! Clients that hang up: every kind of request that changes something is sent, and its connection closed
-//! at a moment before, during or after the commit, where the server pauses. Afterwards the client asks
-//! what has become of it; at the end database and storage must agree.
+//! Client disconnects: every kind of state-changing request is sent, and its connection closed before,
+//! during or after the commit, where the server pauses. Afterwards the client checks the outcome over the
+//! API; at the end database and storage must be consistent.
 
-mod kinds;
-mod request;
-mod verdict;
-mod visitor;
+mod api_client;
+mod consistency;
+mod raw_request;
+mod request_kind;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -14,108 +14,119 @@ use anyhow::Context as _;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
-use super::cell::{Cell, Scene};
-use super::crowd::GOOD_EYES;
-use super::fault::Point;
-use super::server::Server;
-use super::tally::Tally;
-use kinds::{Kind, Prepared};
-use request::Closing;
-use verdict::Verdict;
-use visitor::{Account, World};
+use super::fault::InjectionPoint;
+use super::matrix_cell::{MatrixCell, MatrixConfig};
+use super::outcome_counts::OutcomeCounts;
+use super::server_process::Server;
+use super::test_users::GOOD_EYES;
+use api_client::{Account, ApiClient};
+use consistency::ConsistencyReport;
+use raw_request::Disconnect;
+use request_kind::{PreparedRequest, RequestKind};
 
-/// How long links for uploads work, and how long an upload may take: short, so that what was uploaded and
-/// never confirmed is swept within the run.
+/// Validity of upload URLs, and time limit of an upload: short, so that unconfirmed uploads are swept
+/// within the run.
 const UPLOAD_MS: u64 = 6_000;
 
-pub(super) async fn play(cell: Cell, scene: &Scene, folder: &Path) -> anyhow::Result<Tally> {
-    let mut recipe = cell.recipe(scene, folder);
-    recipe.settings.extend([
+pub(super) async fn run(
+    cell: MatrixCell,
+    matrix: &MatrixConfig,
+    folder: &Path,
+) -> anyhow::Result<OutcomeCounts> {
+    let mut config = cell.config(matrix, folder);
+    config.settings.extend([
         ("IRISFLOW_UPLOAD_URL_MS", UPLOAD_MS.to_string()),
         ("IRISFLOW_UPLOAD_LIMIT_MS", UPLOAD_MS.to_string()),
-        // Each request comes from an address of its own, so that no limit on one is met.
+        // Each request has its own X-Forwarded-For address, so that no per-address limit applies.
         ("IRISFLOW_TRUSTED_PROXIES", "1".to_owned()),
     ]);
-    let server = Server::start(&recipe, "127.0.0.1:0").await?;
-    let photo = std::fs::read(scene.photos.join(GOOD_EYES[0])).context("a photo")?;
-    let world = World::new(&server.address, &recipe.data, photo)?;
+    let server = Server::start(&config, "127.0.0.1:0").await?;
+    let photo = std::fs::read(matrix.photos.join(GOOD_EYES[0])).context("a photo")?;
+    let client = ApiClient::new(&server.address, &config.data, photo)?;
     let mut run = Run {
-        random: cell.random(scene.seed),
-        world,
+        random: cell.random(matrix.seed),
+        client,
         unanswered: 0,
-        asleep: 0,
-        broken: Vec::new(),
+        not_woken: 0,
+        violations: Vec::new(),
     };
-    let kinds = kinds_at(cell.point, scene);
-    for _ in 0..scene.repetitions.div_ceil(3) {
+    let kinds = kinds_at(cell.point, matrix);
+    for _ in 0..matrix.repetitions.div_ceil(3) {
         run.round(&kinds).await?;
     }
-    verdict::settle(&recipe.data, Duration::from_millis(UPLOAD_MS * 2)).await?;
-    server.end().await?;
-    let verdict = Verdict::read(&recipe.data).await?;
-    Ok(run.tally(&verdict))
+    consistency::settle(&config.data, Duration::from_millis(UPLOAD_MS * 2)).await?;
+    server.stop().await?;
+    let report = ConsistencyReport::read(&config.data).await?;
+    Ok(run.counts(&report))
 }
 
-/// All; in small runs each at one of the three points, chosen by the seed.
-fn kinds_at(point: Point, scene: &Scene) -> Vec<Kind> {
+/// All kinds of request; in a small run each kind at one of the three injection points, chosen by the seed.
+fn kinds_at(point: InjectionPoint, matrix: &MatrixConfig) -> Vec<RequestKind> {
     let third = match point {
-        Point::BeforeCommit => 0,
-        Point::DuringCommit => 1,
+        InjectionPoint::BeforeCommit => 0,
+        InjectionPoint::DuringCommit => 1,
         _ => 2,
     };
-    let numbered = (scene.seed % 3..).zip(Kind::ALL);
-    let is_small = scene.repetitions < SMALL;
+    let numbered = (matrix.seed % 3..).zip(RequestKind::ALL);
+    let is_small = matrix.repetitions < SMALL;
     numbered
         .filter(|(number, _)| !is_small || number % 3 == third)
         .map(|(_, kind)| kind)
         .collect()
 }
 
-/// With fewer repetitions a run is small.
+/// A run with fewer repetitions is a small one.
 const SMALL: usize = 10;
 
 struct Run {
-    world: World,
+    client: ApiClient,
     random: StdRng,
     unanswered: usize,
-    /// Jobs that were queued and not claimed although nothing else ran.
-    asleep: usize,
-    /// What was found half done.
-    broken: Vec<String>,
+    /// Queued jobs that no worker claimed although it was idle (lost wake-ups).
+    not_woken: usize,
+    /// Descriptions of requests that were only half executed.
+    violations: Vec<String>,
 }
 
-/// Far above what waking a worker takes, and well below the interval in which workers look by themselves.
+/// Far above the latency of a wake-up, and well below the workers' poll interval.
 const WOKEN_WITHIN: Duration = Duration::from_millis(1_000);
 
 impl Run {
-    async fn round(&mut self, kinds: &[Kind]) -> anyhow::Result<()> {
-        let account = self.world.account().await?;
+    async fn round(&mut self, kinds: &[RequestKind]) -> anyhow::Result<()> {
+        let account = self.client.account().await?;
         for &kind in kinds {
-            let took = self.once_to_the_end(kind, &account).await?;
+            let took = self.measure_duration(kind, &account).await?;
             self.hang_up(kind, &account, took).await?;
         }
         Ok(())
     }
 
-    /// How long it takes when nobody hangs up.
-    async fn once_to_the_end(&mut self, kind: Kind, account: &Account) -> anyhow::Result<Duration> {
-        let prepared = kind.prepare(&mut self.world, account).await?;
+    /// Duration of the request without a disconnect.
+    async fn measure_duration(
+        &mut self,
+        kind: RequestKind,
+        account: &Account,
+    ) -> anyhow::Result<Duration> {
+        let prepared = kind.prepare(&mut self.client, account).await?;
         let begun = Instant::now();
-        let answer = prepared.request.send(&self.world.address).await?;
+        let response = prepared.request.send(&self.client.address).await?;
         let took = begun.elapsed();
-        anyhow::ensure!((200..300).contains(&answer), "{kind:?}: answered {answer}");
-        self.world.until_idle().await?;
+        anyhow::ensure!(
+            (200..300).contains(&response),
+            "{kind:?}: answered {response}"
+        );
+        self.client.wait_until_idle().await?;
         Ok(took)
     }
 
     async fn hang_up(
         &mut self,
-        kind: Kind,
+        kind: RequestKind,
         account: &Account,
         took: Duration,
     ) -> anyhow::Result<()> {
-        let prepared = kind.prepare(&mut self.world, account).await?;
-        let closing = Closing {
+        let prepared = kind.prepare(&mut self.client, account).await?;
+        let disconnect = Disconnect {
             after: took.mul_f64(self.random.random_range(0.0..1.05)),
             body_share: if self.random.random_bool(0.1) {
                 self.random.random_range(0.0..1.0)
@@ -126,48 +137,49 @@ impl Run {
         };
         let answered = prepared
             .request
-            .hang_up(&self.world.address, closing)
+            .hang_up(&self.client.address, disconnect)
             .await?;
         if !answered {
             self.unanswered += 1;
         }
         if kind.queues_jobs() {
-            self.check_awake(&prepared).await?;
+            self.check_wake_up(&prepared).await?;
         }
-        let half_done = kind.ask_after(&mut self.world, &prepared).await;
-        let said = |what: String| format!("{kind:?} hung up after {:?}: {what}", closing.after);
-        match half_done.with_context(|| format!("{kind:?}: asking after a request")) {
+        let half_executed = kind.check_outcome(&mut self.client, &prepared).await;
+        let describe =
+            |what: String| format!("{kind:?} hung up after {:?}: {what}", disconnect.after);
+        match half_executed.with_context(|| format!("{kind:?}: checking the outcome")) {
             Ok(None) => {}
-            Ok(Some(what)) => self.broken.push(said(what)),
-            Err(error) => self.broken.push(said(format!("{error:#}"))),
+            Ok(Some(what)) => self.violations.push(describe(what)),
+            Err(error) => self.violations.push(describe(format!("{error:#}"))),
         }
-        self.world.until_idle().await
+        self.client.wait_until_idle().await
     }
 
-    /// A job that was queued is begun, since no other runs.
-    async fn check_awake(&mut self, prepared: &Prepared) -> anyhow::Result<()> {
+    /// Checks that a queued job is started without waiting for a poll, since no other job runs.
+    async fn check_wake_up(&mut self, prepared: &PreparedRequest) -> anyhow::Result<()> {
         let begun = Instant::now();
         while begun.elapsed() < WOKEN_WITHIN {
             tokio::time::sleep(Duration::from_millis(25)).await;
-            if self.world.has_begun(&prepared.photo_id).await? {
+            if self.client.has_begun(&prepared.photo_id).await? {
                 return Ok(());
             }
         }
-        if self.world.is_queued(&prepared.photo_id).await? {
-            self.asleep += 1;
+        if self.client.is_queued(&prepared.photo_id).await? {
+            self.not_woken += 1;
             println!("hang_up: a queued job has woken no worker");
         }
         Ok(())
     }
 
-    fn tally(self, verdict: &Verdict) -> Tally {
-        for broken in self.broken.iter().chain(&verdict.broken) {
-            println!("hang_up: {broken}");
+    fn counts(self, report: &ConsistencyReport) -> OutcomeCounts {
+        for violation in self.violations.iter().chain(&report.violations) {
+            println!("hang_up: {violation}");
         }
-        let mut tally = verdict.tally(&self.world.submitted_once);
-        tally.struck = self.unanswered;
-        tally.lost += self.broken.len();
-        tally.stuck += self.asleep;
-        tally
+        let mut counts = report.count_outcomes(&self.client.submitted_once);
+        counts.injected = self.unanswered;
+        counts.lost += self.violations.len();
+        counts.stuck += self.not_woken;
+        counts
     }
 }

@@ -1,5 +1,5 @@
-//! A wall clock that can be set while the service runs: libfaketime, preloaded, reads the offset from a
-//! file at every look at the clock. Time that only passes (the monotonic clock) stays as it is.
+//! A fake wall clock that can be stepped while the service runs: libfaketime, loaded with `LD_PRELOAD`,
+//! reads the offset from a file each time the process reads the clock. The monotonic clock is not affected.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,15 +8,15 @@ use anyhow::Context as _;
 
 /// The wall clock of one service.
 #[derive(Debug)]
-pub(super) struct Clock {
+pub(super) struct FakeClock {
     library: PathBuf,
     file: PathBuf,
     step: &'static str,
     is_stepped: bool,
 }
 
-impl Clock {
-    /// A clock that is right. `step` is as in `-10m`.
+impl FakeClock {
+    /// A clock without an offset. `step` is an offset in libfaketime's format, such as `-10m`.
     pub(super) fn new(folder: &Path, step: &'static str) -> anyhow::Result<Self> {
         let clock = Self {
             library: find_library().context("libfaketime is not installed")?,
@@ -46,7 +46,7 @@ impl Clock {
     }
 
     fn write(&self, offset: &str) -> anyhow::Result<()> {
-        // Renamed, so that no half of it is ever read.
+        // Atomic write: libfaketime may read the file at any moment.
         let beside = self.file.with_extension("next");
         std::fs::write(&beside, offset)
             .and_then(|()| std::fs::rename(&beside, &self.file))
@@ -54,7 +54,7 @@ impl Clock {
     }
 }
 
-/// Whether clocks can be set here; installs what is missing where that is possible.
+/// Whether libfaketime is available; tries to install it when it is missing.
 pub(super) fn can_be_set() -> bool {
     find_library().is_some() || (install() && find_library().is_some())
 }

@@ -1,4 +1,4 @@
-//! What a client does that does not hang up: the preparations, and the questions afterwards.
+//! API client for the requests around a disconnect: preparing it, and checking its outcome.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use sqlx::SqlitePool;
 use uuid::Uuid;
 
-use crate::faults::crowd::PASSWORD;
-use crate::faults::tally;
+use crate::faults::recorded_state;
+use crate::faults::test_users::PASSWORD;
 
 #[derive(Debug, Clone)]
 pub(super) struct Account {
@@ -19,25 +19,25 @@ pub(super) struct Account {
     pub(super) refresh: String,
 }
 
-pub(super) struct World {
+pub(super) struct ApiClient {
     pub(super) address: String,
     http: reqwest::Client,
     data: PathBuf,
     pub(super) photo: Vec<u8>,
     accounts: usize,
-    /// Photos for which one job was asked, be it several times with one key.
+    /// Photos that were submitted once, possibly in several tries with one idempotency key.
     pub(super) submitted_once: Vec<String>,
 }
 
-/// An answer to a question.
-pub(super) struct Answer {
+/// Status and JSON body of a response.
+pub(super) struct ApiResponse {
     pub(super) status: u16,
     pub(super) body: Value,
 }
 
-const IDLE_WITHIN: Duration = Duration::from_secs(60);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-impl World {
+impl ApiClient {
     pub(super) fn new(address: &str, data: &Path, photo: Vec<u8>) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder();
         Ok(Self {
@@ -59,58 +59,61 @@ impl World {
     pub(super) async fn account(&mut self) -> anyhow::Result<Account> {
         let email = self.new_email();
         let credentials = json!({"email": email, "password": PASSWORD});
-        self.must("POST", "/auth/register", None, &credentials)
+        self.call_ok("POST", "/auth/register", None, &credentials)
             .await?;
         self.sign_in(&email, PASSWORD)
             .await?
             .context("a new account cannot sign in")
     }
 
-    /// `None` when the password is not taken.
+    /// `None` when the password is rejected.
     pub(super) async fn sign_in(
         &self,
         email: &str,
         password: &str,
     ) -> anyhow::Result<Option<Account>> {
         let credentials = json!({"email": email, "password": password});
-        let answer = self
-            .ask("POST", "/auth/login/json", None, &credentials)
+        let response = self
+            .call("POST", "/auth/login/json", None, &credentials)
             .await?;
-        match answer.status {
+        match response.status {
             200 => Ok(Some(Account {
                 email: email.to_owned(),
-                access: answer.text("access_token")?,
-                refresh: answer.text("refresh_token")?,
+                access: response.text("access_token")?,
+                refresh: response.text("refresh_token")?,
             })),
             401 => Ok(None),
-            status => bail!("signing in: {status} {}", answer.body),
+            status => bail!("signing in: {status} {}", response.body),
         }
     }
 
-    /// A photo that was taken in.
+    /// Uploads a photo in one call; returns its id.
     pub(super) async fn photo(&self, account: &Account) -> anyhow::Result<String> {
         let request = self
             .request("POST", "/photos", Some(&account.access))
             .header("Content-Type", "image/jpeg")
             .body(self.photo.clone());
-        let answer = Answer::of(request.send().await?).await?;
+        let response = ApiResponse::of(request.send().await?).await?;
         anyhow::ensure!(
-            answer.status == 201,
+            response.status == 201,
             "uploading: {} {}",
-            answer.status,
-            answer.body
+            response.status,
+            response.body
         );
-        answer.text("id")
+        response.text("id")
     }
 
-    /// An announced photo: its id, and the path of its signed URL.
-    pub(super) async fn announce(&self, account: &Account) -> anyhow::Result<(String, String)> {
-        let answer = self
-            .must("POST", "/photos/upload", Some(&account.access), &json!({}))
+    /// Creates an upload; returns the photo's id and the path of the presigned URL.
+    pub(super) async fn create_upload(
+        &self,
+        account: &Account,
+    ) -> anyhow::Result<(String, String)> {
+        let response = self
+            .call_ok("POST", "/photos/upload", Some(&account.access), &json!({}))
             .await?;
-        let url = answer.text("upload_url")?;
+        let url = response.text("upload_url")?;
         let path = url.split_once("/api/").context("a signed URL")?.1;
-        Ok((answer.text("photo_id")?, format!("/api/{path}")))
+        Ok((response.text("photo_id")?, format!("/api/{path}")))
     }
 
     pub(super) async fn put(&self, path: &str) -> anyhow::Result<u16> {
@@ -124,42 +127,42 @@ impl World {
 
     pub(super) async fn submit(&self, account: &Account, photo_id: &str) -> anyhow::Result<String> {
         let body = json!({"photo_id": photo_id});
-        let answer = self
-            .must("POST", "/processing/submit", Some(&account.access), &body)
+        let response = self
+            .call_ok("POST", "/processing/submit", Some(&account.access), &body)
             .await?;
-        answer.text("job_id")
+        response.text("job_id")
     }
 
-    /// Asks, and takes any answer.
-    pub(super) async fn ask(
+    /// Makes a call; any status is accepted.
+    pub(super) async fn call(
         &self,
         method: &str,
         path: &str,
         token: Option<&str>,
         body: &Value,
-    ) -> anyhow::Result<Answer> {
+    ) -> anyhow::Result<ApiResponse> {
         let request = self.request(method, path, token);
         let request = if body.is_null() {
             request
         } else {
             request.json(body)
         };
-        Answer::of(request.send().await?).await
+        ApiResponse::of(request.send().await?).await
     }
 
-    /// Asks, and takes success only.
-    pub(super) async fn must(
+    /// Makes a call; a status other than 2xx is an error.
+    pub(super) async fn call_ok(
         &self,
         method: &str,
         path: &str,
         token: Option<&str>,
         body: &Value,
-    ) -> anyhow::Result<Answer> {
-        let answer = self.ask(method, path, token, body).await?;
-        if !(200..300).contains(&answer.status) {
-            bail!("{method} {path}: {} {}", answer.status, answer.body);
+    ) -> anyhow::Result<ApiResponse> {
+        let response = self.call(method, path, token, body).await?;
+        if !(200..300).contains(&response.status) {
+            bail!("{method} {path}: {} {}", response.status, response.body);
         }
-        Ok(answer)
+        Ok(response)
     }
 
     fn request(&self, method: &str, path: &str, token: Option<&str>) -> reqwest::RequestBuilder {
@@ -178,12 +181,12 @@ impl World {
         }
     }
 
-    /// Waits until no job waits or runs.
-    pub(super) async fn until_idle(&self) -> anyhow::Result<()> {
+    /// Waits until all jobs have ended.
+    pub(super) async fn wait_until_idle(&self) -> anyhow::Result<()> {
         let begun = Instant::now();
         let file = self.data.join("irisflow.sqlite");
-        while begun.elapsed() < IDLE_WITHIN {
-            if tally::unfinished_jobs(&file).await? == 0 {
+        while begun.elapsed() < IDLE_TIMEOUT {
+            if recorded_state::unfinished_jobs(&file).await? == 0 {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
@@ -191,7 +194,7 @@ impl World {
         bail!("jobs do not end")
     }
 
-    /// Whether a job of this photo was begun.
+    /// Whether a job of this photo was started.
     pub(super) async fn has_begun(&self, photo_id: &str) -> anyhow::Result<bool> {
         self.has_job(photo_id, "epoch > 0").await
     }
@@ -201,7 +204,7 @@ impl World {
     }
 
     async fn has_job(&self, photo_id: &str, condition: &str) -> anyhow::Result<bool> {
-        let database: SqlitePool = tally::open(&self.data.join("irisflow.sqlite")).await?;
+        let database: SqlitePool = recorded_state::open(&self.data.join("irisflow.sqlite")).await?;
         let sql = format!("SELECT count(*) FROM jobs WHERE photo_id = ? AND {condition}");
         let found: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
             .bind(photo_id.parse::<Uuid>()?)
@@ -212,7 +215,7 @@ impl World {
     }
 }
 
-impl Answer {
+impl ApiResponse {
     async fn of(response: reqwest::Response) -> anyhow::Result<Self> {
         let status = response.status().as_u16();
         let text = response.text().await?;

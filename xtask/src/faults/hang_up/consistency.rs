@@ -1,4 +1,4 @@
-//! What database and storage say after clients have hung up.
+//! Consistency of database and storage after client disconnects.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -7,35 +7,36 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use crate::faults::fault::Fault;
-use crate::faults::tally::{self, Aftermath, Tally, stored_objects};
+use crate::faults::outcome_counts::OutcomeCounts;
+use crate::faults::recorded_state::{self, RecordedState, stored_objects};
 
-pub(super) struct Verdict {
-    aftermath: Aftermath,
-    /// Names of results and unfinished files.
+pub(super) struct ConsistencyReport {
+    recorded: RecordedState,
+    /// Names of stored results and unfinished uploads.
     stored: Vec<String>,
-    /// How many jobs each photo has.
+    /// Number of jobs per photo.
     jobs_of_photo: HashMap<String, usize>,
     left_over: usize,
-    /// What does not hang together.
-    pub(super) broken: Vec<String>,
+    /// Descriptions of inconsistencies.
+    pub(super) violations: Vec<String>,
 }
 
-/// A photo as the database has it.
+/// A photo in the database.
 struct PhotoRow {
     id: String,
     status: String,
 }
 
-/// The longest wait for sweeps after uploads must have ended.
-const SWEEPING: Duration = Duration::from_secs(20);
+/// Longest wait for the cleanup sweeps after all uploads have ended.
+const SWEEP_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Gives uploads time to end, and sweeps time to come.
-pub(super) async fn settle(data: &Path, uploads_take: Duration) -> anyhow::Result<()> {
-    tokio::time::sleep(uploads_take).await;
+/// Waits until uploads have ended (`upload_time`) and the sweeps have removed what is orphaned.
+pub(super) async fn settle(data: &Path, upload_time: Duration) -> anyhow::Result<()> {
+    tokio::time::sleep(upload_time).await;
     let begun = Instant::now();
-    while begun.elapsed() < SWEEPING {
-        let verdict = Verdict::read(data).await?;
-        if verdict.left_over + verdict.aftermath.left_over(&verdict.stored) == 0 {
+    while begun.elapsed() < SWEEP_TIMEOUT {
+        let report = ConsistencyReport::read(data).await?;
+        if report.left_over + report.recorded.left_over(&report.stored) == 0 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -43,10 +44,10 @@ pub(super) async fn settle(data: &Path, uploads_take: Duration) -> anyhow::Resul
     Ok(())
 }
 
-impl Verdict {
+impl ConsistencyReport {
     pub(super) async fn read(data: &Path) -> anyhow::Result<Self> {
-        let aftermath = Aftermath::read(data).await?;
-        let database = tally::open(&data.join("irisflow.sqlite")).await?;
+        let recorded = RecordedState::read(data).await?;
+        let database = recorded_state::open(&data.join("irisflow.sqlite")).await?;
         let photos: Vec<(Uuid, String)> = sqlx::query_as("SELECT id, status FROM photos")
             .fetch_all(&database)
             .await?;
@@ -66,22 +67,22 @@ impl Verdict {
             .into_iter()
             .map(|(photo_id, count)| (photo_id.to_string(), usize::try_from(count).unwrap_or(0)))
             .collect();
-        let mut verdict = Self {
-            aftermath,
+        let mut report = Self {
+            recorded,
             stored: Vec::new(),
             jobs_of_photo,
             left_over: 0,
-            broken: Vec::new(),
+            violations: Vec::new(),
         };
-        verdict.look_at_photos(data, &photos);
-        // Incoming uploads were looked at with their photos.
+        report.check_photos(data, &photos);
+        // Incoming uploads have been checked with their photos.
         let incoming = names_in(&data.join("files/objects/incoming"));
-        verdict.stored = stored_objects(data);
-        verdict.stored.retain(|name| !incoming.contains(name));
-        Ok(verdict)
+        report.stored = stored_objects(data);
+        report.stored.retain(|name| !incoming.contains(name));
+        Ok(report)
     }
 
-    fn look_at_photos(&mut self, data: &Path, photos: &[PhotoRow]) {
+    fn check_photos(&mut self, data: &Path, photos: &[PhotoRow]) {
         let objects = data.join("files/objects");
         let (incoming, originals) = (
             names_in(&objects.join("incoming")),
@@ -92,7 +93,7 @@ impl Verdict {
                 |name: &&String| belongs_to(name, photo) && !name.contains("_thumbnail");
             let of_photo = originals.iter().filter(is_original).count();
             if photo.status == "uploaded" && of_photo != 1 {
-                self.broken
+                self.violations
                     .push(format!("a photo with {of_photo} originals"));
             }
         }
@@ -102,7 +103,7 @@ impl Verdict {
             self.count_left_over("original", name, photos.iter().any(is_recorded));
         }
         for name in &incoming {
-            // All uploads were confirmed, or asked for in one call, and their links have run out.
+            // Every upload has been confirmed or its URL has expired: none may remain.
             self.count_left_over("upload", name, false);
         }
     }
@@ -110,24 +111,26 @@ impl Verdict {
     fn count_left_over(&mut self, what: &str, name: &str, is_recorded: bool) {
         if !is_recorded {
             self.left_over += 1;
-            self.broken.push(format!("left over: {what} {name}"));
+            self.violations.push(format!("left over: {what} {name}"));
         }
     }
 
-    /// Also that a request which was sent again queued one job.
-    pub(super) fn tally(&self, submitted_once: &[String]) -> Tally {
-        let watched = self.aftermath.as_seen();
-        let mut tally = self.aftermath.tally(&watched, &self.stored, Fault::HangUp);
-        tally.left_over += self.left_over;
+    /// The outcome counts, including whether a retried submit (`submitted_once`) queued exactly one job.
+    pub(super) fn count_outcomes(&self, submitted_once: &[String]) -> OutcomeCounts {
+        let watched = self.recorded.as_watched();
+        let mut counts = self
+            .recorded
+            .count_outcomes(&watched, &self.stored, Fault::HangUp);
+        counts.left_over += self.left_over;
         for photo_id in submitted_once {
             let jobs = self.jobs_of_photo.get(photo_id).copied().unwrap_or(0);
             match jobs {
-                0 => tally.lost += 1,
+                0 => counts.lost += 1,
                 1 => {}
-                _ => tally.finished_twice += 1,
+                _ => counts.finished_twice += 1,
             }
         }
-        tally
+        counts
     }
 }
 
@@ -137,6 +140,6 @@ fn belongs_to(name: &str, photo: &PhotoRow) -> bool {
 
 fn names_in(area: &Path) -> Vec<String> {
     let mut names = Vec::new();
-    tally::walk(area, &mut names);
+    recorded_state::collect_file_names(area, &mut names);
     names
 }

@@ -1,5 +1,4 @@
-//! The service under faults: started again whenever it ends, on the same folder and address, and woken
-//! when it was suspended.
+//! The process of the service under test: start, process state, signals, shutdown.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -13,15 +12,15 @@ use tokio::process::{Child, Command};
 const START_LIMIT: Duration = Duration::from_secs(60);
 const END_LIMIT: Duration = Duration::from_secs(60);
 
-/// How to start the service.
+/// Start configuration of the service.
 #[derive(Debug, Clone)]
-pub(super) struct Recipe {
+pub(super) struct ServerConfig {
     pub(super) program: PathBuf,
     pub(super) data: PathBuf,
-    /// What it says goes here.
+    /// File for its standard error.
     pub(super) log: PathBuf,
     pub(super) settings: Vec<(&'static str, String)>,
-    /// The faults planned for one life of the process.
+    /// The faults planned for this process (`IRISFLOW_FAULTS`).
     pub(super) faults: String,
 }
 
@@ -33,34 +32,34 @@ pub(super) struct Server {
     pub(super) address: String,
 }
 
-/// How a process stands.
+/// The state of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum ProcessState {
     Running,
     Suspended,
-    /// By a signal, or with this exit code.
+    /// With this exit code; `None` when ended by a signal.
     Ended(Option<i32>),
 }
 
 impl Server {
-    /// Starts at `listen`, and waits until it says its address.
-    pub(super) async fn start(recipe: &Recipe, listen: &str) -> anyhow::Result<Self> {
+    /// Starts it with the address `listen`, and waits until it prints the address it listens on.
+    pub(super) async fn start(config: &ServerConfig, listen: &str) -> anyhow::Result<Self> {
         let log = File::options()
             .create(true)
             .append(true)
-            .open(&recipe.log)
+            .open(&config.log)
             .context("the log")?;
-        let mut child = Command::new(&recipe.program)
+        let mut child = Command::new(&config.program)
             .args(["serve", "--listen", listen, "--data-dir"])
-            .arg(&recipe.data)
-            .envs(recipe.settings.iter().map(|(name, value)| (name, value)))
-            .env("IRISFLOW_FAULTS", &recipe.faults)
+            .arg(&config.data)
+            .envs(config.settings.iter().map(|(name, value)| (name, value)))
+            .env("IRISFLOW_FAULTS", &config.faults)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("starting {}", recipe.program.display()))?;
+            .with_context(|| format!("starting {}", config.program.display()))?;
         let stdout = child.stdout.take().context("its output")?;
         let mut lines = BufReader::new(stdout).lines();
         let address = tokio::time::timeout(START_LIMIT, async {
@@ -69,8 +68,8 @@ impl Server {
                     return Ok(url.to_owned());
                 }
             }
-            let said = std::fs::read_to_string(&recipe.log).unwrap_or_default();
-            let last: Vec<&str> = said.lines().rev().take(3).collect();
+            let log = std::fs::read_to_string(&config.log).unwrap_or_default();
+            let last: Vec<&str> = log.lines().rev().take(3).collect();
             bail!("the server ended before it was running: {last:?}")
         });
         let address = address
@@ -79,22 +78,22 @@ impl Server {
         Ok(Self { child, address })
     }
 
-    pub(super) fn standing(&mut self) -> anyhow::Result<Standing> {
+    pub(super) fn state(&mut self) -> anyhow::Result<ProcessState> {
         if let Some(status) = self.child.try_wait().context("its status")? {
-            return Ok(Standing::Ended(status.code()));
+            return Ok(ProcessState::Ended(status.code()));
         }
         let Some(id) = self.child.id() else {
-            return Ok(Standing::Ended(None));
+            return Ok(ProcessState::Ended(None));
         };
-        // The state is the word after the name in parentheses; see proc(5).
+        // The state follows the process name in parentheses; see proc(5).
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
         let state = stat
             .rsplit(") ")
             .next()
             .and_then(|rest| rest.chars().next());
         Ok(match state {
-            Some('T') => Standing::Suspended,
-            _ => Standing::Running,
+            Some('T') => ProcessState::Suspended,
+            _ => ProcessState::Running,
         })
     }
 
@@ -102,8 +101,8 @@ impl Server {
         self.signal("-CONT")
     }
 
-    /// Asks it to end, and waits until it has.
-    pub(super) async fn end(mut self) -> anyhow::Result<()> {
+    /// Graceful shutdown: sends SIGTERM and waits until the process has ended.
+    pub(super) async fn stop(mut self) -> anyhow::Result<()> {
         self.signal("-TERM")?;
         let ended = tokio::time::timeout(END_LIMIT, self.child.wait());
         let status = ended.await.context("the server does not end")??;
@@ -139,9 +138,9 @@ impl Server {
     }
 }
 
-/// The last lines of a log, for whoever has to find out.
-pub(super) fn keep_log(log: &Path, name: &str) -> Option<PathBuf> {
-    let kept = std::env::temp_dir().join(format!("irisflow-faults-{name}.log"));
-    std::fs::copy(log, &kept).ok()?;
-    Some(kept)
+/// Copies a log into the system's temp folder, for later analysis.
+pub(super) fn save_log(log: &Path, name: &str) -> Option<PathBuf> {
+    let saved = std::env::temp_dir().join(format!("irisflow-faults-{name}.log"));
+    std::fs::copy(log, &saved).ok()?;
+    Some(saved)
 }

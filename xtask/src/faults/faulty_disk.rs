@@ -1,6 +1,6 @@
-//! Disks that fail, mounted for a run: small file systems in memory that are filled up or made read-only,
-//! and one in an image file to which the kernel cannot write for a while. That takes root on Linux;
-//! elsewhere these faults cannot be played.
+//! Mounted disks for fault injection: a small tmpfs that can be filled up or made read-only, and an ext4
+//! image on a loop device that can be made to fail with EIO. Mounting needs root on Linux; elsewhere these
+//! faults are skipped.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -8,33 +8,33 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
-/// A mounted file system in memory. Dropping it unmounts it.
+/// A mounted tmpfs. Dropping it unmounts it.
 #[derive(Debug)]
-pub(crate) struct Disk {
+pub(crate) struct TmpfsDisk {
     path: PathBuf,
 }
 
-/// A file system in an image file, behind a loop device. While it fails, every write that reaches the
-/// device gives EIO: its image is made immutable beneath it. Dropping it unmounts it.
+/// An ext4 file system in an image file behind a loop device. To make writes fail with EIO, the image file
+/// is made immutable. Dropping it unmounts it.
 #[derive(Debug)]
-pub(super) struct FailingDisk {
+pub(super) struct IoErrorDisk {
     path: PathBuf,
     image: PathBuf,
 }
 
 pub(crate) fn can_be_mounted() -> bool {
     let folder = tempfile::tempdir();
-    folder.is_ok_and(|folder| Disk::mount(&folder.path().join("disk"), 1).is_ok())
+    folder.is_ok_and(|folder| TmpfsDisk::mount(&folder.path().join("disk"), 1).is_ok())
 }
 
-/// Mounts one, and looks whether it does fail.
+/// Mounts an [`IoErrorDisk`] and checks that writes do fail while they should.
 pub(super) fn can_fail() -> bool {
-    tempfile::tempdir().is_ok_and(|folder| fails_on_purpose(folder.path()).unwrap_or(false))
+    tempfile::tempdir().is_ok_and(|folder| try_failing(folder.path()).unwrap_or(false))
 }
 
-fn fails_on_purpose(folder: &Path) -> anyhow::Result<bool> {
+fn try_failing(folder: &Path) -> anyhow::Result<bool> {
     let path = folder.join("disk");
-    let disk = FailingDisk::mount(&path, &folder.join("image"), 8)?;
+    let disk = IoErrorDisk::mount(&path, &folder.join("image"), 8)?;
     let write = |name: &str| -> std::io::Result<()> {
         let mut file = std::fs::File::create(path.join(name))?;
         file.write_all(&[1; 8192])?;
@@ -48,7 +48,7 @@ fn fails_on_purpose(folder: &Path) -> anyhow::Result<bool> {
 
 const EIO: i32 = 5;
 
-impl Disk {
+impl TmpfsDisk {
     pub(crate) fn mount(path: &Path, megabytes: usize) -> anyhow::Result<Self> {
         std::fs::create_dir_all(path).with_context(|| path.display().to_string())?;
         let size = format!("size={megabytes}m");
@@ -61,7 +61,7 @@ impl Disk {
         })
     }
 
-    /// Takes all the space there is.
+    /// Fills the disk to the last byte.
     pub(crate) fn fill(&self) -> anyhow::Result<()> {
         let mut file = std::fs::File::create(self.filler()).context("filling the disk")?;
         // Large pieces first, then the rest to the last byte.
@@ -94,20 +94,20 @@ impl Disk {
     }
 }
 
-impl Drop for Disk {
+impl Drop for TmpfsDisk {
     fn drop(&mut self) {
-        // Lazily: a process that is just ending may still hold it.
+        // Lazy unmount: a process that is just ending may still have files open.
         let _ = run(Command::new("umount").arg("-l").arg(&self.path));
     }
 }
 
-impl FailingDisk {
-    /// `image` is a file that is made for it, on a file system that knows immutable files.
+impl IoErrorDisk {
+    /// Creates `image`, which must be on a file system with immutable files (`chattr +i`).
     pub(super) fn mount(path: &Path, image: &Path, megabytes: usize) -> anyhow::Result<Self> {
         std::fs::create_dir_all(path).with_context(|| path.display().to_string())?;
         let file = std::fs::File::create(image).context("an image")?;
         file.set_len((megabytes as u64) << 20).context("an image")?;
-        // Without a journal: one that could not be written would be read-only for good.
+        // No journal: a failed write to the journal would leave the file system read-only.
         let layout = ["-q", "-b", "4096", "-O", "^has_journal", "-m", "0"];
         run(Command::new("mkfs.ext4")
             .args(layout)
@@ -133,10 +133,10 @@ impl FailingDisk {
     }
 }
 
-impl Drop for FailingDisk {
+impl Drop for IoErrorDisk {
     fn drop(&mut self) {
         let _ = self.end_failing();
-        // Lazily: a process that is just ending may still hold it.
+        // Lazy unmount: a process that is just ending may still have files open.
         let _ = run(Command::new("umount").arg("-l").arg(&self.path));
     }
 }

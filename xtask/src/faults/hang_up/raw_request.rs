@@ -1,4 +1,4 @@
-//! A request as bytes, so that its connection can be closed at any moment.
+//! An HTTP/1.1 request written byte by byte to a TCP connection, which can be closed at any moment.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 #[derive(Debug)]
-pub(super) struct Request {
+pub(super) struct RawRequest {
     pub(super) method: &'static str,
     pub(super) path: String,
     pub(super) token: Option<String>,
@@ -18,20 +18,20 @@ pub(super) struct Request {
     pub(super) key: Option<String>,
 }
 
-/// How a client hangs up.
+/// When and how a client closes its connection.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Closing {
-    /// Counted from when everything was sent that is sent.
+pub(super) struct Disconnect {
+    /// Delay after the last byte was sent.
     pub(super) after: Duration,
-    /// How much of the body is sent.
+    /// Share of the body that is sent, 0 to 1.
     pub(super) body_share: f64,
-    /// By RST, not by FIN.
+    /// With a TCP RST instead of a FIN.
     pub(super) by_reset: bool,
 }
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-impl Request {
+impl RawRequest {
     pub(super) fn json(method: &'static str, path: &str, body: &serde_json::Value) -> Self {
         Self {
             method,
@@ -58,7 +58,7 @@ impl Request {
         }
     }
 
-    pub(super) fn by(mut self, token: &str) -> Self {
+    pub(super) fn with_token(mut self, token: &str) -> Self {
         self.token = Some(token.to_owned());
         self
     }
@@ -68,38 +68,44 @@ impl Request {
         self
     }
 
-    /// Sends all of it and reads the status of the answer.
+    /// Sends the whole request and returns the status of the response.
     pub(super) async fn send(&self, address: &str) -> anyhow::Result<u16> {
         let mut connection = TcpStream::connect(address).await.context("connecting")?;
         connection.write_all(&self.head(address)).await?;
         connection.write_all(&self.body).await?;
-        let mut answer = Vec::new();
-        let read = connection.read_to_end(&mut answer);
-        tokio::time::timeout(PATIENCE, read)
+        let mut response = Vec::new();
+        let read = connection.read_to_end(&mut response);
+        tokio::time::timeout(RESPONSE_TIMEOUT, read)
             .await
-            .context("an answer takes too long")??;
-        let answer = String::from_utf8_lossy(&answer);
-        let status = answer
+            .context("the response takes too long")??;
+        let response = String::from_utf8_lossy(&response);
+        let status = response
             .split(' ')
             .nth(1)
             .and_then(|status| status.parse().ok());
-        status.context("no answer")
+        status.context("no response")
     }
 
-    /// Whether an answer came before the connection was closed.
-    pub(super) async fn hang_up(&self, address: &str, closing: Closing) -> anyhow::Result<bool> {
+    /// Sends the request and disconnects; returns whether a response arrived before.
+    pub(super) async fn hang_up(
+        &self,
+        address: &str,
+        disconnect: Disconnect,
+    ) -> anyhow::Result<bool> {
         let mut connection = TcpStream::connect(address).await.context("connecting")?;
-        let sent = (self.body.len() as f64 * closing.body_share) as usize;
+        let sent = (self.body.len() as f64 * disconnect.body_share) as usize;
         connection.write_all(&self.head(address)).await?;
         connection
             .write_all(&self.body[..sent.min(self.body.len())])
             .await?;
         let mut first = [0; 1];
-        let answer = tokio::time::timeout(closing.after, connection.read(&mut first)).await;
-        if closing.by_reset {
-            connection.set_zero_linger().context("closing by reset")?;
+        let response = tokio::time::timeout(disconnect.after, connection.read(&mut first)).await;
+        if disconnect.by_reset {
+            connection
+                .set_zero_linger()
+                .context("disconnect by reset")?;
         }
-        Ok(answer.is_ok_and(|read| read.is_ok_and(|bytes| bytes > 0)))
+        Ok(response.is_ok_and(|read| read.is_ok_and(|bytes| bytes > 0)))
     }
 
     fn head(&self, address: &str) -> Vec<u8> {

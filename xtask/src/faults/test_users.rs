@@ -1,4 +1,4 @@
-//! Users with photos, who submit them and watch every job.
+//! Test users of a cell: they upload photos, submit them and watch every job.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,16 +11,16 @@ use rand::rngs::StdRng;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::cell::Scene;
-use super::watcher::{Watched, watch};
+use super::job_watcher::{WatchedJob, watch};
+use super::matrix_cell::MatrixConfig;
 
 pub(super) const GOOD_EYES: [&str; 2] = ["pixabay_eye_2154384.jpg", "pixabay_eye_3221498_gray.jpg"];
 const NO_EYE: &str = "mdn_teddy-bear.jpg";
 const USERS: usize = 2;
 pub(super) const PASSWORD: &str = "Clear-Iris-7";
 
-/// Users with photos.
-pub(super) struct Crowd {
+/// Signed-in users with their uploaded photos.
+pub(super) struct TestUsers {
     users: Vec<(Client, Vec<Upload>)>,
 }
 
@@ -29,11 +29,11 @@ struct Upload {
     expected_failure: Option<String>,
 }
 
-impl Crowd {
-    /// Makes accounts and uploads a photo for every job. The first is always a good one.
-    pub(super) async fn gather(
+impl TestUsers {
+    /// Registers the users and uploads a photo for every job. The first photo is always a usable one.
+    pub(super) async fn create(
         url: &str,
-        scene: &Scene,
+        matrix: &MatrixConfig,
         jobs: usize,
         random: &mut StdRng,
     ) -> anyhow::Result<Self> {
@@ -44,8 +44,8 @@ impl Crowd {
         };
         let mut users = Vec::new();
         for number in 0..USERS {
-            let keeper = Arc::new(InMemoryTokenStore::default());
-            let client = Client::with(url, keeper, retry_policy)?;
+            let token_store = Arc::new(InMemoryTokenStore::default());
+            let client = Client::with(url, token_store, retry_policy)?;
             let email = format!("user{number}@example.com");
             client.register(&email, PASSWORD).await?;
             client.sign_in(&email, PASSWORD).await?;
@@ -59,7 +59,7 @@ impl Crowd {
                 NO_EYE
             };
             let (client, uploads) = &mut users[job % USERS];
-            let photo = std::fs::read(scene.photos.join(name)).context(name)?;
+            let photo = std::fs::read(matrix.photos.join(name)).context(name)?;
             let photo = client.upload(photo.into(), |_| {}).await?;
             uploads.push(Upload {
                 photo_id: photo.id,
@@ -69,14 +69,14 @@ impl Crowd {
         Ok(Self { users })
     }
 
-    /// All users submit at once, then `submitted` is cancelled; every job is watched to its end.
+    /// Submits all photos, then cancels the token `submitted`; every job is watched until it ends.
     pub(super) async fn submit_and_watch(
         &self,
         submitted: &CancellationToken,
-    ) -> anyhow::Result<Vec<Watched>> {
+    ) -> anyhow::Result<Vec<WatchedJob>> {
         let jobs: usize = self.users.iter().map(|(_, uploads)| uploads.len()).sum();
-        // Also where other work keeps the machine busy.
-        let retry_policy = Duration::from_secs(240 + 6 * jobs as u64);
+        // Generous, because other work may keep the machine busy.
+        let time_limit = Duration::from_secs(240 + 6 * jobs as u64);
         let mut watchers = JoinSet::new();
         for (client, uploads) in &self.users {
             let photo_ids: Vec<PhotoId> = uploads
@@ -90,7 +90,7 @@ impl Crowd {
                         .iter()
                         .find(|upload| upload.photo_id == job.photo_id);
                     let expected = upload.and_then(|upload| upload.expected_failure.clone());
-                    watchers.spawn(watch(client.clone(), job.job_id, expected, retry_policy));
+                    watchers.spawn(watch(client.clone(), job.job_id, expected, time_limit));
                 }
             }
         }

@@ -1,4 +1,5 @@
-//! What is counted, and what the database and the storage say after a run.
+//! The final state as the service recorded it: jobs and events in its database, objects in its storage. Compared
+//! with what watchers saw, it gives the outcome counts.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -10,83 +11,20 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use uuid::Uuid;
 
 use super::fault::Fault;
-use super::watcher::Watched;
+use super::job_watcher::WatchedJob;
+use super::outcome_counts::OutcomeCounts;
 
-/// The counts of one fault at one point. The last six must be zero.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Tally {
-    pub(super) jobs: usize,
-    /// How often the fault struck.
-    pub(super) struck: usize,
-    pub(super) finished: usize,
-    /// Failed with a code that the fault or the photo explains.
-    pub(super) failed_by_design: usize,
-    /// Failed by trouble of the machine, of its operator or of a client; or counted a crash when the
-    /// process was only asked to end.
-    pub(super) failed_by_outage: usize,
-    /// Gone, failed without an explanation, or finished without its objects.
-    pub(super) lost: usize,
-    /// More than one end, or more than one job for a submit.
-    pub(super) finished_twice: usize,
-    pub(super) stuck: usize,
-    pub(super) left_over: usize,
-    pub(super) went_back: usize,
-}
-
-impl Tally {
-    pub(super) const HEAD: &str = "| fault | at | jobs | struck | finished | failed by design | failed by an outage | lost | finished twice | stuck | objects left over | progress went back |\n|---|---|---|---|---|---|---|---|---|---|---|---|";
-
-    pub(super) fn is_clean(&self) -> bool {
-        let broken = self.failed_by_outage
-            + self.lost
-            + self.finished_twice
-            + self.stuck
-            + self.left_over
-            + self.went_back;
-        broken == 0 && self.struck > 0 && self.finished + self.failed_by_design == self.jobs
-    }
-
-    pub(super) fn add(&mut self, other: &Self) {
-        self.jobs += other.jobs;
-        self.struck += other.struck;
-        self.finished += other.finished;
-        self.failed_by_design += other.failed_by_design;
-        self.failed_by_outage += other.failed_by_outage;
-        self.lost += other.lost;
-        self.finished_twice += other.finished_twice;
-        self.stuck += other.stuck;
-        self.left_over += other.left_over;
-        self.went_back += other.went_back;
-    }
-
-    pub(super) fn row(&self, fault: &str, point: &str) -> String {
-        format!(
-            "| {fault} | {point} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
-            self.jobs,
-            self.struck,
-            self.finished,
-            self.failed_by_design,
-            self.failed_by_outage,
-            self.lost,
-            self.finished_twice,
-            self.stuck,
-            self.left_over,
-            self.went_back
-        )
-    }
-}
-
-/// A job as the database has it.
+/// The fields of a job that the comparison needs.
 struct JobRow {
     id: String,
     state: String,
-    /// Of its result.
+    /// Epoch of the attempt that made its result.
     epoch: Option<i64>,
     failure: Option<String>,
     crashes: i64,
 }
 
-/// Its columns.
+/// The database columns of a [`JobRow`].
 #[derive(sqlx::FromRow)]
 struct StoredJob {
     id: Uuid,
@@ -112,16 +50,16 @@ impl From<StoredJob> for JobRow {
     }
 }
 
-/// The database of a service that has ended.
-pub(super) struct Aftermath {
+/// The database of a stopped service.
+pub(super) struct RecordedState {
     jobs: Vec<JobRow>,
-    /// Ends and progress of each job, in order.
+    /// Kind and progress of each job's events, in order.
     events: HashMap<String, Vec<(String, u64)>>,
-    /// Users whose counters differ from their jobs: their queue, or the queue of all, may stand still.
+    /// Users whose queue counters differ from their jobs, which may block their queue, or everyone's.
     drifted: usize,
 }
 
-impl Aftermath {
+impl RecordedState {
     pub(super) async fn read(data: &Path) -> anyhow::Result<Self> {
         let database = open(&data.join("irisflow.sqlite")).await?;
         let rows: Vec<StoredJob> =
@@ -129,12 +67,12 @@ impl Aftermath {
                 .fetch_all(&database)
                 .await?;
         let jobs = rows.into_iter().map(JobRow::from).collect();
-        let told: Vec<(Uuid, String, String)> =
+        let event_rows: Vec<(Uuid, String, String)> =
             sqlx::query_as("SELECT job_id, kind, body FROM events ORDER BY user_id, seq")
                 .fetch_all(&database)
                 .await?;
         let mut events: HashMap<String, Vec<(String, u64)>> = HashMap::new();
-        for (job_id, kind, body) in told {
+        for (job_id, kind, body) in event_rows {
             let body: Value = serde_json::from_str(&body).context("an event")?;
             let progress = body["progress"].as_u64().context("its progress")?;
             events
@@ -158,33 +96,38 @@ impl Aftermath {
         })
     }
 
-    /// Holds what watchers saw and what is stored against what is recorded.
-    pub(super) fn tally(&self, watched: &[Watched], stored: &[String], fault: Fault) -> Tally {
-        let mut tally = Tally {
+    /// Compares what watchers saw, and the names of stored objects, with the recorded state.
+    pub(super) fn count_outcomes(
+        &self,
+        watched: &[WatchedJob],
+        stored: &[String],
+        fault: Fault,
+    ) -> OutcomeCounts {
+        let mut counts = OutcomeCounts {
             jobs: watched.len(),
             finished_twice: self.jobs.len().saturating_sub(watched.len()),
             stuck: self.drifted,
-            ..Tally::default()
+            ..OutcomeCounts::default()
         };
         for watched in watched {
             let row = self.jobs.iter().find(|row| row.id == watched.job_id);
-            self.count_job(row, watched, stored, fault, &mut tally);
+            self.count_job(row, watched, stored, fault, &mut counts);
         }
-        tally.left_over = self.left_over(stored);
-        tally
+        counts.left_over = self.left_over(stored);
+        counts
     }
 
-    /// As watchers of all jobs would have told it, where there were none.
-    pub(super) fn as_seen(&self) -> Vec<Watched> {
-        let seen = self.jobs.iter().map(|row| Watched {
+    /// Stands in for watchers in runs without any: every job, as if watched until its recorded state.
+    pub(super) fn as_watched(&self) -> Vec<WatchedJob> {
+        let seen = self.jobs.iter().map(|row| WatchedJob {
             job_id: row.id.clone(),
             end: Some(row.state.clone()),
-            ..Watched::default()
+            ..WatchedJob::default()
         });
         seen.collect()
     }
 
-    /// How many stored objects no finished job can claim.
+    /// Number of orphaned objects: those that belong to no recorded result.
     pub(super) fn left_over(&self, stored: &[String]) -> usize {
         let recorded: HashSet<String> = self.jobs.iter().flat_map(JobRow::objects).collect();
         let left_over = stored.iter().filter(|name| !recorded.contains(*name));
@@ -194,13 +137,13 @@ impl Aftermath {
     fn count_job(
         &self,
         row: Option<&JobRow>,
-        watched: &Watched,
+        watched: &WatchedJob,
         stored: &[String],
         fault: Fault,
-        tally: &mut Tally,
+        counts: &mut OutcomeCounts,
     ) {
         let Some(row) = row else {
-            tally.lost += 1;
+            counts.lost += 1;
             return;
         };
         let explained = |code: &String| {
@@ -209,38 +152,38 @@ impl Aftermath {
         };
         let whole = row.objects().iter().all(|object| stored.contains(object));
         match row.state.as_str() {
-            "completed" if whole => tally.finished += 1,
-            "failed" if row.failure.as_ref().is_some_and(explained) => tally.failed_by_design += 1,
-            // Their owners asked for it.
-            "cancelled" if fault == Fault::HangUp => tally.failed_by_design += 1,
-            "failed" if fault.is_outage() => tally.failed_by_outage += 1,
-            "completed" | "failed" | "cancelled" => tally.lost += 1,
+            "completed" if whole => counts.finished += 1,
+            "failed" if row.failure.as_ref().is_some_and(explained) => counts.failed_by_design += 1,
+            // Cancelled by their owners.
+            "cancelled" if fault == Fault::HangUp => counts.failed_by_design += 1,
+            "failed" if fault.is_outage() => counts.failed_by_outage += 1,
+            "completed" | "failed" | "cancelled" => counts.lost += 1,
             _ => {
-                tally.stuck += 1;
+                counts.stuck += 1;
                 return;
             }
         }
         if fault == Fault::Terminate && row.state == "completed" && row.crashes > 0 {
-            tally.failed_by_outage += 1;
+            counts.failed_by_outage += 1;
         }
         let events = self.events.get(&row.id).map_or(&[][..], Vec::as_slice);
         let is_end = |kind: &str| matches!(kind, "completed" | "failed" | "cancelled");
         let ends = events.iter().filter(|(kind, _)| is_end(kind)).count();
         if ends != 1 {
-            tally.finished_twice += 1;
+            counts.finished_twice += 1;
         }
-        // The watcher must have heard the same end.
+        // The watcher must have received the same final state.
         if watched.end.as_deref() != Some(row.state.as_str()) {
-            tally.stuck += 1;
+            counts.stuck += 1;
         }
         let recorded_in_order = events.is_sorted_by_key(|(_, progress)| *progress);
         if !recorded_in_order || !watched.progress.is_sorted() {
-            tally.went_back += 1;
+            counts.progress_decreased += 1;
         }
     }
 }
 
-/// The service's database, for reading beside it.
+/// Opens the service's database read-only, also while the service runs.
 pub(super) async fn open(file: &Path) -> anyhow::Result<SqlitePool> {
     let options = SqliteConnectOptions::new().filename(file).read_only(true);
     let pool = SqlitePoolOptions::new().max_connections(1);
@@ -260,7 +203,7 @@ pub(super) async fn unfinished_jobs(file: &Path) -> anyhow::Result<usize> {
 }
 
 impl JobRow {
-    /// The names of the objects of its recorded result.
+    /// Names of the objects of its recorded result.
     fn objects(&self) -> Vec<String> {
         let Some(epoch) = self.epoch else {
             return Vec::new();
@@ -272,24 +215,24 @@ impl JobRow {
     }
 }
 
-/// The names of stored results and of whatever else is not a photo: unfinished and incoming uploads.
+/// Names of stored results, and of unfinished and incoming uploads; originals are not included.
 pub(super) fn stored_objects(data: &Path) -> Vec<String> {
     let files = data.join("files");
     let mut names = Vec::new();
     for area in ["objects/processed", "objects/incoming", "staging"] {
-        walk(&files.join(area), &mut names);
+        collect_file_names(&files.join(area), &mut names);
     }
     names
 }
 
-/// The names of all files below a folder.
-pub(super) fn walk(folder: &Path, names: &mut Vec<String>) {
+/// Appends the names of all files below a folder.
+pub(super) fn collect_file_names(folder: &Path, names: &mut Vec<String>) {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return;
     };
     for entry in entries.flatten() {
         if entry.path().is_dir() {
-            walk(&entry.path(), names);
+            collect_file_names(&entry.path(), names);
         } else {
             names.push(entry.file_name().to_string_lossy().into_owned());
         }

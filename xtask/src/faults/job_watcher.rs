@@ -1,32 +1,32 @@
-//! A client that watches one job and keeps everything it is told.
+//! Watches one job as a client and records the progress and the final status it receives.
 
 use std::time::Duration;
 
 use irisflow_client::{Client, JobId, Status, Update};
 
-/// What a watcher saw.
+/// A job as its watcher saw it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Watched {
+pub(super) struct WatchedJob {
     pub(super) job_id: String,
     /// Of all frames, in order, over all connections.
     pub(super) progress: Vec<u8>,
-    /// The status of the final frame; `None` when none came in time.
+    /// The status of the final frame; `None` when none arrived in time.
     pub(super) end: Option<String>,
-    /// The code with which this photo fails whatever happens, if it cannot be used.
+    /// The error code of a photo that cannot be used, with which its job fails in any case.
     pub(super) expected_failure: Option<String>,
 }
 
-/// Watches to the end, or until the time is over.
+/// Watches until the job ends, at most for `time_limit`.
 pub(super) async fn watch(
     client: Client,
     job_id: JobId,
     expected_failure: Option<String>,
-    retry_policy: Duration,
-) -> Watched {
-    let mut watched = Watched {
+    time_limit: Duration,
+) -> WatchedJob {
+    let mut watched = WatchedJob {
         job_id: job_id.to_string(),
         expected_failure,
-        ..Watched::default()
+        ..WatchedJob::default()
     };
     let mut updates = client.watch(&job_id);
     let all = async {
@@ -37,12 +37,12 @@ pub(super) async fn watch(
                     watched.end = end_of(frame.status).map(str::to_owned);
                 }
                 Ok(Update::Lost { .. }) => {}
-                Err(error) => println!("a watcher was turned away: {error}"),
+                Err(error) => println!("a watch ended with an error: {error}"),
             }
         }
     };
-    // A job that has not ended by then is stuck; so is a watcher that was not told.
-    let _ = tokio::time::timeout(retry_policy, all).await;
+    // A timeout leaves `end` empty, which counts as stuck.
+    let _ = tokio::time::timeout(time_limit, all).await;
     watched
 }
 

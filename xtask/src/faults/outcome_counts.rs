@@ -1,0 +1,66 @@
+//! The counters of one cell of the crash matrix, the invariants over them, and their table row.
+
+/// The counters of one cell, or of several added up. The last six must be zero.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct OutcomeCounts {
+    pub(super) jobs: usize,
+    /// How often the fault was injected.
+    pub(super) injected: usize,
+    pub(super) finished: usize,
+    /// Failed with an error code that the fault or the photo explains.
+    pub(super) failed_by_design: usize,
+    /// Failed because of an outage (machine, operator or client), or counted a crash for a graceful
+    /// shutdown.
+    pub(super) failed_by_outage: usize,
+    /// Missing in the database, failed without an explanation, or completed without its objects.
+    pub(super) lost: usize,
+    /// More than one final event, or more than one job for a submit.
+    pub(super) finished_twice: usize,
+    pub(super) stuck: usize,
+    pub(super) left_over: usize,
+    pub(super) progress_decreased: usize,
+}
+
+impl OutcomeCounts {
+    pub(super) const HEAD: &str = "| fault | at | jobs | struck | finished | failed by design | failed by an outage | lost | finished twice | stuck | objects left over | progress went back |\n|---|---|---|---|---|---|---|---|---|---|---|---|";
+
+    /// Whether all invariants hold.
+    pub(super) fn is_clean(&self) -> bool {
+        let violations = self.failed_by_outage
+            + self.lost
+            + self.finished_twice
+            + self.stuck
+            + self.left_over
+            + self.progress_decreased;
+        violations == 0 && self.injected > 0 && self.finished + self.failed_by_design == self.jobs
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        self.jobs += other.jobs;
+        self.injected += other.injected;
+        self.finished += other.finished;
+        self.failed_by_design += other.failed_by_design;
+        self.failed_by_outage += other.failed_by_outage;
+        self.lost += other.lost;
+        self.finished_twice += other.finished_twice;
+        self.stuck += other.stuck;
+        self.left_over += other.left_over;
+        self.progress_decreased += other.progress_decreased;
+    }
+
+    pub(super) fn row(&self, fault: &str, point: &str) -> String {
+        format!(
+            "| {fault} | {point} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            self.jobs,
+            self.injected,
+            self.finished,
+            self.failed_by_design,
+            self.failed_by_outage,
+            self.lost,
+            self.finished_twice,
+            self.stuck,
+            self.left_over,
+            self.progress_decreased
+        )
+    }
+}
