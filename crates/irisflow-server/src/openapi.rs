@@ -97,7 +97,7 @@ fn describe_parameter(parameter: &mut Parameter) {
         ("id", ParameterIn::Path) => text().format(Some(SchemaFormat::Custom("uuid".to_owned()))),
         ("Idempotency-Key", ParameterIn::Header) => text()
             .min_length(Some(1))
-            .max_length(Some(idempotency::LONGEST))
+            .max_length(Some(idempotency::MAX_BYTES))
             // No spaces at the ends, since whitespace around a header value is not part of it (RFC 9110).
             .pattern(Some("^[!-~]([ -~]*[!-~])?$")),
         _ => return,

@@ -278,7 +278,7 @@ impl Connection<'_> {
             tokio::select! {
                 next = watch.next(&*app.parts.timeline) => match next {
                     Ok(Next::Event(event)) => {
-                        let event = app.event_with_stored_result(*event).await;
+                        let event = app.event_with_verified_result(*event).await;
                         if let Some(ending) = self.send_event(&event).await {
                             return ending;
                         }

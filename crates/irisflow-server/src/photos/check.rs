@@ -38,7 +38,7 @@ pub(crate) struct CheckBody {
     /// Of the iris that can be used best.
     #[schema(value_type = Option<QualityBody>)]
     quality: Option<serde_json::Value>,
-    /// 0 (useless) to 100 (as good as photos get): the geometric mean of what the figures are worth.
+    /// 0 (unusable) to 100 (best): the geometric mean of the scores of the single figures.
     quality_score: Option<u8>,
     /// 0 to 1: how sure it is that an iris was found and measured rightly.
     confidence: Option<f32>,

@@ -35,7 +35,7 @@ pub(crate) struct PhotoBody {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PhotoPage {
     pub(crate) items: Vec<PhotoBody>,
-    /// Of all pages.
+    /// Number of photos on all pages.
     pub(crate) total: u64,
     pub(crate) page: u32,
     pub(crate) page_size: u32,

@@ -1,4 +1,4 @@
-//! `GET /privacy/consent/biometric-status`
+//! `GET /privacy/consent/biometric-status`: whether biometric consent is given.
 
 use axum::Json;
 use axum::extract::State;
@@ -16,7 +16,7 @@ pub(crate) struct BiometricStatus {
     has_consent: bool,
 }
 
-/// Whether you have agreed that pictures of your iris are made.
+/// Show whether you have consented to pictures of your iris being made.
 #[utoipa::path(get, path = "/privacy/consent/biometric-status", tag = "privacy",
     security(("bearer" = [])),
     responses((status = 200, body = BiometricStatus), (status = 401, body = ErrorBody)))]

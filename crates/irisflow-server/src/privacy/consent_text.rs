@@ -1,9 +1,9 @@
-//! The wording that people agree to, and its version. An operator may set both.
+//! The consent text and its version. The operator may configure both.
 
 use sha2::{Digest as _, Sha256};
 
-const LONGEST_TEXT_BYTES: usize = 32 * 1024;
-pub(super) const LONGEST_VERSION: usize = 100;
+const MAX_TEXT_BYTES: usize = 32 * 1024;
+pub(super) const MAX_VERSION_CHARS: usize = 100;
 
 const DEFAULT_TEXT: &str = "\
 The pattern of your iris is biometric data: it can tell you apart from everybody else. That is why we ask \
@@ -21,7 +21,7 @@ made. You can delete single photos, single pictures, or your account with everyt
 By agreeing you say that you have read this, and that the eye is yours or that you may decide for the person \
 whose eye it is.";
 
-/// What people are shown before they agree, and which wording that is.
+/// The text that users are shown before they consent, with its version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsentText {
     text: String,
@@ -32,27 +32,27 @@ pub struct ConsentText {
 pub enum ConsentTextError {
     #[error("the consent text is empty")]
     Empty,
-    #[error("the consent text has {bytes} bytes; the limit is {LONGEST_TEXT_BYTES}")]
+    #[error("the consent text has {bytes} bytes; the limit is {MAX_TEXT_BYTES}")]
     TooLong { bytes: usize },
-    #[error("the version of the consent text must have 1 to {LONGEST_VERSION} characters")]
+    #[error("the version of the consent text must have 1 to {MAX_VERSION_CHARS} characters")]
     Version,
 }
 
 impl ConsentText {
-    /// Without a version, one is derived from the text, so that another text has another version.
+    /// Without a version, one is derived from the text, so that each text has its own version.
     ///
     /// # Errors
-    /// When the text or the version is empty or too long.
+    /// The text or the version is empty or too long.
     pub fn new(text: &str, version: Option<&str>) -> Result<Self, ConsentTextError> {
         let text = text.trim();
         if text.is_empty() {
             return Err(ConsentTextError::Empty);
         }
-        if text.len() > LONGEST_TEXT_BYTES {
+        if text.len() > MAX_TEXT_BYTES {
             return Err(ConsentTextError::TooLong { bytes: text.len() });
         }
         let version = version.map_or_else(|| version_of(text), |version| version.trim().to_owned());
-        if !(1..=LONGEST_VERSION).contains(&version.chars().count()) {
+        if !(1..=MAX_VERSION_CHARS).contains(&version.chars().count()) {
             return Err(ConsentTextError::Version);
         }
         Ok(Self {
@@ -79,7 +79,7 @@ impl Default for ConsentText {
     }
 }
 
-/// The first 12 hexadecimal digits of the text's SHA-256.
+/// The first 12 hexadecimal digits of the SHA-256 of the text.
 fn version_of(text: &str) -> String {
     let hash = Sha256::digest(text.as_bytes());
     hash.iter()
@@ -104,9 +104,9 @@ mod tests {
     }
 
     #[test]
-    fn a_text_or_version_that_cannot_be_kept_is_refused() {
+    fn a_text_or_version_outside_the_limits_is_rejected() {
         assert_eq!(ConsentText::new(" ", None), Err(ConsentTextError::Empty));
-        let long = "x".repeat(LONGEST_TEXT_BYTES + 1);
+        let long = "x".repeat(MAX_TEXT_BYTES + 1);
         assert!(matches!(
             ConsentText::new(&long, None),
             Err(ConsentTextError::TooLong { .. })

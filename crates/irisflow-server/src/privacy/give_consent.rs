@@ -1,4 +1,4 @@
-//! `POST /privacy/consent`
+//! `POST /privacy/consent`: records a consent.
 
 use axum::Json;
 use axum::extract::State;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::ConsentBody;
-use super::consent_text::LONGEST_VERSION;
+use super::consent_text::MAX_VERSION_CHARS;
 use crate::app::App;
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
@@ -18,18 +18,18 @@ use crate::extractors::ApiJson;
 pub(crate) struct ConsentRequest {
     #[schema(inline, value_type = ConsentName, example = "biometric_capture")]
     consent_type: String,
-    /// Under whose law; `generic` without one.
+    /// The privacy law that applies; `generic` if omitted.
     #[schema(inline, value_type = Option<JurisdictionName>, example = "generic")]
     jurisdiction: Option<String>,
-    /// Which wording was shown, up to 100 characters. This or `consent_text_version` is needed.
+    /// Version of the text that was shown, up to 100 characters. This or `consent_text_version` is required.
     #[schema(min_length = 1, max_length = 100, example = "2026-11")]
     text_version: Option<String>,
-    /// The same under its other name.
+    /// Another name of `text_version`, for older clients.
     #[schema(min_length = 1, max_length = 100)]
     consent_text_version: Option<String>,
 }
 
-/// The names in the description.
+/// The accepted names, for the OpenAPI description.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]
 #[expect(dead_code, reason = "describes what clients may send")]
@@ -75,7 +75,7 @@ impl ConsentRequest {
                 ));
             }
         };
-        if (1..=LONGEST_VERSION).contains(&version.chars().count()) {
+        if (1..=MAX_VERSION_CHARS).contains(&version.chars().count()) {
             Ok(version)
         } else {
             Err(ApiError::invalid_field(
@@ -86,7 +86,7 @@ impl ConsentRequest {
     }
 }
 
-/// Agree to something. Kept with the time, the law and the wording.
+/// Give a consent. It is recorded with the time, the jurisdiction and the version of the text.
 #[utoipa::path(post, path = "/privacy/consent", tag = "privacy", security(("bearer" = [])),
     request_body = ConsentRequest,
     responses(
@@ -101,8 +101,8 @@ pub(crate) async fn give(
     ApiJson(request): ApiJson<ConsentRequest>,
 ) -> Result<(StatusCode, Json<ConsentBody>), ApiError> {
     let consent_type = ConsentType::from_name(&request.consent_type).ok_or_else(|| {
-        let known = "one of biometric_capture, data_processing, marketing";
-        ApiError::invalid_field("consent_type", known)
+        let message = "one of biometric_capture, data_processing, marketing";
+        ApiError::invalid_field("consent_type", message)
     })?;
     let new = NewConsent {
         user_id: user.id(),

@@ -1,7 +1,7 @@
-//! `GET /privacy/jurisdiction`: what a person has to be asked, before there is an account.
+//! `GET /privacy/jurisdiction`: the privacy law of a place and the consent text, before there is an account.
 //!
-//! The same facts stand at the top and under `consent_requirements`: phone apps of both generations read
-//! them.
+//! The same fields are at the top level and under `consent_requirements`, since the two generations of the phone app
+//! read them from different places.
 
 use axum::Json;
 use axum::extract::State;
@@ -16,9 +16,9 @@ use crate::extractors::ApiQuery;
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Place {
-    /// ISO 3166-1 alpha-2, as in `US`. Without one, the answer is for anywhere.
+    /// ISO 3166-1 alpha-2, as in `US`. Without it the jurisdiction is `generic`.
     country_code: Option<String>,
-    /// Of the United States, as in `IL`.
+    /// A state of the United States, as in `IL`.
     state_code: Option<String>,
 }
 
@@ -27,17 +27,17 @@ pub(crate) struct JurisdictionBody {
     /// `gdpr`, `bipa`, `ccpa` or `generic`.
     jurisdiction: &'static str,
     jurisdiction_name: &'static str,
-    /// What to show.
+    /// The text to show to the user.
     consent_text: String,
-    /// Send it with the consent.
+    /// To be sent with the consent.
     consent_text_version: String,
     requires_explicit_consent: bool,
-    /// Whether this server takes photos only of people who have given `biometric_capture`.
+    /// Whether this server accepts photos only from users who have given `biometric_capture`.
     consent_required: bool,
     consent_requirements: RequirementsBody,
 }
 
-/// The same again, and what the law asks for. Null where it does not say.
+/// The same fields again, and the requirements of the law. Null where the law has no such requirement.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct RequirementsBody {
     jurisdiction: &'static str,
@@ -58,7 +58,7 @@ pub(crate) struct RequirementsBody {
     deletion_right: Option<bool>,
 }
 
-/// Whose privacy law holds where you are, and the text to agree to. No sign-in is needed.
+/// Show the privacy law of a place and the consent text. No sign-in is needed.
 #[utoipa::path(get, path = "/privacy/jurisdiction", tag = "privacy", params(Place),
     responses((status = 200, body = JurisdictionBody), (status = 422, body = ValidationBody)))]
 pub(crate) async fn jurisdiction(
@@ -68,19 +68,19 @@ pub(crate) async fn jurisdiction(
     let country = place.country_code.as_deref();
     let jurisdiction = Jurisdiction::of_place(country, place.state_code.as_deref());
     let consent_text = &app.settings.consent_text;
-    // An iris is biometric data: we ask everywhere, whatever the law asks for.
+    // An iris is biometric data, so explicit consent is required everywhere, also where the law does not.
     let requires_explicit_consent = true;
     let only_in = |place: Jurisdiction| (jurisdiction == place).then_some(true);
     Ok(Json(JurisdictionBody {
         jurisdiction: jurisdiction.name(),
-        jurisdiction_name: shown(jurisdiction),
+        jurisdiction_name: display_name(jurisdiction),
         consent_text: consent_text.text().to_owned(),
         consent_text_version: consent_text.version().to_owned(),
         requires_explicit_consent,
         consent_required: app.settings.consent_required,
         consent_requirements: RequirementsBody {
             jurisdiction: jurisdiction.name(),
-            jurisdiction_name: shown(jurisdiction),
+            jurisdiction_name: display_name(jurisdiction),
             consent_text: consent_text.text().to_owned(),
             consent_text_version: consent_text.version().to_owned(),
             requires_explicit_consent,
@@ -99,8 +99,8 @@ pub(crate) async fn jurisdiction(
     }))
 }
 
-/// The law's name for people.
-fn shown(jurisdiction: Jurisdiction) -> &'static str {
+/// The name of the jurisdiction for users.
+fn display_name(jurisdiction: Jurisdiction) -> &'static str {
     match jurisdiction {
         Jurisdiction::Gdpr => "European Union (GDPR)",
         Jurisdiction::Bipa => "Illinois (BIPA)",

@@ -1,4 +1,4 @@
-//! `GET /privacy/consent`
+//! `GET /privacy/consent`: lists the consents of an account.
 
 use axum::Json;
 use axum::extract::State;
@@ -18,7 +18,7 @@ pub(crate) struct ConsentList {
     consent_required: bool,
 }
 
-/// What you have agreed to, withdrawn consents too.
+/// List your consents, including withdrawn ones.
 #[utoipa::path(get, path = "/privacy/consent", tag = "privacy", security(("bearer" = [])),
     responses((status = 200, body = ConsentList), (status = 401, body = ErrorBody)))]
 pub(crate) async fn list(

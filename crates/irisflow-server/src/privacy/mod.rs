@@ -1,4 +1,4 @@
-//! What people agree to.
+//! Endpoints of consents, and the consent check of uploads and jobs.
 
 pub(crate) mod biometric_status;
 mod consent_text;
@@ -23,13 +23,13 @@ pub(crate) struct ConsentBody {
     id: String,
     /// `biometric_capture`, `data_processing` or `marketing`.
     consent_type: &'static str,
-    /// Under whose law: `gdpr`, `bipa`, `ccpa` or `generic`.
+    /// The privacy law that applies: `gdpr`, `bipa`, `ccpa` or `generic`.
     jurisdiction: &'static str,
-    /// Which wording was shown.
+    /// Version of the text that was shown.
     text_version: String,
-    /// The same.
+    /// The same as `text_version`, for older clients.
     consent_text_version: String,
-    /// False once it was withdrawn.
+    /// False after a withdrawal.
     granted: bool,
     /// RFC 3339, UTC, as all times here.
     granted_at: String,
@@ -52,7 +52,7 @@ impl From<Consent> for ConsentBody {
 }
 
 impl AppState {
-    /// Where the operator asks for it, no photo is taken in or worked on without its owner's consent.
+    /// Checks for biometric consent, if the operator requires it for uploads and jobs.
     pub(crate) async fn check_consent(&self, user: &CurrentUser) -> Result<(), ApiError> {
         if !self.settings.consent_required {
             return Ok(());

@@ -1,4 +1,4 @@
-//! `POST /privacy/consent/{id}/withdraw`
+//! `POST /privacy/consent/{id}/withdraw`: withdraws a consent.
 
 use axum::Json;
 use axum::extract::State;
@@ -10,8 +10,8 @@ use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
 use crate::extractors::PathId;
 
-/// Take a consent back, with any other of the same type that you gave. What was agreed to stays on
-/// record, with the time of the withdrawal.
+/// Withdraw a consent, together with all others of the same type. The consents stay on record with the time of
+/// the withdrawal.
 #[utoipa::path(post, path = "/privacy/consent/{id}/withdraw", tag = "privacy",
     security(("bearer" = [])), params(("id" = String, Path)),
     responses(

@@ -1,4 +1,4 @@
-//! `POST /processing/jobs/{id}/cancel`
+//! `POST /processing/jobs/{id}/cancel`: cancels one job.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -17,12 +17,11 @@ use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
 use crate::extractors::PathId;
 
-/// How long the answer waits for the worker of a running job, so that it can say "cancelled".
-const WORKER_PATIENCE: Duration = Duration::from_millis(200);
+/// How long the response waits for the worker of a running job, so that it can show the job as cancelled.
+const WORKER_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Cancel a job. One that waits ends at once, one that runs as soon as its worker hears of it: the
-/// answer says how it stands (`cancel_requested` when its worker has not answered yet). A job that has
-/// ended stays as it is.
+/// Cancel a job. A waiting job ends at once; a running one ends when its worker stops. The response shows its
+/// current state (`cancel_requested` while the worker has not stopped yet). A job that has ended stays as it is.
 #[utoipa::path(post, path = "/processing/jobs/{id}/cancel", tag = "processing",
     security(("bearer" = [])), params(("id" = String, Path)),
     responses(
@@ -37,11 +36,11 @@ pub(crate) async fn cancel(
     PathId(job_id): PathId<JobId>,
     headers: HeaderMap,
 ) -> Result<Json<JobStatusBody>, ApiError> {
-    // Listen first: the worker may be done before we look.
-    let hints = app.parts.bus.watch(user.id());
+    // Subscribe before cancelling, or the notification of a fast worker would be missed.
+    let notifications = app.parts.bus.watch(user.id());
     let job = app.parts.jobs.cancel(user.id(), job_id).await?;
     let job = job.ok_or(ApiError::NotFound(UNKNOWN_JOB))?;
-    app.give_time_to_end(std::slice::from_ref(&job), hints)
+    app.wait_for_end(std::slice::from_ref(&job), notifications)
         .await;
     let job = app.parts.jobs.job(user.id(), job_id).await?;
     let job = job.ok_or(ApiError::NotFound(UNKNOWN_JOB))?;
@@ -51,13 +50,17 @@ pub(crate) async fn cancel(
 }
 
 impl AppState {
-    /// Returns when the workers of these jobs have stopped, or have not in the time we wait.
-    pub(super) async fn give_time_to_end(&self, jobs: &[Job], mut hints: Receiver<Notification>) {
+    /// Waits until these jobs have ended, up to `WORKER_TIMEOUT`.
+    pub(super) async fn wait_for_end(
+        &self,
+        jobs: &[Job],
+        mut notifications: Receiver<Notification>,
+    ) {
         let unfinished = jobs.iter().filter(|job| !job.state.is_final());
         let mut unfinished: HashSet<JobId> = unfinished.map(|job| job.id).collect();
         let all_ended = async {
             while !unfinished.is_empty() {
-                match hints.recv().await {
+                match notifications.recv().await {
                     Ok(Notification::Event(event)) if event.kind.is_final() => {
                         unfinished.remove(&event.job_id);
                     }
@@ -66,7 +69,7 @@ impl AppState {
                 }
             }
         };
-        // The answer says how they stand, either way.
-        let _ = timeout(WORKER_PATIENCE, all_ended).await;
+        // A timeout is no error: the response shows the current state.
+        let _ = timeout(WORKER_TIMEOUT, all_ended).await;
     }
 }

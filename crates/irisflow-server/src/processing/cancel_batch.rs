@@ -1,4 +1,4 @@
-//! `POST /processing/batches/{id}/cancel`
+//! `POST /processing/batches/{id}/cancel`: cancels all jobs of a batch.
 
 use axum::Json;
 use axum::extract::State;
@@ -11,7 +11,7 @@ use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
 use crate::extractors::PathId;
 
-/// Cancel every job of a batch that has not ended. The answer says how they stand.
+/// Cancel all unfinished jobs of a batch. The response shows their current state.
 #[utoipa::path(post, path = "/processing/batches/{id}/cancel", tag = "processing",
     security(("bearer" = [])), params(("id" = String, Path)),
     responses(
@@ -25,11 +25,11 @@ pub(crate) async fn cancel_batch(
     user: CurrentUser,
     PathId(batch_id): PathId<BatchId>,
 ) -> Result<Json<BatchStatusBody>, ApiError> {
-    // Listen first: the workers may be done before we look.
-    let hints = app.parts.bus.watch(user.id());
+    // Subscribe before cancelling, or notifications of fast workers would be missed.
+    let notifications = app.parts.bus.watch(user.id());
     let batch = app.parts.jobs.cancel_batch(user.id(), batch_id).await?;
     let batch = batch.ok_or(ApiError::NotFound(UNKNOWN_BATCH))?;
-    app.give_time_to_end(&batch.jobs, hints).await;
+    app.wait_for_end(&batch.jobs, notifications).await;
     let batch = app.parts.jobs.batch(user.id(), batch_id).await?;
     let batch = batch.ok_or(ApiError::NotFound(UNKNOWN_BATCH))?;
     Ok(Json(app.batch_status_body(&batch).await?))

@@ -1,4 +1,4 @@
-//! `DELETE /processing/jobs/{id}`
+//! `DELETE /processing/jobs/{id}`: deletes a job with its result.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -10,7 +10,7 @@ use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
 use crate::extractors::PathId;
 
-/// Delete a job with its result, mask and history, also while it runs. Its photo stays.
+/// Delete a job with its result, mask and events, also while it runs. Its photo stays.
 #[utoipa::path(delete, path = "/processing/jobs/{id}", tag = "processing",
     security(("bearer" = [])), params(("id" = String, Path)),
     responses(

@@ -1,4 +1,4 @@
-//! The header `Idempotency-Key`: a request that is sent again does nothing twice.
+//! The header `Idempotency-Key`: a retried request submits nothing again and gets the first response.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -9,9 +9,10 @@ use sha2::{Digest as _, Sha256};
 use crate::error::ApiError;
 
 const HEADER: &str = "idempotency-key";
-pub(crate) const LONGEST: usize = 255;
+/// Maximum length of a key in bytes.
+pub(crate) const MAX_BYTES: usize = 255;
 
-/// The client's name for one request, if it gave one.
+/// The key of a request, if the client sent one.
 pub(crate) struct IdempotencyKey(Option<String>);
 
 impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
@@ -23,12 +24,12 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
         };
         let is_visible = |key: &str| key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
         match value.to_str() {
-            Ok(key) if (1..=LONGEST).contains(&key.len()) && is_visible(key) => {
+            Ok(key) if (1..=MAX_BYTES).contains(&key.len()) && is_visible(key) => {
                 Ok(Self(Some(key.to_owned())))
             }
             _ => Err(ApiError::Invalid {
                 loc: vec!["header".to_owned(), "Idempotency-Key".to_owned()],
-                msg: format!("a key has 1 to {LONGEST} visible ASCII characters"),
+                msg: format!("a key has 1 to {MAX_BYTES} visible ASCII characters"),
                 kind: "value_error",
             }),
         }
@@ -36,8 +37,9 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
 }
 
 impl IdempotencyKey {
-    /// `operation` and `request` are what the key stands for; `memo` is kept for the answer.
-    pub(crate) fn stands_for(
+    /// The key with a fingerprint of `operation` and `request`, so that its reuse for another request is detected.
+    /// `memo` is stored with it and returned to retries.
+    pub(crate) fn submission_key(
         &self,
         user_id: UserId,
         operation: &str,

@@ -1,4 +1,4 @@
-//! A job as clients see it.
+//! JSON bodies of jobs.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use crate::estimates::EstimateBody;
 use crate::public_url::BaseUrl;
 use crate::quality::{MissedLimitBody, QualityBody};
 
-/// A job, as submitting answers.
+/// A job, as returned by submit.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct JobBody {
     job_id: String,
@@ -23,63 +23,63 @@ pub(crate) struct JobBody {
     status: &'static str,
     /// The internal name of the step, as in `segmenting`; null before the first.
     current_step: Option<&'static str>,
-    /// What a person reads, as in "Finding your iris...".
+    /// Text for the user, as in "Finding your iris...".
     step: &'static str,
-    /// Per cent. Never goes back.
+    /// Per cent. Never decreases.
     progress: u8,
-    /// Restarts after an error or a lost worker.
+    /// Number of restarts after an error or a lost worker.
     attempt_count: u32,
     /// RFC 3339, UTC.
     created_at: String,
     updated_at: String,
-    /// The path of its live progress.
+    /// Path of the WebSocket with its live progress.
     websocket_url: String,
     #[serde(flatten)]
     estimate: EstimateBody,
 }
 
-/// A job with everything that is known of it.
+/// A job with its result or failure.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct JobStatusBody {
     #[serde(flatten)]
     job: JobBody,
-    /// Its owner wants it cancelled; its worker has yet to stop.
+    /// Its owner has cancelled it, and its worker has not stopped yet.
     cancel_requested: bool,
     /// Of a failed job: `quality_issue`, `transient_error` or `server_error`.
     error_type: Option<&'static str>,
-    /// Of a failed job its reason; `cancelled` of a cancelled one.
+    /// The reason of a failed job; `cancelled` for a cancelled one.
     error_code: Option<String>,
     error_message: Option<String>,
     suggestion: Option<String>,
-    /// The number behind a `quality_issue`.
+    /// The measured figure of a `quality_issue` and its limit.
     error_measured: Option<MissedLimitBody>,
-    /// The finished picture. Signed, as all URLs here.
+    /// The finished picture. A presigned URL, as all URLs here.
     result_url: Option<String>,
-    /// 0 outside of the iris, 85 filled in, 255 measured; in the result's geometry.
+    /// Mask in the geometry of the result: 0 outside of the iris, 85 filled in, 255 measured.
     mask_url: Option<String>,
-    /// The untouched photo in the result's geometry.
+    /// The unprocessed photo in the geometry of the result.
     before_url: Option<String>,
-    /// The finished picture in 400 x 400 pixels, for lists. Null for jobs that ended before there were any.
+    /// The finished picture in 400 x 400 pixels, for lists. Null for jobs of older versions, which made none.
     thumbnail_url: Option<String>,
     original_url: Option<String>,
-    /// When the URLs of this answer end; ask again for new ones.
+    /// When the URLs of this response expire (RFC 3339, UTC); request the job again for new ones.
     urls_expire_at: String,
     processing_time_ms: Option<u64>,
     result_width: Option<u32>,
     result_height: Option<u32>,
-    /// How usable the iris was in the photo.
+    /// Quality figures of the iris in the photo.
     #[schema(value_type = Option<QualityBody>)]
     quality: Option<serde_json::Value>,
-    /// 0 (useless) to 100 (as good as photos get): the geometric mean of what the figures are worth.
+    /// 0 (unusable) to 100 (best): the geometric mean of the scores of the single figures.
     quality_score: Option<u8>,
-    /// The same in words, as in "A beautiful, sharp photo."
+    /// The score as a sentence, as in "A beautiful, sharp photo."
     quality_message: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct JobPage {
     pub(crate) items: Vec<JobStatusBody>,
-    /// Of all pages.
+    /// Number of jobs on all pages.
     pub(crate) total: u64,
     pub(crate) page: u32,
     pub(crate) page_size: u32,
@@ -126,7 +126,7 @@ impl AppState {
             .collect())
     }
 
-    /// Of jobs of one user.
+    /// Bodies of jobs of one user, in the same order.
     pub(crate) async fn job_status_bodies(
         &self,
         user_id: UserId,

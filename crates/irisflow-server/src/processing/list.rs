@@ -1,4 +1,4 @@
-//! `GET /processing/jobs`
+//! `GET /processing/jobs`: lists the jobs of an account, page by page.
 
 use axum::Json;
 use axum::extract::State;
@@ -17,7 +17,7 @@ use crate::extractors::{ApiQuery, PageQuery};
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct FilterQuery {
-    /// All when left out.
+    /// Only jobs with this status.
     #[param(inline)]
     status: Option<StatusName>,
     /// Only the jobs of this batch.
@@ -50,7 +50,7 @@ impl FilterQuery {
     }
 }
 
-/// Your jobs, newest first.
+/// List your jobs, newest first.
 #[utoipa::path(get, path = "/processing/jobs", tag = "processing", security(("bearer" = [])),
     params(PageQuery, FilterQuery),
     responses(
@@ -68,7 +68,7 @@ pub(crate) async fn list(
     let (request, filter) = (page.parse()?, filter.parse());
     let page = app.parts.jobs.jobs(user.id(), filter, request).await?;
     let jobs = page.items.into_iter();
-    let jobs: Vec<Job> = jobs.map(|job| app.with_known_result(job)).collect();
+    let jobs: Vec<Job> = jobs.map(|job| app.with_result_from_cache(job)).collect();
     let base = app.public_url.base(&headers);
     Ok(Json(JobPage {
         items: app.job_status_bodies(user.id(), &jobs, &base).await?,

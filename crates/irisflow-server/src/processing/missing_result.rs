@@ -1,7 +1,8 @@
-//! Finished jobs whose picture is not in the storage any more: they are told as failed, with what to do.
+//! Detection of missing results: a finished job whose picture is no longer in the storage is shown as failed, with a
+//! suggestion.
 //!
-//! Looking costs a call to the storage, so it is done for one job at a time. Lists say what was found
-//! by then. The row of the job stays as it is: should the file come back, so does the result.
+//! The check needs a call to the storage, so only requests for a single job make it; lists use a cache of earlier
+//! checks. The row of the job is not changed: if the file is restored, the result is shown again.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -11,37 +12,38 @@ use irisflow_photos::ObjectKey;
 
 use crate::app::AppState;
 
-/// When more are missing than this, lists forget them; each is found again when it is looked at.
-const MOST_KNOWN: usize = 10_000;
+/// Maximum size of the cache. When it is full it is cleared, and each missing result is detected again when its job
+/// is requested.
+const MAX_CACHED: usize = 10_000;
 
-/// The jobs whose picture was not found when it was last looked for.
+/// Cache of the jobs whose picture was missing at the last check.
 #[derive(Debug, Default)]
 pub(crate) struct MissingResults(Mutex<HashSet<JobId>>);
 
 impl MissingResults {
     fn contains(&self, job_id: JobId) -> bool {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.contains(&job_id)
+        let cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cached.contains(&job_id)
     }
 
-    fn note(&self, job_id: JobId, is_missing: bool) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn record(&self, job_id: JobId, is_missing: bool) {
+        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !is_missing {
-            known.remove(&job_id);
+            cached.remove(&job_id);
             return;
         }
-        if known.len() >= MOST_KNOWN {
-            known.clear();
+        if cached.len() >= MAX_CACHED {
+            cached.clear();
         }
-        if known.insert(job_id) {
+        if cached.insert(job_id) {
             tracing::error!(%job_id, "the result of a finished job is missing in the storage");
         }
     }
 }
 
 impl AppState {
-    /// The job as its storage bears it out.
-    pub(crate) async fn with_stored_result(&self, mut job: Job) -> Job {
+    /// Checks that the result of a finished job is in the storage; otherwise the returned job is failed.
+    pub(crate) async fn with_verified_result(&self, mut job: Job) -> Job {
         if let JobState::Completed(result) = &job.state
             && self.is_missing(job.user_id, job.id, result.epoch).await
         {
@@ -50,16 +52,16 @@ impl AppState {
         job
     }
 
-    /// The same from what is known, for lists.
-    pub(crate) fn with_known_result(&self, mut job: Job) -> Job {
+    /// The same check against the cache, for lists.
+    pub(crate) fn with_result_from_cache(&self, mut job: Job) -> Job {
         if matches!(job.state, JobState::Completed(_)) && self.missing_results.contains(job.id) {
             job.state = JobState::Failed(Failure::result_missing());
         }
         job
     }
 
-    /// What is told of the end of a job.
-    pub(crate) async fn event_with_stored_result(&self, mut event: Event) -> Event {
+    /// The same check for the final event of a job.
+    pub(crate) async fn event_with_verified_result(&self, mut event: Event) -> Event {
         if let Some(result) = &event.body.result
             && self
                 .is_missing(event.user_id, event.job_id, result.epoch)
@@ -82,9 +84,9 @@ impl AppState {
         };
         let files = self.parts.files.clone();
         let found = tokio::task::spawn_blocking(move || files.size_of(&key)).await;
-        // A storage that is in trouble has lost nothing yet.
+        // An error of the storage does not count as missing.
         let is_missing = matches!(found, Ok(Ok(None)));
-        self.missing_results.note(job_id, is_missing);
+        self.missing_results.record(job_id, is_missing);
         is_missing
     }
 }

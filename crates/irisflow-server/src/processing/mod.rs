@@ -1,4 +1,4 @@
-//! Submitting photos and looking at jobs.
+//! Endpoints of jobs and batches: submit, show, list, cancel, delete.
 
 pub(crate) mod cancel;
 pub(crate) mod cancel_batch;

@@ -1,4 +1,4 @@
-//! `POST /processing/jobs/{id}/reprocess`
+//! `POST /processing/jobs/{id}/reprocess`: submits the photo of a job again.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,11 +14,11 @@ use crate::error::{ApiError, ErrorBody, ValidationBody};
 use crate::extractors::PathId;
 use crate::photos::UNKNOWN_PHOTO;
 
-/// Try the same photo again, as a new job.
+/// Submit the photo of a job again, as a new job.
 #[utoipa::path(post, path = "/processing/jobs/{id}/reprocess", tag = "processing",
     security(("bearer" = [])),
     params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header,
-        description = "Sent again, the request does nothing twice and gets the first answer")),
+        description = "Makes the request idempotent: a retry with the same key gets the first response")),
     responses(
         (status = 201, body = JobBody),
         (status = 401, body = ErrorBody),
@@ -37,8 +37,8 @@ pub(crate) async fn reprocess(
 ) -> Result<(StatusCode, Json<JobBody>), ApiError> {
     let original = app.parts.jobs.job(user.id(), job_id).await?;
     let original = original.ok_or(ApiError::NotFound("Original job not found"))?;
-    let key = key.stands_for(user.id(), "reprocess", &job_id, String::new());
-    let job = match app.first_answer(key.as_ref()).await? {
+    let key = key.submission_key(user.id(), "reprocess", &job_id, String::new());
+    let job = match app.submitted_job(key.as_ref()).await? {
         Some(job) => job,
         None => {
             let photo = app.parts.photos.photo(user.id(), original.photo_id).await?;

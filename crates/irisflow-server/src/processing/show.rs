@@ -1,4 +1,4 @@
-//! `GET /processing/jobs/{id}`
+//! `GET /processing/jobs/{id}`: shows one job.
 
 use axum::Json;
 use axum::extract::State;
@@ -12,7 +12,7 @@ use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
 use crate::extractors::PathId;
 
-/// One of your jobs, with freshly signed links.
+/// Show one of your jobs, with newly signed URLs.
 #[utoipa::path(get, path = "/processing/jobs/{id}", tag = "processing",
     security(("bearer" = [])), params(("id" = String, Path)),
     responses(
@@ -29,7 +29,7 @@ pub(crate) async fn show(
 ) -> Result<Json<JobStatusBody>, ApiError> {
     let job = app.parts.jobs.job(user.id(), job_id).await?;
     let job = job.ok_or(ApiError::NotFound(UNKNOWN_JOB))?;
-    let job = app.with_stored_result(job).await;
+    let job = app.with_verified_result(job).await;
     let photo = app.parts.photos.photo(user.id(), job.photo_id).await?;
     let base = app.public_url.base(&headers);
     Ok(Json(app.job_status_body(&job, photo.as_ref(), &base).await))

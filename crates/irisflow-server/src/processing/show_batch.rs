@@ -1,4 +1,4 @@
-//! `GET /processing/batches/{id}`
+//! `GET /processing/batches/{id}`: shows a batch with its jobs.
 
 use axum::Json;
 use axum::extract::State;
@@ -13,16 +13,16 @@ use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
 use crate::extractors::PathId;
 
-/// Jobs that were submitted together, as one.
+/// A batch: jobs that were submitted together.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct BatchStatusBody {
     batch_id: String,
     created_at: String,
-    /// Per cent of the whole: the mean of its jobs, where one that has ended or was deleted counts as
-    /// done. Never goes back; 100 when all have ended.
+    /// Mean progress of its jobs in per cent, where a job that has ended or was deleted counts as 100. Never
+    /// decreases; 100 when all jobs have ended.
     progress: u8,
     counts: BatchCountsBody,
-    /// In the order in which they were given, without those that were deleted.
+    /// In the order of submission, without deleted jobs.
     jobs: Vec<JobBody>,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct BatchCountsBody {
     deleted: u32,
 }
 
-/// The progress of a batch, and its jobs.
+/// Show the progress of a batch, and its jobs.
 #[utoipa::path(get, path = "/processing/batches/{id}", tag = "processing",
     security(("bearer" = [])), params(("id" = String, Path)),
     responses(

@@ -1,4 +1,4 @@
-//! `POST /processing/submit`
+//! `POST /processing/submit`: submits one photo as a job.
 
 use axum::Json;
 use axum::extract::State;
@@ -22,14 +22,14 @@ use crate::photos::UNKNOWN_PHOTO;
 #[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct SubmitRequest {
     photo_id: Uuid,
-    /// Kept for later; none exist yet.
+    /// Reserved; no options exist yet.
     options: Option<serde_json::Value>,
 }
 
-/// WriteTransaction an uploaded photo into a picture of its iris.
+/// Submit an uploaded photo, to get a picture of its iris.
 #[utoipa::path(post, path = "/processing/submit", tag = "processing", security(("bearer" = [])),
     params(("Idempotency-Key" = Option<String>, Header,
-        description = "Sent again with the same body, the request does nothing twice and gets the first answer")),
+        description = "Makes the request idempotent: a retry with the same key and body gets the first response")),
     request_body = SubmitRequest,
     responses(
         (status = 201, body = JobBody),
@@ -48,8 +48,8 @@ pub(crate) async fn submit(
     ApiJson(request): ApiJson<SubmitRequest>,
 ) -> Result<(StatusCode, Json<JobBody>), ApiError> {
     let photo_id = PhotoId::from(request.photo_id);
-    let key = key.stands_for(user.id(), "submit", &request, String::new());
-    let job = match app.first_answer(key.as_ref()).await? {
+    let key = key.submission_key(user.id(), "submit", &request, String::new());
+    let job = match app.submitted_job(key.as_ref()).await? {
         Some(job) => job,
         None => {
             let photo = app.parts.photos.photo(user.id(), photo_id).await?;
@@ -63,7 +63,7 @@ pub(crate) async fn submit(
     Ok((StatusCode::CREATED, Json(app.job_body(&job).await?)))
 }
 
-/// Only a photo whose bytes are here can be worked on.
+/// Checks that the upload of a photo is complete and that it has not expired.
 pub(crate) fn check_usable(photo: &Photo) -> Result<(), ApiError> {
     match photo.status {
         UploadStatus::Uploaded => Ok(()),
@@ -73,8 +73,8 @@ pub(crate) fn check_usable(photo: &Photo) -> Result<(), ApiError> {
 }
 
 impl AppState {
-    /// The job of the submission that was taken under this key, whatever became of its photo since.
-    pub(crate) async fn first_answer(
+    /// The job that was submitted before with this key; also when its photo was deleted since.
+    pub(crate) async fn submitted_job(
         &self,
         key: Option<&SubmissionKey>,
     ) -> Result<Option<Job>, ApiError> {
@@ -86,7 +86,7 @@ impl AppState {
         }
     }
 
-    /// Queues one interactive job, or finds the one that was queued under this key.
+    /// Enqueues one job of high priority, or returns the one that was enqueued before with this key.
     pub(crate) async fn enqueue_one(
         &self,
         user_id: UserId,

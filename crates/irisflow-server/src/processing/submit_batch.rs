@@ -1,4 +1,4 @@
-//! `POST /processing/batch`
+//! `POST /processing/batch`: submits several photos as jobs of one batch.
 
 use axum::Json;
 use axum::extract::State;
@@ -21,7 +21,7 @@ use crate::extractors::ApiJson;
 
 #[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct BatchRequest {
-    /// Up to 10.
+    /// 1 to 10 photos.
     #[schema(min_items = 1, max_items = 10)]
     photo_ids: Vec<Uuid>,
 }
@@ -48,10 +48,10 @@ pub(crate) enum SkipReason {
     Duplicate,
 }
 
-/// Submit several photos at once. Photos that cannot be taken are named and skipped.
+/// Submit several photos as one batch. Photos that cannot be processed are skipped and listed.
 #[utoipa::path(post, path = "/processing/batch", tag = "processing", security(("bearer" = [])),
     params(("Idempotency-Key" = Option<String>, Header,
-        description = "Sent again with the same body, the request does nothing twice and gets the first answer")),
+        description = "Makes the request idempotent: a retry with the same key and body gets the first response")),
     request_body = BatchRequest,
     responses(
         (status = 201, body = BatchBody),
@@ -75,16 +75,16 @@ pub(crate) async fn batch(
     }
     let key = |skipped: &[SkippedPhoto]| {
         let memo = serde_json::to_string(skipped).unwrap_or_default();
-        key.stands_for(user.id(), "batch", &request, memo)
+        key.submission_key(user.id(), "batch", &request, memo)
     };
-    let (jobs, skipped) = match app.first_batch_answer(key(&[])).await? {
-        Some(answer) => answer,
+    let (jobs, skipped) = match app.submitted_batch(key(&[])).await? {
+        Some(submitted) => submitted,
         None => {
             app.check_consent(&user).await?;
-            let sorted = app.sort_out(user.id(), &request.photo_ids).await?;
-            app.check_room_for_results(user.id(), sorted.new_jobs.len())
+            let selection = app.select_photos(user.id(), &request.photo_ids).await?;
+            app.check_room_for_results(user.id(), selection.new_jobs.len())
                 .await?;
-            app.enqueue_all(sorted, key).await?
+            app.enqueue_batch(selection, key).await?
         }
     };
     let batch_id = jobs.first().and_then(|job| job.batch_id);
@@ -97,15 +97,15 @@ pub(crate) async fn batch(
     Ok((StatusCode::CREATED, Json(body)))
 }
 
-/// Photos that can be taken, as jobs, and those that cannot.
+/// Jobs of the photos that can be processed, and the photos that are skipped.
 struct BatchSelection {
     new_jobs: Vec<NewJob>,
     skipped: Vec<SkippedPhoto>,
 }
 
 impl AppState {
-    /// The batch that was taken under this key, whatever became of its photos since.
-    async fn first_batch_answer(
+    /// The batch that was submitted before with this key; also when its photos were deleted since.
+    async fn submitted_batch(
         &self,
         key: Option<SubmissionKey>,
     ) -> Result<Option<(Vec<Job>, Vec<SkippedPhoto>)>, ApiError> {
@@ -120,7 +120,7 @@ impl AppState {
         }
     }
 
-    async fn sort_out(
+    async fn select_photos(
         &self,
         user_id: UserId,
         photo_ids: &[Uuid],
@@ -154,17 +154,17 @@ impl AppState {
         Ok(BatchSelection { new_jobs, skipped })
     }
 
-    /// Queues the jobs of a batch, or finds those that were queued under this key. A photo that is
-    /// deleted in this moment is skipped as well.
-    async fn enqueue_all(
+    /// Enqueues the jobs of a batch, or returns those that were enqueued before with this key. A photo that is
+    /// deleted concurrently is skipped as well.
+    async fn enqueue_batch(
         &self,
-        sorted: BatchSelection,
+        selection: BatchSelection,
         key: impl Fn(&[SkippedPhoto]) -> Option<SubmissionKey>,
     ) -> Result<(Vec<Job>, Vec<SkippedPhoto>), ApiError> {
         let BatchSelection {
             mut new_jobs,
             mut skipped,
-        } = sorted;
+        } = selection;
         while !new_jobs.is_empty() {
             let submission = Submission {
                 jobs: new_jobs.clone(),
