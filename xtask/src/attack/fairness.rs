@@ -1,34 +1,35 @@
-//! Flooders fill the queue, then a newcomer submits one photo: how many jobs go first?
+//! Fair scheduling: flooders fill the queue, then a newcomer submits one photo. Measures how many jobs of
+//! the flooders are served first.
 
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::Scene;
-use super::account::{Account, expect, text};
-use super::crowds::millis;
-use super::finding::Finding;
-use super::victim::Victim;
+use super::AttackContext;
+use super::load::millis;
+use super::measurement::Measurement;
+use super::target_server::TargetServer;
+use super::test_account::{Account, expect, text};
 
 const BACKLOG: usize = 60;
-const PATIENCE: Duration = Duration::from_secs(40);
+const WAIT_LIMIT: Duration = Duration::from_secs(40);
 
 pub(super) async fn one_job_for_the_newcomer(
-    scene: &Scene,
+    context: &AttackContext,
     workers: usize,
     flooders: usize,
-) -> anyhow::Result<Vec<Finding>> {
-    let victim = Victim::start(scene, &["--workers", &workers.to_string()]).await?;
-    let eye = scene.good_eye()?;
-    let newcomer = Account::register(&victim.url, "newcomer").await?;
+) -> anyhow::Result<Vec<Measurement>> {
+    let server = TargetServer::start(context, &["--workers", &workers.to_string()]).await?;
+    let eye = context.good_eye()?;
+    let newcomer = Account::register(&server.url, "newcomer").await?;
     let photo_id = newcomer.upload(eye.clone()).await?;
     let mut flood = Vec::new();
     for number in 0..flooders {
-        flood.push(Account::register(&victim.url, &format!("flooder{number}")).await?);
+        flood.push(Account::register(&server.url, &format!("flooder{number}")).await?);
     }
     let flooding = flood.iter().map(async |account| {
         account.submit_many(&eye, BACKLOG / 2).await?;
-        // One by one they are more urgent than in batches.
+        // Single jobs have precedence over jobs of batches.
         let photo_id = account.upload(eye.clone()).await?;
         for _ in 0..BACKLOG / 2 {
             account.submit(&photo_id).await?;
@@ -36,72 +37,78 @@ pub(super) async fn one_job_for_the_newcomer(
         anyhow::Ok(())
     });
     futures_util::future::try_join_all(flooding).await?;
-    // Each flooder is served at least once, so that the newcomer is the only new one.
+    // Wait until each flooder was served at least once, so that only the newcomer is new.
     let served = Instant::now();
     for account in &flood {
-        while account.count("pending").await? == BACKLOG && served.elapsed() < PATIENCE {
+        while account.count("pending").await? == BACKLOG && served.elapsed() < WAIT_LIMIT {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
     let job = newcomer.submit(&photo_id).await?;
-    let first = wait_in_line(&newcomer, &job, &flood).await?;
-    // Again, right after having been served, and as a batch, which is less urgent.
+    let first = wait_in_queue(&newcomer, &job, &flood).await?;
+    // Again right after having been served, and as a batch, which has lower precedence.
     let body = serde_json::json!({ "photo_ids": [photo_id] });
     let batch = newcomer.post("/processing/batch", &body).await?;
     let batch = expect(batch, reqwest::StatusCode::CREATED).await?;
-    let again = wait_in_line(&newcomer, &batch["jobs"][0], &flood).await?;
+    let again = wait_in_queue(&newcomer, &batch["jobs"][0], &flood).await?;
     Ok(vec![
-        Finding::at_most(
+        Measurement::at_most(
             "jobs of flooders that went first",
-            first.overtaken_by,
+            first.flooder_jobs_first,
             workers as f64,
         ),
-        Finding::at_most(
-            "place told, minus the real one, +-",
-            first.place_error(),
+        Measurement::at_most(
+            "reported queue position, error +-",
+            first.position_error(),
             1.0,
         ),
-        Finding::note("newcomer's wait, ms", millis(first.wait)),
-        Finding::at_most(
+        Measurement::info("newcomer's wait, ms", millis(first.wait)),
+        Measurement::at_most(
             "jobs that went first, when served just before",
-            again.overtaken_by,
+            again.flooder_jobs_first,
             (workers + flooders) as f64,
         ),
-        Finding::at_most(
-            "place told then, minus the real one, +-",
-            again.place_error(),
+        Measurement::at_most(
+            "reported queue position then, error +-",
+            again.position_error(),
             1.0,
         ),
     ])
 }
 
-struct Line {
-    overtaken_by: f64,
-    told_place: Option<f64>,
+struct QueueWait {
+    flooder_jobs_first: f64,
+    reported_position: Option<f64>,
     wait: Duration,
 }
 
-impl Line {
-    /// Place 1 is next; somebody who was told nothing was served at once.
-    fn place_error(&self) -> f64 {
-        self.told_place
-            .map_or(0.0, |place| (place - 1.0 - self.overtaken_by).abs())
+impl QueueWait {
+    /// Difference between the reported queue position (counted from 1) and the real one; 0 without a
+    /// reported position, since the job was then served at once.
+    fn position_error(&self) -> f64 {
+        self.reported_position.map_or(0.0, |position| {
+            (position - 1.0 - self.flooder_jobs_first).abs()
+        })
     }
 }
 
-async fn wait_in_line(account: &Account, job: &Value, flood: &[Account]) -> anyhow::Result<Line> {
+async fn wait_in_queue(
+    account: &Account,
+    job: &Value,
+    flood: &[Account],
+) -> anyhow::Result<QueueWait> {
     let begun = Instant::now();
     let before = waiting(flood).await?;
     let job_id = text(&job["job_id"])?;
-    while account.job(&job_id).await?["status"] == "pending" && begun.elapsed() < PATIENCE {
+    while account.job(&job_id).await?["status"] == "pending" && begun.elapsed() < WAIT_LIMIT {
         tokio::time::sleep(Duration::from_millis(15)).await;
     }
     let wait = begun.elapsed();
     let after = waiting(flood).await?;
-    account.until_idle(PATIENCE).await?;
-    Ok(Line {
-        overtaken_by: before as f64 - after as f64,
-        told_place: job["queue_position"].as_f64(),
+    account.wait_until_idle(WAIT_LIMIT).await?;
+    Ok(QueueWait {
+        flooder_jobs_first: before as f64 - after as f64,
+        reported_position: job["queue_position"].as_f64(),
         wait,
     })
 }

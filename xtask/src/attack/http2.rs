@@ -1,4 +1,4 @@
-//! As much of HTTP/2 (RFC 9113) as it takes to misuse it.
+//! A minimal HTTP/2 client (RFC 9113) for misbehaving connections.
 
 use std::time::{Duration, Instant};
 
@@ -40,13 +40,13 @@ fn literal(name: &str, value: &str) -> Vec<u8> {
     field
 }
 
-/// Opens a connection and says nothing more than it must.
-pub(super) async fn greet(stream: &mut TcpStream) -> std::io::Result<()> {
+/// Sends the connection preface and an empty SETTINGS frame, nothing else.
+pub(super) async fn send_preface(stream: &mut TcpStream) -> std::io::Result<()> {
     stream.write_all(PREFACE).await?;
     stream.write_all(&frame(SETTINGS, 0, 0, &[])).await
 }
 
-/// The headers of a POST whose body never comes.
+/// Sends the headers of a POST without its body.
 pub(super) async fn half_a_post(
     stream: &mut TcpStream,
     path: &str,
@@ -65,7 +65,7 @@ pub(super) async fn half_a_post(
         .await
 }
 
-/// A whole request.
+/// Sends a complete GET request.
 pub(super) async fn get(
     stream: &mut TcpStream,
     path: &str,
@@ -83,17 +83,17 @@ pub(super) async fn get(
         .await
 }
 
-/// How a connection went on.
+/// What happened on a connection.
 #[derive(Debug, Default)]
 pub(super) struct Connection {
-    /// When headers came back for our request.
+    /// When response headers arrived.
     pub(super) answered_after: Option<Duration>,
     /// When it ended, with or without GOAWAY.
     pub(super) closed_after: Option<Duration>,
 }
 
-/// Keeps the connection alive as a polite client does, and watches it.
-pub(super) async fn watch(stream: &mut TcpStream, retry_policy: Duration) -> Connection {
+/// Answers SETTINGS and PING as a conforming client does, and records what happens.
+pub(super) async fn watch(stream: &mut TcpStream, time_limit: Duration) -> Connection {
     let begun = Instant::now();
     let mut seen = Connection::default();
     let watched = async {
@@ -122,7 +122,7 @@ pub(super) async fn watch(stream: &mut TcpStream, retry_policy: Duration) -> Con
             }
         }
     };
-    let closed = tokio::time::timeout(retry_policy, watched).await.is_ok();
+    let closed = tokio::time::timeout(time_limit, watched).await.is_ok();
     seen.closed_after = closed.then(|| begun.elapsed());
     seen
 }

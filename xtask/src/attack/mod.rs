@@ -1,30 +1,31 @@
-//! `cargo xtask attack`: what a hostile outsider can do, done to a real server over HTTP, WebSockets and
-//! signals. Each attack starts its own server on a private port with a temp folder, measures, and holds the
-//! figures against bounds. It knows the API, the command line and `/proc`, and nothing of the inside.
+//! `cargo xtask attack`: black-box attacks (denial of service, abuse, outages) on a real server over HTTP,
+//! WebSockets and signals. Each attack starts its own server on a private port with a temp folder, measures,
+//! and compares the figures with bounds. It uses the API, the command line and `/proc` only.
 
-mod account;
-mod accounts;
-mod crowds;
-mod edge;
+mod attack_list;
+mod connections;
 mod fairness;
-mod finding;
+mod headers;
 mod http2;
-mod intake;
-mod list;
+mod large_photos;
+mod load;
+mod long_queue;
+mod malformed_photos;
+mod measurement;
 mod outage;
 mod phone_app;
-mod photos;
-mod poison;
-mod process;
-mod queue;
+mod proc_fs;
 mod quota;
+mod raw_connection;
 mod readiness;
-mod sockets;
-mod starting;
-mod stopping;
+mod shutdown;
+mod sign_in;
+mod startup;
 mod storage;
-mod victim;
-mod wire;
+mod target_server;
+mod test_account;
+mod test_photos;
+mod websockets;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -32,33 +33,33 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 
 use crate::test::workspace_root;
-use finding::Finding;
-use list::{ATTACKS, Attack};
+use attack_list::{ATTACKS, Attack};
+use measurement::Measurement;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct AttackArgs {
     /// The program to attack.
     #[arg(long, default_value = "target/release/irisflow")]
     binary: PathBuf,
-    /// Only attacks whose name contains this, as in `outage` or `fairness_1_worker`. May be repeated.
+    /// Only attacks whose name contains this, for example `outage` or `fairness_1_worker`. May be repeated.
     #[arg(long)]
     only: Vec<String>,
-    /// Say which attacks there are.
+    /// List the attacks.
     #[arg(long)]
     list: bool,
 }
 
-/// What all attacks have in common.
+/// The settings that all attacks share.
 #[derive(Debug)]
-struct Scene {
+struct AttackContext {
     program: PathBuf,
     /// The folder of test photos.
     photos: PathBuf,
     root: PathBuf,
 }
 
-/// An attack that takes longer has failed.
-const LONGEST: Duration = Duration::from_secs(120);
+/// Timeout of one attack.
+const ATTACK_TIMEOUT: Duration = Duration::from_secs(120);
 
 pub(crate) fn run(arguments: AttackArgs) -> anyhow::Result<()> {
     if arguments.list {
@@ -82,7 +83,7 @@ pub(crate) fn run(arguments: AttackArgs) -> anyhow::Result<()> {
             program.display()
         );
     }
-    let scene = Scene {
+    let context = AttackContext {
         program,
         photos: root.join("crates/irisflow-image/tests/photos"),
         root,
@@ -91,21 +92,21 @@ pub(crate) fn run(arguments: AttackArgs) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("a runtime")?;
-    let broken = runtime.block_on(async {
+    let failed = runtime.block_on(async {
         tokio::select! {
-            broken = carry_out(&chosen, &scene) => Ok(broken),
+            failed = run_attacks(&chosen, &context) => Ok(failed),
             // Servers are killed and disks unmounted on the way out.
             _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
             () = terminated() => Err(anyhow::anyhow!("terminated")),
         }
     })?;
-    if broken.is_empty() {
+    if failed.is_empty() {
         return Ok(());
     }
-    bail!("bounds broken by {}", broken.join(", "))
+    bail!("bounds exceeded by {}", failed.join(", "))
 }
 
-/// Returns at SIGTERM.
+/// Waits for SIGTERM.
 async fn terminated() {
     use tokio::signal::unix::{SignalKind, signal};
     if let Ok(mut terminate) = signal(SignalKind::terminate()) {
@@ -113,30 +114,34 @@ async fn terminated() {
     }
 }
 
-/// One after another: most of them measure time. The names of those that broke a bound.
-async fn carry_out(chosen: &[&Attack], scene: &Scene) -> Vec<&'static str> {
-    println!("{}", Finding::HEAD);
-    let mut broken = Vec::new();
+/// Runs the attacks one after another, since most of them measure time. Returns the names of those that
+/// failed or exceeded a bound.
+async fn run_attacks(chosen: &[&Attack], context: &AttackContext) -> Vec<&'static str> {
+    println!("{}", Measurement::HEAD);
+    let mut failed = Vec::new();
     for attack in chosen {
         let begun = Instant::now();
-        let findings = match tokio::time::timeout(LONGEST, (attack.run)(scene)).await {
-            Ok(Ok(findings)) => findings,
-            Ok(Err(error)) => vec![Finding::broken_off(format!("{error:#}"))],
-            Err(_) => vec![Finding::broken_off(format!(
+        let measurements = match tokio::time::timeout(ATTACK_TIMEOUT, (attack.run)(context)).await {
+            Ok(Ok(measurements)) => measurements,
+            Ok(Err(error)) => vec![Measurement::failed(format!("{error:#}"))],
+            Err(_) => vec![Measurement::failed(format!(
                 "not over after {} s",
-                LONGEST.as_secs()
+                ATTACK_TIMEOUT.as_secs()
             ))],
         };
-        for finding in &findings {
-            println!("{}", finding.row(attack.name));
+        for measurement in &measurements {
+            println!("{}", measurement.row(attack.name));
         }
-        if findings.iter().any(|finding| !finding.holds()) {
-            broken.push(attack.name);
+        if measurements
+            .iter()
+            .any(|measurement| !measurement.is_within_bound())
+        {
+            failed.push(attack.name);
         }
         let took = begun.elapsed().as_secs();
         if took > 40 {
             println!("| {} | seconds the attack took | | {took} | |", attack.name);
         }
     }
-    broken
+    failed
 }

@@ -1,5 +1,5 @@
-//! The machine fails under a queue: a full or read-only disk, or no file descriptors. Nothing may fail for
-//! good, and everything goes on afterwards.
+//! Outages of the machine with jobs in the queue: a full or read-only disk, or exhausted file descriptors.
+//! No job may fail permanently, and all must complete afterwards.
 
 use std::time::{Duration, Instant};
 
@@ -7,63 +7,66 @@ use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use super::Scene;
-use super::account::{Account, client_from};
-use super::crowds::{Latencies, status_of};
-use super::finding::Finding;
-use super::victim::Recipe;
-use super::wire;
+use super::AttackContext;
+use super::load::{Latencies, status_of};
+use super::measurement::Measurement;
+use super::raw_connection;
+use super::target_server::ServerConfig;
+use super::test_account::{Account, client_from};
 use crate::faults::faulty_disk::TmpfsDisk;
 
 const JOBS: usize = 40;
-const OUTAGE: Duration = Duration::from_secs(25);
-const RECOVERY: Duration = Duration::from_secs(60);
+const OUTAGE_DURATION: Duration = Duration::from_secs(25);
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trouble {
-    /// No room for photos and results.
+pub(super) enum Outage {
+    /// The disk of photos and results is full.
     FilesFull,
-    /// No room for the database either.
+    /// The disk of the database, photos and results is full.
     AllFull,
-    /// Photos and results cannot be written.
+    /// The disk of photos and results is read-only.
     FilesReadOnly,
 }
 
-pub(super) async fn with_a_queue(scene: &Scene, trouble: Trouble) -> anyhow::Result<Vec<Finding>> {
-    let recipe = Recipe::new(scene, &["--workers", "2"])?;
-    let disk = match trouble {
-        Trouble::AllFull => recipe.mount_data(700)?,
-        Trouble::FilesFull | Trouble::FilesReadOnly => recipe.mount_files(600)?,
+pub(super) async fn with_a_queue(
+    context: &AttackContext,
+    outage: Outage,
+) -> anyhow::Result<Vec<Measurement>> {
+    let config = ServerConfig::new(context, &["--workers", "2"])?;
+    let disk = match outage {
+        Outage::AllFull => config.mount_data(700)?,
+        Outage::FilesFull | Outage::FilesReadOnly => config.mount_files(600)?,
     };
-    let mut victim = recipe.start().await?;
-    let account = Account::register(&victim.url, "owner").await?;
-    let job_ids = account.submit_many(&scene.good_eye()?, JOBS).await?;
+    let mut server = config.start().await?;
+    let account = Account::register(&server.url, "owner").await?;
+    let job_ids = account.submit_many(&context.good_eye()?, JOBS).await?;
     tokio::time::sleep(Duration::from_millis(300)).await;
-    break_down(&disk, trouble).await?;
+    begin_outage(&disk, outage).await?;
     let begun = Instant::now();
-    let mut readiness_while_broken = Vec::new();
-    while begun.elapsed() < OUTAGE {
+    let mut readiness_during_outage = Vec::new();
+    while begun.elapsed() < OUTAGE_DURATION {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        readiness_while_broken.push(readiness(&account).await);
+        readiness_during_outage.push(readiness(&account).await);
     }
-    let waiting_says = reason_of_waiting(&account).await;
-    mend(&disk, trouble)?;
-    let mended = Instant::now();
-    let (completed, all_ended) = until_ended(&account).await;
-    let recovery = mended.elapsed();
+    let waiting_reason = reason_of_waiting(&account).await;
+    end_outage(&disk, outage)?;
+    let outage_ended = Instant::now();
+    let (completed, all_ended) = wait_until_ended(&account).await;
+    let recovery = outage_ended.elapsed();
     let attempts = attempts_spent(&account).await;
     let failed = count_failed(&account).await;
     Ok(vec![
-        Finding::none(
+        Measurement::zero(
             format!("of {} jobs, failed for good", job_ids.len()),
             failed,
         ),
-        Finding::that("all ended afterwards", all_ended && victim.is_alive()),
-        Finding::is("jobs completed", completed, JOBS),
-        Finding::none("attempts that the outage spent", attempts),
-        Finding::is(
+        Measurement::is_true("all ended afterwards", all_ended && server.is_alive()),
+        Measurement::equals("jobs completed", completed, JOBS),
+        Measurement::zero("attempts that the outage spent", attempts),
+        Measurement::equals(
             "readiness after the first 5 s of it",
-            readiness_while_broken
+            readiness_during_outage
                 .iter()
                 .skip(10)
                 .map(u16::to_string)
@@ -73,20 +76,20 @@ pub(super) async fn with_a_queue(scene: &Scene, trouble: Trouble) -> anyhow::Res
                 .join(" and "),
             503,
         ),
-        Finding::note("what a waiting job says of it", waiting_says),
-        Finding::is("readiness afterwards", readiness(&account).await, 200),
-        Finding::note(
+        Measurement::info("waiting_because of a waiting job", waiting_reason),
+        Measurement::equals("readiness afterwards", readiness(&account).await, 200),
+        Measurement::info(
             "seconds until all had ended",
             format!("{:.1}", recovery.as_secs_f64()),
         ),
     ])
 }
 
-async fn break_down(disk: &TmpfsDisk, trouble: Trouble) -> anyhow::Result<()> {
-    if trouble != Trouble::FilesReadOnly {
+async fn begin_outage(disk: &TmpfsDisk, outage: Outage) -> anyhow::Result<()> {
+    if outage != Outage::FilesReadOnly {
         return disk.fill();
     }
-    // Not while a file is open for writing.
+    // This fails while a file is open for writing.
     for _ in 0..2000 {
         if disk.make_read_only().is_ok() {
             return Ok(());
@@ -96,10 +99,10 @@ async fn break_down(disk: &TmpfsDisk, trouble: Trouble) -> anyhow::Result<()> {
     anyhow::bail!("the disk is always being written")
 }
 
-fn mend(disk: &TmpfsDisk, trouble: Trouble) -> anyhow::Result<()> {
-    match trouble {
-        Trouble::FilesReadOnly => disk.make_writable(),
-        Trouble::FilesFull | Trouble::AllFull => disk.empty(),
+fn end_outage(disk: &TmpfsDisk, outage: Outage) -> anyhow::Result<()> {
+    match outage {
+        Outage::FilesReadOnly => disk.make_writable(),
+        Outage::FilesFull | Outage::AllFull => disk.empty(),
     }
 }
 
@@ -118,14 +121,14 @@ async fn reason_of_waiting(account: &Account) -> String {
     reason.as_str().unwrap_or("-").to_owned()
 }
 
-/// How many completed, and whether all ended.
-async fn until_ended(account: &Account) -> (usize, bool) {
+/// Waits for the end of all jobs; returns how many completed, and whether all ended in time.
+async fn wait_until_ended(account: &Account) -> (usize, bool) {
     let begun = Instant::now();
     let mut all_ended = false;
-    while begun.elapsed() < RECOVERY && !all_ended {
-        // While it recovers it may still refuse.
+    while begun.elapsed() < RECOVERY_TIMEOUT && !all_ended {
+        // During recovery requests may still fail.
         all_ended = account
-            .until_idle(Duration::from_secs(1))
+            .wait_until_idle(Duration::from_secs(1))
             .await
             .unwrap_or(false);
     }
@@ -145,46 +148,47 @@ async fn attempts_spent(account: &Account) -> usize {
     usize::try_from(spent.sum::<u64>()).unwrap_or(usize::MAX)
 }
 
-/// Connections that say nothing, from so many addresses, to a server with 1,024 descriptors and a queue.
+/// Idle connections from this number of addresses to a server with 1,024 file descriptors and queued jobs.
 pub(super) async fn idle_connections(
-    scene: &Scene,
+    context: &AttackContext,
     connections: u16,
     addresses: u16,
-) -> anyhow::Result<Vec<Finding>> {
-    let recipe = Recipe::new(scene, &["--workers", "2"])?.with_descriptors(1024);
-    let victim = recipe.start().await?;
-    let account = Account::register(&victim.url, "owner").await?;
-    let job_ids = account.submit_many(&scene.good_eye()?, 20).await?;
-    let to = victim.address()?;
+) -> anyhow::Result<Vec<Measurement>> {
+    let config = ServerConfig::new(context, &["--workers", "2"])?.with_descriptors(1024);
+    let server = config.start().await?;
+    let account = Account::register(&server.url, "owner").await?;
+    let job_ids = account.submit_many(&context.good_eye()?, 20).await?;
+    let to = server.address()?;
     let connecting = (0..connections).map(async |number| {
-        let connecting = wire::connect_from(wire::stranger(number % addresses), to);
+        let connecting =
+            raw_connection::connect_from(raw_connection::client_address(number % addresses), to);
         tokio::time::timeout(Duration::from_secs(2), connecting).await
     });
     let connected: Vec<_> = stream::iter(connecting)
         .buffer_unordered(200)
         .collect()
         .await;
-    // One that is refused is a success of the defence.
+    // A rejected connection is fine.
     let idle: Vec<TcpStream> = connected.into_iter().flatten().flatten().collect();
     let health = client_from(std::net::Ipv4Addr::new(127, 0, 0, 77))?;
-    let (latencies, idle_again) = Latencies::of_health_while(&health, &victim.url, async {
+    let (latencies, idle_again) = Latencies::of_health_while(&health, &server.url, async {
         account
-            .until_idle(Duration::from_secs(25))
+            .wait_until_idle(Duration::from_secs(25))
             .await
             .unwrap_or(false)
     })
     .await;
     drop(idle);
-    account.until_idle(Duration::from_secs(20)).await?;
+    account.wait_until_idle(Duration::from_secs(20)).await?;
     Ok(vec![
-        Finding::none(
+        Measurement::zero(
             format!("of {} jobs, failed for good", job_ids.len()),
             count_failed(&account).await,
         ),
-        Finding::none("attempts spent", attempts_spent(&account).await),
-        Finding::that("the queue ended under it", idle_again),
-        Finding::at_most("longest health check, ms", latencies.longest_ms(), 1000.0),
-        Finding::note("middle health check, ms", latencies.median_ms()),
-        Finding::at_most("peak memory, MB", victim.peak_memory_mb()?, 600.0),
+        Measurement::zero("attempts spent", attempts_spent(&account).await),
+        Measurement::is_true("the queue ended under it", idle_again),
+        Measurement::at_most("longest health check, ms", latencies.longest_ms(), 1000.0),
+        Measurement::info("middle health check, ms", latencies.median_ms()),
+        Measurement::at_most("peak memory, MB", server.peak_memory_mb()?, 600.0),
     ])
 }

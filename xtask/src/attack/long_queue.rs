@@ -1,21 +1,23 @@
-//! A queue of thousands: what looking at it costs, and costs others.
+//! Latency of job lists on a queue of thousands of jobs, for its owner and for other accounts.
 
 use std::time::{Duration, Instant};
 
-use super::Scene;
-use super::account::Account;
-use super::crowds::Latencies;
-use super::finding::Finding;
-use super::victim::Victim;
+use super::AttackContext;
+use super::load::Latencies;
+use super::measurement::Measurement;
+use super::target_server::TargetServer;
+use super::test_account::Account;
 
-pub(super) async fn list_of_a_long_queue(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
+pub(super) async fn list_of_a_long_queue(
+    context: &AttackContext,
+) -> anyhow::Result<Vec<Measurement>> {
     const JOBS: usize = 4900;
     const LISTS: usize = 20;
-    let victim = Victim::start(scene, &["--workers", "1"]).await?;
-    let account = Account::register(&victim.url, "owner").await?;
-    let other = Account::register(&victim.url, "other").await?;
+    let server = TargetServer::start(context, &["--workers", "1"]).await?;
+    let account = Account::register(&server.url, "owner").await?;
+    let other = Account::register(&server.url, "other").await?;
     let begun = Instant::now();
-    account.submit_many(&scene.good_eye()?, JOBS).await?;
+    account.submit_many(&context.good_eye()?, JOBS).await?;
     let queueing = begun.elapsed();
     let quiet = latencies_of(&other, Duration::from_secs(2)).await?;
     let lists = async {
@@ -32,14 +34,14 @@ pub(super) async fn list_of_a_long_queue(scene: &Scene) -> anyhow::Result<Vec<Fi
     let (lists, meanwhile) = tokio::join!(lists, latencies_of(&other, Duration::from_secs(2)));
     let (lists, meanwhile) = (lists?, meanwhile?);
     Ok(vec![
-        Finding::note(
+        Measurement::info(
             "seconds to queue 4,900 jobs",
             format!("{:.1}", queueing.as_secs_f64()),
         ),
-        Finding::at_most("a list of 100, middle, ms", lists.median_ms(), 50.0),
-        Finding::note("a list of 100, longest, ms", lists.longest_ms()),
-        Finding::note("another's request before, middle, ms", quiet.median_ms()),
-        Finding::at_most(
+        Measurement::at_most("a list of 100, middle, ms", lists.median_ms(), 50.0),
+        Measurement::info("a list of 100, longest, ms", lists.longest_ms()),
+        Measurement::info("another's request before, middle, ms", quiet.median_ms()),
+        Measurement::at_most(
             "another's request meanwhile, middle, ms",
             meanwhile.median_ms(),
             20.0,

@@ -1,31 +1,31 @@
-//! Photos to attack with: usable ones, huge ones, and poison.
+//! Photos for the attacks: usable, huge and malformed ones; and sizes of stored files.
 
 use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::Scene;
+use super::AttackContext;
 use crate::bench::{PHONE_HEIGHT, phone_photo};
 
-impl Scene {
-    /// 25 KB with an iris that is found.
+impl AttackContext {
+    /// A usable photo of 25 KB.
     pub(super) fn good_eye(&self) -> anyhow::Result<Vec<u8>> {
         std::fs::read(self.photos.join("pixabay_eye_2154384.jpg")).context("a test photo")
     }
 
-    /// 12 megapixels with an iris that is found; made once and kept beside other build products.
+    /// A usable photo of 12 megapixels; generated once and cached in `target/`.
     pub(super) fn phone_photo(&self) -> anyhow::Result<Vec<u8>> {
-        let kept = self.root.join("target/attack-phone-photo.jpg");
-        if let Ok(photo) = std::fs::read(&kept) {
+        let cached = self.root.join("target/attack-phone-photo.jpg");
+        if let Ok(photo) = std::fs::read(&cached) {
             return Ok(photo);
         }
         let photo = phone_photo(&self.root, PHONE_HEIGHT)?;
-        std::fs::write(&kept, &photo).with_context(|| kept.display().to_string())?;
+        std::fs::write(&cached, &photo).with_context(|| cached.display().to_string())?;
         Ok(photo)
     }
 }
 
-/// Grey noise that no compression makes smaller: about as many bytes as pixels.
+/// Incompressible grey noise: about as many bytes as pixels.
 pub(super) fn noisy_png(side_px: u32) -> anyhow::Result<Vec<u8>> {
     let mut noise = 0x2545_F491_u32;
     let pixels: Vec<u8> = (0..side_px * side_px)
@@ -44,7 +44,7 @@ pub(super) fn noisy_png(side_px: u32) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A JPEG with application data, which no reader shows, before its picture.
+/// A JPEG padded with APP15 segments to about this size.
 pub(super) fn padded_jpeg(jpeg: &[u8], bytes: usize) -> Vec<u8> {
     const LARGEST: u16 = u16::MAX;
     let mut padded = jpeg[..2].to_vec();
@@ -57,19 +57,19 @@ pub(super) fn padded_jpeg(jpeg: &[u8], bytes: usize) -> Vec<u8> {
     padded
 }
 
-/// A PNG whose header says this size, with next to no data.
-pub(super) fn boastful_png(width_px: u32, height_px: u32) -> Vec<u8> {
+/// A PNG whose header claims this size, without pixel data.
+pub(super) fn png_claiming_size(width_px: u32, height_px: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
     let encoder = png::Encoder::new(&mut bytes, width_px, height_px);
-    // The header is all that is wanted: the picture stays unfinished.
+    // Only the header is needed; the picture stays unfinished.
     if let Ok(writer) = encoder.write_header() {
         drop(writer);
     }
     bytes
 }
 
-/// A JPEG that says it is this large.
-pub(super) fn boastful_jpeg(jpeg: &[u8], width_px: u16, height_px: u16) -> Vec<u8> {
+/// A JPEG whose header claims this size.
+pub(super) fn jpeg_claiming_size(jpeg: &[u8], width_px: u16, height_px: u16) -> Vec<u8> {
     let mut bytes = jpeg.to_vec();
     // Start of frame: marker, length, precision, height, width.
     let frame = bytes
@@ -82,7 +82,7 @@ pub(super) fn boastful_jpeg(jpeg: &[u8], width_px: u16, height_px: u16) -> Vec<u
     bytes
 }
 
-/// Everything stored below a folder, with sizes.
+/// All files below a folder, with their sizes in bytes.
 pub(super) fn files_below(folder: &Path) -> Vec<(std::path::PathBuf, u64)> {
     let mut found = Vec::new();
     let Ok(entries) = std::fs::read_dir(folder) else {

@@ -1,16 +1,17 @@
-//! A figure that an attack measured, and the bound it is held against.
+//! [`Measurement`]: a figure that an attack measured, the bound for it, and its table row.
 
 use std::fmt::Display;
 
 #[derive(Debug)]
-pub(super) struct Finding {
+pub(super) struct Measurement {
     what: String,
     bound: String,
     measured: String,
-    holds: Option<bool>,
+    /// `None` for a figure without a bound.
+    is_within_bound: Option<bool>,
 }
 
-impl Finding {
+impl Measurement {
     pub(super) const HEAD: &str = "| attack | measured | bound | figure | |\n|---|---|---|---|---|";
 
     pub(super) fn at_most(what: impl Into<String>, measured: f64, bound: f64) -> Self {
@@ -18,7 +19,7 @@ impl Finding {
             what: what.into(),
             bound: format!("<= {}", figure(bound)),
             measured: figure(measured),
-            holds: Some(measured <= bound),
+            is_within_bound: Some(measured <= bound),
         }
     }
 
@@ -27,63 +28,64 @@ impl Finding {
             what: what.into(),
             bound: format!(">= {}", figure(bound)),
             measured: figure(measured),
-            holds: Some(measured >= bound),
+            is_within_bound: Some(measured >= bound),
         }
     }
 
-    /// A count of harm: none is allowed.
-    pub(super) fn none(what: impl Into<String>, count: usize) -> Self {
+    /// A count that must be zero.
+    pub(super) fn zero(what: impl Into<String>, count: usize) -> Self {
         Self {
             what: what.into(),
             bound: "0".to_owned(),
             measured: count.to_string(),
-            holds: Some(count == 0),
+            is_within_bound: Some(count == 0),
         }
     }
 
-    pub(super) fn is(
+    pub(super) fn equals(
         what: impl Into<String>,
         measured: impl Display,
-        wanted: impl Display,
+        expected: impl Display,
     ) -> Self {
-        let (measured, wanted) = (measured.to_string(), wanted.to_string());
+        let (measured, expected) = (measured.to_string(), expected.to_string());
         Self {
             what: what.into(),
-            holds: Some(measured == wanted),
-            bound: wanted,
+            is_within_bound: Some(measured == expected),
+            bound: expected,
             measured,
         }
     }
 
-    pub(super) fn that(what: impl Into<String>, holds: bool) -> Self {
-        Self::is(what, if holds { "yes" } else { "no" }, "yes")
+    pub(super) fn is_true(what: impl Into<String>, is_within_bound: bool) -> Self {
+        Self::equals(what, if is_within_bound { "yes" } else { "no" }, "yes")
     }
 
-    /// A figure without a bound, which explains others.
-    pub(super) fn note(what: impl Into<String>, measured: impl Display) -> Self {
+    /// A figure without a bound, for information.
+    pub(super) fn info(what: impl Into<String>, measured: impl Display) -> Self {
         Self {
             what: what.into(),
             bound: String::new(),
             measured: measured.to_string(),
-            holds: None,
+            is_within_bound: None,
         }
     }
 
-    pub(super) fn broken_off(reason: String) -> Self {
+    /// An attack that ended with an error or a timeout.
+    pub(super) fn failed(reason: String) -> Self {
         Self {
             what: "the attack was carried out".to_owned(),
             bound: "yes".to_owned(),
             measured: reason.replace('|', "/").replace('\n', " "),
-            holds: Some(false),
+            is_within_bound: Some(false),
         }
     }
 
-    pub(super) fn holds(&self) -> bool {
-        self.holds != Some(false)
+    pub(super) fn is_within_bound(&self) -> bool {
+        self.is_within_bound != Some(false)
     }
 
     pub(super) fn row(&self, attack: &str) -> String {
-        let verdict = match self.holds {
+        let verdict = match self.is_within_bound {
             None => "",
             Some(true) => "ok",
             Some(false) => "FAILED",

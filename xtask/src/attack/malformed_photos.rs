@@ -1,17 +1,17 @@
-//! Photos that are none, or that are made to burst whoever opens them.
+//! Malformed uploads: files that are not photos, truncated and corrupted photos, decompression bombs.
 
 use reqwest::Method;
 
-use super::Scene;
-use super::account::Account;
-use super::finding::Finding;
-use super::photos::{boastful_jpeg, boastful_png, noisy_png};
-use super::victim::Victim;
+use super::AttackContext;
+use super::measurement::Measurement;
+use super::target_server::TargetServer;
+use super::test_account::Account;
+use super::test_photos::{jpeg_claiming_size, noisy_png, png_claiming_size};
 
-pub(super) async fn uploads(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
-    let mut victim = Victim::start(scene, &["--workers", "1"]).await?;
-    let account = Account::register(&victim.url, "owner").await?;
-    let eye = scene.good_eye()?;
+pub(super) async fn uploads(context: &AttackContext) -> anyhow::Result<Vec<Measurement>> {
+    let mut server = TargetServer::start(context, &["--workers", "1"]).await?;
+    let account = Account::register(&server.url, "owner").await?;
+    let eye = context.good_eye()?;
     let mut cut = eye.clone();
     cut.truncate(eye.len() / 2);
     let mut flipped = eye.clone();
@@ -22,21 +22,21 @@ pub(super) async fn uploads(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
     }
     let mut cut_png = noisy_png(3000)?;
     cut_png.truncate(100_000);
-    let poison: [(&str, Vec<u8>); 11] = [
+    let files: [(&str, Vec<u8>); 11] = [
         ("nothing at all", Vec::new()),
         ("a text", b"Dear server, this is a photo.".to_vec()),
         ("HEIC", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic".to_vec()),
         (
             "a PNG that says 100,000 x 100,000",
-            boastful_png(100_000, 100_000),
+            png_claiming_size(100_000, 100_000),
         ),
         (
             "a PNG that says 2^31 x 2^31",
-            boastful_png(0x7FFF_FFFF, 0x7FFF_FFFF),
+            png_claiming_size(0x7FFF_FFFF, 0x7FFF_FFFF),
         ),
         (
             "a JPEG that says 65,535 x 65,535",
-            boastful_jpeg(&eye, u16::MAX, u16::MAX),
+            jpeg_claiming_size(&eye, u16::MAX, u16::MAX),
         ),
         ("half a PNG", cut_png),
         (
@@ -51,15 +51,15 @@ pub(super) async fn uploads(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
         ("a JPEG with flipped bits", flipped),
     ];
     let (mut bad, mut taken) = (Vec::new(), 0);
-    for (what, bytes) in poison {
+    for (what, bytes) in files {
         let request = account.request(Method::POST, "/photos");
         let answer = request
             .header("Content-Type", "image/jpeg")
             .body(bytes)
             .send()
             .await;
-        let status = super::crowds::status_of(&answer);
-        // Damage within the pixels is found out by the job.
+        let status = super::load::status_of(&answer);
+        // Corrupt pixel data is detected only by the job.
         let harmless = status == 201 && what.ends_with("JPEG") || what.ends_with("bits");
         taken += usize::from(status == 201);
         if !(400..500).contains(&status) && !harmless {
@@ -69,28 +69,28 @@ pub(super) async fn uploads(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
     let photos = account.get("/photos").await?;
     for photo in photos["items"].as_array().cloned().unwrap_or_default() {
         if let Some(id) = photo["id"].as_str() {
-            // A refusal is as good as a job that fails.
+            // A rejected submit is as good as a failing job.
             let _ = account.submit(id).await;
         }
     }
     account
-        .until_idle(std::time::Duration::from_secs(30))
+        .wait_until_idle(std::time::Duration::from_secs(30))
         .await?;
-    let log = victim.recipe().log();
+    let log = server.config().log();
     Ok(vec![
-        Finding::none(
+        Measurement::zero(
             format!("answered other than 4xx {}", bad.join(", "))
                 .trim()
                 .to_owned(),
             bad.len(),
         ),
-        Finding::note("taken, to be found out by a job", taken),
-        Finding::none(
+        Measurement::info("accepted, to be rejected by a job", taken),
+        Measurement::zero(
             "jobs that completed",
             account.count("completed").await?.saturating_sub(taken),
         ),
-        Finding::none("panics in the log", log.matches("panicked").count()),
-        Finding::that("the server lives", victim.is_alive()),
-        Finding::at_most("peak memory, MB", victim.peak_memory_mb()?, 600.0),
+        Measurement::zero("panics in the log", log.matches("panicked").count()),
+        Measurement::is_true("the server lives", server.is_alive()),
+        Measurement::at_most("peak memory, MB", server.peak_memory_mb()?, 600.0),
     ])
 }

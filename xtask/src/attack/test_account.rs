@@ -1,4 +1,4 @@
-//! A person with an account, who speaks HTTP from an address of her own.
+//! A test account with its own client address: API calls, uploads, jobs and WebSockets.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::wire;
+use super::raw_connection;
 
 pub(super) const PASSWORD: &str = "Clear-Iris-7";
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
@@ -25,9 +25,9 @@ pub(super) struct Account {
     pub(super) client: Client,
 }
 
-/// Where a photo is to be PUT.
+/// A photo to be uploaded with a PUT to its presigned URL.
 #[derive(Debug, Clone)]
-pub(super) struct Announced {
+pub(super) struct CreatedUpload {
     pub(super) photo_id: String,
     pub(super) upload_url: String,
 }
@@ -43,7 +43,8 @@ pub(super) fn client_from(from: Ipv4Addr) -> anyhow::Result<Client> {
 }
 
 impl Account {
-    /// Registers and signs in. The name decides the address, so that no limit of one address is met.
+    /// Registers and signs in. The client address depends on the name, so that no per-address limit
+    /// applies.
     pub(super) async fn register(url: &str, name: &str) -> anyhow::Result<Self> {
         let number = name.bytes().fold(7_u16, |sum, byte| {
             sum.wrapping_mul(31).wrapping_add(u16::from(byte))
@@ -93,7 +94,7 @@ impl Account {
             .request(method, format!("{}/api/v1{path}", self.url))
     }
 
-    /// A request of hers.
+    /// A request with the account's token.
     pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.call(method, path).bearer_auth(&self.token)
     }
@@ -116,29 +117,29 @@ impl Account {
         Ok(request.send().await?)
     }
 
-    /// Uploads a photo in one call; its id.
+    /// Uploads a photo in one call; returns its id.
     pub(super) async fn upload(&self, bytes: Vec<u8>) -> anyhow::Result<String> {
         let photo = expect(self.post_photo(bytes).await?, StatusCode::CREATED).await?;
         text(&photo["id"])
     }
 
-    pub(super) async fn announce(&self, content_type: &str) -> anyhow::Result<Announced> {
+    pub(super) async fn create_upload(&self, content_type: &str) -> anyhow::Result<CreatedUpload> {
         let body = json!({ "content_type": content_type });
         let answer = self.post("/photos/upload", &body).await?;
-        let announced = expect(answer, StatusCode::CREATED).await?;
-        Ok(Announced {
-            photo_id: text(&announced["photo_id"])?,
-            upload_url: text(&announced["upload_url"])?,
+        let upload = expect(answer, StatusCode::CREATED).await?;
+        Ok(CreatedUpload {
+            photo_id: text(&upload["photo_id"])?,
+            upload_url: text(&upload["upload_url"])?,
         })
     }
 
     pub(super) async fn put(
         &self,
-        announced: &Announced,
+        upload: &CreatedUpload,
         content_type: &str,
         body: impl Into<reqwest::Body>,
     ) -> anyhow::Result<StatusCode> {
-        let request = self.client.put(&announced.upload_url);
+        let request = self.client.put(&upload.upload_url);
         let request = request.header("Content-Type", content_type).body(body);
         Ok(request.send().await?.status())
     }
@@ -148,7 +149,7 @@ impl Account {
             .await
     }
 
-    /// Submits; the answer.
+    /// Submits a photo; returns the response body.
     pub(super) async fn submit(&self, photo_id: &str) -> anyhow::Result<Value> {
         let answer = self
             .post("/processing/submit", &json!({ "photo_id": photo_id }))
@@ -156,7 +157,7 @@ impl Account {
         expect(answer, StatusCode::CREATED).await
     }
 
-    /// Submits as many jobs as asked for, in batches of ten; their ids.
+    /// Submits this number of jobs in batches of ten; returns their ids.
     pub(super) async fn submit_many(
         &self,
         photo: &[u8],
@@ -185,14 +186,14 @@ impl Account {
         self.get(&format!("/processing/jobs/{job_id}")).await
     }
 
-    /// How many of her jobs have this status.
+    /// The number of the account's jobs with this status.
     pub(super) async fn count(&self, status: &str) -> anyhow::Result<usize> {
         let page = format!("/processing/jobs?page_size=1&status={status}");
         let total = self.get(&page).await?["total"].as_u64();
         Ok(usize::try_from(total.context("a total")?)?)
     }
 
-    /// All of her jobs.
+    /// All jobs of the account.
     pub(super) async fn jobs(&self) -> anyhow::Result<Vec<Value>> {
         let mut jobs = Vec::new();
         for page in 1.. {
@@ -208,10 +209,10 @@ impl Account {
         Ok(jobs)
     }
 
-    /// Waits until none of her jobs is unfinished; `false` when that takes too long.
-    pub(super) async fn until_idle(&self, retry_policy: Duration) -> anyhow::Result<bool> {
+    /// Waits until all jobs have ended; `false` when that takes longer than `time_limit`.
+    pub(super) async fn wait_until_idle(&self, time_limit: Duration) -> anyhow::Result<bool> {
         let begun = Instant::now();
-        while begun.elapsed() < retry_policy {
+        while begun.elapsed() < time_limit {
             if self.count("pending").await? + self.count("processing").await? == 0 {
                 return Ok(true);
             }
@@ -220,10 +221,10 @@ impl Account {
         Ok(false)
     }
 
-    /// Opens a socket on a job from her address.
+    /// Opens a WebSocket on a job, from the account's address.
     pub(super) async fn watch(&self, job_id: &str) -> anyhow::Result<Socket> {
         let address = self.url.split("://").nth(1).context("an address")?;
-        let stream = wire::connect_from(self.from, address.parse()?).await?;
+        let stream = raw_connection::connect_from(self.from, address.parse()?).await?;
         let path = format!("ws://{address}/ws/jobs/{job_id}?token={}", self.token);
         let opened = tokio_tungstenite::client_async(path, stream);
         let (socket, _) = tokio::time::timeout(ANSWER_LIMIT, opened)
@@ -233,9 +234,9 @@ impl Account {
     }
 }
 
-/// What a socket said to its end.
+/// Everything received on a WebSocket.
 #[derive(Debug, Default)]
-pub(super) struct Said {
+pub(super) struct SocketTranscript {
     pub(super) frames: Vec<Value>,
     pub(super) close_code: Option<u16>,
 }
@@ -251,28 +252,29 @@ pub(super) async fn next_frame(socket: &mut Socket) -> anyhow::Result<Option<Val
     Ok(None)
 }
 
-/// Everything until the close, or until the retry_policy ends.
-pub(super) async fn hear_out(mut socket: Socket, retry_policy: Duration) -> Said {
-    let mut said = Said::default();
-    let heard = async {
+/// Collects everything until the close, for at most `time_limit`.
+pub(super) async fn collect_frames(mut socket: Socket, time_limit: Duration) -> SocketTranscript {
+    let mut transcript = SocketTranscript::default();
+    let reading = async {
         while let Some(Ok(message)) = socket.next().await {
             match message {
                 Message::Text(text) => {
-                    said.frames
+                    transcript
+                        .frames
                         .push(serde_json::from_str(&text).unwrap_or_default());
                 }
                 Message::Close(close) => {
-                    said.close_code = close.map(|close| close.code.into());
+                    transcript.close_code = close.map(|close| close.code.into());
                 }
                 _ => {}
             }
         }
     };
-    let _ = tokio::time::timeout(retry_policy, heard).await;
-    said
+    let _ = tokio::time::timeout(time_limit, reading).await;
+    transcript
 }
 
-/// The JSON of an answer that must have this status.
+/// The JSON body of a response; any other status is an error.
 pub(super) async fn expect(answer: Response, status: StatusCode) -> anyhow::Result<Value> {
     let (got, path) = (answer.status(), answer.url().path().to_owned());
     let body = answer.text().await?;

@@ -1,8 +1,8 @@
-//! What the kernel says of a process, in `/proc`; see proc(5).
+//! Memory, file descriptors and CPU time of a process, from `/proc`; see proc(5).
 
 use anyhow::Context as _;
 
-/// Peak of the resident memory.
+/// Peak of the resident memory, in MiB.
 pub(super) fn peak_memory_mb(process_id: u32) -> anyhow::Result<f64> {
     status_mb(process_id, "VmHWM:")
 }
@@ -23,11 +23,11 @@ pub(super) fn open_descriptors(process_id: u32) -> anyhow::Result<usize> {
     Ok(std::fs::read_dir(format!("/proc/{process_id}/fd"))?.count())
 }
 
-/// Processor time of the whole process but for the threads that work on photos.
+/// CPU time of the process, without the threads that process photos.
 pub(super) fn serving_seconds(process_id: u32) -> anyhow::Result<f64> {
     const TICKS_A_SECOND: f64 = 100.0;
     let folder = format!("/proc/{process_id}");
-    // The total has threads that have ended in it, too.
+    // The total includes threads that have ended.
     let mut ticks = ticks_in(&std::fs::read_to_string(format!("{folder}/stat"))?)?;
     for thread in std::fs::read_dir(format!("{folder}/task"))? {
         // A thread may end meanwhile.

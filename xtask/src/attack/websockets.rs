@@ -1,22 +1,24 @@
-//! Watchers: half-open, deaf, silent, and very many of them.
+//! WebSocket watchers: reconnects, silent peers, large frames, and very many connections.
 
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
 use tokio::io::AsyncWriteExt as _;
 
-use super::Scene;
-use super::account::{Account, Socket, next_frame, text};
-use super::finding::Finding;
-use super::victim::Victim;
-use super::{process, wire};
+use super::AttackContext;
+use super::measurement::Measurement;
+use super::target_server::TargetServer;
+use super::test_account::{Account, Socket, next_frame, text};
+use super::{proc_fs, raw_connection};
 
-/// Reconnects while the old socket is still open, as a phone does that changes its network.
-pub(super) async fn half_open_reconnect(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
+/// Reconnects while the old connection is half-open, like a phone that changes its network.
+pub(super) async fn half_open_reconnect(
+    context: &AttackContext,
+) -> anyhow::Result<Vec<Measurement>> {
     const TRIES: usize = 12;
-    let victim = Victim::start(scene, &["--workers", "1"]).await?;
-    let account = Account::register(&victim.url, "owner").await?;
-    let photo_id = account.upload(scene.phone_photo()?).await?;
+    let server = TargetServer::start(context, &["--workers", "1"]).await?;
+    let account = Account::register(&server.url, "owner").await?;
+    let photo_id = account.upload(context.phone_photo()?).await?;
     let (mut went_back, mut tried) = (0, 0);
     for _ in 0..TRIES {
         let job_id = text(&account.submit(&photo_id).await?["job_id"])?;
@@ -35,24 +37,26 @@ pub(super) async fn half_open_reconnect(scene: &Scene) -> anyhow::Result<Vec<Fin
             let progress = first["progress"].as_u64().unwrap_or(0);
             went_back += usize::from(progress < seen);
         }
-        account.until_idle(Duration::from_secs(10)).await?;
+        account.wait_until_idle(Duration::from_secs(10)).await?;
     }
     Ok(vec![
-        Finding::none(
+        Measurement::zero(
             format!("of {tried} reconnects, progress went back"),
             went_back,
         ),
-        Finding::at_least("reconnects that were answered", tried as f64, TRIES as f64),
+        Measurement::at_least("reconnects that were answered", tried as f64, TRIES as f64),
     ])
 }
 
-/// Hangs up right after the request is on the wire: the worker must hear of the job all the same.
-pub(super) async fn hang_up_after_submit(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
+/// Disconnects right after sending a submit: a created job must wake a worker nevertheless.
+pub(super) async fn hang_up_after_submit(
+    context: &AttackContext,
+) -> anyhow::Result<Vec<Measurement>> {
     const TRIES: u64 = 24;
-    let victim = Victim::start(scene, &["--workers", "1"]).await?;
-    let account = Account::register(&victim.url, "owner").await?;
-    let photo_id = account.upload(scene.good_eye()?).await?;
-    let to = victim.address()?;
+    let server = TargetServer::start(context, &["--workers", "1"]).await?;
+    let account = Account::register(&server.url, "owner").await?;
+    let photo_id = account.upload(context.good_eye()?).await?;
+    let to = server.address()?;
     let (mut taken, mut longest) = (0_usize, Duration::ZERO);
     for number in 0..TRIES {
         let before = account.jobs_so_far().await?;
@@ -63,31 +67,31 @@ pub(super) async fn hang_up_after_submit(scene: &Scene) -> anyhow::Result<Vec<Fi
             account.token,
             body.len()
         );
-        let mut stream = wire::connect_from(account.from, to).await?;
+        let mut stream = raw_connection::connect_from(account.from, to).await?;
         stream.set_nodelay(true)?;
         stream.write_all(request.as_bytes()).await?;
         // From before the handler to after the commit.
         tokio::time::sleep(Duration::from_micros(number * 350)).await;
-        wire::hang_up(stream);
+        raw_connection::reset(stream);
         let begun = Instant::now();
-        // A job that was never made is fine; one that waits is not.
+        // No job is fine; a job that waits is not.
         while begun.elapsed() < Duration::from_secs(5) {
-            let known = account.jobs_so_far().await? > before;
-            if known && account.count("pending").await? == 0 {
+            let created = account.jobs_so_far().await? > before;
+            if created && account.count("pending").await? == 0 {
                 taken += 1;
                 longest = longest.max(begun.elapsed());
                 break;
             }
-            if !known && begun.elapsed() > Duration::from_millis(300) {
+            if !created && begun.elapsed() > Duration::from_millis(300) {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        account.until_idle(Duration::from_secs(10)).await?;
+        account.wait_until_idle(Duration::from_secs(10)).await?;
     }
     Ok(vec![
-        Finding::note(format!("of {TRIES} submits, taken"), taken),
-        Finding::at_most(
+        Measurement::info(format!("of {TRIES} submits, taken"), taken),
+        Measurement::at_most(
             "longest time until the worker began, s",
             longest.as_secs_f64(),
             0.5,
@@ -102,20 +106,22 @@ impl Account {
     }
 }
 
-/// Watchers of jobs that wait: what they cost the server.
-pub(super) async fn watchers_of_waiting_jobs(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
+/// CPU and memory that watchers of waiting jobs cost the server.
+pub(super) async fn watchers_of_waiting_jobs(
+    context: &AttackContext,
+) -> anyhow::Result<Vec<Measurement>> {
     const ACCOUNTS: usize = 50;
     const EACH: usize = 20;
-    /// Of one account; the last of them are watched.
+    /// Jobs per account; the last of them are watched.
     const QUEUED: usize = 100;
     const TIME: Duration = Duration::from_secs(10);
-    let victim = Victim::start(scene, &["--workers", "1"]).await?;
-    let eye = scene.good_eye()?;
-    let busy = Account::register(&victim.url, "busy").await?;
+    let server = TargetServer::start(context, &["--workers", "1"]).await?;
+    let eye = context.good_eye()?;
+    let busy = Account::register(&server.url, "busy").await?;
     let mut sockets: Vec<Socket> = Vec::new();
     let mut refused = 0;
     for number in 0..ACCOUNTS {
-        let account = Account::register(&victim.url, &format!("watcher{number}")).await?;
+        let account = Account::register(&server.url, &format!("watcher{number}")).await?;
         let jobs = account.submit_many(&eye, QUEUED).await?;
         for job_id in jobs.iter().skip(QUEUED - EACH) {
             match account.watch(job_id).await {
@@ -125,7 +131,7 @@ pub(super) async fn watchers_of_waiting_jobs(scene: &Scene) -> anyhow::Result<Ve
         }
     }
     let open = sockets.len();
-    // Somebody reads them all, or the server would wait for us.
+    // Read all sockets, or the server would block on their send buffers.
     let reading = tokio::spawn(async move {
         let readers = sockets
             .into_iter()
@@ -136,83 +142,83 @@ pub(super) async fn watchers_of_waiting_jobs(scene: &Scene) -> anyhow::Result<Ve
             .await;
     });
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let before = process::serving_seconds(victim.process_id())?;
+    let before = proc_fs::serving_seconds(server.process_id())?;
     let begun = Instant::now();
     tokio::time::sleep(TIME).await;
     let cores =
-        (process::serving_seconds(victim.process_id())? - before) / begun.elapsed().as_secs_f64();
+        (proc_fs::serving_seconds(server.process_id())? - before) / begun.elapsed().as_secs_f64();
     reading.abort();
     let answered = Instant::now();
     busy.get("/users/me").await?;
     Ok(vec![
-        Finding::note("sockets refused", refused),
-        Finding::at_least("sockets open", open as f64, 900.0),
-        Finding::at_most("cores spent on serving them", cores, 0.25),
-        Finding::at_most(
+        Measurement::info("sockets refused", refused),
+        Measurement::at_least("sockets open", open as f64, 900.0),
+        Measurement::at_most("cores spent on serving them", cores, 0.25),
+        Measurement::at_most(
             "another account's request, ms",
             answered.elapsed().as_secs_f64() * 1000.0,
             500.0,
         ),
-        Finding::at_most("peak memory, MB", victim.peak_memory_mb()?, 600.0),
+        Measurement::at_most("peak memory, MB", server.peak_memory_mb()?, 600.0),
     ])
 }
 
-/// A peer whose machine went away: it reads nothing and answers no ping. The connection must end.
-pub(super) async fn silent_peer(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
-    const PATIENCE: Duration = Duration::from_secs(75);
-    let victim = Victim::start(scene, &["--workers", "1"]).await?;
-    let account = Account::register(&victim.url, "owner").await?;
-    // The last of them waits for the whole time.
-    let jobs = account.submit_many(&scene.good_eye()?, 500).await?;
+/// A peer that answers no ping: the server must close the connection.
+pub(super) async fn silent_peer(context: &AttackContext) -> anyhow::Result<Vec<Measurement>> {
+    const WAIT_LIMIT: Duration = Duration::from_secs(75);
+    let server = TargetServer::start(context, &["--workers", "1"]).await?;
+    let account = Account::register(&server.url, "owner").await?;
+    // The last job waits for the whole time.
+    let jobs = account.submit_many(&context.good_eye()?, 500).await?;
     let last = jobs.last().map(String::as_str).unwrap_or_default();
-    let to = victim.address()?;
-    let mut stream = wire::connect_from(account.from, to).await?;
+    let to = server.address()?;
+    let mut stream = raw_connection::connect_from(account.from, to).await?;
     let request = upgrade(last, &account.token, to);
     stream.write_all(request.as_bytes()).await?;
-    // It reads, so that it sees the end, but never answers.
-    let closed = wire::until_closed(&mut stream, PATIENCE).await;
-    Ok(vec![Finding::at_most(
+    // Reads, to notice the close, but never sends a pong.
+    let closed = raw_connection::time_until_closed(&mut stream, WAIT_LIMIT).await;
+    Ok(vec![Measurement::at_most(
         "seconds until it is cut",
         closed.map_or(f64::INFINITY, |time| time.as_secs_f64()),
         60.0,
     )])
 }
 
-/// Sockets on which large frames come that never end.
-pub(super) async fn large_frames(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
+/// WebSockets with large frames whose last byte never arrives.
+pub(super) async fn large_frames(context: &AttackContext) -> anyhow::Result<Vec<Measurement>> {
     const ACCOUNTS: usize = 4;
     const EACH: usize = 25;
     const FRAME: u64 = 16 << 20;
-    let mut victim = Victim::start(scene, &["--workers", "1"]).await?;
-    let to = victim.address()?;
+    let mut server = TargetServer::start(context, &["--workers", "1"]).await?;
+    let to = server.address()?;
     let mut streams = Vec::new();
     for number in 0..ACCOUNTS {
-        let account = Account::register(&victim.url, &format!("owner{number}")).await?;
-        let jobs = account.submit_many(&scene.good_eye()?, 100).await?;
+        let account = Account::register(&server.url, &format!("owner{number}")).await?;
+        let jobs = account.submit_many(&context.good_eye()?, 100).await?;
         let last = jobs.last().map(String::as_str).unwrap_or_default();
         for _ in 0..EACH {
-            let mut stream = wire::connect_from(account.from, to).await?;
+            let mut stream = raw_connection::connect_from(account.from, to).await?;
             stream
                 .write_all(upgrade(last, &account.token, to).as_bytes())
                 .await?;
             streams.push(stream);
         }
     }
-    // A binary frame with a mask of zeros, of which the last byte never comes.
+    // A binary frame with a mask of zeros and without its last byte.
     let mut frame = vec![0x82, 0xFF];
     frame.extend(FRAME.to_be_bytes());
     frame.extend([0; 4]);
     frame.extend(vec![0x55; FRAME as usize - 1]);
     let sending = streams.iter_mut().map(async |stream| {
-        // The server may close, which is right.
+        // The server may close the connection, which is fine.
         let sent = stream.write_all(&frame);
         let _ = tokio::time::timeout(Duration::from_secs(15), sent).await;
     });
     futures_util::future::join_all(sending).await;
-    let alive = victim.is_alive();
+    let alive = server.is_alive();
     Ok(vec![
-        Finding::at_most("peak memory, MB", victim.peak_memory_mb()?, 600.0),
-        Finding::that("the server lives", alive),
+        Measurement::at_most("peak memory, MB", server.peak_memory_mb()?, 600.0),
+        Measurement::is_true("the server lives", alive),
     ])
 }
 
@@ -224,20 +230,22 @@ fn upgrade(job_id: &str, token: &str, to: std::net::SocketAddr) -> String {
     )
 }
 
-/// One account opens sockets without end.
-pub(super) async fn sockets_without_end(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
+/// One account opens as many WebSockets as it can.
+pub(super) async fn sockets_without_end(
+    context: &AttackContext,
+) -> anyhow::Result<Vec<Measurement>> {
     const TRIES: usize = 2000;
-    let victim = Victim::start(scene, &["--workers", "1"]).await?;
-    let account = Account::register(&victim.url, "owner").await?;
-    let other = Account::register(&victim.url, "other").await?;
-    let jobs = account.submit_many(&scene.good_eye()?, 200).await?;
+    let server = TargetServer::start(context, &["--workers", "1"]).await?;
+    let account = Account::register(&server.url, "owner").await?;
+    let other = Account::register(&server.url, "other").await?;
+    let jobs = account.submit_many(&context.good_eye()?, 200).await?;
     let last = jobs.last().map(String::as_str).unwrap_or_default();
     let mut open = Vec::new();
     for _ in 0..TRIES {
         let Ok(mut socket) = account.watch(last).await else {
             continue;
         };
-        // A refusal is a frame and a close.
+        // A rejected WebSocket gets an error frame and a close.
         let first = tokio::time::timeout(Duration::from_millis(200), next_frame(&mut socket)).await;
         let refused = matches!(&first, Ok(Ok(Some(frame))) if !frame["error"].is_null());
         if refused || !matches!(first, Ok(Ok(Some(_)))) {
@@ -251,16 +259,16 @@ pub(super) async fn sockets_without_end(scene: &Scene) -> anyhow::Result<Vec<Fin
     let begun = Instant::now();
     other.get("/users/me").await?;
     Ok(vec![
-        Finding::at_most(
+        Measurement::at_most(
             format!("of {TRIES} sockets of one account, open"),
             open.len() as f64,
             1024.0,
         ),
-        Finding::at_most(
+        Measurement::at_most(
             "another account's request, ms",
             begun.elapsed().as_secs_f64() * 1000.0,
             500.0,
         ),
-        Finding::at_most("peak memory, MB", victim.peak_memory_mb()?, 600.0),
+        Measurement::at_most("peak memory, MB", server.peak_memory_mb()?, 600.0),
     ])
 }

@@ -1,4 +1,4 @@
-//! Many requests at once, and what became of them.
+//! Load generation: concurrent requests, response counts by status, and latencies.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt as _, stream};
 use reqwest::Response;
 
-/// Answers by status; failures without an answer are 0.
+/// Number of responses by HTTP status; a failure without a response counts as status 0.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Answers {
+pub(super) struct StatusCounts {
     by_status: BTreeMap<u16, usize>,
 }
 
-impl Answers {
+impl StatusCounts {
     pub(super) fn add(&mut self, status: u16) {
         *self.by_status.entry(status).or_default() += 1;
     }
@@ -26,13 +26,13 @@ impl Answers {
         wanted.map(|(_, count)| count).sum()
     }
 
-    /// Broken connections, and 5xx other than "come back later".
-    pub(super) fn bad(&self) -> usize {
+    /// Broken connections, and 5xx other than 503.
+    pub(super) fn errors(&self) -> usize {
         self.count(|status| status == 0 || (status >= 500 && status != 503))
     }
 }
 
-impl std::fmt::Display for Answers {
+impl std::fmt::Display for StatusCounts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let parts: Vec<String> = self
             .by_status
@@ -50,19 +50,19 @@ pub(super) fn status_of(answer: &Result<Response, reqwest::Error>) -> u16 {
     answer.as_ref().map_or(0, |answer| answer.status().as_u16())
 }
 
-/// Carries all out, at most so many at once, until the time is over.
-pub(super) async fn all_at_once(
+/// Sends all requests, at most `at_once` concurrently, for at most `time`.
+pub(super) async fn send_concurrently(
     requests: impl Iterator<Item = reqwest::RequestBuilder>,
     at_once: usize,
     time: Duration,
-) -> Answers {
-    let mut answers = Answers::default();
+) -> StatusCounts {
+    let mut answers = StatusCounts::default();
     let all = async {
         let mut stream = stream::iter(requests)
             .map(async |request| {
                 let answer = request.send().await;
                 let status = status_of(&answer);
-                // Bodies are read, as clients do.
+                // Read the body, as a client does.
                 if let Ok(answer) = answer {
                     let _ = answer.bytes().await;
                 }
@@ -77,7 +77,7 @@ pub(super) async fn all_at_once(
     answers
 }
 
-/// How long answers take.
+/// Response times.
 #[derive(Debug, Default)]
 pub(super) struct Latencies {
     times: Vec<Duration>,
@@ -88,8 +88,8 @@ impl Latencies {
         self.times.push(time);
     }
 
-    /// Asks again and again while `during` runs; what took longer than `limit` counts as that. Returns what
-    /// `during` came to, too.
+    /// Measures health checks repeatedly while `during` runs; a failed one counts as 10 s. Also returns
+    /// the output of `during`.
     pub(super) async fn of_health_while<T>(
         client: &reqwest::Client,
         url: &str,

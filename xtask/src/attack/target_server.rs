@@ -1,5 +1,5 @@
-//! The server under attack: the real program on a private port, with a folder of its own, ended by its
-//! process id.
+//! The server under attack: the real program as a child process on a private port, with its own temp
+//! folder.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -12,15 +12,15 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-use super::{Scene, process};
+use super::{AttackContext, proc_fs};
 use crate::faults::faulty_disk::TmpfsDisk;
 
 const START_LIMIT: Duration = Duration::from_secs(30);
 const END_LIMIT: Duration = Duration::from_secs(30);
 
-/// How to start it.
+/// Start configuration of the server.
 #[derive(Debug, Clone)]
-pub(super) struct Recipe {
+pub(super) struct ServerConfig {
     program: PathBuf,
     folder: Arc<TempDir>,
     arguments: Vec<String>,
@@ -28,28 +28,29 @@ pub(super) struct Recipe {
     descriptors: Option<u32>,
 }
 
-/// Dropping it kills it.
+/// A running server. Dropping it kills it.
 #[derive(Debug)]
-pub(super) struct Victim {
+pub(super) struct TargetServer {
     child: Child,
-    recipe: Recipe,
+    config: ServerConfig,
     /// As in `http://127.0.0.1:45123`.
     pub(super) url: String,
 }
 
-/// How a start went that was not expected to succeed.
+/// The outcome of a start that should fail.
 #[derive(Debug)]
-pub(super) struct Start {
-    /// `None` while it still runs.
+pub(super) struct StartAttempt {
+    /// `None` when it still runs.
     pub(super) exit_code: Option<i32>,
+    /// Whether it printed the address it listens on.
     pub(super) announced: bool,
     pub(super) log: String,
 }
 
-impl Recipe {
-    pub(super) fn new(scene: &Scene, arguments: &[&str]) -> anyhow::Result<Self> {
+impl ServerConfig {
+    pub(super) fn new(context: &AttackContext, arguments: &[&str]) -> anyhow::Result<Self> {
         Ok(Self {
-            program: scene.program.clone(),
+            program: context.program.clone(),
             folder: Arc::new(tempfile::tempdir().context("a temp folder")?),
             arguments: arguments.iter().map(|text| (*text).to_owned()).collect(),
             descriptors: None,
@@ -65,8 +66,8 @@ impl Recipe {
         self.folder.path().join("data")
     }
 
-    /// A folder for what attacks need besides.
-    pub(super) fn aside(&self, name: &str) -> PathBuf {
+    /// A path outside the data folder, in the same temp folder.
+    pub(super) fn extra_path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -74,12 +75,12 @@ impl Recipe {
         std::fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 
-    /// Puts a small disk under the whole data folder.
+    /// Mounts a small disk as the data folder.
     pub(super) fn mount_data(&self, megabytes: usize) -> anyhow::Result<TmpfsDisk> {
         TmpfsDisk::mount(&self.data(), megabytes)
     }
 
-    /// Puts a small disk under photos and results, not under the database.
+    /// Mounts a small disk for photos and results; the database stays on the ordinary disk.
     pub(super) fn mount_files(&self, megabytes: usize) -> anyhow::Result<TmpfsDisk> {
         TmpfsDisk::mount(&self.data().join("files"), megabytes)
     }
@@ -122,8 +123,8 @@ impl Recipe {
         child.with_context(|| format!("starting {}", self.program.display()))
     }
 
-    /// Starts it and waits until it says its address.
-    pub(super) async fn start(&self) -> anyhow::Result<Victim> {
+    /// Starts it and waits until it prints the address it listens on.
+    pub(super) async fn start(&self) -> anyhow::Result<TargetServer> {
         let mut child = self.spawn()?;
         let url = tokio::time::timeout(START_LIMIT, announced_url(&mut child));
         let Some(url) = url.await.context("the server takes too long to start")?? else {
@@ -131,15 +132,15 @@ impl Recipe {
             let last: Vec<&str> = log.lines().rev().take(3).collect();
             bail!("the server ended before it was running: {last:?}");
         };
-        Ok(Victim {
+        Ok(TargetServer {
             child,
-            recipe: self.clone(),
+            config: self.clone(),
             url,
         })
     }
 
-    /// Starts it where it should refuse to, and gives it some time.
-    pub(super) async fn try_to_start(&self, time: Duration) -> anyhow::Result<Start> {
+    /// Starts it where the start should fail; waits for at most `time` for its address and its end, each.
+    pub(super) async fn try_to_start(&self, time: Duration) -> anyhow::Result<StartAttempt> {
         let mut child = self.spawn()?;
         let announced = tokio::time::timeout(time, announced_url(&mut child)).await;
         let announced = matches!(announced, Ok(Ok(Some(_))));
@@ -148,14 +149,14 @@ impl Recipe {
             Ok(status) => Some(status?.code().unwrap_or(-1)),
             Err(_) => None,
         };
-        Ok(Start {
+        Ok(StartAttempt {
             exit_code,
             announced,
             log: self.log(),
         })
     }
 
-    /// Runs another command of the same program; code and words.
+    /// Runs another command of the program. Returns exit code and standard error.
     pub(super) async fn command(&self, arguments: &[&str]) -> anyhow::Result<(i32, String)> {
         let output = Command::new(&self.program)
             .args(arguments)
@@ -165,19 +166,19 @@ impl Recipe {
         let output = tokio::time::timeout(END_LIMIT, output)
             .await
             .with_context(|| format!("{arguments:?} does not end"))??;
-        let words = String::from_utf8_lossy(&output.stderr).into_owned();
-        Ok((output.status.code().unwrap_or(-1), words))
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        Ok((output.status.code().unwrap_or(-1), stderr))
     }
 }
 
-/// `None` when it ends without having said one.
+/// The URL that the server prints; `None` when it ends without printing one.
 async fn announced_url(child: &mut Child) -> anyhow::Result<Option<String>> {
     let stdout = child.stdout.take().context("its output")?;
     let mut lines = BufReader::new(stdout).lines();
     while let Some(line) = lines.next_line().await? {
         if let Some(url) = line.strip_prefix("Irisflow is running at ") {
             let url = url.trim().to_owned();
-            // Whatever else it says must not block it.
+            // Drain the pipe, so that further output does not block the server.
             tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
             return Ok(Some(url));
         }
@@ -185,9 +186,9 @@ async fn announced_url(child: &mut Child) -> anyhow::Result<Option<String>> {
     Ok(None)
 }
 
-impl Victim {
-    pub(super) async fn start(scene: &Scene, arguments: &[&str]) -> anyhow::Result<Self> {
-        Recipe::new(scene, arguments)?.start().await
+impl TargetServer {
+    pub(super) async fn start(context: &AttackContext, arguments: &[&str]) -> anyhow::Result<Self> {
+        ServerConfig::new(context, arguments)?.start().await
     }
 
     pub(super) fn process_id(&self) -> u32 {
@@ -195,11 +196,11 @@ impl Victim {
     }
 
     pub(super) fn data(&self) -> PathBuf {
-        self.recipe.data()
+        self.config.data()
     }
 
-    pub(super) fn recipe(&self) -> &Recipe {
-        &self.recipe
+    pub(super) fn config(&self) -> &ServerConfig {
+        &self.config
     }
 
     /// As in `127.0.0.1:45123`.
@@ -209,7 +210,7 @@ impl Victim {
     }
 
     pub(super) fn peak_memory_mb(&self) -> anyhow::Result<f64> {
-        process::peak_memory_mb(self.process_id()).context("the server has ended")
+        proc_fs::peak_memory_mb(self.process_id()).context("the server has ended")
     }
 
     pub(super) fn is_alive(&mut self) -> bool {
@@ -227,13 +228,13 @@ impl Victim {
         Ok(())
     }
 
-    /// SIGTERM, and how it ended.
-    pub(super) async fn stop(mut self) -> anyhow::Result<(ExitStatus, Recipe)> {
+    /// Sends SIGTERM and waits for the end of the process.
+    pub(super) async fn stop(mut self) -> anyhow::Result<(ExitStatus, ServerConfig)> {
         self.signal("-TERM")?;
         let ended = tokio::time::timeout(END_LIMIT, self.child.wait()).await;
         Ok((
             ended.context("the server does not end")??,
-            self.recipe.clone(),
+            self.config.clone(),
         ))
     }
 }
