@@ -1,4 +1,4 @@
-//! Making accounts, signing in and out, turning tokens.
+//! Registration, sign-in, logout and rotation of refresh tokens.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -51,7 +51,7 @@ async fn an_account_is_made_once_and_without_regard_to_case() {
 }
 
 #[tokio::test]
-async fn a_weak_password_is_refused_with_a_list_that_names_the_field() {
+async fn a_weak_password_is_rejected_with_a_list_that_names_the_field() {
     let app = App::start().await;
     for weak in ["short1A", "nouppercase1", "NOLOWERCASE1", "NoDigitsHere"] {
         let answer = register(&app, "you@example.com", weak).await;
@@ -119,7 +119,7 @@ async fn a_wrong_password_and_an_unknown_account_get_the_same_answer() {
 }
 
 #[tokio::test]
-async fn failed_sign_ins_are_throttled_and_say_when_to_come_back() {
+async fn failed_sign_ins_are_rate_limited_with_retry_after() {
     let app = App::start().await;
     let mut last = StatusCode::UNAUTHORIZED;
     for _ in 0..12 {
@@ -165,7 +165,7 @@ async fn logging_out_without_a_body_ends_the_session_and_its_tokens() {
 }
 
 #[tokio::test]
-async fn requests_without_a_valid_token_are_told_so() {
+async fn requests_without_a_valid_token_are_rejected() {
     let app = App::start().await;
     let bare = app
         .request(Method::GET, "/users/me")
@@ -185,7 +185,7 @@ async fn requests_without_a_valid_token_are_told_so() {
 }
 
 #[tokio::test]
-async fn an_expired_token_is_told_apart_from_a_forged_one() {
+async fn an_expired_token_has_another_error_than_a_forged_one() {
     let app = App::start_with(&[("IRISFLOW_ACCESS_TOKEN_MS", "0")]).await;
     let user = app.user("you").await;
     let body = json_of(user.get("/users/me").await, StatusCode::UNAUTHORIZED).await;

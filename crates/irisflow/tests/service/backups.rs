@@ -1,4 +1,4 @@
-//! `irisflow backup` and `irisflow restore`: what was there at one moment is there again.
+//! `irisflow backup` and `irisflow restore` of a running service.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -40,7 +40,7 @@ async fn epochs(data: &Path) -> Vec<Vec<u8>> {
 async fn a_backup_that_was_made_with_jobs_in_flight_is_a_whole_service() {
     let folder = tempfile::tempdir().expect("a temp folder");
     let backup = folder.path().join("backup");
-    // Each job takes its time, so that some are still at work or waiting.
+    // Slow jobs, so that some are still running or waiting during the backup.
     let app = App::start_with(&[
         ("IRISFLOW_FAULTS", "enhancing:hang1500:9"),
         ("IRISFLOW_WORKERS", "1"),
@@ -70,7 +70,7 @@ async fn a_backup_that_was_made_with_jobs_in_flight_is_a_whole_service() {
     assert_ne!(
         epochs(restored.path()).await,
         before,
-        "clients are told of a gap"
+        "a new epoch shows clients that events are missing"
     );
     let app = App::start_on(restored).await;
     let user = app.sign_in(&email).await;

@@ -1,4 +1,4 @@
-//! Bad uploads of each kind: the right code, a sentence, and a server that lives.
+//! Invalid uploads of each kind get their error code and a message, and do not crash the server.
 
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -16,7 +16,7 @@ async fn refused(user: &User<'_>, bytes: Vec<u8>, status: StatusCode) -> Value {
     body
 }
 
-/// A PNG header that announces 60000 x 60000 pixels.
+/// A PNG whose header declares 60000 x 60000 pixels.
 fn huge_png() -> Vec<u8> {
     let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
     bytes.extend(60_000_u32.to_be_bytes());
@@ -43,9 +43,9 @@ async fn each_kind_of_bad_upload_gets_its_code_and_the_server_lives() {
 
     let empty = refused(&user, Vec::new(), StatusCode::BAD_REQUEST).await;
     assert_eq!(empty["code"], "not_an_image");
-    let words = b"this is a letter, not a photo".to_vec();
+    let text = b"this is a letter, not a photo".to_vec();
     assert_eq!(
-        refused(&user, words, StatusCode::BAD_REQUEST).await["code"],
+        refused(&user, text, StatusCode::BAD_REQUEST).await["code"],
         "not_an_image"
     );
     let huge = refused(&user, huge_png(), StatusCode::PAYLOAD_TOO_LARGE).await;
@@ -69,14 +69,14 @@ async fn each_kind_of_bad_upload_gets_its_code_and_the_server_lives() {
 }
 
 #[tokio::test]
-async fn a_truncated_photo_is_turned_down_with_a_sentence() {
+async fn a_truncated_photo_is_rejected_with_a_message() {
     let app = App::start().await;
     let user = app.user("you").await;
     let mut bytes = good_eye();
     bytes.truncate(bytes.len() / 2);
     let answer = user.post_photo(bytes).await;
     let body = if answer.status() == StatusCode::CREATED {
-        // Its header is whole: it is the decoder that finds out.
+        // Its header is complete, so that only decoding in the job detects it.
         let photo = json_of(answer, StatusCode::CREATED).await;
         let job_id = user.submit(photo["id"].as_str().expect("an id")).await;
         let job = user.until_ended(&job_id).await;

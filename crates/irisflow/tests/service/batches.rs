@@ -1,4 +1,4 @@
-//! Photos that were submitted together, watched and cancelled as one.
+//! Batches: submit, progress, cancel, list.
 
 use std::cell::RefCell;
 

@@ -1,4 +1,4 @@
-//! Cancelling, as its owner and its watchers see it.
+//! Cancellation of jobs, as seen by the API and by sockets.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode};
 use crate::app::{App, good_eye, is_an_end_with_words, json_of};
 
 #[tokio::test]
-async fn a_waiting_job_is_cancelled_at_once_and_its_watcher_is_told() {
+async fn a_waiting_job_is_cancelled_at_once_and_its_watcher_is_notified() {
     let settings = [
         ("IRISFLOW_WORKERS", "1"),
         ("IRISFLOW_FAULTS", "loading:hang1000:1"),
@@ -41,7 +41,7 @@ async fn a_running_job_is_cancelled_without_waiting_for_its_step_or_a_heartbeat(
     user.cancel(&job_id).await;
     let watched = socket.until_the_end().await;
 
-    // 200 ms are promised; the machine of a test may be busy.
+    // The guarantee is 200 ms; the limit is higher because test machines may be busy.
     assert!(
         begun.elapsed() < Duration::from_secs(2),
         "{:?}",

@@ -1,4 +1,4 @@
-//! Connections and sockets: how many there may be, and that none of them lasts for ever.
+//! Limits and timeouts of connections and sockets.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::app::{App, OPEN_FILES, User, good_eye, text};
 
-/// A job that is at work for longer than any of these tests.
+/// A job that runs longer than any of these tests.
 const BUSY: (&str, &str) = ("IRISFLOW_FAULTS", "loading:hang60000:9");
 
 async fn connect(app: &App) -> TcpStream {
@@ -25,30 +25,30 @@ async fn open(app: &App, count: usize) -> Vec<TcpStream> {
     streams
 }
 
-/// What comes until the server hangs up. `None` when it has not after 20 s.
-async fn until_hung_up(stream: &mut TcpStream) -> Option<Vec<u8>> {
+/// Everything received until the server closes the connection; `None` when it is still open after 20 s.
+async fn read_until_closed(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let mut received = Vec::new();
-    let hung_up = async {
+    let reading = async {
         let mut part = [0; 4096];
         while let Ok(1..) = stream.read(&mut part).await.inspect(|read| {
             received.extend_from_slice(&part[..*read]);
         }) {}
     };
-    let ended = tokio::time::timeout(Duration::from_secs(20), hung_up).await;
+    let ended = tokio::time::timeout(Duration::from_secs(20), reading).await;
     ended.ok().map(|()| received)
 }
 
-/// A client that opens a connection for this request.
+/// Requests `/health` over a new connection.
 async fn health(app: &App) -> StatusCode {
     let client = Client::new().get(format!("{}/health", app.url));
     client.send().await.expect("an answer").status()
 }
 
 #[tokio::test]
-async fn idle_connections_make_room_for_those_that_ask() {
+async fn idle_connections_are_evicted_for_new_ones() {
     let app = App::start_with(&[("IRISFLOW_MAX_ADDRESS_CONNECTIONS", "8")]).await;
     let mut idle = open(&app, 40).await;
-    // Those that come in at the same moment may push each other out.
+    // New connections may evict each other until all have been accepted.
     app.until("all have come in", async || {
         let answer = Client::new().get(format!("{}/health", app.url)).send();
         answer.await.is_ok_and(|answer| answer.status() == 200)
@@ -58,7 +58,7 @@ async fn idle_connections_make_room_for_those_that_ask() {
         assert_eq!(health(&app).await, StatusCode::OK);
     }
     let begun = std::time::Instant::now();
-    assert!(until_hung_up(&mut idle[0]).await.is_some());
+    assert!(read_until_closed(&mut idle[0]).await.is_some());
     assert!(begun.elapsed() < Duration::from_secs(5), "at once");
 }
 
@@ -66,7 +66,7 @@ const HALF_A_SIGN_IN: &str = "POST /api/v1/auth/login/json HTTP/1.1\r\nHost: loc
     Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
 
 #[tokio::test]
-async fn when_all_connections_are_at_work_one_more_is_refused_with_a_reason() {
+async fn when_all_connections_are_active_a_new_one_is_rejected_with_a_reason() {
     let app = App::start_with(&[("IRISFLOW_MAX_ADDRESS_CONNECTIONS", "4")]).await;
     let mut busy = open(&app, 4).await;
     for stream in &mut busy {
@@ -76,7 +76,7 @@ async fn when_all_connections_are_at_work_one_more_is_refused_with_a_reason() {
             .expect("sent");
     }
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let refused = until_hung_up(&mut connect(&app).await).await;
+    let refused = read_until_closed(&mut connect(&app).await).await;
     let refused = String::from_utf8(refused.expect("it hangs up")).expect("a text");
     assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
     assert!(refused.contains("\"too_many_connections\""), "{refused}");
@@ -84,7 +84,7 @@ async fn when_all_connections_are_at_work_one_more_is_refused_with_a_reason() {
         refused.contains("4 connections at once for one address"),
         "{refused}"
     );
-    // Peers that let us wait for some seconds have to make room.
+    // Connections that have waited some seconds for their peer are evicted.
     app.until("there is room again", async || {
         let answer = Client::new().get(format!("{}/health", app.url)).send();
         answer.await.is_ok_and(|answer| answer.status() == 200)
@@ -110,7 +110,7 @@ async fn behind_a_trusted_proxy_one_address_may_open_many() {
     }
 }
 
-/// This process opens many, too.
+/// Raises the limit of file descriptors of the test itself, which opens as many connections.
 #[cfg(unix)]
 fn raise_own_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -134,13 +134,13 @@ async fn a_thousand_idle_connections_stop_neither_answers_nor_jobs() {
         let job_id = user.upload_and_submit(good_eye()).await;
         let job = user.until_ended(&job_id).await;
         assert_eq!(job["status"], "completed", "{job}");
-        assert_eq!(job["attempt_count"], 0, "nothing failed on the way: {job}");
+        assert_eq!(job["attempt_count"], 0, "no attempt failed: {job}");
     }
     assert!(!app.log().contains("Too many open files"), "{}", app.log());
 }
 
 #[tokio::test]
-async fn an_account_has_so_many_sockets_and_another_has_its_own() {
+async fn sockets_are_limited_per_account() {
     let app = App::start_with(&[("IRISFLOW_MAX_USER_SOCKETS", "2"), BUSY]).await;
     let (user, other) = (app.user("you").await, app.user("other").await);
     let job_id = user.upload_and_submit(good_eye()).await;
@@ -166,7 +166,7 @@ async fn an_account_has_so_many_sockets_and_another_has_its_own() {
 }
 
 #[tokio::test]
-async fn an_address_has_so_many_sockets() {
+async fn sockets_are_limited_per_address() {
     let app = App::start_with(&[("IRISFLOW_MAX_ADDRESS_SOCKETS", "2"), BUSY]).await;
     let (user, other) = (app.user("you").await, app.user("other").await);
     let mut open = Vec::new();
@@ -200,7 +200,7 @@ async fn opening_sockets_counts_against_the_users_rate() {
     assert_eq!(codes.last().expect("a frame"), "rate_limited");
 }
 
-/// A socket's upgrade by hand, and nothing more.
+/// Upgrades to a WebSocket, then sends and reads nothing.
 async fn silent_socket(app: &App, user: &User<'_>, job_id: &str) -> TcpStream {
     let mut stream = connect(app).await;
     let request = format!(
@@ -226,9 +226,12 @@ async fn a_socket_whose_peer_answers_no_ping_is_closed() {
         let until_closed = async { while let Some(Ok(_)) = answering.next().await {} };
         tokio::time::timeout(Duration::from_secs(3), until_closed).await
     });
-    assert!(until_hung_up(&mut silent).await.is_some());
+    assert!(read_until_closed(&mut silent).await.is_some());
     let closed = answering.await.expect("it ran");
-    assert!(closed.is_err(), "who answers stays connected");
+    assert!(
+        closed.is_err(),
+        "the client that answers pings stays connected"
+    );
 }
 
 #[tokio::test]
@@ -237,12 +240,12 @@ async fn a_frame_that_is_too_large_ends_its_socket_at_its_header() {
     let user = app.user("ana").await;
     let job_id = user.upload_and_submit(good_eye()).await;
     let mut stream = silent_socket(&app, &user, &job_id).await;
-    // A binary frame that says 16 MiB, and only begins.
+    // The header of a binary frame of 16 MiB, without its payload.
     let mut frame = vec![0x82, 0xFF];
     frame.extend((16_u64 << 20).to_be_bytes());
     frame.extend([0; 4]);
     stream.write_all(&frame).await.expect("sent");
-    assert!(until_hung_up(&mut stream).await.is_some());
+    assert!(read_until_closed(&mut stream).await.is_some());
 }
 
 #[tokio::test]
@@ -253,13 +256,13 @@ async fn a_download_that_is_not_read_is_ended() {
     let job = user.until_ended(&job_id).await;
     let link = text(&job["result_url"]);
     let path = link.strip_prefix(&app.url).expect("a path");
-    // Ten times the picture fits in no buffer on the way.
+    // Ten times the picture is more than all buffers on the way hold.
     let mut stream = connect(&app).await;
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").repeat(10);
     stream.write_all(request.as_bytes()).await.expect("sent");
     let whole = app.get(&link).await.bytes().await.expect("the picture");
     tokio::time::sleep(Duration::from_secs(4)).await;
-    let received = until_hung_up(&mut stream).await.expect("it hangs up");
+    let received = read_until_closed(&mut stream).await.expect("it hangs up");
     assert!(
         received.len() < 10 * whole.len(),
         "{} of {}",
@@ -268,7 +271,7 @@ async fn a_download_that_is_not_read_is_ended() {
     );
 }
 
-/// Frames of HTTP/2, as bytes.
+/// HTTP/2 frames as bytes (RFC 9113).
 mod http2 {
     pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     const HEADERS: u8 = 1;
@@ -283,12 +286,12 @@ mod http2 {
         frame
     }
 
-    /// `GET /` over http, whole.
+    /// A complete `GET /` over http.
     pub(super) fn get() -> Vec<u8> {
         frame(HEADERS, END_STREAM | END_HEADERS, &[0x82, 0x86, 0x84])
     }
 
-    /// A sign-in of which half is sent.
+    /// A sign-in request with half of its body.
     pub(super) fn half_a_post() -> Vec<u8> {
         let literal = |name: &[u8], value: &str| {
             let mut field = name.to_vec();
@@ -306,7 +309,7 @@ mod http2 {
         sent
     }
 
-    /// A request whose headers never end.
+    /// A request whose header block is never complete.
     pub(super) fn half_the_headers() -> Vec<u8> {
         frame(HEADERS, END_STREAM, &[0x82, 0x86])
     }
@@ -329,7 +332,7 @@ async fn an_http2_connection_that_is_idle_or_stops_half_way_is_ended() {
         let sent = [http2::PREFACE, &frames].concat();
         stream.write_all(&sent).await.expect("sent");
         let begun = std::time::Instant::now();
-        assert!(until_hung_up(&mut stream).await.is_some(), "{name}");
+        assert!(read_until_closed(&mut stream).await.is_some(), "{name}");
         assert!(begun.elapsed() < Duration::from_secs(8), "{name}");
     }
 }

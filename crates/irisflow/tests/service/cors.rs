@@ -1,4 +1,4 @@
-//! Pages of other origins: what browsers ask before a page may call, and what a page may read.
+//! CORS: preflight requests, and responses to pages of other origins.
 
 use reqwest::{Method, Response, StatusCode};
 use serde_json::json;
@@ -43,7 +43,7 @@ fn allows(answer: &Response, method: &str) -> bool {
             .all(|name| lists("access-control-allow-headers", name))
 }
 
-/// Each path of the description with each of its methods.
+/// All operations of the OpenAPI description: path and method.
 async fn described(app: &App) -> Vec<(String, String)> {
     let description = app.get(&format!("{}/api/v1/openapi.json", app.url)).await;
     let description = json_of(description, StatusCode::OK).await;

@@ -1,12 +1,11 @@
-//! Deletion one can prove: afterwards the tables and the stored objects are listed, and nothing of it
-//! is found.
+//! Deletion of jobs and photos is complete: afterwards no table and no stored object contains their ids.
 
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use crate::app::{App, good_eye, json_of, text};
 
-/// Leases and upload URLs that run out soon, since the last sweep comes after them.
+/// Short leases and upload URLs, since the last sweep runs after they have expired.
 const SOON: [(&str, &str); 3] = [
     ("IRISFLOW_LEASE_MS", "500"),
     ("IRISFLOW_UPLOAD_URL_MS", "3000"),
@@ -85,7 +84,7 @@ async fn nothing_is_left_of_a_deleted_photo_and_its_jobs() {
     let path = format!("/photos/{photo_id}");
     assert_eq!(user.delete(&path).await, StatusCode::NO_CONTENT);
 
-    // Refused as the photo is gone, or as the link has run out by now.
+    // Rejected because the photo was deleted, or because the URL has expired by now.
     assert!(put().await.status().is_client_error());
     for id in [&running, &waiting, &photo_id] {
         app.until_nothing_names(id).await;

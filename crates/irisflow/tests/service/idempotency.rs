@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a request that is sent again does nothing twice.
+//! `Idempotency-Key`: a retried request submits nothing again and gets the first response.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Submitting, batching, listing, trying again; the description of the API; health.
+//! Submitting, batches, lists and reprocessing; the OpenAPI description; health endpoints.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::app::{App, good_eye, json_of, no_eye, text};
 
 #[tokio::test]
 async fn a_submitted_job_has_all_promised_fields() {
-    // The only worker is held up, so the job is still waiting when it is shown.
+    // The only worker is busy, so that the job is still waiting.
     let settings = [
         ("IRISFLOW_WORKERS", "1"),
         ("IRISFLOW_FAULTS", "loading:hang4000:1"),
@@ -38,7 +38,7 @@ async fn a_submitted_job_has_all_promised_fields() {
         (&job["queue_position"], &job["slower_than_usual"]),
         (&json!(1), &json!(false))
     );
-    // Nothing has finished yet, so there is nothing to estimate from.
+    // Without a finished job there is nothing to estimate from.
     for null in ["batch_id", "current_step", "eta_ms", "retrying"] {
         assert_eq!(job.get(null), Some(&Value::Null), "{null}");
     }
@@ -74,7 +74,7 @@ async fn a_finished_job_links_to_result_mask_before_and_original() {
 }
 
 #[tokio::test]
-async fn a_batch_takes_what_it_can_and_names_what_it_skips() {
+async fn a_batch_processes_valid_photos_and_lists_skipped_ones() {
     let app = App::start().await;
     let (user, other) = (app.user("you").await, app.user("other").await);
     let (first, second) = (user.upload(good_eye()).await, user.upload(no_eye()).await);
@@ -124,7 +124,7 @@ async fn a_batch_that_is_too_long_or_empty_is_refused() {
 }
 
 #[tokio::test]
-async fn trying_again_makes_a_new_job_of_the_same_photo() {
+async fn reprocessing_makes_a_new_job_of_the_same_photo() {
     let app = App::start().await;
     let user = app.user("you").await;
     let photo_id = user.upload(no_eye()).await;
@@ -188,7 +188,7 @@ async fn jobs_of_others_are_not_found() {
 }
 
 #[tokio::test]
-async fn the_service_says_that_it_lives_and_can_serve() {
+async fn liveness_and_readiness_are_reported() {
     let app = App::start().await;
     let health = app.get(&format!("{}/health", app.url)).await;
     assert_eq!(json_of(health, StatusCode::OK).await["status"], "ok");

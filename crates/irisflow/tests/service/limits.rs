@@ -1,11 +1,11 @@
-//! Limits of use: each refusal has a stable code, names its limit and says what to do.
+//! Usage limits: each rejection has a stable code, names its limit and says what to do.
 
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::app::{App, good_eye, json_of, no_eye};
 
-/// A job that is at work for a while, so that others wait.
+/// A job that runs for a while, so that others wait.
 const BUSY: (&str, &str) = ("IRISFLOW_FAULTS", "loading:hang3000:9");
 
 async fn refusal(answer: Response, status: StatusCode) -> (Value, Option<u64>) {
@@ -15,7 +15,7 @@ async fn refusal(answer: Response, status: StatusCode) -> (Value, Option<u64>) {
 }
 
 #[tokio::test]
-async fn an_account_that_asks_too_often_is_slowed_and_others_are_not() {
+async fn an_account_above_its_rate_limit_is_rejected_and_others_are_not() {
     let app = App::start_with(&[("IRISFLOW_USER_BURST", "5"), ("IRISFLOW_USER_RATE", "1")]).await;
     let (user, other) = (app.user("you").await, app.user("other").await);
     let mut last = user.get("/users/me").await;
@@ -31,7 +31,7 @@ async fn an_account_that_asks_too_often_is_slowed_and_others_are_not() {
 }
 
 #[tokio::test]
-async fn an_address_that_asks_too_often_is_slowed_behind_a_trusted_proxy_too() {
+async fn an_address_above_its_rate_limit_is_rejected_behind_a_trusted_proxy_too() {
     let app = App::start_with(&[
         ("IRISFLOW_ADDRESS_BURST", "5"),
         ("IRISFLOW_ADDRESS_RATE", "1"),
@@ -71,7 +71,7 @@ async fn photos_beyond_the_quota_are_refused_until_some_are_deleted() {
 }
 
 #[tokio::test]
-async fn an_account_with_too_many_unfinished_jobs_waits_for_them() {
+async fn an_account_with_too_many_unfinished_jobs_is_rejected_until_they_end() {
     let app = App::start_with(&[("IRISFLOW_USER_QUEUE_LIMIT", "2"), BUSY]).await;
     let (user, other) = (app.user("you").await, app.user("other").await);
     let photo_id = user.upload(good_eye()).await;
@@ -92,7 +92,7 @@ async fn an_account_with_too_many_unfinished_jobs_waits_for_them() {
 }
 
 #[tokio::test]
-async fn a_full_server_takes_no_more_jobs_of_anybody() {
+async fn a_full_queue_rejects_jobs_of_all_accounts() {
     let app = App::start_with(&[
         ("IRISFLOW_QUEUE_LIMIT", "1"),
         ("IRISFLOW_WORKERS", "1"),

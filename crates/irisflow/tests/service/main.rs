@@ -1,4 +1,4 @@
-//! The running program, from outside: real HTTP, real WebSockets, real files, planned failures.
+//! Black-box tests of `irisflow serve` and its commands: real HTTP, WebSockets and files, with injected faults.
 
 #![expect(clippy::expect_used, reason = "a test says what it expected")]
 
@@ -8,20 +8,19 @@ mod backups;
 mod bad_photos;
 mod batches;
 mod cancelling;
-mod checking;
 mod connections;
 mod cors;
 mod deleting;
 mod failures;
-mod guessing;
 mod hostile;
 mod idempotency;
 mod jobs;
 mod limits;
 mod operation;
-mod operators;
 mod outages;
-mod people;
+mod own_account;
+mod password_guessing;
+mod photo_check;
 mod photos;
 mod privacy;
 mod sockets;
@@ -29,4 +28,5 @@ mod startup;
 mod storage;
 mod submit;
 mod tls;
+mod user_command;
 mod waiting;

@@ -1,4 +1,4 @@
-//! What an operator sees and relies on: request ids, log lines, limits of size and time, metrics.
+//! Operation of the service: request ids, log lines, size limits, timeouts, metrics, response headers.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ async fn health_with_id(app: &App, id: &str) -> Response {
 }
 
 #[tokio::test]
-async fn a_well_formed_request_id_comes_back_and_another_is_replaced() {
+async fn a_well_formed_request_id_is_returned_and_another_is_replaced() {
     let app = App::start().await;
     let answer = health_with_id(&app, "my-request.1").await;
     assert_eq!(answer.headers()["x-request-id"], "my-request.1");
@@ -38,7 +38,7 @@ async fn errors_carry_the_request_id_too() {
 }
 
 #[tokio::test]
-async fn log_lines_for_machines_are_objects_with_the_request_id() {
+async fn json_log_lines_have_the_request_id() {
     let settings = [
         ("IRISFLOW_LOG", "irisflow_server=debug"),
         ("IRISFLOW_LOG_FORMAT", "json"),
@@ -62,7 +62,7 @@ async fn log_lines_for_machines_are_objects_with_the_request_id() {
 }
 
 #[tokio::test]
-async fn log_lines_for_people_carry_the_request_id_whatever_their_level() {
+async fn text_log_lines_of_any_level_have_the_request_id() {
     let app = App::start_with(&[
         ("IRISFLOW_LOG", "error"),
         ("IRISFLOW_REQUEST_LIMIT_MS", "1"),
@@ -85,7 +85,7 @@ async fn log_lines_for_people_carry_the_request_id_whatever_their_level() {
 }
 
 #[tokio::test]
-async fn work_that_takes_too_long_is_ended_with_504() {
+async fn a_request_that_exceeds_its_timeout_ends_with_504() {
     let app = App::start_with(&[("IRISFLOW_REQUEST_LIMIT_MS", "1")]).await;
     let body = json!({ "email": "you@example.com", "password": "Clear-Iris-7" });
     let request = app.request(Method::POST, "/auth/login/json").json(&body);
@@ -107,23 +107,23 @@ async fn a_json_body_beyond_the_limit_is_413() {
     assert_eq!(answer["code"], "body_too_large");
 }
 
-/// Sends the beginning of a request, and reads whatever comes until the server hangs up.
-async fn answer_to_half_a_request(app: &App, beginning: &str) -> String {
+/// Sends the beginning of a request, and reads until the server closes the connection.
+async fn answer_to_incomplete_request(app: &App, beginning: &str) -> String {
     let address = app.url.strip_prefix("http://").expect("an address");
     let mut stream = TcpStream::connect(address).await.expect("connected");
     stream.write_all(beginning.as_bytes()).await.expect("sent");
     let mut answer = Vec::new();
     tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer))
         .await
-        .expect("the server hangs up")
+        .expect("the server closes the connection")
         .expect("read");
     String::from_utf8_lossy(&answer).into_owned()
 }
 
 #[tokio::test]
-async fn a_body_that_stops_coming_is_408() {
+async fn a_stalled_request_body_ends_with_408() {
     let app = App::start_with(&[("IRISFLOW_BODY_PAUSE_MS", "200")]).await;
-    let answer = answer_to_half_a_request(
+    let answer = answer_to_incomplete_request(
         &app,
         "POST /api/v1/auth/login/json HTTP/1.1\r\nHost: localhost\r\n\
          Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"email\":",
@@ -136,7 +136,7 @@ async fn a_body_that_stops_coming_is_408() {
 #[tokio::test]
 async fn a_connection_that_never_finishes_its_headers_is_closed() {
     let app = App::start_with(&[("IRISFLOW_HEADER_LIMIT_MS", "200")]).await;
-    let answer = answer_to_half_a_request(&app, "GET /health HTTP/1.1\r\nHost: loc").await;
+    let answer = answer_to_incomplete_request(&app, "GET /health HTTP/1.1\r\nHost: loc").await;
     assert!(!answer.contains("200 OK"), "{answer}");
 }
 
@@ -151,7 +151,7 @@ async fn metrics_of(app: &App) -> String {
     answer.text().await.expect("a text")
 }
 
-/// The value of a line, named with its labels; `None` when there is no such line.
+/// The value of the metric with this name and labels; `None` when it is missing.
 fn value(metrics: &str, name: &str) -> Option<f64> {
     let line = metrics
         .lines()
@@ -160,7 +160,7 @@ fn value(metrics: &str, name: &str) -> Option<f64> {
 }
 
 #[tokio::test]
-async fn metrics_tell_of_the_queue_the_steps_and_the_answers() {
+async fn metrics_cover_queue_steps_and_responses() {
     let app = App::start_with(&[WITH_METRICS]).await;
     let user = app.user("you").await;
     let job_id = user.upload_and_submit(good_eye()).await;
@@ -226,7 +226,7 @@ async fn metrics_are_off_until_there_is_a_token_or_a_listener() {
 }
 
 #[tokio::test]
-async fn metrics_are_for_who_has_the_token() {
+async fn metrics_need_the_token() {
     let app = App::start_with(&[WITH_METRICS]).await;
     let url = format!("{}/metrics", app.url);
     let refused = json_of(app.get(&url).await, StatusCode::FORBIDDEN).await;
@@ -240,7 +240,7 @@ async fn metrics_are_for_who_has_the_token() {
 }
 
 #[tokio::test]
-async fn what_is_private_stays_in_no_cache() {
+async fn private_responses_are_not_cached() {
     let app = App::start().await;
     let user = app.user("you").await;
     let account = json!({ "email": user.email, "password": crate::app::PASSWORD });
@@ -260,7 +260,7 @@ async fn what_is_private_stays_in_no_cache() {
 }
 
 #[tokio::test]
-async fn pages_load_nothing_from_elsewhere() {
+async fn pages_load_nothing_from_other_hosts() {
     let app = App::start().await;
     for path in ["/", "/docs/"] {
         let answer = app.get(&format!("{}{path}", app.url)).await;

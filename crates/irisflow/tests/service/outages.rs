@@ -1,4 +1,4 @@
-//! Outages of the machine and of the stores: they cost time, and no attempt.
+//! Outages of the machine, the storage and the database: jobs wait, and no attempt is counted as failed.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -11,7 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use crate::app::{App, User, good_eye, json_of};
 
-/// Leases that run out several times in an outage; steps that let some jobs wait.
+/// Leases that expire several times during an outage, and slow steps, so that some jobs wait.
 const SETTINGS: [(&str, &str); 3] = [
     ("IRISFLOW_LEASE_MS", "1000"),
     ("IRISFLOW_WORKERS", "1"),
@@ -28,8 +28,8 @@ async fn submit_some(user: &User<'_>) -> Vec<String> {
     jobs
 }
 
-/// Every job completes, and nothing was counted against it.
-async fn all_complete_uncounted(user: &User<'_>, jobs: &[String]) {
+/// Every job completes, and no failed attempt was counted.
+async fn assert_all_complete_at_first_attempt(user: &User<'_>, jobs: &[String]) {
     for job_id in jobs {
         let job = user.until_ended(job_id).await;
         assert_eq!(
@@ -70,7 +70,7 @@ fn serve_on(folder: &Path) -> Output {
 }
 
 #[tokio::test]
-async fn jobs_wait_for_a_storage_that_is_away_and_nothing_is_counted() {
+async fn jobs_wait_for_an_unavailable_storage_and_no_attempt_is_counted() {
     let app = App::start_with(&SETTINGS).await;
     let user = app.user("you").await;
     let jobs = submit_some(&user).await;
@@ -89,7 +89,7 @@ async fn jobs_wait_for_a_storage_that_is_away_and_nothing_is_counted() {
         }
     };
     let ready = readiness(&app, StatusCode::SERVICE_UNAVAILABLE).await;
-    // Several leases long.
+    // For several lease periods.
     tokio::time::sleep(Duration::from_secs(3)).await;
     std::fs::rename(&away, &files).expect("renamed");
 
@@ -102,17 +102,17 @@ async fn jobs_wait_for_a_storage_that_is_away_and_nothing_is_counted() {
             &Value::from("ok")
         )
     );
-    all_complete_uncounted(&user, &jobs).await;
+    assert_all_complete_at_first_attempt(&user, &jobs).await;
     readiness(&app, StatusCode::OK).await;
     assert_eq!(
         app.objects("processed").len() % JOBS,
         0,
-        "nothing is left over"
+        "no file of an interrupted write is left"
     );
 }
 
 #[tokio::test]
-async fn jobs_wait_for_a_database_that_is_away_and_nothing_is_counted() {
+async fn jobs_wait_for_an_unavailable_database_and_no_attempt_is_counted() {
     let app = App::start_with(&SETTINGS).await;
     let user = app.user("you").await;
     let jobs = submit_some(&user).await;
@@ -128,12 +128,12 @@ async fn jobs_wait_for_a_database_that_is_away_and_nothing_is_counted() {
     execute(&mut other, "ROLLBACK").await;
 
     assert_eq!(ready["database"], "unavailable");
-    all_complete_uncounted(&user, &jobs).await;
+    assert_all_complete_at_first_attempt(&user, &jobs).await;
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn jobs_wait_for_file_descriptors_and_nothing_is_counted() {
+async fn jobs_wait_for_file_descriptors_and_no_attempt_is_counted() {
     let app = App::start_with(&SETTINGS).await;
     let user = app.user("you").await;
     let jobs = submit_some(&user).await;
@@ -144,7 +144,7 @@ async fn jobs_wait_for_file_descriptors_and_nothing_is_counted() {
             .status();
         set.is_ok_and(|status| status.success())
     };
-    // Those below are taken: it can open nothing more.
+    // All descriptors below the limit are in use, so that the server can open no more.
     if !limit("8") {
         return eprintln!("skipped: prlimit is missing");
     }
@@ -157,7 +157,7 @@ async fn jobs_wait_for_file_descriptors_and_nothing_is_counted() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(limit("1024"), "the limit is lifted");
 
-    all_complete_uncounted(&user, &jobs).await;
+    assert_all_complete_at_first_attempt(&user, &jobs).await;
 }
 
 #[tokio::test]
@@ -169,11 +169,11 @@ async fn a_process_that_was_suspended_has_not_lost_its_workers() {
     app.signal("STOP");
     tokio::time::sleep(Duration::from_secs(3)).await;
     app.signal("CONT");
-    all_complete_uncounted(&user, &jobs).await;
+    assert_all_complete_at_first_attempt(&user, &jobs).await;
 }
 
 #[tokio::test]
-async fn too_little_room_is_not_ready() {
+async fn low_disk_space_makes_the_server_not_ready() {
     let app = App::start_with(&[("IRISFLOW_MIN_FREE_BYTES", "1000000000000000000")]).await;
     let ready = readiness(&app, StatusCode::SERVICE_UNAVAILABLE).await;
     assert_eq!(
@@ -183,7 +183,7 @@ async fn too_little_room_is_not_ready() {
 }
 
 #[tokio::test]
-async fn a_damaged_database_is_not_served_and_its_owner_told_what_to_do() {
+async fn a_damaged_database_is_not_served_and_the_error_says_what_to_do() {
     let folder = tempfile::tempdir().expect("a temp folder");
     let path = folder.path().join("irisflow.sqlite");
     for damage in [
@@ -200,7 +200,7 @@ async fn a_damaged_database_is_not_served_and_its_owner_told_what_to_do() {
     }
 }
 
-/// With its first page whole and garbage after it.
+/// A database with a valid first page and garbage after it.
 async fn damaged_copy_of_a_database() -> Vec<u8> {
     let mut app = App::start().await;
     app.user("you").await;
@@ -249,7 +249,7 @@ async fn two_programs_do_not_share_a_folder_whose_lock_file_was_removed() {
 }
 
 #[tokio::test]
-async fn a_finished_job_whose_picture_is_gone_says_so_and_can_be_made_again() {
+async fn a_finished_job_with_a_missing_picture_is_shown_as_failed_and_can_be_reprocessed() {
     let app = App::start().await;
     let user = app.user("you").await;
     let job_id = user.upload_and_submit(good_eye()).await;
@@ -282,7 +282,7 @@ async fn a_finished_job_whose_picture_is_gone_says_so_and_can_be_made_again() {
 }
 
 #[tokio::test]
-async fn damage_that_is_met_while_it_runs_makes_it_not_ready() {
+async fn database_damage_at_runtime_makes_the_server_not_ready() {
     let app = App::start().await;
     let user = app.user("you").await;
     let photo_id = user.upload(good_eye()).await;
@@ -296,7 +296,7 @@ async fn damage_that_is_met_while_it_runs_makes_it_not_ready() {
     let mut bytes = std::fs::read(&path).expect("a file");
     bytes[4096..].fill(0xa5);
     write_in_place(&path, &bytes);
-    // What others write makes the server forget the pages that it remembers.
+    // A write by another process invalidates the page cache of the server.
     execute(&mut other, "PRAGMA user_version = 7").await;
 
     app.until("it is not ready", async || {

@@ -1,4 +1,4 @@
-//! Uploading in both ways, listing, downloading, deleting.
+//! Photos: both ways to upload, lists, downloads, deletion.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -160,7 +160,7 @@ async fn downloads_understand_ranges_and_etags_and_expire() {
 }
 
 #[tokio::test]
-async fn links_stay_the_same_for_some_minutes_and_may_be_cached() {
+async fn urls_stay_the_same_for_some_minutes_and_may_be_cached() {
     let app = App::start().await;
     let user = app.user("you").await;
     let photo_id = user.upload(good_eye()).await;
@@ -173,7 +173,7 @@ async fn links_stay_the_same_for_some_minutes_and_may_be_cached() {
         links.push(link().await);
         tokio::time::sleep(std::time::Duration::from_millis(700)).await;
     }
-    // Of three in a row at most one pair has a step of the grid between them.
+    // Expiry times lie on a grid; of three requests in a row, at most one pair has a step between them.
     assert!(links[0] == links[1] || links[1] == links[2], "{links:?}");
 
     let request = app.client().get(&links[2]);
@@ -222,7 +222,7 @@ async fn photos_are_listed_newest_first_in_pages() {
 }
 
 #[tokio::test]
-async fn what_belongs_to_somebody_else_is_not_found() {
+async fn photos_of_another_account_are_not_found() {
     let app = App::start().await;
     let (mine, other) = (app.user("mine").await, app.user("other").await);
     let photo_id = mine.upload(good_eye()).await;
@@ -266,7 +266,7 @@ async fn deleting_a_photo_deletes_everything_made_from_it() {
 }
 
 #[tokio::test]
-async fn links_follow_a_private_address_and_no_strangers_name() {
+async fn urls_use_a_private_host_and_never_a_foreign_one() {
     let app = App::start().await;
     let user = app.user("you").await;
     let link = async |host: &str| {
@@ -286,7 +286,7 @@ async fn links_follow_a_private_address_and_no_strangers_name() {
 }
 
 #[tokio::test]
-async fn the_place_for_an_upload_says_the_largest_photo_that_is_taken() {
+async fn the_upload_response_states_the_size_limit() {
     let limit = good_eye().len() as u64;
     let app = App::start_with(&[("IRISFLOW_MAX_PHOTO_BYTES", &limit.to_string())]).await;
     let user = app.user("you").await;

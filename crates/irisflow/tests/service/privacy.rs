@@ -1,4 +1,4 @@
-//! Consent, and what is kept only for a while.
+//! Consents, and retention of originals and results.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ async fn consent(user: &User<'_>, consent_type: &str) -> reqwest::Response {
 }
 
 #[tokio::test]
-async fn consents_are_kept_with_their_wording() {
+async fn a_consent_records_the_version_of_its_text() {
     let app = App::start().await;
     let user = app.user("you").await;
     json_of(consent(&user, "marketing").await, StatusCode::CREATED).await;
@@ -33,7 +33,7 @@ async fn an_unknown_consent_is_refused() {
 }
 
 #[tokio::test]
-async fn where_consent_is_required_uploads_and_jobs_wait_for_it() {
+async fn where_consent_is_required_uploads_and_jobs_need_it() {
     let app = App::start_with(&[("IRISFLOW_CONSENT_REQUIRED", "true")]).await;
     let user = app.user("you").await;
     json_of(consent(&user, "marketing").await, StatusCode::CREATED).await;
@@ -65,7 +65,7 @@ async fn has_biometric_consent(user: &User<'_>) -> bool {
 }
 
 #[tokio::test]
-async fn what_to_agree_to_is_said_in_both_shapes_without_a_sign_in() {
+async fn the_consent_text_is_returned_in_both_shapes_without_a_sign_in() {
     let app = App::start_with(&[
         ("IRISFLOW_CONSENT_TEXT", "We make a picture of your iris."),
         ("IRISFLOW_CONSENT_TEXT_VERSION", "2026-11"),
@@ -148,7 +148,7 @@ async fn a_consent_takes_both_names_of_the_version_and_keeps_the_jurisdiction() 
 }
 
 #[tokio::test]
-async fn after_a_withdrawal_nothing_more_is_taken_and_the_record_stays() {
+async fn after_a_withdrawal_uploads_are_rejected_and_the_record_stays() {
     let app = App::start_with(&[("IRISFLOW_CONSENT_REQUIRED", "true")]).await;
     let (user, stranger) = (app.user("you").await, app.user("stranger").await);
     assert!(!has_biometric_consent(&user).await);
@@ -201,7 +201,7 @@ async fn photo(user: &User<'_>, photo_id: &str) -> Value {
 }
 
 #[tokio::test]
-async fn originals_go_after_their_time_and_results_stay() {
+async fn originals_are_deleted_after_their_retention_and_results_stay() {
     let app = App::start_with(&[("IRISFLOW_KEEP_ORIGINALS_MS", "1500")]).await;
     let user = app.user("you").await;
     let photo_id = user.upload(good_eye()).await;
@@ -228,7 +228,7 @@ async fn originals_go_after_their_time_and_results_stay() {
 }
 
 #[tokio::test]
-async fn results_go_after_their_time_and_originals_stay() {
+async fn results_are_deleted_after_their_retention_and_originals_stay() {
     let app = App::start_with(&[("IRISFLOW_KEEP_RESULTS_MS", "500")]).await;
     let user = app.user("you").await;
     let photo_id = user.upload(good_eye()).await;

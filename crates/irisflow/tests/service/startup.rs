@@ -1,4 +1,4 @@
-//! Starting: what cannot serve says why and ends, before it announces an address.
+//! Start-up: a server that cannot serve exits with the reason before it prints an address.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -21,7 +21,7 @@ fn serve(data: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// What it says on its way out: the exit code, standard output, standard error.
+/// Exit code, standard output and standard error of a start that fails.
 async fn failed_start(data: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
     let child = serve(data, arguments).spawn().expect("the program starts");
     let ended = tokio::time::timeout(Duration::from_secs(20), child.wait_with_output()).await;
@@ -44,7 +44,7 @@ async fn assert_refuses(data: &Path, arguments: &[&str], reason: &str) {
 const ANY_PORT: [&str; 2] = ["--listen", "127.0.0.1:0"];
 
 #[tokio::test]
-async fn certificate_files_that_cannot_be_used_end_the_start() {
+async fn invalid_certificate_files_fail_the_start() {
     let folder = tempfile::tempdir().expect("a temp folder");
     let file = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
     let made = || {
@@ -73,7 +73,7 @@ async fn certificate_files_that_cannot_be_used_end_the_start() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_ends_the_start() {
+async fn an_address_in_use_fails_the_start() {
     let data = tempfile::tempdir().expect("a temp folder");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = taken.local_addr().map(|address| (taken, address));
@@ -86,7 +86,7 @@ async fn an_address_that_is_taken_ends_the_start() {
 }
 
 #[tokio::test]
-async fn a_data_folder_that_cannot_be_written_ends_the_start() {
+async fn a_data_folder_that_cannot_be_written_fails_the_start() {
     let data = tempfile::tempdir().expect("a temp folder");
     let file = data.path().join("a-file");
     std::fs::write(&file, "not a folder").expect("written");
@@ -96,7 +96,7 @@ async fn a_data_folder_that_cannot_be_written_ends_the_start() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_none_ends_the_start() {
+async fn a_file_that_is_no_database_fails_the_start() {
     let data = tempfile::tempdir().expect("a temp folder");
     let database = data.path().join("irisflow.sqlite");
     std::fs::write(database, "this is not a database, and never was one").expect("written");
@@ -113,8 +113,8 @@ async fn an_origin_that_no_browser_sends_is_wrong_usage() {
     assert!(complaint.contains("without a slash"), "{complaint}");
 }
 
-/// A program that runs, and what it announced.
-async fn announced(data: &Path, arguments: &[&str]) -> (Child, Vec<String>) {
+/// Starts the program; returns it with the lines it has printed.
+async fn started(data: &Path, arguments: &[&str]) -> (Child, Vec<String>) {
     let mut child = serve(data, arguments).spawn().expect("the program starts");
     let stdout = child.stdout.take().expect("its output");
     let mut lines = BufReader::new(stdout).lines();
@@ -132,7 +132,7 @@ async fn announced(data: &Path, arguments: &[&str]) -> (Child, Vec<String>) {
 #[tokio::test]
 async fn the_start_says_which_addresses_work() {
     let data = tempfile::tempdir().expect("a temp folder");
-    let (_child, said) = announced(data.path(), &["--listen", "0.0.0.0:0"]).await;
+    let (_child, said) = started(data.path(), &["--listen", "0.0.0.0:0"]).await;
     let here = said[0].strip_prefix("Irisflow is running at ");
     let here = here.expect("an address");
     assert!(here.starts_with("http://127.0.0.1:"), "{said:?}");
@@ -151,7 +151,7 @@ async fn metrics_have_a_listener_of_their_own() {
     let data = tempfile::tempdir().expect("a temp folder");
     let mut arguments = ANY_PORT.to_vec();
     arguments.extend(["--metrics-listen", "127.0.0.1:0"]);
-    let (_child, said) = announced(data.path(), &arguments).await;
+    let (_child, said) = started(data.path(), &arguments).await;
     let api = said[0].strip_prefix("Irisflow is running at ");
     let metrics = said
         .iter()
@@ -161,14 +161,14 @@ async fn metrics_have_a_listener_of_their_own() {
     assert_eq!(status(metrics).await, 200);
     assert_eq!(status(&format!("{api}/metrics")).await, 404);
     assert_eq!(status(&metrics.replace("/metrics", "/health")).await, 404);
-    // The page of a stranger, whose name leads to this machine for a moment.
+    // DNS rebinding: a page of another host whose name resolves to this machine.
     let foreign = reqwest::Client::new().get(metrics);
     let foreign = foreign.header("Host", "evil.example").send().await;
     assert_eq!(foreign.expect("an answer").status(), 404);
 }
 
 #[tokio::test]
-async fn a_part_that_fails_ends_the_process_and_the_next_start_goes_on() {
+async fn a_failed_task_ends_the_process_and_the_next_start_goes_on() {
     let mut app = App::start_with(&[("IRISFLOW_FAULTS", "claimed:panic:1")]).await;
     let job_id = app.user("you").await.upload_and_submit(good_eye()).await;
     assert_eq!(app.until_dead().await.code(), Some(3));

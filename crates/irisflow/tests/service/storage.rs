@@ -1,5 +1,5 @@
-//! What is stored: real photos over every way in, many at once, originals that nothing overwrites,
-//! uploads that count towards the quota, and nothing left of what is not recorded.
+//! Storage of photos: large uploads over each endpoint, concurrent confirms, immutable originals, the quota, and
+//! removal of files that no row records.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use crate::app::{App, User, good_eye, json_of, no_eye, text};
 
 const MIB: usize = 1 << 20;
 
-/// As a phone takes it: 12 megapixels, several MB.
+/// A photo as from a phone: 12 megapixels, several MB.
 fn large_photo() -> Vec<u8> {
     const WIDTH: usize = 4000;
     const HEIGHT: usize = 3000;
@@ -35,7 +35,7 @@ fn large_photo() -> Vec<u8> {
     photo
 }
 
-/// The photo with so much metadata that its file has `length` bytes.
+/// The photo, padded with metadata to a file of `length` bytes.
 fn padded(photo: &[u8], length: usize) -> Vec<u8> {
     const SEGMENT: usize = 65_000;
     let mut file = photo[..2].to_vec();
@@ -48,7 +48,7 @@ fn padded(photo: &[u8], length: usize) -> Vec<u8> {
     file
 }
 
-/// A body without a length, in pieces.
+/// A body in chunks, without `Content-Length`.
 fn chunked(bytes: &[u8]) -> Body {
     let pieces: Vec<Bytes> = bytes.chunks(100_000).map(Bytes::copy_from_slice).collect();
     Body::wrap_stream(stream::iter(pieces.into_iter().map(Ok::<_, Infallible>)))
@@ -79,7 +79,7 @@ async fn confirm(user: &User<'_>, photo_id: &str) -> Response {
     user.send(Method::POST, &path, None).await
 }
 
-/// What is stored of photos, and half-written.
+/// Stored photos and partially written files.
 fn stored(app: &App) -> Vec<PathBuf> {
     let mut found = app.objects("iris");
     found.extend(app.objects("incoming"));
@@ -269,7 +269,7 @@ async fn confirms_and_uploads_at_once_leave_the_original_that_the_row_names() {
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_during_its_confirm_leaves_nothing_behind() {
+async fn a_client_that_disconnects_during_its_confirm_leaves_nothing_behind() {
     let app = App::start_with(&[("IRISFLOW_LEASE_MS", "1000")]).await;
     let user = app.user("you").await;
     let mut announced = Vec::new();
@@ -325,7 +325,7 @@ async fn uploads_that_are_not_confirmed_count_towards_the_quota() {
     let refused = put(&app, &second.url, upload.clone()).await;
     json_of(refused, StatusCode::PAYLOAD_TOO_LARGE).await;
 
-    // Confirmed, it is as small as its pixels.
+    // After the confirm it is stored without its metadata, which makes it small.
     json_of(confirm(&user, &first.photo_id).await, StatusCode::OK).await;
     assert_eq!(
         put(&app, &second.url, upload).await.status(),
@@ -358,7 +358,7 @@ async fn results_count_towards_the_quota() {
 }
 
 #[tokio::test]
-async fn announced_photos_are_limited_and_forgotten_in_time() {
+async fn unconfirmed_photos_are_limited_and_expire() {
     let app = App::start_with(&[
         ("IRISFLOW_UNCONFIRMED_LIMIT", "3"),
         ("IRISFLOW_UPLOAD_URL_MS", "1500"),
@@ -384,7 +384,7 @@ async fn announced_photos_are_limited_and_forgotten_in_time() {
     announce(&user).await;
 }
 
-/// Pieces that come when they are sent.
+/// A body whose chunks are sent through a channel.
 fn slow_body() -> (
     tokio::sync::mpsc::Sender<Bytes>,
     impl Stream<Item = Result<Bytes, Infallible>>,
@@ -397,7 +397,7 @@ fn slow_body() -> (
 }
 
 #[tokio::test]
-async fn an_upload_under_way_whose_photo_is_deleted_is_dropped() {
+async fn an_upload_in_progress_whose_photo_is_deleted_is_discarded() {
     let app = App::start().await;
     for account_too in [false, true] {
         let user = app.user(if account_too { "other" } else { "you" }).await;

@@ -9,13 +9,13 @@ use tokio::process::{Child, ChildStderr, Command};
 
 use crate::app::{App, PASSWORD, good_eye, no_eye};
 
-/// A person's desk: photos, a folder for results, a config folder.
-struct Desk {
+/// Working folder of the command line: photos, results and configuration.
+struct ClientFolder {
     folder: tempfile::TempDir,
     server: String,
 }
 
-impl Desk {
+impl ClientFolder {
     fn at(app: &App) -> Self {
         Self {
             folder: tempfile::tempdir().expect("a temp folder"),
@@ -28,10 +28,10 @@ impl Desk {
     }
 
     fn put(&self, name: &str, bytes: &[u8]) {
-        std::fs::write(self.path(name), bytes).expect("a photo on the desk");
+        std::fs::write(self.path(name), bytes).expect("a photo in the folder");
     }
 
-    /// The command at this desk, without a password.
+    /// The command with these folders, without a password.
     fn irisflow(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_irisflow"));
         command
@@ -69,7 +69,7 @@ impl Desk {
     }
 }
 
-/// A command that is running, and what it says.
+/// A running command with its output.
 struct Running {
     child: Child,
     lines: Lines<BufReader<ChildStderr>>,
@@ -108,7 +108,7 @@ impl Running {
         assert!(sent.expect("kill runs").success());
     }
 
-    /// Its exit code, and everything it said.
+    /// Waits for its end; the exit code and all output.
     async fn end(mut self) -> (Option<i32>, String) {
         while let Some(line) = self.lines.next_line().await.expect("its words") {
             self.said.push_str(&line);
@@ -128,28 +128,28 @@ fn said(output: &Output) -> String {
 }
 
 #[tokio::test]
-async fn bad_photos_among_good_ones_are_told_and_the_good_ones_come_back() {
+async fn rejected_photos_are_reported_and_the_others_are_downloaded() {
     let app = App::start().await;
-    let desk = Desk::at(&app);
-    desk.put("eye.jpg", &good_eye());
-    desk.put("bear.jpg", &no_eye());
-    desk.put("letter.jpg", b"Dear Sir or Madam");
+    let client = ClientFolder::at(&app);
+    client.put("eye.jpg", &good_eye());
+    client.put("bear.jpg", &no_eye());
+    client.put("letter.jpg", b"Dear Sir or Madam");
 
-    let output = run(desk.submit(&["bear.jpg", "eye.jpg", "letter.jpg"])).await;
+    let output = run(client.submit(&["bear.jpg", "eye.jpg", "letter.jpg"])).await;
 
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     let eye = ["eye.jpg", "eye.json", "eye_before.jpg", "eye_mask.png"];
     let mut expected = vec!["bear.json", "letter.json"];
     expected.splice(1..1, eye);
-    assert_eq!(desk.results(), expected);
+    assert_eq!(client.results(), expected);
     assert_eq!(String::from_utf8_lossy(&output.stdout), "out/eye.jpg\n");
-    assert_eq!(desk.report("eye.json")["result"]["width"], 2048);
+    assert_eq!(client.report("eye.json")["result"]["width"], 2048);
     assert_eq!(
-        desk.report("bear.json")["rejection"]["code"],
+        client.report("bear.json")["rejection"]["code"],
         "no_iris_found"
     );
     assert_eq!(
-        desk.report("letter.json")["rejection"]["code"],
+        client.report("letter.json")["rejection"]["code"],
         "not_an_image"
     );
     let steps = ["Finding your iris...", "Complete!"];
@@ -161,23 +161,23 @@ async fn bad_photos_among_good_ones_are_told_and_the_good_ones_come_back() {
 #[tokio::test]
 async fn more_photos_than_a_batch_takes_are_split() {
     let app = App::start_with(&[("IRISFLOW_WORKERS", "2")]).await;
-    let desk = Desk::at(&app);
+    let client = ClientFolder::at(&app);
     let photos: Vec<String> = (0..11).map(|number| format!("{number}.jpg")).collect();
     for photo in &photos {
-        desk.put(photo, &no_eye());
+        client.put(photo, &no_eye());
     }
     let photos: Vec<&str> = photos.iter().map(String::as_str).collect();
-    let output = run(desk.submit(&photos)).await;
+    let output = run(client.submit(&photos)).await;
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-    assert_eq!(desk.results().len(), 11);
+    assert_eq!(client.results().len(), 11);
 }
 
 #[tokio::test]
-async fn a_server_that_dies_in_the_middle_costs_nothing_but_time() {
+async fn a_server_crash_only_delays_the_results() {
     let app = App::start_with(&[("IRISFLOW_FAULTS", "enhancing:hang60000:1")]).await;
-    let desk = Desk::at(&app);
-    desk.put("eye.jpg", &good_eye());
-    let mut running = Running::start(desk.submit(&["eye.jpg"]));
+    let client = ClientFolder::at(&app);
+    client.put("eye.jpg", &good_eye());
+    let mut running = Running::start(client.submit(&["eye.jpg"]));
     running.until_it_says("Enhancing quality...").await;
 
     let app = app.kill_and_restart_at_the_same_address().await;
@@ -186,7 +186,7 @@ async fn a_server_that_dies_in_the_middle_costs_nothing_but_time() {
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("the job goes on, connecting again"), "{said}");
     assert!(said.contains("Trying again, attempt 2..."), "{said}");
-    assert_eq!(desk.results().len(), 4);
+    assert_eq!(client.results().len(), 4);
     drop(app);
 }
 
@@ -197,18 +197,18 @@ async fn a_token_that_ends_while_watching_is_renewed() {
         ("IRISFLOW_FAULTS", "enhancing:hang5000:1"),
     ];
     let app = App::start_with(&settings).await;
-    let desk = Desk::at(&app);
-    desk.put("eye.jpg", &good_eye());
-    let output = run(desk.submit(&["eye.jpg"])).await;
+    let client = ClientFolder::at(&app);
+    client.put("eye.jpg", &good_eye());
+    let output = run(client.submit(&["eye.jpg"])).await;
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
 }
 
 #[tokio::test]
-async fn ctrl_c_leaves_the_job_running_and_says_how_to_come_back() {
+async fn ctrl_c_leaves_the_job_running_and_prints_how_to_watch_it() {
     let app = App::start_with(&[("IRISFLOW_FAULTS", "enhancing:hang2000:1")]).await;
-    let desk = Desk::at(&app);
-    desk.put("eye.jpg", &good_eye());
-    let mut running = Running::start(desk.submit(&["eye.jpg"]));
+    let client = ClientFolder::at(&app);
+    client.put("eye.jpg", &good_eye());
+    let mut running = Running::start(client.submit(&["eye.jpg"]));
     running.until_it_says("Enhancing quality...").await;
 
     running.interrupt();
@@ -217,13 +217,16 @@ async fn ctrl_c_leaves_the_job_running_and_says_how_to_come_back() {
     assert_eq!(code, Some(130), "{said}");
     let way_back = said.lines().last().expect("a last line").trim();
     let job = way_back.split_whitespace().last().expect("a job");
-    let expected = format!("irisflow watch --server {} --out out {job}", desk.server);
+    let expected = format!("irisflow watch --server {} --out out {job}", client.server);
     assert_eq!(way_back, expected);
 
-    let back = run(desk.irisflow(&["watch", "--out", "out", job])).await;
+    let back = run(client.irisflow(&["watch", "--out", "out", job])).await;
     assert_eq!(back.status.code(), Some(0), "{}", self::said(&back));
     let files = [".jpg", ".json", "_before.jpg", "_mask.png"];
-    assert_eq!(desk.results(), files.map(|ending| format!("{job}{ending}")));
+    assert_eq!(
+        client.results(),
+        files.map(|ending| format!("{job}{ending}"))
+    );
 }
 
 #[tokio::test]
@@ -232,8 +235,8 @@ async fn a_job_can_be_cancelled_from_the_command_line() {
     let user = app.user("you").await;
     let job = user.upload_and_submit(good_eye()).await;
     user.until_status(&job, &["processing"]).await;
-    let desk = Desk::at(&app);
-    let mut command = desk.irisflow(&["watch", "--cancel", &job, "--email", &user.email]);
+    let client = ClientFolder::at(&app);
+    let mut command = client.irisflow(&["watch", "--cancel", &job, "--email", &user.email]);
     command.env("IRISFLOW_PASSWORD", PASSWORD);
     let output = run(command).await;
     assert_eq!(output.status.code(), Some(3));
@@ -254,8 +257,8 @@ async fn a_watch_that_finds_no_free_socket_waits_for_one() {
     let user = app.user("you").await;
     let job = user.upload_and_submit(good_eye()).await;
     let first = user.watch(&job).await;
-    let desk = Desk::at(&app);
-    let mut command = desk.irisflow(&["watch", &job, "--email", &user.email]);
+    let client = ClientFolder::at(&app);
+    let mut command = client.irisflow(&["watch", &job, "--email", &user.email]);
     command.env("IRISFLOW_PASSWORD", PASSWORD);
     let (output, _) = tokio::join!(run(command), first.until_the_end());
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
@@ -263,28 +266,28 @@ async fn a_watch_that_finds_no_free_socket_waits_for_one() {
 }
 
 #[tokio::test]
-async fn who_signed_in_once_stays_signed_in_without_a_stored_password() {
+async fn a_session_is_kept_without_storing_the_password() {
     let app = App::start().await;
-    let desk = Desk::at(&app);
-    desk.put("bear.jpg", &no_eye());
-    run(desk.submit(&["bear.jpg"])).await;
+    let client = ClientFolder::at(&app);
+    client.put("bear.jpg", &no_eye());
+    run(client.submit(&["bear.jpg"])).await;
 
-    let again = run(desk.irisflow(&["submit", "bear.jpg", "--out", "out"])).await;
+    let again = run(client.irisflow(&["submit", "bear.jpg", "--out", "out"])).await;
 
     assert_eq!(again.status.code(), Some(1), "{}", said(&again));
-    for file in files_below(&desk.path("config")) {
+    for file in files_below(&client.path("config")) {
         let text = std::fs::read_to_string(&file).expect("text");
         assert!(!text.contains(PASSWORD), "{}", file.display());
     }
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_told_in_the_servers_words() {
+async fn a_wrong_password_is_reported_with_the_message_of_the_server() {
     let app = App::start().await;
     let user = app.user("you").await;
-    let desk = Desk::at(&app);
-    desk.put("bear.jpg", &no_eye());
-    let mut command = desk.irisflow(&["submit", "bear.jpg", "--email", &user.email]);
+    let client = ClientFolder::at(&app);
+    client.put("bear.jpg", &no_eye());
+    let mut command = client.irisflow(&["submit", "bear.jpg", "--email", &user.email]);
     command.env("IRISFLOW_PASSWORD", "Another-Iris-8");
     let output = run(command).await;
     assert_eq!(output.status.code(), Some(3));
@@ -292,10 +295,10 @@ async fn a_wrong_password_is_told_in_the_servers_words() {
 }
 
 #[tokio::test]
-async fn without_a_session_or_a_terminal_it_says_what_to_set() {
+async fn without_a_session_or_a_terminal_it_names_the_settings() {
     let app = App::start().await;
-    let desk = Desk::at(&app);
-    let output = run(desk.irisflow(&["watch", "some-job"])).await;
+    let client = ClientFolder::at(&app);
+    let output = run(client.irisflow(&["watch", "some-job"])).await;
     assert_eq!(output.status.code(), Some(3));
     assert!(said(&output).contains("set IRISFLOW_EMAIL and IRISFLOW_PASSWORD"));
 }

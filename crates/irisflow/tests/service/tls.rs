@@ -1,4 +1,4 @@
-//! HTTPS by certificate files, for the API and for sockets.
+//! TLS with certificate files, for HTTPS and WebSockets, and their reload.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::app::{App, PASSWORD, json_of, text};
 
-/// A certificate that signs itself, for this machine.
+/// A self-signed certificate for this machine.
 struct OwnCertificate(rcgen::CertifiedKey<rcgen::KeyPair>);
 
 impl OwnCertificate {
@@ -46,7 +46,7 @@ impl OwnCertificate {
     }
 }
 
-/// A server with certificate files in a folder that lives as long as it.
+/// A server with certificate files in a temporary folder.
 struct SecureApp {
     app: App,
     folder: tempfile::TempDir,
@@ -115,7 +115,7 @@ async fn sockets_are_served_over_tls() {
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_taken_up_at_sighup() {
+async fn a_new_certificate_is_loaded_on_sighup() {
     let (old, new) = (OwnCertificate::made(), OwnCertificate::made());
     let secure = SecureApp::start(&old).await;
     let url = format!("{}/health", secure.app.url);
@@ -135,7 +135,7 @@ async fn a_new_certificate_is_taken_up_at_sighup() {
 }
 
 #[tokio::test]
-async fn files_that_are_no_certificate_leave_the_old_one_in_place() {
+async fn invalid_certificate_files_leave_the_old_one_in_use() {
     let certificate = OwnCertificate::made();
     let secure = SecureApp::start(&certificate).await;
     let url = format!("{}/health", secure.app.url);
@@ -152,7 +152,7 @@ async fn files_that_are_no_certificate_leave_the_old_one_in_place() {
 }
 
 #[tokio::test]
-async fn browsers_are_told_to_come_by_tls_only() {
+async fn browsers_get_an_hsts_header() {
     let certificate = OwnCertificate::made();
     let secure = SecureApp::start(&certificate).await;
     let header = async |host: &str| {
@@ -173,7 +173,7 @@ async fn browsers_are_told_to_come_by_tls_only() {
     assert_eq!(
         header("localhost").await,
         None,
-        "other programs serve there"
+        "no HSTS for localhost, where other servers may run"
     );
     let plain = App::start().await;
     let answer = plain.get(&format!("{}/health", plain.url)).await;

@@ -1,4 +1,4 @@
-//! What people do with their account: its sessions, its password, its end.
+//! Management of one's own account: sessions, password, deletion.
 
 use std::time::{Duration, Instant};
 
@@ -12,11 +12,11 @@ async fn sessions(user: &User<'_>) -> Vec<Value> {
     list["items"].as_array().expect("a list").clone()
 }
 
-/// A job that is at work for a while, and a socket on it, of a second device.
+/// A job that runs for a while, so that a socket on it stays open.
 const BUSY: (&str, &str) = ("IRISFLOW_FAULTS", "segmenting:hang3000:1");
 
 #[tokio::test]
-async fn sessions_are_listed_with_the_one_that_asks() {
+async fn sessions_are_listed_and_the_current_one_is_marked() {
     let app = App::start().await;
     let user = app.user("you").await;
     app.sign_in(&user.email).await;
@@ -72,7 +72,7 @@ async fn all_other_sessions_can_be_ended_at_once() {
 }
 
 #[tokio::test]
-async fn nobody_ends_a_foreign_session() {
+async fn a_session_of_another_account_cannot_be_ended() {
     let app = App::start().await;
     let (user, stranger) = (app.user("you").await, app.user("stranger").await);
     let id = text(&sessions(&user).await[0]["id"]);
@@ -104,7 +104,7 @@ async fn a_changed_password_signs_the_other_devices_out() {
 }
 
 #[tokio::test]
-async fn a_password_is_changed_only_by_who_knows_the_old_one() {
+async fn changing_a_password_needs_the_old_one() {
     let app = App::start().await;
     let user = app.user("you").await;
     let change = async |current: &str, new: &str| {
@@ -127,7 +127,7 @@ async fn a_password_is_changed_only_by_who_knows_the_old_one() {
 }
 
 #[tokio::test]
-async fn of_six_password_changes_at_once_one_is_made_and_the_others_say_so() {
+async fn of_six_concurrent_password_changes_one_succeeds() {
     let app = App::start().await;
     let user = app.user("you").await;
     let changes = (0..6).map(|number| {
@@ -266,7 +266,10 @@ async fn nothing_of_a_deleted_account_is_found_afterwards() {
         .header("Content-Type", "image/jpeg")
         .body(good_eye());
     let put = put.send().await.expect("an answer").status();
-    assert!(put.is_client_error(), "the upload URL is dead: {put}");
+    assert!(
+        put.is_client_error(),
+        "the upload URL no longer works: {put}"
+    );
     for id in [&user_id, &photo_id, &running, &waiting] {
         app.until_nothing_names(id).await;
     }

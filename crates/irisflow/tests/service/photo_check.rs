@@ -1,4 +1,4 @@
-//! Looking at a photo without a job: whose it may be, what is said of it.
+//! `POST /photos/{id}/check`: the verdict on a photo without a job, and who may request it.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ async fn check(user: &User<'_>, photo_id: &str, status: StatusCode) -> Value {
 }
 
 #[tokio::test]
-async fn a_good_photo_is_praised_and_outlined_and_makes_no_job() {
+async fn a_usable_photo_gets_a_verdict_with_ellipses_and_no_job() {
     let app = App::start().await;
     let user = app.user("you").await;
     let photo_id = user.upload(good_eye()).await;
@@ -39,7 +39,7 @@ async fn a_good_photo_is_praised_and_outlined_and_makes_no_job() {
 }
 
 #[tokio::test]
-async fn a_finished_job_says_of_its_photo_what_the_check_said() {
+async fn a_finished_job_has_the_same_quality_as_the_check() {
     let app = App::start().await;
     let user = app.user("you").await;
     let photo_id = user.upload(good_eye()).await;
@@ -55,7 +55,7 @@ async fn a_finished_job_says_of_its_photo_what_the_check_said() {
 }
 
 #[tokio::test]
-async fn a_photo_without_an_eye_is_told_why_with_the_number_and_one_thing_to_do() {
+async fn a_photo_without_an_eye_is_rejected_with_figure_and_suggestion() {
     let app = App::start().await;
     let user = app.user("you").await;
     let photo_id = user.upload(no_eye()).await;
@@ -70,7 +70,7 @@ async fn a_photo_without_an_eye_is_told_why_with_the_number_and_one_thing_to_do(
 }
 
 #[tokio::test]
-async fn a_job_on_it_fails_with_the_same_words_and_number() {
+async fn a_job_fails_with_the_same_message_and_figure_as_the_check() {
     let app = App::start().await;
     let user = app.user("you").await;
     let photo_id = user.upload(no_eye()).await;
@@ -84,27 +84,27 @@ async fn a_job_on_it_fails_with_the_same_words_and_number() {
         "threshold": rejection["threshold"],
     });
     assert_eq!(measured["figure"], "confidence");
-    for (told, number) in [(&job, "error_measured"), (&last, "measured")] {
-        assert_eq!(told["suggestion"], rejection["suggestion"], "{told}");
-        assert_eq!(told[number], measured, "{told}");
+    for (body, field) in [(&job, "error_measured"), (&last, "measured")] {
+        assert_eq!(body["suggestion"], rejection["suggestion"], "{body}");
+        assert_eq!(body[field], measured, "{body}");
     }
     assert_eq!(job["error_message"], rejection["message"]);
     assert_eq!(last["message"], rejection["message"]);
 }
 
 #[tokio::test]
-async fn a_photo_of_somebody_else_is_unknown() {
+async fn a_photo_of_another_account_is_not_found() {
     let app = App::start().await;
     let photo_id = app.user("owner").await.upload(good_eye()).await;
     let other = app.user("other").await;
     let foreign = check(&other, &photo_id, StatusCode::NOT_FOUND).await;
-    let nobodys = uuid::Uuid::new_v4().to_string();
-    let unknown = check(&other, &nobodys, StatusCode::NOT_FOUND).await;
+    let unused_id = uuid::Uuid::new_v4().to_string();
+    let unknown = check(&other, &unused_id, StatusCode::NOT_FOUND).await;
     assert_eq!(foreign, unknown);
 }
 
 #[tokio::test]
-async fn a_photo_that_is_not_confirmed_cannot_be_looked_at_yet() {
+async fn a_photo_that_is_not_confirmed_cannot_be_checked() {
     let app = App::start().await;
     let user = app.user("you").await;
     let announced = user
@@ -116,7 +116,7 @@ async fn a_photo_that_is_not_confirmed_cannot_be_looked_at_yet() {
 }
 
 #[tokio::test]
-async fn nobody_looks_without_a_session() {
+async fn a_check_needs_a_session() {
     let app = App::start().await;
     let path = format!("/photos/{}/check", uuid::Uuid::new_v4());
     let answer = app.request(Method::POST, &path).send().await;

@@ -1,4 +1,4 @@
-//! `irisflow user`: accounts, managed on the server's machine while it runs.
+//! `irisflow user`: management of accounts on the machine of the server, also while it runs.
 
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
@@ -20,7 +20,7 @@ fn user_command(app: &App, arguments: &[&str], stdin: &str) -> Output {
         .spawn()
         .expect("the program starts");
     let mut input = child.stdin.take().expect("its input");
-    // A command that needs no password may have ended by now.
+    // Ignored, since a command that reads no password may have ended already.
     let _ = input.write_all(stdin.as_bytes());
     drop(input);
     child.wait_with_output().expect("it ends")
@@ -128,14 +128,14 @@ async fn accounts_are_listed_also_when_the_server_is_stopped() {
 }
 
 #[tokio::test]
-async fn an_unknown_account_is_said_to_be_unknown() {
+async fn an_unknown_account_is_reported() {
     let app = App::start().await;
     let unknown = user_command(&app, &["disable", "nobody@example.com"], "");
     assert_eq!(unknown.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("has no account here"));
 }
 
-/// As the file system shows it: names and modes.
+/// Names and modes of all files below a folder.
 #[cfg(unix)]
 fn listing(folder: &std::path::Path) -> Vec<(std::path::PathBuf, u32)> {
     use std::os::unix::fs::PermissionsExt as _;

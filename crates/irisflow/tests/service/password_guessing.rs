@@ -1,5 +1,5 @@
-//! Failed sign-ins and floods of new accounts, from many addresses: the tests speak as a trusted proxy that
-//! says who it was asked by.
+//! Rate limits of failed sign-ins and registrations from many addresses. The tests act as a trusted proxy and set
+//! `X-Forwarded-For`.
 
 use std::time::{Duration, Instant};
 
@@ -38,8 +38,8 @@ async fn register_from(app: &App, address: &str, email: &str) -> Response {
     request.send().await.expect("an answer")
 }
 
-/// Fails to sign in until that is refused.
-async fn use_up(app: &App, address: &str, email: &str) {
+/// Fails to sign in until the rate limit rejects it.
+async fn exhaust_attempts(app: &App, address: &str, email: &str) {
     loop {
         let answer = login_from(app, address, email, WRONG).await;
         if answer.status() == StatusCode::TOO_MANY_REQUESTS {
@@ -50,7 +50,7 @@ async fn use_up(app: &App, address: &str, email: &str) {
     }
 }
 
-/// The cookie of a device, as it sends it back.
+/// The device cookie as a `Cookie` header.
 fn device_cookie(answer: &Response) -> String {
     let cookie = answer.headers()["set-cookie"].to_str().expect("text");
     assert!(
@@ -61,15 +61,15 @@ fn device_cookie(answer: &Response) -> String {
 }
 
 #[tokio::test]
-async fn wrong_tries_of_strangers_elsewhere_never_keep_the_owner_out() {
+async fn failed_sign_ins_from_other_networks_never_lock_the_owner_out() {
     let app = App::start_with(&[BEHIND_A_PROXY, ("IRISFLOW_SIGN_IN_TRIES_OF_ACCOUNT", "15")]).await;
     let email = app.user("you").await.email.clone();
     for number in 1..6 {
-        use_up(&app, &format!("203.0.113.{number}"), &email).await;
+        exhaust_attempts(&app, &format!("203.0.113.{number}"), &email).await;
     }
 
-    // The same /64 is one network; another one has failed at nothing.
-    use_up(&app, "2001:db8:1:2::1", &email).await;
+    // Addresses in the same /64 prefix are one network; another network has no failures.
+    exhaust_attempts(&app, "2001:db8:1:2::1", &email).await;
     let neighbour = login_from(&app, "2001:db8:1:2:ffff::9", &email, PASSWORD).await;
     let at_home = login_from(&app, "2001:db8:1:3::1", &email, PASSWORD).await;
 
@@ -78,11 +78,11 @@ async fn wrong_tries_of_strangers_elsewhere_never_keep_the_owner_out() {
 }
 
 #[tokio::test]
-async fn a_device_that_signed_in_before_gets_in_beside_a_stranger_in_its_own_network() {
+async fn a_known_device_can_sign_in_while_others_in_its_network_fail() {
     let app = App::start_with(&[BEHIND_A_PROXY]).await;
     let (email, here) = (app.user("you").await.email.clone(), "203.0.113.1");
     let cookie = device_cookie(&login_from(&app, here, &email, PASSWORD).await);
-    use_up(&app, here, &email).await;
+    exhaust_attempts(&app, here, &email).await;
 
     let stranger = login_from(&app, here, &email, PASSWORD).await;
     let known = login_with(&app, here, &email, PASSWORD, Some(&cookie)).await;
@@ -95,7 +95,7 @@ async fn a_device_that_signed_in_before_gets_in_beside_a_stranger_in_its_own_net
     assert_eq!(
         other_account.status(),
         StatusCode::UNAUTHORIZED,
-        "it opens nothing"
+        "the cookie grants no access to another account"
     );
     json_of(known, StatusCode::OK).await;
     let mut last = StatusCode::OK;
@@ -106,12 +106,12 @@ async fn a_device_that_signed_in_before_gets_in_beside_a_stranger_in_its_own_net
     assert_eq!(
         last,
         StatusCode::TOO_MANY_REQUESTS,
-        "it may not guess for ever"
+        "a known device is rate limited, too"
     );
 }
 
 #[tokio::test]
-async fn a_network_that_tries_many_accounts_is_slowed() {
+async fn a_network_that_tries_many_accounts_is_rate_limited() {
     let app = App::start_with(&[BEHIND_A_PROXY, ("IRISFLOW_SIGN_IN_TRIES_OF_NETWORK", "5")]).await;
     let try_number = async |number: u32| {
         let email = format!("{number}@example.com");
@@ -129,7 +129,7 @@ async fn a_network_that_tries_many_accounts_is_slowed() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_too_long_is_refused_before_anything_is_counted() {
+async fn an_email_address_that_is_too_long_is_rejected_without_counting() {
     let app = App::start().await;
     let long = format!("{}@example.com", "x".repeat(10_000));
     for _ in 0..20 {
@@ -158,7 +158,7 @@ async fn new_accounts_are_limited_by_network_and_in_total() {
         (status, json_of(answer, status).await)
     };
     assert_eq!(register(1, "a").await.0, StatusCode::CREATED);
-    // Whether an address is taken is not to be asked without end either.
+    // An address that is taken counts, too, since the response shows that the account exists.
     assert_eq!(register(1, "a").await.0, StatusCode::CONFLICT);
     let (status, refused) = register(1, "b").await;
     assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
@@ -182,7 +182,7 @@ async fn a_flood_of_registrations_leaves_a_sign_in_quick() {
     let flood = (0..200).map(|number| {
         let app = &app;
         async move {
-            // From many networks, so that only the queue of hashes is in the way.
+            // From many networks, so that only the queue of password hashes limits them.
             let address = format!("10.{}.{}.1", number / 250, number % 250);
             let email = format!("{number}@example.com");
             register_from(app, &address, &email).await.status()
@@ -206,9 +206,5 @@ async fn a_flood_of_registrations_leaves_a_sign_in_quick() {
         count(StatusCode::SERVICE_UNAVAILABLE),
     );
     assert!(made > 0, "some get their account");
-    assert_eq!(
-        made + busy,
-        200,
-        "the others are told to come back: {flood:?}"
-    );
+    assert_eq!(made + busy, 200, "the others get `busy`: {flood:?}");
 }
