@@ -1,35 +1,35 @@
-//! `cargo xtask eval`: how well irises are found, and what is wrongly turned down or let through.
+//! `cargo xtask eval`: evaluates the segmenter: overlap, fit errors, false rejections and false acceptances.
 //!
 //! `photos.rs` measures annotated photos and photos without a usable iris, `renders.rs` fresh renders.
 //! `score.rs` compares one answer with the truth, `report.rs` and `tables.rs` write, `drawing.rs` draws,
 //! `curves.rs` lists every picture for choosing thresholds. All pictures go through the calls the
 //! product makes, from the bytes of a file on; every figure comes from the run that printed it.
 
-mod curves;
-mod drawing;
-mod explanation;
-mod limits;
-mod photos;
-mod renders;
+mod candidate_evidence;
+mod figures_csv;
+mod group_table;
+mod limit_sweep;
+mod overlays;
+mod photo_eval;
+mod render_eval;
 mod report;
-mod score;
-mod tables;
+mod scoring;
 
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-/// Renders for training have small seeds; this one they never reach.
+/// Training uses small seeds, so that renders of this seed were never trained on.
 const FRESH_SEED: u64 = 9_000_000;
 
-/// Measure how well irises are found in annotated photos and in fresh renders.
+/// Evaluate the segmenter on annotated photos and on renders that were never trained on.
 #[derive(Debug, clap::Args)]
 pub(crate) struct EvalArgs {
     /// Folder with annotated photos: `eyes/` (annotations.json, NAME.jpg, NAME.mask.png) and
     /// `negatives/` (labels.json)
     #[arg(long)]
     data: Option<PathBuf>,
-    /// How many fresh renders with an eye; a quarter as many without are added
+    /// Number of renders with an eye; a quarter as many without an eye are added
     #[arg(long, default_value_t = 600)]
     renders: u64,
     #[arg(long, default_value_t = FRESH_SEED)]
@@ -37,23 +37,23 @@ pub(crate) struct EvalArgs {
     /// Write the tables here as well, with a picture of the worst renders beside them
     #[arg(long, default_value = "docs/accuracy.md")]
     out: PathBuf,
-    /// Print only: for a part of the whole
+    /// Print only, for a partial run
     #[arg(long)]
     dry: bool,
-    /// Write the figures behind the verdict on every picture to target/eval-curves.csv, and drawings of
-    /// usable renders that were turned down to target/eval-turned-down.jpg
+    /// Write the figures of every picture to target/eval-curves.csv, and a contact sheet of false rejections
+    /// to target/eval-turned-down.jpg
     #[arg(long)]
     curves: bool,
-    /// Write a picture per photo with what was found drawn into it
+    /// Write an overlay of the segmentation per photo into this folder
     #[arg(long)]
     overlays: Option<PathBuf>,
-    /// Show the best candidates of each photo with what spoke for and against them
+    /// Print the best candidates of each photo with their evidence
     #[arg(long)]
     explain: bool,
 }
 
 const CURVES: &str = "target/eval-curves.csv";
-const TURNED_DOWN: &str = "target/eval-turned-down.jpg";
+const FALSE_REJECTIONS: &str = "target/eval-turned-down.jpg";
 
 pub(crate) fn run(args: EvalArgs) -> anyhow::Result<()> {
     if let Some(folder) = &args.overlays {
@@ -61,14 +61,14 @@ pub(crate) fn run(args: EvalArgs) -> anyhow::Result<()> {
     }
     let (eyes, negatives) = match &args.data {
         Some(data) => (
-            photos::measure_eyes(&args, data)?,
-            photos::measure_negatives(&args, data)?,
+            photo_eval::measure_eyes(&args, data)?,
+            photo_eval::measure_negatives(&args, data)?,
         ),
         None => (Vec::new(), Vec::new()),
     };
-    let renders = renders::measure(args.renders, args.seed)?;
+    let renders = render_eval::measure(args.renders, args.seed)?;
     let worst = args.out.with_file_name("accuracy-worst.jpg");
-    let report = report::write(&report::Measured {
+    let report = report::write(&report::ReportInput {
         eyes: &eyes,
         negatives: &negatives,
         renders: &renders.outcomes,
@@ -77,8 +77,8 @@ pub(crate) fn run(args: EvalArgs) -> anyhow::Result<()> {
     })?;
     println!("{report}");
     if args.curves {
-        curves::write(CURVES.as_ref(), &eyes, &negatives, &renders.outcomes)?;
-        drawing::write_mosaic(TURNED_DOWN.as_ref(), &renders.turned_down)?;
+        figures_csv::write(CURVES.as_ref(), &eyes, &negatives, &renders.outcomes)?;
+        overlays::write_contact_sheet(FALSE_REJECTIONS.as_ref(), &renders.false_rejections)?;
     }
     if args.dry || args.data.is_none() {
         println!("Not written: needs --data and no --dry.");
@@ -86,5 +86,5 @@ pub(crate) fn run(args: EvalArgs) -> anyhow::Result<()> {
     }
     std::fs::write(&args.out, &report)
         .with_context(|| format!("writing {}", args.out.display()))?;
-    drawing::write_mosaic(&worst, &renders.worst)
+    overlays::write_contact_sheet(&worst, &renders.worst)
 }

@@ -1,4 +1,4 @@
-//! Fresh renders at the size of photos: the truth is known to the pixel, and every group is large.
+//! Evaluation on renders at the size of photos: the ground truth is exact, and every group is large.
 
 use anyhow::Context as _;
 use irisflow_image::geometry::Ellipse;
@@ -8,56 +8,56 @@ use irisflow_synth::{
     render,
 };
 
-use super::drawing::{self, Tile};
-use super::score::{self, Accuracy, Figures, Refusal, Truth, accuracy, ask};
+use super::overlays::{self, Tile};
+use super::scoring::{self, Accuracy, Figures, Rejection, Truth, accuracy, segment_bytes};
 
-/// How many of the worst are drawn.
+/// Number of pictures per contact sheet.
 const DRAWN: usize = 20;
-/// Quality of the JPEG files that are made of renders, above what they were compressed with before.
+/// JPEG quality of the encoded renders, above the quality that the camera model simulates.
 const FILE_QUALITY: u8 = 93;
 
 const OPEN_IRIS: u8 = label::OPENING | label::IRIS;
 
-/// What a render shows, with the eye that counts.
-pub(super) enum Shown {
+/// Ground truth of a render.
+pub(super) enum RenderTruth {
     Eye(Traits, TrueEye),
-    /// Hardly any iris, or none that a label is for.
+    /// Hardly any visible iris: either answer is accepted.
     Unclear,
     NoEye(&'static str),
 }
 
 pub(super) struct RenderOutcome {
     pub index: u64,
-    pub shown: Shown,
-    /// With no accuracy where no eye is.
-    pub found: Result<Option<Accuracy>, Refusal>,
+    pub truth: RenderTruth,
+    /// Accepted, with the accuracy where there is an eye; or rejected.
+    pub found: Result<Option<Accuracy>, Rejection>,
     pub figures: Option<Figures>,
     pub milliseconds: f64,
 }
 
 impl RenderOutcome {
     pub(super) fn usability(&self) -> Option<Usability> {
-        match &self.shown {
-            Shown::Eye(_, eye) => Some(eye.usability),
-            Shown::Unclear | Shown::NoEye(_) => None,
+        match &self.truth {
+            RenderTruth::Eye(_, eye) => Some(eye.usability),
+            RenderTruth::Unclear | RenderTruth::NoEye(_) => None,
         }
     }
 }
 
-pub(super) struct Measured {
+pub(super) struct RenderEvaluation {
     pub outcomes: Vec<RenderOutcome>,
-    /// Accepted, with the smallest overlap.
+    /// The accepted renders with the smallest overlap.
     pub worst: Vec<Tile>,
-    /// The first usable ones that were turned down.
-    pub turned_down: Vec<Tile>,
+    /// The first usable renders that were rejected.
+    pub false_rejections: Vec<Tile>,
 }
 
-/// Renders and asks; what was accepted and is worst is kept as a drawing.
-pub(super) fn measure(count: u64, seed: u64) -> anyhow::Result<Measured> {
+/// Segments `count` renders with an eye and a quarter as many without.
+pub(super) fn measure(count: u64, seed: u64) -> anyhow::Result<RenderEvaluation> {
     let tiles = Tiles::new();
     let mut outcomes = Vec::new();
     let mut worst: Vec<(f64, Tile)> = Vec::new();
-    let mut turned_down = Vec::new();
+    let mut false_rejections = Vec::new();
     for index in 0..count + count / 4 {
         let (scene, side) = if index < count {
             eye_scene(index)
@@ -67,12 +67,12 @@ pub(super) fn measure(count: u64, seed: u64) -> anyhow::Result<Measured> {
         let picture = render(&tiles, seed, index, side, scene, false);
         let (width, height, rgb) = picture.photo_without_letterbox();
         let bytes = jpeg(&rgb, width, height)?;
-        let (photo, answer) =
-            ask(&bytes).with_context(|| format!("asking about render {index}"))?;
-        let found_at = answer.found.as_ref().ok();
-        let shown = what_is_shown(scene, &picture, found_at);
-        let accuracy = match (&shown, found_at) {
-            (Shown::Eye(_, eye), Some(found)) => {
+        let (photo, outcome) =
+            segment_bytes(&bytes).with_context(|| format!("segmenting render {index}"))?;
+        let found_at = outcome.found.as_ref().ok();
+        let truth = render_truth(scene, &picture, found_at);
+        let accuracy = match (&truth, found_at) {
+            (RenderTruth::Eye(_, eye), Some(found)) => {
                 Some(compare(found, &picture, eye, (width, height)))
             }
             _ => None,
@@ -82,14 +82,15 @@ pub(super) fn measure(count: u64, seed: u64) -> anyhow::Result<Measured> {
             .iter()
             .map(|eye| in_photo(&eye.iris, &picture))
             .collect();
-        let tile = || drawing::tile(&rgb, width, height, &eyes, found_at);
-        let is_usable = matches!(&shown, Shown::Eye(_, eye) if eye.usability == Usability::Usable);
-        if found_at.is_none() && is_usable && turned_down.len() < DRAWN {
-            turned_down.push(tile());
+        let tile = || overlays::tile(&rgb, width, height, &eyes, found_at);
+        let is_usable =
+            matches!(&truth, RenderTruth::Eye(_, eye) if eye.usability == Usability::Usable);
+        if found_at.is_none() && is_usable && false_rejections.len() < DRAWN {
+            false_rejections.push(tile());
         }
         if found_at.is_some() {
             let overlap = accuracy.map_or(0.0, |accuracy| accuracy.overlap);
-            if !matches!(shown, Shown::Unclear) {
+            if !matches!(truth, RenderTruth::Unclear) {
                 worst.push((overlap, tile()));
                 worst.sort_by(|a, b| a.0.total_cmp(&b.0));
                 worst.truncate(DRAWN);
@@ -97,25 +98,27 @@ pub(super) fn measure(count: u64, seed: u64) -> anyhow::Result<Measured> {
         }
         outcomes.push(RenderOutcome {
             index,
-            shown,
-            figures: score::figures(&photo, |found| {
-                match what_is_shown(scene, &picture, Some(found)) {
-                    Shown::Eye(_, eye) => Some(compare(found, &picture, &eye, (width, height))),
+            truth,
+            figures: scoring::figures(&photo, |found| {
+                match render_truth(scene, &picture, Some(found)) {
+                    RenderTruth::Eye(_, eye) => {
+                        Some(compare(found, &picture, &eye, (width, height)))
+                    }
                     _ => None,
                 }
             }),
-            milliseconds: answer.milliseconds,
-            found: answer.found.map(|_| accuracy),
+            milliseconds: outcome.milliseconds,
+            found: outcome.found.map(|_| accuracy),
         });
     }
-    Ok(Measured {
+    Ok(RenderEvaluation {
         outcomes,
         worst: worst.into_iter().map(|(_, tile)| tile).collect(),
-        turned_down,
+        false_rejections,
     })
 }
 
-/// Framings in turn, each with as many pixels as such photos have.
+/// Framings in turn, with the side in pixels that such photos have.
 fn eye_scene(index: u64) -> (SceneKind, usize) {
     match index % 10 {
         0 => (SceneKind::Eye(Framing::Macro), 640),
@@ -135,22 +138,26 @@ fn negative_scene(index: u64) -> (SceneKind, usize) {
     }
 }
 
-fn what_is_shown(scene: SceneKind, picture: &Picture, found: Option<&IrisSegmentation>) -> Shown {
+fn render_truth(
+    scene: SceneKind,
+    picture: &Picture,
+    found: Option<&IrisSegmentation>,
+) -> RenderTruth {
     match (scene, picture.presence) {
-        (SceneKind::LookAlike, _) => Shown::NoEye("look-alike"),
-        (SceneKind::Animal(_), _) => Shown::NoEye("animal"),
-        (SceneKind::ClosedEye(_), _) => Shown::NoEye("closed eye"),
-        (SceneKind::OtherFace(_), Presence::No) => Shown::NoEye("other part of a face"),
-        (_, Presence::Yes) => match (&picture.traits, eye_that_counts(picture, found)) {
-            (Some(traits), Some(eye)) => Shown::Eye(traits.clone(), eye),
-            _ => Shown::Unclear,
+        (SceneKind::LookAlike, _) => RenderTruth::NoEye("look-alike"),
+        (SceneKind::Animal(_), _) => RenderTruth::NoEye("animal"),
+        (SceneKind::ClosedEye(_), _) => RenderTruth::NoEye("closed eye"),
+        (SceneKind::OtherFace(_), Presence::No) => RenderTruth::NoEye("other part of a face"),
+        (_, Presence::Yes) => match (&picture.traits, reference_eye(picture, found)) {
+            (Some(traits), Some(eye)) => RenderTruth::Eye(traits.clone(), eye),
+            _ => RenderTruth::Unclear,
         },
-        _ => Shown::Unclear,
+        _ => RenderTruth::Unclear,
     }
 }
 
-/// The eye nearest to what was found, else the one that shows most.
-fn eye_that_counts(picture: &Picture, found: Option<&IrisSegmentation>) -> Option<TrueEye> {
+/// The eye nearest to the found one, or without a found one the eye with the largest visible share.
+fn reference_eye(picture: &Picture, found: Option<&IrisSegmentation>) -> Option<TrueEye> {
     let by_distance = |a: &&TrueEye, b: &&TrueEye| {
         let far = |eye: &TrueEye| {
             let iris = in_photo(&eye.iris, picture);

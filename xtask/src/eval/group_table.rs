@@ -1,11 +1,11 @@
-//! Means, medians and shares of a group of renders, as a row of a table.
+//! Statistics of a group of renders (means, quantiles, shares) as a row of a Markdown table.
 
 use std::collections::BTreeMap;
 
 use irisflow_synth::Usability;
 
-use super::renders::RenderOutcome;
-use super::score::Accuracy;
+use super::render_eval::RenderOutcome;
+use super::scoring::Accuracy;
 
 /// Values in ascending order.
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ impl Sorted {
         (!self.0.is_empty()).then(|| self.0.iter().sum::<f64>() / self.0.len() as f64)
     }
 
-    /// The value below which `share` of all lie.
+    /// The quantile at `share` (0 to 1); `None` without values.
     pub(super) fn quantile(&self, share: f64) -> Option<f64> {
         let last = self.0.len().checked_sub(1)?;
         self.0.get((share * last as f64).round() as usize).copied()
@@ -56,9 +56,9 @@ pub(super) fn share(part: usize, whole: usize) -> String {
     )
 }
 
-pub(super) const GROUP_HEAD: &str = "| group | eyes | usable: turned down | unusable: accepted | overlap mean | median | 10th percentile | limbus centre | limbus radius | pupil |\n|---|---|---|---|---|---|---|---|---|---|\n";
+pub(super) const GROUP_HEAD: &str = "| group | eyes | usable: rejected | unusable: accepted | overlap mean | median | 10th percentile | limbus centre | limbus radius | pupil |\n|---|---|---|---|---|---|---|---|---|---|\n";
 
-/// One row: how a group of renders with an eye did.
+/// One row with the results of a group of renders with an eye.
 pub(super) fn group_row(name: &str, group: &[&RenderOutcome]) -> String {
     let of = |wanted: fn(&Usability) -> bool| {
         group
@@ -67,11 +67,11 @@ pub(super) fn group_row(name: &str, group: &[&RenderOutcome]) -> String {
     };
     let usable = of(|usability| *usability == Usability::Usable);
     let unusable = of(|usability| matches!(usability, Usability::Unusable(_)));
-    let turned_down = usable
+    let false_rejections = usable
         .clone()
         .filter(|outcome| outcome.found.is_err())
         .count();
-    let let_through = unusable
+    let false_acceptances = unusable
         .clone()
         .filter(|outcome| outcome.found.is_ok())
         .count();
@@ -84,8 +84,8 @@ pub(super) fn group_row(name: &str, group: &[&RenderOutcome]) -> String {
     format!(
         "| {name} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
         group.len(),
-        share(turned_down, usable.count()),
-        share(let_through, unusable.count()),
+        share(false_rejections, usable.count()),
+        share(false_acceptances, unusable.count()),
         number(overlap.mean(), 3),
         number(overlap.quantile(0.5), 3),
         number(overlap.quantile(0.1), 3),
@@ -95,7 +95,7 @@ pub(super) fn group_row(name: &str, group: &[&RenderOutcome]) -> String {
     )
 }
 
-/// How often each key occurs, most first, as `key 12, other 3`.
+/// The number of occurrences of each key, most frequent first, as `key 12, other 3`.
 pub(super) fn counted<'a>(keys: impl Iterator<Item = &'a str>) -> String {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for key in keys {
@@ -103,13 +103,13 @@ pub(super) fn counted<'a>(keys: impl Iterator<Item = &'a str>) -> String {
     }
     let mut counts: Vec<_> = counts.into_iter().collect();
     counts.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
-    let words: Vec<String> = counts
+    let parts: Vec<String> = counts
         .iter()
         .map(|(key, count)| format!("{key} {count}"))
         .collect();
-    if words.is_empty() {
+    if parts.is_empty() {
         "none".into()
     } else {
-        words.join(", ")
+        parts.join(", ")
     }
 }

@@ -1,4 +1,4 @@
-//! What was found, drawn into the photo: one picture per photo, or the worst renders side by side.
+//! Overlays of the segmentation on the photo: one picture per photo, or a contact sheet of renders.
 
 use std::path::Path;
 
@@ -12,19 +12,19 @@ const TRUE: [u8; 3] = [255, 220, 0];
 const LIDS: [u8; 3] = [255, 0, 0];
 const HIDDEN: [u8; 3] = [255, 0, 255];
 
-/// A picture to draw into, with the place and scale of the photo in it.
+/// A picture to draw into, with position and scale of the photo.
 #[derive(Clone)]
-struct Sketch {
+struct Canvas {
     width: usize,
     height: usize,
     rgb: Vec<[u8; 3]>,
     /// Pixel of the photo at the top left corner.
     corner: (f32, f32),
-    /// Pixels of the photo per pixel of the sketch.
+    /// Photo pixels per canvas pixel.
     scale: f32,
 }
 
-impl Sketch {
+impl Canvas {
     fn dot(&mut self, x: f32, y: f32, colour: [u8; 3]) {
         let (x, y) = (
             (x - self.corner.0) / self.scale,
@@ -35,7 +35,7 @@ impl Sketch {
         }
     }
 
-    /// Every `each`-th of two thousand dots along the outline.
+    /// Draws every `each`-th of two thousand dots along the outline.
     fn outline(&mut self, ellipse: &Ellipse, colour: [u8; 3], each: usize) {
         for step in (0..2000).step_by(each) {
             let (x, y) = ellipse.point_at(step as f32 * std::f32::consts::TAU / 2000.0);
@@ -67,7 +67,7 @@ impl Sketch {
     }
 }
 
-/// The photo with limbus and pupil in green, lids in red, and what is hidden dotted.
+/// The photo with limbus and pupil in green, lids in red, and occluded pixels dotted in magenta.
 pub(super) fn write_overlay(
     path: &Path,
     photo: &EyePhoto,
@@ -76,7 +76,7 @@ pub(super) fn write_overlay(
     let reduced = photo.reduced(1400);
     let planes = &reduced.planes;
     let chroma = planes.cb.samples.iter().zip(&planes.cr.samples);
-    let mut sketch = Sketch {
+    let mut canvas = Canvas {
         width: planes.y.width as usize,
         height: planes.y.height as usize,
         rgb: planes
@@ -90,14 +90,14 @@ pub(super) fn write_overlay(
         scale: reduced.scale,
     };
     if let Some(found) = found {
-        sketch.found(found);
+        canvas.found(found);
     }
-    let (width, height) = (sketch.width as u32, sketch.height as u32);
+    let (width, height) = (canvas.width as u32, canvas.height as u32);
     let mut encoder = png::Encoder::new(std::fs::File::create(path)?, width, height);
     encoder.set_color(png::ColorType::Rgb);
     encoder
         .write_header()?
-        .write_image_data(sketch.rgb.as_flattened())?;
+        .write_image_data(canvas.rgb.as_flattened())?;
     Ok(())
 }
 
@@ -115,11 +115,11 @@ fn to_rgb(y: u8, cb: u8, cr: u8) -> [u8; 3] {
 const TILE: usize = 240;
 const COLUMNS: usize = 5;
 
-/// A small square picture of one eye and what was found there.
-pub(super) struct Tile(Sketch);
+/// A small square picture of one eye with its segmentation.
+pub(super) struct Tile(Canvas);
 
-/// Draws the part of a photo that holds the true eyes and what was found, if anything: truth yellow,
-/// found green.
+/// Crops the photo to the true eyes and the segmentation, if any, and draws the ground truth in yellow and
+/// the segmentation in green.
 pub(super) fn tile(
     rgb: &[u8],
     width: usize,
@@ -145,7 +145,7 @@ pub(super) fn tile(
         let index = (py as usize * width + px as usize) * 3;
         [rgb[index], rgb[index + 1], rgb[index + 2]]
     };
-    let mut sketch = Sketch {
+    let mut canvas = Canvas {
         width: TILE,
         height: TILE,
         rgb: (0..TILE * TILE)
@@ -155,24 +155,24 @@ pub(super) fn tile(
         scale,
     };
     if let Some(found) = found {
-        sketch.found(found);
+        canvas.found(found);
     }
     for eye in eyes {
-        sketch.outline(eye, TRUE, 16);
+        canvas.outline(eye, TRUE, 16);
     }
-    Tile(sketch)
+    Tile(canvas)
 }
 
-/// All tiles in one JPEG.
-pub(super) fn write_mosaic(path: &Path, tiles: &[Tile]) -> anyhow::Result<()> {
+/// Writes all tiles into one JPEG.
+pub(super) fn write_contact_sheet(path: &Path, tiles: &[Tile]) -> anyhow::Result<()> {
     if tiles.is_empty() {
         return Ok(());
     }
     let (width, height) = (COLUMNS * TILE, tiles.len().div_ceil(COLUMNS) * TILE);
     let mut rgb = vec![0u8; width * height * 3];
-    for (index, Tile(sketch)) in tiles.iter().enumerate() {
+    for (index, Tile(canvas)) in tiles.iter().enumerate() {
         let (left, top) = (index % COLUMNS * TILE, index / COLUMNS * TILE);
-        for (y, row) in sketch.rgb.chunks_exact(TILE).enumerate() {
+        for (y, row) in canvas.rgb.chunks_exact(TILE).enumerate() {
             let start = ((top + y) * width + left) * 3;
             rgb[start..start + TILE * 3].copy_from_slice(row.as_flattened());
         }

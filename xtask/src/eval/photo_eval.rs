@@ -1,4 +1,4 @@
-//! Annotated photos of eyes, and photos without a usable iris.
+//! Evaluation on annotated photos of eyes, and on photos without a usable iris.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,8 +8,11 @@ use irisflow_image::geometry::Ellipse;
 use irisflow_image::load::EyePhoto;
 use irisflow_image::plane::Plane;
 
-use super::score::{self, Accuracy, Answer, Figures, Refusal, Truth, accuracy, ask, mask_shows};
-use super::{EvalArgs, drawing, explanation};
+use super::scoring::{
+    self, Accuracy, Figures, Rejection, SegmentationOutcome, Truth, accuracy, is_iris_or_pupil,
+    segment_bytes,
+};
+use super::{EvalArgs, candidate_evidence, overlays};
 
 #[derive(serde::Deserialize)]
 struct Annotations {
@@ -44,15 +47,15 @@ impl From<AnnotatedEllipse> for Ellipse {
     }
 }
 
-/// What came out for one annotated photo.
+/// The result of one annotated photo.
 pub(super) struct EyeOutcome {
     pub name: String,
-    pub found: Result<Accuracy, Refusal>,
+    pub found: Result<Accuracy, Rejection>,
     pub figures: Option<Figures>,
     pub milliseconds: f64,
 }
 
-/// What a photo without a usable iris shows, and what should be said to it.
+/// Label of a photo without a usable iris: the expected rejection code and a description of its content.
 #[derive(serde::Deserialize)]
 pub(super) struct NegativeLabel {
     pub expect: String,
@@ -62,8 +65,8 @@ pub(super) struct NegativeLabel {
 pub(super) struct NegativeOutcome {
     pub name: String,
     pub label: NegativeLabel,
-    /// The confidence, when it was taken for a usable iris.
-    pub accepted: Result<f32, Refusal>,
+    /// The confidence of a false acceptance, or the rejection.
+    pub accepted: Result<f32, Rejection>,
     pub figures: Option<Figures>,
 }
 
@@ -72,21 +75,21 @@ pub(super) fn measure_eyes(args: &EvalArgs, data: &Path) -> anyhow::Result<Vec<E
     let annotations: Annotations = read_json(&folder.join("annotations.json"))?;
     let mut outcomes = Vec::new();
     for (name, annotation) in annotations.files {
-        let (photo, answer) = ask_file(&folder.join(&name))?;
-        after_look(args, &name, &photo, &answer)?;
+        let (photo, outcome) = segment_file(&folder.join(&name))?;
+        print_and_draw(args, &name, &photo, &outcome)?;
         let mask = read_mask(&folder.join(&name).with_extension("mask.png"))?;
         let truth = Truth {
             iris: annotation.iris.into(),
             pupil: annotation.pupil.map(Ellipse::from),
-            visible: &|x, y| mask_shows(&mask, x, y),
+            visible: &|x, y| is_iris_or_pupil(&mask, x, y),
             width: mask.width,
             height: mask.height,
         };
         outcomes.push(EyeOutcome {
             name,
-            figures: score::figures(&photo, |found| Some(accuracy(found, &truth))),
-            milliseconds: answer.milliseconds,
-            found: answer.found.map(|found| accuracy(&found, &truth)),
+            figures: scoring::figures(&photo, |found| Some(accuracy(found, &truth))),
+            milliseconds: outcome.milliseconds,
+            found: outcome.found.map(|found| accuracy(&found, &truth)),
         });
     }
     Ok(outcomes)
@@ -103,38 +106,38 @@ pub(super) fn measure_negatives(
     let labels: BTreeMap<String, NegativeLabel> = read_json(&folder.join("labels.json"))?;
     let mut outcomes = Vec::new();
     for (name, label) in labels {
-        let (photo, answer) = ask_file(&folder.join(&name))?;
-        after_look(args, &name, &photo, &answer)?;
+        let (photo, outcome) = segment_file(&folder.join(&name))?;
+        print_and_draw(args, &name, &photo, &outcome)?;
         outcomes.push(NegativeOutcome {
             name,
             label,
-            figures: score::figures(&photo, |_| None),
-            accepted: answer.found.map(|found| found.confidence),
+            figures: scoring::figures(&photo, |_| None),
+            accepted: outcome.found.map(|found| found.confidence),
         });
     }
     Ok(outcomes)
 }
 
-fn after_look(
+fn print_and_draw(
     args: &EvalArgs,
     name: &str,
     photo: &EyePhoto,
-    answer: &Answer,
+    outcome: &SegmentationOutcome,
 ) -> anyhow::Result<()> {
     if args.explain {
-        println!("{}", explanation::explain_photo(name, photo)?);
+        println!("{}", candidate_evidence::explain_photo(name, photo)?);
     }
     if let Some(folder) = &args.overlays {
         let path = folder.join(name).with_extension("png");
-        drawing::write_overlay(&path, photo, answer.found.as_ref().ok())
+        overlays::write_overlay(&path, photo, outcome.found.as_ref().ok())
             .with_context(|| format!("writing {}", path.display()))?;
     }
     Ok(())
 }
 
-fn ask_file(path: &Path) -> anyhow::Result<(EyePhoto, Answer)> {
+fn segment_file(path: &Path) -> anyhow::Result<(EyePhoto, SegmentationOutcome)> {
     let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-    ask(&bytes).with_context(|| format!("decoding {}", path.display()))
+    segment_bytes(&bytes).with_context(|| format!("decoding {}", path.display()))
 }
 
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
@@ -143,7 +146,7 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
     serde_json::from_str(&text).with_context(|| format!("understanding {}", path.display()))
 }
 
-/// An 8-bit grey PNG: 1 visible iris, 2 pupil, 3 hidden.
+/// An 8-bit grey PNG: 1 visible iris, 2 pupil, 3 occluded.
 fn read_mask(path: &Path) -> anyhow::Result<Plane> {
     let file = std::fs::File::open(path).with_context(|| format!("reading {}", path.display()))?;
     let mut reader = png::Decoder::new(std::io::BufReader::new(file)).read_info()?;

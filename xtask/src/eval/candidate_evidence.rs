@@ -1,4 +1,4 @@
-//! What spoke for and against the best candidates of a photo.
+//! Prints the best candidates of a photo with their evidence and confidence.
 
 use std::fmt::Write as _;
 
@@ -7,12 +7,12 @@ use irisflow_image::segment::{PhotoPixels as _, find_candidates};
 
 pub(super) fn explain_photo(name: &str, photo: &EyePhoto) -> anyhow::Result<String> {
     let mut text = format!("{name} {:?}\n", photo.size());
-    for look in find_candidates(photo).iter().take(4) {
-        let (iris, pupil) = (look.iris, look.pupil);
+    for candidate in find_candidates(photo).iter().take(4) {
+        let (iris, pupil) = (candidate.iris, candidate.pupil);
         writeln!(
             text,
             "  {:.3} iris ({:.0}, {:.0}) {:.0}x{:.0} pupil ({:.0}, {:.0}) {:.0}",
-            look.confidence,
+            candidate.confidence,
             iris.cx,
             iris.cy,
             iris.rx,
@@ -21,7 +21,7 @@ pub(super) fn explain_photo(name: &str, photo: &EyePhoto) -> anyhow::Result<Stri
             pupil.cy,
             pupil.mean_radius()
         )?;
-        writeln!(text, "     {:?}", look.evidence)?;
+        writeln!(text, "     {:?}", candidate.evidence)?;
     }
     Ok(text)
 }

@@ -1,4 +1,4 @@
-//! Every picture with its figures as CSV: to choose thresholds from, not by feel.
+//! CSV of the figures of every picture, from which limits and evidence weights are chosen.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,9 +7,9 @@ use anyhow::Context as _;
 use irisflow_image::segment::{Evidence, Quality};
 use irisflow_synth::Usability;
 
-use super::photos::{EyeOutcome, NegativeOutcome};
-use super::renders::{RenderOutcome, Shown};
-use super::score::{Figures, Refusal};
+use super::photo_eval::{EyeOutcome, NegativeOutcome};
+use super::render_eval::{RenderOutcome, RenderTruth};
+use super::scoring::{Figures, Rejection};
 
 /// Columns of a row besides those of the figures.
 #[derive(Default)]
@@ -17,7 +17,7 @@ struct Row<'a> {
     kind: &'a str,
     name: String,
     groups: Vec<&'a str>,
-    refusal: Option<&'a Refusal>,
+    rejection: Option<&'a Rejection>,
     figures: Option<&'a Figures>,
 }
 
@@ -51,7 +51,7 @@ pub(super) fn write(
             &Row {
                 kind: "photo",
                 name: eye.name.clone(),
-                refusal: eye.found.as_ref().err(),
+                rejection: eye.found.as_ref().err(),
                 figures: eye.figures.as_ref(),
                 ..Row::default()
             },
@@ -64,7 +64,7 @@ pub(super) fn write(
             &Row {
                 kind: "negative photo",
                 name: negative.name.clone(),
-                refusal: negative.accepted.as_ref().err(),
+                rejection: negative.accepted.as_ref().err(),
                 figures: negative.figures.as_ref(),
                 ..Row::default()
             },
@@ -79,13 +79,13 @@ pub(super) fn write(
 fn push_render(csv: &mut String, render: &RenderOutcome) -> anyhow::Result<()> {
     let mut row = Row {
         name: render.index.to_string(),
-        refusal: render.found.as_ref().err(),
+        rejection: render.found.as_ref().err(),
         figures: render.figures.as_ref(),
         ..Row::default()
     };
     let mut why = "";
-    match &render.shown {
-        Shown::Eye(traits, eye) => {
+    match &render.truth {
+        RenderTruth::Eye(traits, eye) => {
             row.groups = traits.groups().iter().map(|(_, name)| *name).collect();
             row.kind = match eye.usability {
                 Usability::Usable => "usable render",
@@ -96,8 +96,8 @@ fn push_render(csv: &mut String, render: &RenderOutcome) -> anyhow::Result<()> {
                 }
             };
         }
-        Shown::Unclear => row.kind = "unclear render",
-        Shown::NoEye(kind) => row.kind = kind,
+        RenderTruth::Unclear => row.kind = "unclear render",
+        RenderTruth::NoEye(kind) => row.kind = kind,
     }
     push(csv, why, &row)
 }
@@ -105,12 +105,12 @@ fn push_render(csv: &mut String, render: &RenderOutcome) -> anyhow::Result<()> {
 fn push(csv: &mut String, why: &str, row: &Row<'_>) -> anyhow::Result<()> {
     write!(csv, "{},{},{why}", row.kind, row.name)?;
     for column in 0..GROUPS.len() {
-        // Names of groups hold commas.
+        // Group names contain commas.
         let name = row.groups.get(column).unwrap_or(&"");
         write!(csv, ",{}", name.split(',').next().unwrap_or(""))?;
     }
     let cell = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.4}"));
-    let (refusal, figures) = (row.refusal, row.figures);
+    let (rejection, figures) = (row.rejection, row.figures);
     let accuracy = figures.and_then(|figures| figures.accuracy);
     write!(
         csv,
@@ -119,9 +119,9 @@ fn push(csv: &mut String, why: &str, row: &Row<'_>) -> anyhow::Result<()> {
         cell(accuracy.map(|accuracy| accuracy.centre_error)),
         cell(accuracy.map(|accuracy| accuracy.radius_error)),
         cell(accuracy.and_then(|accuracy| accuracy.pupil_error)),
-        refusal.map_or("accepted", |refusal| refusal.code),
-        cell(refusal.and_then(|refusal| refusal.value)),
-        cell(refusal.and_then(|refusal| refusal.threshold)),
+        rejection.map_or("accepted", |rejection| rejection.code),
+        cell(rejection.and_then(|rejection| rejection.value)),
+        cell(rejection.and_then(|rejection| rejection.threshold)),
     )?;
     write!(csv, ",{}", cell(figures.map(|f| f64::from(f.confidence))))?;
     let quality = figures.map_or([None; 11], |f| {

@@ -1,4 +1,4 @@
-//! One answer of the product against the truth.
+//! Runs the product's segmenter on one photo and compares the result with the ground truth.
 
 use irisflow_image::geometry::Ellipse;
 use irisflow_image::load::{EyePhoto, Limits, load_photo};
@@ -7,52 +7,52 @@ use irisflow_image::segment::{
     Evidence, IrisSegmentation, Label, Quality, find_candidates, segment_iris,
 };
 
-/// What the product says to a photo.
+/// The product's result for a photo.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub found: Result<IrisSegmentation, Refusal>,
+pub(super) struct SegmentationOutcome {
+    pub found: Result<IrisSegmentation, Rejection>,
     pub milliseconds: f64,
 }
 
-/// Why a photo was turned down, with the figure and the limit it was held against.
+/// Why a photo was rejected, with the measured value and its limit.
 #[derive(Debug, Clone)]
-pub(super) struct Refusal {
+pub(super) struct Rejection {
     pub code: &'static str,
     pub value: Option<f64>,
     pub threshold: Option<f64>,
 }
 
-/// The figures thresholds are put on: of the best candidate, whatever the verdict on it.
+/// The figures that have limits, of the best candidate, whether it was accepted or rejected.
 #[derive(Debug, Clone)]
 pub(super) struct Figures {
     pub confidence: f32,
     pub evidence: Evidence,
     pub quality: Quality,
-    /// Against the truth, where there is one.
+    /// Comparison with the ground truth, where there is one.
     pub accuracy: Option<Accuracy>,
 }
 
-/// From the bytes of a file to the verdict, as in the product.
-pub(super) fn ask(bytes: &[u8]) -> anyhow::Result<(EyePhoto, Answer)> {
+/// Decodes and segments a photo as the product does; the time does not include the decoding.
+pub(super) fn segment_bytes(bytes: &[u8]) -> anyhow::Result<(EyePhoto, SegmentationOutcome)> {
     let photo = load_photo(bytes, &Limits::default())?;
     let started = std::time::Instant::now();
     let found = segment_iris(&photo);
     let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
-    let found = found.map_err(|rejection| Refusal {
+    let found = found.map_err(|rejection| Rejection {
         code: rejection.code.as_str(),
         value: rejection.measured.map(|measured| measured.value),
         threshold: rejection.measured.map(|measured| measured.threshold),
     });
     Ok((
         photo,
-        Answer {
+        SegmentationOutcome {
             found,
             milliseconds,
         },
     ))
 }
 
-/// The figures behind an answer; `accuracy` compares what was found with the truth.
+/// The figures of the best candidate; `accuracy` compares its segmentation with the ground truth.
 pub(super) fn figures(
     photo: &EyePhoto,
     accuracy: impl FnOnce(&IrisSegmentation) -> Option<Accuracy>,
@@ -68,11 +68,11 @@ pub(super) fn figures(
     })
 }
 
-/// The truth of one photo.
+/// Ground truth of one photo.
 pub(super) struct Truth<'a> {
     pub iris: Ellipse,
     pub pupil: Option<Ellipse>,
-    /// Whether a pixel shows iris or pupil, be it under a reflection.
+    /// Whether a pixel is visible iris or pupil, reflections included.
     pub visible: &'a dyn Fn(u32, u32) -> bool,
     pub width: u32,
     pub height: u32,
@@ -81,7 +81,7 @@ pub(super) struct Truth<'a> {
 /// Errors are in per cent of the true iris radius.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Accuracy {
-    /// Intersection over union of what shows of iris and pupil.
+    /// Intersection over union of the visible iris and pupil.
     pub overlap: f64,
     pub centre_error: f64,
     pub radius_error: f64,
@@ -111,7 +111,7 @@ fn visible_overlap(found: &IrisSegmentation, truth: &Truth<'_>) -> f64 {
     for y in 0..truth.height {
         for x in 0..truth.width {
             let there = (truth.visible)(x, y);
-            let ours = is_shown(found, x, y);
+            let ours = is_visible(found, x, y);
             both += u64::from(there && ours);
             either += u64::from(there || ours);
         }
@@ -119,8 +119,8 @@ fn visible_overlap(found: &IrisSegmentation, truth: &Truth<'_>) -> f64 {
     both as f64 / either.max(1) as f64
 }
 
-/// Whether we call a pixel of the photo visible iris, pupil, or a reflection on them.
-pub(super) fn is_shown(found: &IrisSegmentation, x: u32, y: u32) -> bool {
+/// Whether the segmentation labels a pixel of the photo as visible iris, pupil, or a reflection on them.
+pub(super) fn is_visible(found: &IrisSegmentation, x: u32, y: u32) -> bool {
     const SHOWN: [u8; 3] = [
         Label::VisibleIris as u8,
         Label::Pupil as u8,
@@ -132,7 +132,7 @@ pub(super) fn is_shown(found: &IrisSegmentation, x: u32, y: u32) -> bool {
     inside && SHOWN.contains(&found.labels.at(x - rect.x, y - rect.y))
 }
 
-/// An 8-bit plane: 1 visible iris, 2 pupil, 3 hidden.
-pub(super) fn mask_shows(mask: &Plane, x: u32, y: u32) -> bool {
+/// Whether a pixel of an annotation mask (1 visible iris, 2 pupil, 3 occluded) is visible iris or pupil.
+pub(super) fn is_iris_or_pupil(mask: &Plane, x: u32, y: u32) -> bool {
     matches!(mask.at(x, y), 1 | 2)
 }
