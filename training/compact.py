@@ -1,10 +1,10 @@
-"""Makes the checkpoint that is kept in the repository: half floats and no optimiser, 1.7 MB.
+"""Writes the compact checkpoint for the repository: half floats, no optimiser state, 1.7 MB.
 
     compact.py trained.pt segmenter.pt
     compact.py trained.pt segmenter.pt --blend before.pt 0.3
 
-The second mixes the averages: 0.3 of before.pt and the rest of trained.pt. Training can go on from either;
-the optimiser finds its pace again in some hundred steps.
+The second blends the running averages: 0.3 of before.pt and 0.7 of trained.pt. Training can be resumed from
+either; the optimiser state is rebuilt within some hundred steps.
 """
 
 import argparse
@@ -12,10 +12,10 @@ import argparse
 import torch
 
 
-def mixed(ours, theirs, share):
-    """(1 - share) * ours + share * theirs, of everything that is a number."""
-    return {name: value * (1 - share) + theirs[name].to(value.dtype) * share if value.dtype.is_floating_point else value
-            for name, value in ours.items()}
+def blend(trained, before, share):
+    """(1 - share) * trained + share * before, for all floating-point tensors."""
+    return {name: value * (1 - share) + before[name].to(value.dtype) * share if value.dtype.is_floating_point else value
+            for name, value in trained.items()}
 
 
 def half(state):
@@ -28,14 +28,14 @@ def main():
     parser.add_argument("out")
     parser.add_argument("--blend", nargs=2, metavar=("CHECKPOINT", "SHARE"))
     options = parser.parse_args()
-    kept = torch.load(options.trained)
-    network, average = kept["network"], kept["average"]
+    trained = torch.load(options.trained)
+    network, average = trained["network"], trained["average"]
     if options.blend:
         before, share = torch.load(options.blend[0]), float(options.blend[1])
-        average = mixed(average, before["average"], share)
-        # Going on from a blend means going on from it, not from one of its halves.
+        average = blend(average, before["average"], share)
+        # Training resumes from the blend, not from one of its parts.
         network = average
-    torch.save({"network": half(network), "average": half(average), "seen": kept["seen"], "curve": kept["curve"]},
+    torch.save({"network": half(network), "average": half(average), "seen": trained["seen"], "curve": trained["curve"]},
                options.out)
 
 

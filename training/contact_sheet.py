@@ -1,6 +1,6 @@
-"""Renders and real photos side by side, small: contact_sheet.py RENDERER FOLDER_OF_REAL_PHOTOS OUT.jpg
+"""Contact sheet of renders and real photos: contact_sheet.py RENDERER FOLDER_OF_REAL_PHOTOS OUT.jpg
 
-Real photos have a white frame. The renders are the first of a seed, not chosen.
+Real photos have a white frame. The renders are the first of a seed, without selection.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Writes the running average of a checkpoint as the weights the product embeds, and a test vector.
+"""Exports the running average of a checkpoint as the weights file that the product embeds, and a test vector.
 
 Usage: export.py CHECKPOINT [--near] [--renderer PATH]
 
@@ -9,7 +9,7 @@ folded in. Order of a kernel: outermost to innermost tap row, tap column, input,
 kernel has no input axis. Layers come in the order in which the network runs them, presence last.
 
 The test vector (`irisflow-image/tests/segmenter/`): a rendered picture and what the exported weights
-(rounded to f16, computed in f32) give for it at some hundred places.
+(rounded to f16, computed in f32) compute for it at some hundred positions.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def folded(convolution, norm):
 
 
 def layers(network):
-    """(kind, stride, inputs, outputs, weights in file order, bias, the module to round) in running order."""
+    """(kind, stride, inputs, outputs, weights in file order, bias, module to round) in order of execution."""
 
     def separable(block):
         weight, bias = folded(block.depthwise, block.depthwise_norm)
@@ -70,7 +70,7 @@ def write_weights(network, path):
 
 
 def run_folded(listed, image):
-    """The network once more, from the folded layers alone: logits of the maps, and of presence."""
+    """Forward pass with the folded layers alone: logits of the maps, and of presence."""
     layer = iter(listed)
     x = torch.from_numpy(image.astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
 
@@ -90,13 +90,13 @@ def run_folded(listed, image):
         return x + y if adds else y
 
     x = separable(step(x), True)
-    kept = [x]
+    skips = [x]
     for blocks in (2, 2, 3, 3, 2):
         for number in range(blocks):
             x = separable(x, number > 0)
-        kept.append(x)
-    pooled = kept.pop().mean(dim=(2, 3), keepdim=True)
-    for fine in reversed(kept):
+        skips.append(x)
+    pooled = skips.pop().mean(dim=(2, 3), keepdim=True)
+    for fine in reversed(skips):
         x = torch.nn.functional.interpolate(step(x), scale_factor=2.0, mode="nearest")
         x = separable(x + fine, True)
     maps = step(x, relu=False)
@@ -106,13 +106,13 @@ def run_folded(listed, image):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint")
-    parser.add_argument("--near", action="store_true", help="the network that looks from close by")
+    parser.add_argument("--near", action="store_true", help="the second network, for close-ups")
     parser.add_argument("--renderer", default=str(CRATE.parent.parent / "target" / "release" / "irisflow-synth"))
     options = parser.parse_args()
     maps_of, end = (NEAR_MAPS, "_near") if options.near else (MAPS, "")
     network = EyeNetwork(maps_of).eval()
-    kept = torch.load(options.checkpoint, map_location="cpu")
-    network.load_state_dict(kept["average"])
+    checkpoint = torch.load(options.checkpoint, map_location="cpu")
+    network.load_state_dict(checkpoint["average"])
 
     weights = CRATE / "weights" / ("iris_near.bin" if options.near else "iris_segmenter.bin")
     weights.parent.mkdir(exist_ok=True)
@@ -128,7 +128,7 @@ def main():
         maps, presence = run_folded(listed, image)
         plain, plain_presence = network(torch.from_numpy(image.astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None])
     drift = float((torch.sigmoid(plain[0]) - torch.sigmoid(maps)).abs().max())
-    print(f"{weights}: {weights.stat().st_size} bytes after {kept['seen']} samples; f16 changes a probability by at most {drift:.5f}")
+    print(f"{weights}: {weights.stat().st_size} bytes after {checkpoint['seen']} samples; f16 changes a probability by at most {drift:.5f}")
     chance = torch.sigmoid(maps).numpy()
     rng = np.random.default_rng(7)
     samples = []

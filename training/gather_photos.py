@@ -1,4 +1,4 @@
-"""Gathers photos without eyes from Debian packages into one compressed file of small copies.
+"""Collects negative photos (without eyes) from Debian packages into one compressed file of small copies.
 
 Usage: gather_photos.py OUT.npz. Packages and licences: SOURCES.md. From gcompris-qt-data only the files
 whose stanza in Debian's copyright file names a Creative Commons licence or the public domain are taken.
@@ -88,7 +88,7 @@ def free_photos():
 
 
 def main(out):
-    kept, seen = {}, set()
+    photos, seen = {}, set()
     for source in (wallpapers, free_photos):
         for name, content in source():
             try:
@@ -103,9 +103,9 @@ def main(out):
             key = (np.asarray(photo.resize((16, 16))).astype(int) // 24).tobytes()
             if key not in seen:
                 seen.add(key)
-                kept[name.strip("/").replace("/", "|")] = np.asarray(photo)
-        print(len(kept), "photos so far", flush=True)
-    np.savez_compressed(out, **kept)
+                photos[name.strip("/").replace("/", "|")] = np.asarray(photo)
+        print(len(photos), "photos so far", flush=True)
+    np.savez_compressed(out, **photos)
 
 
 if __name__ == "__main__":

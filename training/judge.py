@@ -1,4 +1,4 @@
-"""How a network does on real photos: both passes, as the product runs them, then overlaps."""
+"""Evaluates a network on real photos: both passes, as the product runs them, then overlaps."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ CROP_RADII = 4.0
 
 
 def letterboxed(photo, box):
-    """The box (x0, y0, side; photo pixels) as SIDE x SIDE, the letterbox colour beyond the photo."""
+    """The box (x0, y0, side; in photo pixels) resampled to SIDE x SIDE, padded with the letterbox colour."""
     x0, y0, side = box
     canvas = np.full((SIDE, SIDE, 3), LETTERBOX, np.uint8)
     left, top = max(x0, 0.0), max(y0, 0.0)
@@ -28,7 +28,7 @@ def letterboxed(photo, box):
 
 
 def run(network, image):
-    """Probabilities of the four maps, and of an eye being there."""
+    """Probabilities of the four maps, and of the presence of an eye."""
     x = torch.from_numpy(image.astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
     with torch.no_grad():
         maps, presence = network(x.contiguous(memory_format=torch.channels_last))
@@ -156,7 +156,7 @@ def summary(network, eyes, negatives):
     discs = sorted(r["disc"] for r in rows)
     lines.append(f"  median disc {discs[len(discs) // 2]:.3f} visible {sorted(r['visible'] for r in rows)[len(rows) // 2]:.3f}")
     bad = judge_negatives(network, negatives)
-    # A photo is accepted when both passes believe in an eye.
+    # A photo is accepted when the presence exceeds 0.5 in both passes.
     joint = [(min(r["p1"], r["p2"]), r["name"]) for r in bad]
     lines.append(f"  negatives of {len(bad)}: first pass > 0.5 {sum(r['p1'] > 0.5 for r in bad)}, "
                  f"second > 0.5 {sum(r['p2'] > 0.5 for r in bad)}, > 0.9 {sum(r['p2'] > 0.9 for r in bad)}, both > 0.5 {sum(j > 0.5 for j, _ in joint)}, "

@@ -1,7 +1,7 @@
-"""Overlaps on renders never trained on, by framing: measure.py CHECKPOINT RENDERER [COUNT] [SEED]
+"""Overlaps by framing on renders that were not trained on: measure.py CHECKPOINT RENDERER [COUNT] [SEED]
 
-One pass on each picture as it is. The visible iris is the iris map within the opening map; lashes in front
-of it count as visible in neither.
+One pass per picture. The visible iris is the iris map within the opening map, in prediction and label;
+lashes in front of it are ignored in both.
 """
 
 import sys

@@ -1,6 +1,6 @@
 """The segmenter's network: a depthwise-separable U-Net, 256 x 256 RGB in, 128 x 128 maps out.
 
-Every layer is one that is easy to write by hand elsewhere: a 3x3 convolution with stride 2, depthwise
+Only layers that the product's inference code implements are used: a 3x3 convolution with stride 2, depthwise
 3x3, pointwise 1x1, nearest x2, addition, a global mean and one linear layer. After export each
 convolution has its batch norm folded in and a ReLU behind it unless it feeds an addition or an output.
 """
@@ -11,7 +11,7 @@ from torch import nn
 SIDE = 256
 OUT = 128
 MAPS = ("opening", "iris", "pupil", "reflection")
-# Of the network that looks from close by: also what lashes and hair cover of the iris.
+# The second network (close-ups) also has a map of the iris that lashes and hair occlude.
 NEAR_MAPS = (*MAPS, "covered")
 WIDTHS = (16, 32, 64, 128, 192, 192)
 
@@ -86,7 +86,7 @@ class EyeNetwork(nn.Module):
         return self.head(y), presence
 
     def begin_as(self, state):
-        """Takes the weights of a network with fewer maps; the maps beyond begin anew."""
+        """Loads the weights of a network with fewer maps; the additional maps stay newly initialised."""
         head = {name: value for name, value in state.items() if name.startswith("head.")}
         self.load_state_dict({name: value for name, value in state.items() if name not in head}, strict=False)
         with torch.no_grad():

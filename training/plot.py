@@ -1,4 +1,4 @@
-"""Draws the curve of a checkpoint: plot.py CHECKPOINT OUT.png"""
+"""Plots the training curve of a checkpoint: plot.py CHECKPOINT OUT.png"""
 
 import sys
 

@@ -16,11 +16,11 @@ LETTERBOX = 128
 
 
 class Photos:
-    """Photos without eyes, for negatives and for what is behind a rendered person."""
+    """Photos without eyes, as negatives and as backgrounds of rendered persons."""
 
     def __init__(self, path):
-        with np.load(path) as kept:
-            self.photos = [kept[name] for name in kept.files]
+        with np.load(path) as archive:
+            self.photos = [archive[name] for name in archive.files]
 
     def crop(self, rng, side=SIDE, letterbox=True):
         photo = self.photos[rng.integers(len(self.photos))]
@@ -72,7 +72,7 @@ def records(renderer, seed, start, near=False):
 
 
 def targets(labels, bits):
-    """A map at half resolution for each bit: the share of the four pixels that have it."""
+    """For each label bit a map at half resolution: the share of the four pixels with that bit."""
     maps = np.empty((len(bits), SIDE // 2, SIDE // 2), np.float32)
     for index, bit in enumerate(bits):
         on = ((labels & bit) != 0).astype(np.float32)
@@ -80,8 +80,8 @@ def targets(labels, bits):
     return maps
 
 
-def again(rng, sample):
-    """A sample once more: mirrored or upside down, under other light."""
+def augmented(rng, sample):
+    """Augmentation: mirrored or upside down, with changed brightness and colour."""
     photo, maps, presence = sample
     axes = [(-1, 1), (1, -1), (-1, -1)][rng.choice(3, p=[0.8, 0.1, 0.1])]
     photo, maps = photo[::axes[1], ::axes[0]], maps[:, ::axes[1], ::axes[0]]
@@ -92,10 +92,10 @@ def again(rng, sample):
     return photo, maps, presence
 
 
-def batches(renderer, photos, seed, start, size, negative_share, near=False, again_share=0.35):
+def batches(renderer, photos, seed, start, size, negative_share, near=False, reuse_share=0.35):
     """Endless (photos N x S x S x 3 bytes, maps, presence); made by a thread ahead of its use.
 
-    Rendering costs almost as much as training, so a share of the samples are recent renders used again.
+    Rendering costs almost as much as training, so a share of the samples are recent renders reused with augmentation.
     """
     waiting = queue.Queue(6)
     recent = collections.deque(maxlen=400)
@@ -118,8 +118,8 @@ def batches(renderer, photos, seed, start, size, negative_share, near=False, aga
                 if rng.random() < negative_share:
                     x[slot] = photos.crop(rng)
                     continue
-                if len(recent) == recent.maxlen and rng.random() < again_share:
-                    x[slot], y[slot], p[slot] = again(rng, recent[rng.integers(len(recent))])
+                if len(recent) == recent.maxlen and rng.random() < reuse_share:
+                    x[slot], y[slot], p[slot] = augmented(rng, recent[rng.integers(len(recent))])
                     continue
                 presence, framing, photo, labels = next(source)
                 behind = (labels & BACKGROUND) != 0

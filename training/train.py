@@ -1,4 +1,4 @@
-"""Trains the segmenter on a stream of renders. Stop it at any time; start it again to go on.
+"""Trains the segmenter on a stream of renders. It can be stopped at any time and resumes when started again.
 
 The checkpoint holds the network, its running average (the one that is exported), the optimiser, how
 many samples were seen, and the curve. See README.md for the commands.
@@ -19,12 +19,12 @@ from network import MAPS, NEAR_MAPS, EyeNetwork
 from stream import Photos, batches
 
 WEIGHT_OF_MAP = torch.tensor([1.0, 2.0, 1.0, 0.5, 1.0]).view(1, 5, 1, 1)
-# From close by the lids matter as much as the disc.
+# In close-ups the lids have the same weight as the disc.
 WEIGHT_OF_NEAR_MAP = torch.tensor([2.0, 2.0, 1.0, 0.5, 1.0]).view(1, 5, 1, 1)
 
 
 def loss_of(logits, presence, maps, present, weight):
-    """Cross entropy and dice of every map, cross entropy of presence where it is clear."""
+    """Cross entropy and Dice loss of every map, cross entropy of presence where the label is not "unclear"."""
     weight = weight[:, :maps.shape[1]]
     entropy = torch.nn.functional.binary_cross_entropy_with_logits(logits, maps, reduction="none")
     entropy = (entropy.mean((2, 3), keepdim=True) * weight).sum(1).mean()
@@ -45,7 +45,7 @@ def main():
     parser.add_argument("--renderer", default="../target/release/irisflow-synth")
     parser.add_argument("--photos", required=True, help="file made by gather_photos.py")
     parser.add_argument("--checkpoint", required=True)
-    parser.add_argument("--near", action="store_true", help="the network that looks from close by")
+    parser.add_argument("--near", action="store_true", help="the second network, for close-ups")
     parser.add_argument("--begin-as", help="checkpoint of the other network to begin with")
     parser.add_argument("--samples", type=int, default=10**9, help="stop after this many samples in all")
     parser.add_argument("--rate", type=float, default=2e-3)
@@ -69,16 +69,16 @@ def main():
     optimiser = torch.optim.AdamW(network.parameters(), lr=options.rate, weight_decay=1e-3)
     seen, curve, fall_from = 0, [], options.fall_from
     if os.path.exists(options.checkpoint):
-        kept = torch.load(options.checkpoint)
-        network.load_state_dict(kept["network"])
-        average.load_state_dict(kept["average"])
-        # A compact checkpoint has none: the optimiser finds its pace again in some hundred steps.
-        if "optimiser" in kept:
-            optimiser.load_state_dict(kept["optimiser"])
-        seen, curve = kept["seen"], kept["curve"]
-        # A falling rate goes on where it was; finished falls are over.
-        if fall_from is None and kept.get("falls_until", 0) > seen:
-            fall_from = kept["fall_from"]
+        checkpoint = torch.load(options.checkpoint)
+        network.load_state_dict(checkpoint["network"])
+        average.load_state_dict(checkpoint["average"])
+        # A compact checkpoint has no optimiser state; it is rebuilt within some hundred steps.
+        if "optimiser" in checkpoint:
+            optimiser.load_state_dict(checkpoint["optimiser"])
+        seen, curve = checkpoint["seen"], checkpoint["curve"]
+        # Resume a decaying learning rate; drop schedules that have ended.
+        if fall_from is None and checkpoint.get("falls_until", 0) > seen:
+            fall_from = checkpoint["fall_from"]
         print(f"going on after {seen} samples", flush=True)
 
     fall_from = seen if fall_from is None else fall_from
@@ -119,9 +119,9 @@ def main():
         steps = seen / options.batch
         decay = min(0.998, (1 + steps) / (20 + steps))
         with torch.no_grad():
-            for kept, new in zip(average.state_dict().values(), network.state_dict().values()):
-                if kept.dtype.is_floating_point:
-                    kept.mul_(decay).add_(new, alpha=1 - decay)
+            for averaged, new in zip(average.state_dict().values(), network.state_dict().values()):
+                if averaged.dtype.is_floating_point:
+                    averaged.mul_(decay).add_(new, alpha=1 - decay)
         running.append(parts)
         if since >= options.judge_every:
             entropy, dice, eye = np.mean(running, axis=0)

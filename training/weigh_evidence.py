@@ -1,10 +1,10 @@
-"""Weighs what speaks for an iris: weigh_evidence.py CURVES.csv [CURVES.csv ...]
+"""Fits the weights of the evidence for an iris: weigh_evidence.py CURVES.csv [CURVES.csv ...]
 
-Fits the logistic regression of `segment/verdict.rs` (`confidence`) to what `cargo xtask eval --curves`
-wrote, with seeds that docs/accuracy.md does not use. An example is the best candidate of a render or of a
-photo without an eye; it is a yes when it is an eye whose visible part is met with an overlap of 0.8 or
-more. Annotated photos are left out of the fit and only counted. Prints the weights, and for a range of
-limits who would be taken.
+Fits the logistic regression of `segment/verdict.rs` (`confidence`) to the output of `cargo xtask eval
+--curves`, with seeds that docs/accuracy.md does not use. An example is the best candidate of a render or of a
+photo without an eye; it is positive when it is an eye with an overlap of at least 0.8 of the visible part.
+Annotated photos are excluded from the fit and only counted. Prints the weights, and for a range of limits the
+accepted examples.
 """
 
 import csv
@@ -24,19 +24,19 @@ def features(row):
 
 
 def fit(x, y, ridge=1e-2, rounds=60):
-    """Iteratively reweighted least squares; a little ridge keeps clear cases from running away."""
+    """Logistic regression by iteratively reweighted least squares, with slight ridge regularisation."""
     weights = np.zeros(x.shape[1])
     for _ in range(rounds):
         p = 1 / (1 + np.exp(-x @ weights))
-        say = p * (1 - p) + 1e-6
-        hessian = x.T @ (x * say[:, None]) + ridge * np.eye(x.shape[1])
+        variance = p * (1 - p) + 1e-6
+        hessian = x.T @ (x * variance[:, None]) + ridge * np.eye(x.shape[1])
         weights = weights + np.linalg.solve(hessian, x.T @ (y - p) - ridge * weights)
     return weights
 
 
 def main(paths):
     rows = [row for path in paths for row in csv.DictReader(open(path)) if row["presence"]]
-    # Where the photo itself shows a plain ground there is nothing to weigh.
+    # Candidates on a plain background are rejected before the regression.
     rows = [row for row in rows if not row["surroundings"] or float(row["surroundings"]) >= 0.1]
     photos = [row for row in rows if row["kind"] == "photo"]
     fitted = [row for row in rows if row["kind"] not in ("photo", "unclear render")]

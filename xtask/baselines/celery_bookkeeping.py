@@ -1,8 +1,9 @@
-"""The bookkeeping of a job as an app on Celery, Redis and SQLite does it, without any pixels.
+"""Benchmark baseline: the bookkeeping of jobs in a minimal app on Celery, Redis and SQLite, without image
+processing.
 
-What it copies is a well-known shape: the database row and Celery's own state are written side by side.
-Each of the five steps writes its row, each of the nine checkpoints writes Celery's state, the end writes
-both. The database is as durable as ours: WAL with synchronous=FULL.
+It follows a common design: job rows in the database and Celery's own state are written side by side. Each of
+the five steps updates the row, each of the nine checkpoints updates Celery's state, the end updates both. The
+database has the same durability as Irisflow's: WAL with synchronous=FULL.
 
 Run by `cargo xtask bench throughput`, which starts Redis and the worker and measures their time:
     celery -A celery_bookkeeping worker ...      the worker
@@ -97,7 +98,7 @@ def completed():
 
 
 def run(jobs):
-    # The first job makes the worker's processes connect; it is not measured.
+    # The first job makes the worker processes connect; it is not measured.
     submit()
     while completed() < 1:
         time.sleep(0.01)

@@ -1,5 +1,5 @@
-//! `cargo xtask fuzz`: the tests of hostile input, for as long as one likes. They stand beside the
-//! product's black-box tests, which run them for some seconds each.
+//! `cargo xtask fuzz`: fuzzing of all external input for a given time. Runs the fuzz tests in
+//! `crates/irisflow/tests/service/hostile`, which the ordinary test run executes for some seconds each.
 
 use std::process::Command;
 
@@ -9,15 +9,15 @@ use crate::test::{FEATURES, workspace_root};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct FuzzArgs {
-    /// How long in all; each kind of input gets its share.
+    /// Total time in seconds, divided evenly among the kinds of input.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// The same seed damages in the same way.
+    /// Seed; the same seed generates the same inputs.
     #[arg(long, default_value_t = 20_261_123)]
     seed: u64,
 }
 
-/// Photos, EXIF, profiles, bodies, tokens, links, frames, sign-ins.
+/// Photos, EXIF, ICC profiles, JSON bodies, tokens, presigned URLs, WebSocket frames, sign-ins.
 const KINDS: u64 = 8;
 
 pub(crate) fn run(args: FuzzArgs) -> anyhow::Result<()> {
@@ -32,7 +32,7 @@ pub(crate) fn run(args: FuzzArgs) -> anyhow::Result<()> {
         .status()
         .context("starting cargo")?;
     if !status.success() {
-        bail!("something did not stand it; the input's number and the seed are above");
+        bail!("an input broke the server; its number and the seed are printed above");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A real `irisflow serve` on a private port with a folder of its own, ended by its process id.
+//! A child process `irisflow serve` on a private port with its own temp folder, killed on drop.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -15,7 +15,7 @@ pub(crate) struct RunningServer {
 }
 
 impl RunningServer {
-    /// Starts `program` and waits until it says its address.
+    /// Starts `program` and waits until it prints the address it listens on.
     pub(crate) fn start(program: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
         let data = tempfile::tempdir().context("making a temp folder")?;
         let mut child = Command::new(program)
@@ -54,7 +54,7 @@ impl RunningServer {
 
 impl Drop for RunningServer {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // Fails when the process has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,6 +1,6 @@
-//! Holds the running service against its own description with schemathesis and all its checks: no 5xx,
-//! no answer that is not described, what fits the description is taken and what does not is refused.
-//! What no description can say of a request is in `schemathesis.toml`.
+//! API contract test: runs schemathesis with all its checks against the running service: no 5xx, no
+//! undocumented response, valid requests are accepted and invalid ones rejected. Constraints that OpenAPI
+//! cannot express are in `schemathesis.toml`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,10 +12,10 @@ use crate::running_server::RunningServer;
 
 const VERSION: &str = "4.32.5";
 
-/// What would end the run's own session: everything after it would only be refused.
-const NOT_TRIED: [&str; 3] = ["delete_me", "logout", "end_session"];
+/// Operations that would end the run's own session, so that all later requests would be rejected.
+const EXCLUDED_OPERATIONS: [&str; 3] = ["delete_me", "logout", "end_session"];
 
-/// For the server: how often it is asked is not what is tried here.
+/// Server arguments that lift the rate limits, which are not under test here.
 pub(crate) const UNLIMITED: [&str; 14] = [
     "--user-rate",
     "100000",
@@ -33,7 +33,7 @@ pub(crate) const UNLIMITED: [&str; 14] = [
     "100000",
 ];
 
-/// The program, installed into a folder of its own when it is not there. `None` when that fails.
+/// Path of schemathesis; installs it into `target/schemathesis` when it is missing. `None` when that fails.
 pub(crate) fn find_or_install(root: &Path) -> Option<PathBuf> {
     let folder = root.join("target/schemathesis");
     let program = folder.join("bin/schemathesis");
@@ -57,7 +57,7 @@ pub(crate) fn find_or_install(root: &Path) -> Option<PathBuf> {
     (installed && runs(&program, &["--version"])).then_some(program)
 }
 
-/// The run against this server, as one of its users.
+/// The command that tests this server as a newly registered user.
 pub(crate) fn command(program: &Path, server: &RunningServer) -> anyhow::Result<Command> {
     let token = sign_up(&server.url)?;
     let mut command = Command::new(program);
@@ -69,7 +69,7 @@ pub(crate) fn command(program: &Path, server: &RunningServer) -> anyhow::Result<
         .args(["--phases", "examples,coverage,fuzzing,stateful"])
         .args(["--max-examples", "30", "--seed", "20261123"])
         .args(["--workers", "1", "--request-timeout", "30"]);
-    for operation in NOT_TRIED {
+    for operation in EXCLUDED_OPERATIONS {
         command.args(["--exclude-operation-id", operation]);
     }
     Ok(command)

@@ -1,5 +1,5 @@
-//! `cargo xtask bench claims`: what a claim costs beside a long queue of many users, against a queue
-//! that is empty but for the job claimed; and what estimates read of the long queue.
+//! `cargo xtask bench claims`: latency of a claim from a long queue of many users, compared with a queue
+//! that holds only the claimed job; and latency of the reads behind wait estimates on the long queue.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -12,16 +12,16 @@ use super::store::{self, OpenStore};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ClaimsArgs {
-    /// Jobs that wait.
+    /// Number of waiting jobs.
     #[arg(long, default_value_t = 100_000)]
     jobs: usize,
-    /// Users they belong to.
+    /// Number of users who own them.
     #[arg(long, default_value_t = 1_000)]
     users: usize,
-    /// Claims to measure of each queue.
+    /// Number of claims to measure per queue.
     #[arg(long, default_value_t = 500)]
     claims: usize,
-    /// Where the database lies; a temporary folder when left out.
+    /// Parent folder of the database; the system's temp folder by default.
     #[arg(long)]
     folder: Option<PathBuf>,
 }
@@ -66,7 +66,7 @@ pub(super) async fn run(arguments: ClaimsArgs) -> anyhow::Result<()> {
     print_estimate_reads(&store, user_id).await
 }
 
-/// What is read of the full queue to say how long a job will wait, and to refuse one that is too many.
+/// The reads of the full queue from which wait estimates and queue limits are computed.
 async fn print_estimate_reads(store: &OpenStore, user_id: UserId) -> anyhow::Result<()> {
     let jobs = &store.jobs;
     let waiting = jobs.waiting_jobs(user_id).await?;
@@ -91,9 +91,9 @@ async fn print_estimate_reads(store: &OpenStore, user_id: UserId) -> anyhow::Res
     println!("|---|---|---|");
     let own_jobs = format!("the {} waiting jobs of one user", waiting.len());
     let names = [
-        "all users that wait, shared by all who ask",
+        "all users with waiting jobs (cached for all requests)",
         &own_jobs,
-        "the place of the last of them",
+        "the queue position of the last of them",
         "the length of the queue",
     ];
     for (name, times) in names.into_iter().zip(times) {

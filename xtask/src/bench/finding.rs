@@ -1,5 +1,5 @@
-//! Finding the iris in a 12-megapixel photo on one core, decoding left out; beside it, decoding the same
-//! photo in the same run.
+//! `cargo xtask bench finding`: segmentation of a 12-megapixel photo on one core, without decoding.
+//! Baseline: decoding the same photo.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::whole_job::{PHONE_HEIGHT, enlarged, phone_photo};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct FindingArgs {
-    /// How often each is done; medians are printed
+    /// Repetitions of each measurement; medians are printed
     #[arg(long, default_value_t = 25)]
     runs: usize,
 }
@@ -21,7 +21,7 @@ pub(super) fn run(arguments: &FindingArgs, root: &Path) -> anyhow::Result<()> {
     let bytes = phone_photo(root, PHONE_HEIGHT)?;
     let photo = load(&bytes)?;
     let no_eye = load(&enlarged(root, "mdn_teddy-bear.jpg", PHONE_HEIGHT)?)?;
-    // The weights are unpacked once per process.
+    // Warm-up: the weights are unpacked once per process.
     anyhow::ensure!(
         !find_candidates(&photo).is_empty(),
         "no eye is seen in the photo"
@@ -36,7 +36,7 @@ pub(super) fn run(arguments: &FindingArgs, root: &Path) -> anyhow::Result<()> {
     println!("|---|---|---|");
     row("baseline: decoding the photo", decoding);
     row(
-        "all looks of the networks and the fits",
+        "all passes of the networks, and the fits",
         median_of(arguments.runs, || !find_candidates(&photo).is_empty()),
     );
     row(

@@ -1,5 +1,5 @@
-//! Pictures a second of the renderer that the networks are trained on, on one core; beside it, saving the
-//! same pictures as JPEG.
+//! `cargo xtask bench rendering`: pictures per second of the synthetic renderer on one core. Baseline: saving
+//! the same pictures as JPEG.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use irisflow_synth::{Picture, SceneKind, Tiles, render};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct RenderingArgs {
-    /// How many pictures of the training mixture
+    /// Number of pictures of the training mixture
     #[arg(long, default_value_t = 600)]
     pictures: u64,
 }

@@ -1,4 +1,4 @@
-//! A signed-in user of a running service.
+//! A signed-in API client for benchmarks: upload, submit, watch.
 
 use std::time::{Duration, Instant};
 
@@ -60,7 +60,8 @@ impl Session {
         Ok(photo["id"].as_str().context("an id")?.to_owned())
     }
 
-    /// From the submit to the final frame, and the worker's own time.
+    /// Submits a photo and waits for the final frame. Returns the time from submit to final frame, and the
+    /// worker's own processing time.
     pub(super) async fn submit_and_watch(
         &self,
         photo_id: &str,
@@ -84,7 +85,7 @@ impl Session {
         bail!("the socket ended before the job")
     }
 
-    /// Submits a photo; the job's id.
+    /// Submits a photo; returns the job's id.
     pub(super) async fn submit(&self, photo_id: &str) -> anyhow::Result<String> {
         let url = format!("{}/api/v1/processing/submit", self.url);
         let request = self.client.post(url).bearer_auth(&self.token);

@@ -1,4 +1,4 @@
-//! The embedded store in a folder of its own, filled by its ports.
+//! A SQLite store in a temporary folder, filled through the store traits.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! `cargo xtask bench waiting`: how wrong the foretold times are. Photos of several sizes go through the
-//! running service in bursts; each frame's `eta_ms` is held against the moment of the final frame.
+//! `cargo xtask bench waiting`: error of the estimated times. Photos of several sizes go through the running
+//! service in bursts; each frame's `eta_ms` is compared with the actual time until the final frame.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -20,19 +20,19 @@ pub(crate) struct WaitingArgs {
     /// Photos with a usable iris. The test photo in four sizes when left out.
     #[arg(long = "photo")]
     photos: Vec<PathBuf>,
-    /// Another build than the release, which is built first.
+    /// Use this build instead of a release build.
     #[arg(long)]
     program: Option<PathBuf>,
-    /// How often a burst of all photos is submitted.
+    /// Number of bursts.
     #[arg(long, default_value_t = 6)]
     bursts: usize,
-    /// How often each photo is submitted in a burst.
+    /// Number of times that each photo is submitted in a burst.
     #[arg(long, default_value_t = 2)]
     times: usize,
 }
 
-/// One foretold time, and what came of it. Milliseconds.
-struct Foretold {
+/// One estimate and the actual time, in milliseconds.
+struct EstimateSample {
     low: f64,
     high: f64,
     actual: f64,
@@ -56,20 +56,20 @@ pub(super) async fn run(arguments: WaitingArgs, root: &Path) -> anyhow::Result<(
     for photo in photos {
         photo_ids.push(session.upload(photo).await?);
     }
-    // A first round makes the history.
+    // The estimator needs some finished jobs as its history.
     for photo_id in photo_ids.iter().cycle().take(8) {
         session.submit_and_watch(photo_id).await?;
     }
-    let mut foretold = Vec::new();
+    let mut samples = Vec::new();
     for _ in 0..arguments.bursts {
         let burst = photo_ids
             .iter()
             .cycle()
             .take(photo_ids.len() * arguments.times);
         let watched = burst.map(|photo_id| watch(&session, photo_id));
-        foretold.extend(try_join_all(watched).await?.into_iter().flatten());
+        samples.extend(try_join_all(watched).await?.into_iter().flatten());
     }
-    let (waiting, running): (Vec<_>, Vec<_>) = foretold.into_iter().partition(|one| one.waiting);
+    let (waiting, running): (Vec<_>, Vec<_>) = samples.into_iter().partition(|one| one.waiting);
     println!(
         "{} photos, {} bursts of each {} times, after 8 jobs of history",
         photo_ids.len(),
@@ -77,7 +77,7 @@ pub(super) async fn run(arguments: WaitingArgs, root: &Path) -> anyhow::Result<(
         arguments.times
     );
     println!(
-        "| told | estimates | median actual ms | median absolute error ms | within low..high |"
+        "| when | estimates | median actual ms | median absolute error ms | within low..high |"
     );
     println!("|---|---|---|---|---|");
     report("while waiting", &waiting);
@@ -85,10 +85,10 @@ pub(super) async fn run(arguments: WaitingArgs, root: &Path) -> anyhow::Result<(
     Ok(())
 }
 
-async fn watch(session: &Session, photo_id: &str) -> anyhow::Result<Vec<Foretold>> {
+async fn watch(session: &Session, photo_id: &str) -> anyhow::Result<Vec<EstimateSample>> {
     let job_id = session.submit(photo_id).await?;
     let mut stream = session.watch(&job_id).await?;
-    let mut told: Vec<(Instant, f64, f64, bool)> = Vec::new();
+    let mut estimates: Vec<(Instant, f64, f64, bool)> = Vec::new();
     while let Some(message) = stream.next().await {
         let Message::Text(text) = message? else {
             continue;
@@ -97,34 +97,36 @@ async fn watch(session: &Session, photo_id: &str) -> anyhow::Result<Vec<Foretold
         let frame: Value = serde_json::from_str(&text)?;
         if frame["status"] == "completed" {
             let actual = |at: Instant| millis(now.duration_since(at));
-            let foretold = told.into_iter().map(|(at, low, high, waiting)| Foretold {
-                low,
-                high,
-                actual: actual(at),
-                waiting,
-            });
-            return Ok(foretold.collect());
+            let samples = estimates
+                .into_iter()
+                .map(|(at, low, high, waiting)| EstimateSample {
+                    low,
+                    high,
+                    actual: actual(at),
+                    waiting,
+                });
+            return Ok(samples.collect());
         }
         if frame["status"] == "failed" {
             bail!("the job failed: {frame}");
         }
         let eta = &frame["eta_ms"];
         if let (Some(low), Some(high)) = (eta["low"].as_f64(), eta["high"].as_f64()) {
-            told.push((now, low, high, frame["queue_position"].is_number()));
+            estimates.push((now, low, high, frame["queue_position"].is_number()));
         }
     }
     bail!("the socket ended before the job")
 }
 
-fn report(name: &str, foretold: &[Foretold]) {
-    let error = |one: &Foretold| (f64::midpoint(one.low, one.high) - one.actual).abs();
-    let held = |one: &&Foretold| one.low <= one.actual && one.actual <= one.high;
-    let within = foretold.iter().filter(held).count() as f64 / foretold.len().max(1) as f64;
+fn report(name: &str, samples: &[EstimateSample]) {
+    let error = |one: &EstimateSample| (f64::midpoint(one.low, one.high) - one.actual).abs();
+    let is_within = |one: &&EstimateSample| one.low <= one.actual && one.actual <= one.high;
+    let within = samples.iter().filter(is_within).count() as f64 / samples.len().max(1) as f64;
     println!(
         "| {name} | {} | {:.0} | {:.0} | {:.0} % |",
-        foretold.len(),
-        middle(foretold.iter().map(|one| one.actual).collect()),
-        middle(foretold.iter().map(error).collect()),
+        samples.len(),
+        middle(samples.iter().map(|one| one.actual).collect()),
+        middle(samples.iter().map(error).collect()),
         within * 100.0
     );
 }

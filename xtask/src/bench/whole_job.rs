@@ -1,5 +1,5 @@
-//! A 12-megapixel photo through the running service, beside the same pipeline
-//! called directly in the same run. What the service adds is the difference.
+//! End-to-end latency of a job on a 12-megapixel photo in the running service. Baseline: the same pipeline
+//! called directly in the same run; the difference is the overhead of the service.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -12,18 +12,18 @@ use super::session::Session;
 use super::{median, program_or_release};
 use crate::running_server::RunningServer;
 
-/// Of a photo with 12 megapixels.
+/// Height in pixels of a 4:3 photo with 12 megapixels.
 pub(crate) const PHONE_HEIGHT: u16 = 3024;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct WholeJobArgs {
-    /// How many jobs to run, one after another.
+    /// Number of jobs, run one after another.
     #[arg(long, default_value_t = 7)]
     runs: usize,
-    /// Another build than the release, which is built first.
+    /// Use this build instead of a release build.
     #[arg(long)]
     program: Option<PathBuf>,
-    /// Another photo than the enlarged test photo.
+    /// Use this photo instead of the enlarged test photo.
     #[arg(long)]
     photo: Option<PathBuf>,
 }
@@ -45,7 +45,7 @@ async fn compare(program: &Path, photo: Vec<u8>, runs: usize) -> anyhow::Result<
     for run in 0..=runs {
         let direct = pipeline_alone(&photo)?;
         let (total, processing) = session.submit_and_watch(&photo_id).await?;
-        // The first of each warms caches up.
+        // The first run warms up caches and is not counted.
         if run > 0 {
             alone.push(direct);
             whole.push(total);
@@ -101,13 +101,13 @@ fn peak_memory_mb(process_id: u32) -> anyhow::Result<u64> {
     Ok(kilobytes / 1024)
 }
 
-/// The test photo enlarged to `height` by four thirds of it (4032 x 3024 is what phones take), the eye in the middle, with the noise of a sensor, so that
-/// it costs what a phone's photo costs to decode.
+/// A JPEG like a phone's: the test photo enlarged to 4:3 at this height (phones take 4032 x 3024), with the
+/// eye in the middle and sensor noise, so that decoding costs as much as for a real one.
 pub(crate) fn phone_photo(root: &Path, height_px: u16) -> anyhow::Result<Vec<u8>> {
     enlarged(root, "pixabay_eye_2154384.jpg", height_px)
 }
 
-/// A test photo as a 4:3 JPEG of this height, with sensor noise: as many pixels as a phone makes.
+/// A test photo enlarged to a 4:3 JPEG of this height, with sensor noise.
 pub(super) fn enlarged(root: &Path, name: &str, height_px: u16) -> anyhow::Result<Vec<u8>> {
     use irisflow_image::geometry::PixelRect;
     use irisflow_image::load::{Limits, load_photo};
