@@ -1,5 +1,5 @@
-//! Builds the web app and embeds it. Without Node, a plain sentence takes its place: the API works
-//! all the same.
+//! Builds the web app and embeds it. Without Node.js a placeholder page is embedded instead, and the API works
+//! without the web app.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use std::{env, fs};
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "cargo speaks to build scripts by the environment"
+    reason = "cargo passes settings to build scripts in the environment"
 )]
 fn main() {
     let manifest = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
@@ -33,7 +33,7 @@ fn main() {
         // Not backdated, so that the next build tries again.
         Err(reason) => {
             println!("cargo::warning=the web app is left out: {reason}");
-            write_sentence(&out);
+            write_placeholder(&out);
         }
     }
     memory_serve::load_directory(out);
@@ -62,23 +62,23 @@ fn npm(web: &Path, arguments: &[&str]) -> Result<(), String> {
     if output.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let last = said
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let last_line = stderr
         .lines()
         .rev()
         .find(|line| !line.trim().is_empty())
         .unwrap_or_default();
-    Err(format!("`npm {}` failed: {last}", arguments.join(" ")))
+    Err(format!("`npm {}` failed: {last_line}", arguments.join(" ")))
 }
 
-fn is_older(made: &Path, source: &Path) -> bool {
+fn is_older(target: &Path, source: &Path) -> bool {
     let time = |path: &Path| {
         fs::metadata(path)
             .and_then(|metadata| metadata.modified())
             .ok()
     };
-    match (time(made), time(source)) {
-        (Some(made), Some(source)) => made < source,
+    match (time(target), time(source)) {
+        (Some(target), Some(source)) => target < source,
         _ => true,
     }
 }
@@ -102,16 +102,16 @@ fn copy_into(from: &Path, to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Makes a folder look old. Cargo watches it, because `memory_serve` embeds it, and a folder that was written
-/// by this very build would look changed to every next one. Where that fails, builds only take longer.
+/// Sets old modification times in a folder. Cargo watches it, because `memory_serve` embeds it, and files that were
+/// written by this build would count as changed in the next one. A failure only makes builds slower.
 fn backdate(path: &Path) {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     entries.for_each(|entry| backdate(&entry.path()));
-    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_hours(24);
-    let _ = fs::File::open(path).and_then(|opened| opened.set_modified(long_ago));
+    let past = SystemTime::UNIX_EPOCH + Duration::from_hours(24);
+    let _ = fs::File::open(path).and_then(|opened| opened.set_modified(past));
 }
 
-fn write_sentence(out: &Path) {
+fn write_placeholder(out: &Path) {
     const PAGE: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
         <meta name=\"viewport\" content=\"width=device-width\"><title>Irisflow</title>\
         <p>Irisflow is running. This build has no web app, because Node.js was not there when it was \
