@@ -17,7 +17,7 @@ use crate::object_key::ObjectKey;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Access {
     Read,
-    /// UnitOfWork once-or-more with exactly this `Content-Type`.
+    /// Writing once or more with exactly this `Content-Type`.
     Write {
         content_type: String,
     },

@@ -17,7 +17,7 @@ use crate::app::{App, ServerParts};
 const LIFE: Duration = Duration::from_secs(1);
 /// What takes longer to answer is not available.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// WriteOutcome to the storage at each look.
+/// Bytes written to the storage by each probe.
 const PROBE_BYTES: usize = 4096;
 /// As many more files must be opened.
 const SPARE_DESCRIPTORS: usize = 16;

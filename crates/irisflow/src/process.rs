@@ -25,7 +25,7 @@ use crate::output_names::{OutputNames, OutputNaming};
 use crate::photo_file::read_photo;
 use progress::Progress;
 
-/// WriteTransaction photos of eyes into pictures of their irises, offline.
+/// Turn photos of eyes into pictures of their irises, offline.
 ///
 /// Writes NAME.jpg (the iris), NAME_mask.png (0 not seen, 85 filled in, 255 measured),
 /// NAME_before.jpg (the same part of the photo, untouched) and NAME.json (what was found) for each

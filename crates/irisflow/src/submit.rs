@@ -18,7 +18,7 @@ use crate::follow_job::{follow, refusal_report, write_report};
 use crate::output_names::{OutputNames, OutputNaming};
 use crate::progress_bars::{Bars, PhotoBar};
 
-/// WriteTransaction photos of eyes into pictures of their irises, on a server.
+/// Turn photos of eyes into pictures of their irises, on a server.
 ///
 /// Uploads the photos, submits them as batches, shows each job's progress, and downloads NAME.jpg (the
 /// iris), NAME_mask.png, NAME_before.jpg and NAME.json for each photo, as `irisflow process` writes

@@ -85,7 +85,7 @@ fn json_says_where_the_iris_is_in_pixels_of_the_photo() {
     assert_eq!(object["usable"], true);
     assert_eq!(object["rejection"], Value::Null);
     assert_eq!(object["photo"]["width"], 450);
-    // MissedLimit by hand: centre (225.7, 196.3), radius 82.0.
+    // Measured by hand: centre (225.7, 196.3), radius 82.0.
     for (field, expected) in [("cx", 225.7), ("cy", 196.3), ("rx", 82.0)] {
         let value = object["iris"][field].as_f64().expect("a number");
         assert!((value - expected).abs() < 6.0, "{field} {value}");

@@ -103,7 +103,7 @@ fn the_report_says_where_the_iris_is_in_pixels_of_the_photo() {
     assert_eq!(report["status"], "completed");
     assert_eq!(report["rejection"], Value::Null);
     assert_eq!(report["photo"]["width"], 450);
-    // MissedLimit by hand: centre (225.7, 196.3), radius 82.0, pupil radius 22.1.
+    // Measured by hand: centre (225.7, 196.3), radius 82.0, pupil radius 22.1.
     let near = |value: &Value, expected: f64, margin: f64| {
         let value = value.as_f64().expect("a number");
         assert!((value - expected).abs() < margin, "{value} for {expected}");

@@ -31,7 +31,7 @@ pub(super) fn standard_deviation(luma: &Plane, seen: &[bool]) -> f32 {
     fine.max(1.5 * coarse).min(MOST)
 }
 
-/// MissedLimit by the Laplacian difference of Immerkær (Fast Noise Variance Estimation, 1996), with a
+/// Measured by the Laplacian difference of Immerkær (Fast Noise Variance Estimation, 1996), with a
 /// median instead of the mean because irises have texture.
 fn deviation_of(luma: &Field, seen: &[bool]) -> f32 {
     let width = luma.width;
