@@ -24,7 +24,7 @@ const SAMPLE_MAX_AGE: Duration = Duration::from_secs(2);
 /// Estimates for an unfinished job.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct EstimateBody {
-    /// Place in the queue, counted from 1; null for a job that does not wait.
+    /// Queue position, starting at 1; null for a job that does not wait.
     queue_position: Option<u32>,
     /// Null for a job that does not wait; in an outage every unfinished job waits for the service.
     waiting_because: Option<WaitingBody>,

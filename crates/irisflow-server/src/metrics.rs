@@ -24,8 +24,8 @@ const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// How often histogram samples are aggregated, so that they do not accumulate between scrapes.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Numbers for Prometheus, with the operator's token or an admin's access token as bearer. Off, unless the
-/// operator has set a token.
+/// Metrics for Prometheus. Needs the operator's token, or the access token of an admin, as bearer token. Disabled
+/// unless the operator has set a token.
 #[utoipa::path(get, path = "/metrics", tag = "health",
     responses(
         (status = 200, description = "Prometheus text format", content_type = "text/plain", body = String),

@@ -15,7 +15,7 @@ pub(crate) struct SessionList {
     items: Vec<SessionBody>,
 }
 
-/// One signed-in device.
+/// A session of a signed-in device.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct SessionBody {
     id: String,
