@@ -1,4 +1,4 @@
-//! The settings of `serve` about consent: whether it is asked for, and its wording.
+//! Arguments of `serve` about consent: whether it is required, and its text.
 
 use std::fs;
 use std::path::PathBuf;

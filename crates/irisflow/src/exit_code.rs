@@ -1,22 +1,22 @@
-//! Exit codes, decided in one place.
+//! The exit codes of all commands.
 //!
 //! | code | meaning |
 //! |---|---|
-//! | 0 | everything is done |
-//! | 1 | some photos were rejected: a better photo helps |
-//! | 2 | wrong usage (said by the parser of arguments) |
-//! | 3 | something failed that is not a photo's fault |
-//! | 4 | a backup is made, but some objects were damaged or missing already; it names them |
-//! | 130 | interrupted with Ctrl-C; what was submitted goes on |
+//! | 0 | success |
+//! | 1 | some photos were rejected; a better photo helps |
+//! | 2 | usage error (from clap) |
+//! | 3 | a failure other than a rejected photo |
+//! | 4 | the backup is complete, but some objects in the storage were damaged or missing; they are listed |
+//! | 130 | interrupted with Ctrl-C; submitted jobs continue |
 
 use std::process::ExitCode;
 
-/// What became of a photo, or of all of them: the worst decides.
+/// The outcome of one photo, or of a whole run, which is the maximum over its photos.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Outcome {
     Completed,
     Rejected,
-    /// What could be done is done; what could not is named.
+    /// A backup without some objects, which it lists.
     Incomplete,
     Failed,
     Interrupted,

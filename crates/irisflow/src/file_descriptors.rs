@@ -1,37 +1,36 @@
-//! File descriptors: connections, files and the database share them, so it must be known how many there
-//! are.
+//! Raises the limit of open files (RLIMIT_NOFILE), which connections, files and the database share.
 
-/// Raises this process's own limit as far as it may, and says what it is then. Systems give programs a
-/// low one to begin with, for the sake of very old programs.
+/// Raises the soft limit to the hard limit and returns it. Systems start programs with a low soft limit for
+/// compatibility with `select(2)`.
 #[cfg(unix)]
 pub(crate) fn raise_limit() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     let limit = getrlimit(Resource::Nofile);
-    // Some systems have a hard limit of infinity and refuse to set it.
-    for wanted in [limit.maximum, Some(MOST_NEEDED)] {
+    // Some systems have an infinite hard limit but reject it as a soft limit.
+    for target in [limit.maximum, Some(MAX_NEEDED)] {
         let raised = Rlimit {
-            current: wanted,
+            current: target,
             ..limit
         };
-        if limit.current < wanted && setrlimit(Resource::Nofile, raised).is_ok() {
+        if limit.current < target && setrlimit(Resource::Nofile, raised).is_ok() {
             break;
         }
     }
-    getrlimit(Resource::Nofile).current.unwrap_or(MOST_NEEDED)
+    getrlimit(Resource::Nofile).current.unwrap_or(MAX_NEEDED)
 }
 
-/// Where there is no such limit.
+/// Systems without such a limit.
 #[cfg(not(unix))]
 pub(crate) fn raise_limit() -> u64 {
-    MOST_NEEDED
+    MAX_NEEDED
 }
 
-/// More are of no use to us.
-const MOST_NEEDED: u64 = 65_536;
+/// The server never needs more than this.
+const MAX_NEEDED: u64 = 65_536;
 
-/// With fewer, only a few people can be served at once.
-pub(crate) const FEWEST_FOR_COMFORT: u64 = 512;
+/// Below this the server warns, because it can serve only a few clients at once.
+pub(crate) const RECOMMENDED_MIN: u64 = 512;
 
 #[cfg(all(test, unix))]
 mod tests {

@@ -1,4 +1,4 @@
-//! Following one job on a server: its bar, its end, its files.
+//! Follows one job on a server: updates its progress bar, downloads its files and writes its report.
 
 use anyhow::Context as _;
 use irisflow_client::{Client, ClientError, JobId, JobStatus, Status, Update};
@@ -9,8 +9,8 @@ use crate::exit_code::Outcome;
 use crate::output_names::OutputNames;
 use crate::progress_bars::{Bars, PhotoBar};
 
-/// Watches the job to its end and, when there are names for them, writes its files. What goes wrong is
-/// told on the bar.
+/// Watches the job until it ends and, if `names` are given, writes its files. An error is shown on the
+/// progress bar.
 pub(crate) async fn follow(
     client: &Client,
     job_id: &JobId,
@@ -18,8 +18,8 @@ pub(crate) async fn follow(
     bar: &PhotoBar,
     bars: &Bars,
 ) -> Outcome {
-    let ended = try_follow(client, job_id, names, bar, bars).await;
-    ended.unwrap_or_else(|error| {
+    let followed = try_follow(client, job_id, names, bar, bars).await;
+    followed.unwrap_or_else(|error| {
         bar.end(&format!("error: {error:#}"));
         Outcome::Failed
     })
@@ -35,8 +35,8 @@ async fn try_follow(
     let mut watch = client.watch(job_id);
     while let Some(update) = watch.next().await {
         match update? {
-            Update::Frame(frame) => bar.frame(&frame),
-            Update::Lost { reason, wait } => bar.lost(&reason, wait),
+            Update::Frame(frame) => bar.show_frame(&frame),
+            Update::Lost { reason, wait } => bar.show_reconnecting(&reason, wait),
         }
     }
     let job = client.job(job_id).await?;
@@ -44,13 +44,13 @@ async fn try_follow(
         download(client, &job, names).await?;
         write_report(names, &report(&job))?;
         if job.status == Status::Completed {
-            bars.announce(&names.result());
+            bars.print_result(&names.result());
         }
     }
-    Ok(end(&job, bar))
+    Ok(show_outcome(&job, bar))
 }
 
-fn end(job: &JobStatus, bar: &PhotoBar) -> Outcome {
+fn show_outcome(job: &JobStatus, bar: &PhotoBar) -> Outcome {
     match job.status {
         Status::Completed => {
             bar.end("Complete!");
@@ -61,9 +61,13 @@ fn end(job: &JobStatus, bar: &PhotoBar) -> Outcome {
             Outcome::Failed
         }
         Status::Failed | Status::Pending | Status::Processing | Status::Unknown => {
-            let said = [&job.error_message, &job.suggestion];
-            let said: Vec<&str> = said.into_iter().flatten().map(String::as_str).collect();
-            bar.end(&said.join(" "));
+            let sentences = [&job.error_message, &job.suggestion];
+            let sentences: Vec<&str> = sentences
+                .into_iter()
+                .flatten()
+                .map(String::as_str)
+                .collect();
+            bar.end(&sentences.join(" "));
             if is_rejection(job) {
                 Outcome::Rejected
             } else {
@@ -73,7 +77,7 @@ fn end(job: &JobStatus, bar: &PhotoBar) -> Outcome {
     }
 }
 
-/// Whether a better photo would help.
+/// Whether the photo was rejected, so that a better photo helps.
 fn is_rejection(job: &JobStatus) -> bool {
     job.error_type.as_deref() == Some("quality_issue")
 }
@@ -88,9 +92,9 @@ async fn download(
         (&job.mask_url, names.mask()),
         (&job.result_url, names.result()),
     ];
-    for (link, target) in files {
-        if let Some(link) = link {
-            client.download(link, &target).await?;
+    for (url, target) in files {
+        if let Some(url) = url {
+            client.download(url, &target).await?;
         }
     }
     Ok(())
@@ -99,7 +103,7 @@ async fn download(
 fn report(job: &JobStatus) -> Value {
     let ids = json!({ "job_id": job.job_id, "photo_id": job.photo_id });
     let measured = job.error_measured.as_ref();
-    let told = match job.status {
+    let report = match job.status {
         Status::Completed => json!({
             "status": "completed",
             "rejection": null,
@@ -121,11 +125,11 @@ fn report(job: &JobStatus) -> Value {
             },
         }),
     };
-    merged(told, ids)
+    merged(report, ids)
 }
 
-/// The report of a photo that the server did not take in.
-pub(crate) fn refusal_report(error: &ClientError) -> Value {
+/// The report of a photo that the server rejected at the upload.
+pub(crate) fn rejected_upload_report(error: &ClientError) -> Value {
     json!({
         "status": "rejected",
         "rejection": {
@@ -136,7 +140,7 @@ pub(crate) fn refusal_report(error: &ClientError) -> Value {
     })
 }
 
-/// The report is written last, so that whoever finds it finds everything.
+/// Writes the report. It must be the last file written, so that its presence means that all files exist.
 pub(crate) fn write_report(names: &OutputNames, report: &Value) -> anyhow::Result<()> {
     let target = names.report();
     write_atomically(&target, format!("{report:#}\n").as_bytes())

@@ -1,5 +1,5 @@
-//! Where log lines go and how they look. What they may say is decided where they are written: no
-//! tokens, no links, no pixels.
+//! Sets up logging: filter, text or JSON format, stderr. Log statements themselves must never contain
+//! tokens, presigned URLs or pixels.
 
 use std::io::IsTerminal as _;
 
@@ -15,7 +15,7 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Starts logging to stderr.
+/// Installs the global subscriber, which logs to stderr.
 pub(crate) fn start(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter)
         .with_context(|| format!("{filter:?} is not a log filter; try info or debug"))?;

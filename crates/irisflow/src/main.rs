@@ -1,4 +1,4 @@
-//! The one program. Parses, runs, and decides the exit code; each command is a file of its own.
+//! Entry point: parses the arguments, runs the command (each in its own file), sets the exit code.
 
 mod account;
 mod atomic_file;
@@ -66,7 +66,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let ended = match arguments
+    let result = match arguments
         .command
         .unwrap_or(Command::Serve(Box::new(arguments.serve)))
     {
@@ -79,13 +79,13 @@ fn main() -> ExitCode {
         Command::Submit(arguments) => submit::run(*arguments),
         Command::Watch(arguments) => watch::run(*arguments),
     };
-    ended.unwrap_or_else(|error| {
-        complain(&error);
+    result.unwrap_or_else(|error| {
+        print_error(&error);
         Outcome::Failed.into()
     })
 }
 
-/// Runs what waits for a network.
+/// Runs an async command on a multi-threaded runtime.
 fn in_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -94,7 +94,7 @@ fn in_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resul
         .block_on(work)
 }
 
-#[expect(clippy::print_stderr, reason = "the last word of a program that fails")]
-fn complain(error: &anyhow::Error) {
+#[expect(clippy::print_stderr, reason = "the error message of a failed command")]
+fn print_error(error: &anyhow::Error) {
     eprintln!("irisflow: {error:#}");
 }

@@ -1,18 +1,18 @@
-//! Where the numbers of this process are commit_group, and what each of them means.
+//! Sets up the Prometheus metrics: recorder, histogram buckets, help texts.
 
 use anyhow::Context as _;
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
-/// From a claim in under a millisecond to an upload of a minute.
-const SECONDS: [f64; 14] = [
+/// Histogram buckets in seconds, from a claim of under a millisecond to an upload of a minute.
+const BUCKETS_SECONDS: [f64; 14] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0,
 ];
 
-/// Begins to gather. Once a process.
+/// Installs the global recorder; call once per process.
 pub(crate) fn start() -> anyhow::Result<PrometheusHandle> {
     let handle = PrometheusBuilder::new()
-        .set_buckets(&SECONDS)
+        .set_buckets(&BUCKETS_SECONDS)
         .context("the buckets of the histograms")?
         .install_recorder()
         .context("starting the metrics")?;

@@ -1,10 +1,10 @@
-//! What the files of each photo are called, so that none replaces another or a photo.
+//! Names of the output files of each photo, chosen so that none overwrites another output or an input.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// The files that belong to one photo.
+/// The output paths of one photo.
 #[derive(Debug)]
 pub(crate) struct OutputNames {
     folder: PathBuf,
@@ -50,23 +50,23 @@ impl OutputNames {
     }
 }
 
-/// Hands out names in the order of the command line.
+/// Assigns unique names, in the order of the photos on the command line.
 #[derive(Debug)]
 pub(crate) struct OutputNaming {
     folder: PathBuf,
-    /// File names in the folder that are spoken for, in lower case: some disks do not tell cases apart.
+    /// Names in the folder that are in use, in lower case, because some file systems are case-insensitive.
     taken: HashSet<String>,
 }
 
 impl OutputNaming {
-    /// Photos that lie in the folder themselves are spoken for.
+    /// The names of `photos` that are in `folder` themselves count as taken.
     pub(crate) fn new(folder: &Path, photos: &[PathBuf]) -> Self {
         let real_folder = folder.canonicalize().ok();
-        let lies_in_folder = |photo: &&PathBuf| {
+        let is_in_folder = |photo: &&PathBuf| {
             let real = photo.canonicalize().ok();
             real.as_deref().and_then(Path::parent) == real_folder.as_deref()
         };
-        let taken = photos.iter().filter(lies_in_folder).filter_map(|photo| {
+        let taken = photos.iter().filter(is_in_folder).filter_map(|photo| {
             let real = photo.canonicalize().ok()?;
             Some(lower(real.file_name()?.to_owned()))
         });

@@ -1,11 +1,11 @@
-//! By which addresses clients can reach this machine.
+//! Addresses and host names of this machine, and the URLs at which clients reach the server.
 
 use std::net::{IpAddr, SocketAddr};
 
 use irisflow_server::is_private;
 
-/// What the addresses of this machine's own networks are, and what it is called in them. The one that
-/// is most likely to be of use comes first.
+/// Addresses of the network interfaces and host names of this machine, the most useful ones first (private
+/// IPv4).
 pub(crate) fn own_hosts() -> Vec<String> {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
     let mut addresses: Vec<IpAddr> = interfaces
@@ -24,7 +24,7 @@ pub(crate) fn own_hosts() -> Vec<String> {
     hosts
 }
 
-/// A link-local IPv6 address means nothing without the name of an interface, which URLs cannot hold.
+/// A link-local IPv6 address needs a zone id (interface name), which URLs cannot contain.
 fn needs_scope(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
@@ -41,8 +41,8 @@ fn host_name() -> Option<String> {
     None
 }
 
-/// The URLs that work for a server that listens here and has no configured address. The first works on
-/// this machine.
+/// The URLs at which a server without a configured public URL is reachable. The first one works on this
+/// machine.
 pub(crate) fn reachable(scheme: &str, listen: SocketAddr, own_hosts: &[String]) -> Vec<String> {
     if !listen.ip().is_unspecified() {
         return vec![format!("{scheme}://{listen}")];

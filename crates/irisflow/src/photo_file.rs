@@ -1,4 +1,4 @@
-//! A photo from a path, or from standard input.
+//! Reads a photo from a path, or from standard input (`-`).
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use irisflow_image::load::Limits;
 
-/// Reads no more than one byte over the limit: that one gets the photo its rejection.
+/// Reads at most one byte more than the limit, which is enough for the photo to be rejected as too large.
 pub(crate) fn read_photo(photo: &Path, limits: &Limits) -> anyhow::Result<Vec<u8>> {
     read_up_to(photo, limits.max_bytes as u64 + 1)
         .with_context(|| format!("cannot read {}", photo.display()))

@@ -1,5 +1,5 @@
-//! What a person sees of photos on a server: one bar each on a terminal, plain lines elsewhere. A bar
-//! never moves back.
+//! Progress of photos on a server: one progress bar per photo on a terminal, plain lines otherwise. A bar
+//! never moves back, except between upload and processing.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
@@ -12,85 +12,86 @@ use irisflow_client::Frame;
 /// All bars of a run.
 #[derive(Debug)]
 pub(crate) struct Bars {
-    /// None when standard error is not a terminal.
-    screen: Option<MultiProgress>,
+    /// `None` when stderr is not a terminal.
+    multi: Option<MultiProgress>,
 }
 
 /// One photo's bar.
 #[derive(Debug)]
 pub(crate) struct PhotoBar {
     name: String,
-    /// The bar and the screen it is part of.
-    shown: Option<(ProgressBar, MultiProgress)>,
-    said: Mutex<Said>,
+    /// The bar and the group it belongs to; `None` when stderr is not a terminal.
+    bar: Option<(ProgressBar, MultiProgress)>,
+    last: Mutex<LastMessage>,
 }
 
-/// What was said last, so that nothing is said twice.
+/// The message shown last, so that repeated ones are not printed again.
 #[derive(Debug, Default)]
-struct Said {
-    words: String,
+struct LastMessage {
+    text: String,
     attempt: u32,
 }
 
 impl Bars {
     pub(crate) fn new() -> Self {
         Self {
-            screen: io::stderr().is_terminal().then(MultiProgress::new),
+            multi: io::stderr().is_terminal().then(MultiProgress::new),
         }
     }
 
     pub(crate) fn photo(&self, name: &str) -> PhotoBar {
-        let shown = self.screen.as_ref().map(|screen| {
-            let bar = screen.add(ProgressBar::new(100));
+        let bar = self.multi.as_ref().map(|multi| {
+            let bar = multi.add(ProgressBar::new(100));
             let style = ProgressStyle::with_template("{prefix:24!} {bar:20} {pos:>3} % {wide_msg}");
             if let Ok(style) = style {
                 bar.set_style(style);
             }
             bar.set_prefix(name.to_owned());
-            (bar, screen.clone())
+            (bar, multi.clone())
         });
         PhotoBar {
             name: name.to_owned(),
-            shown,
-            said: Mutex::default(),
+            bar,
+            last: Mutex::default(),
         }
     }
 
-    /// Results go to standard output, one path a line; a closed pipe is not our failure.
-    pub(crate) fn announce(&self, result: &Path) {
-        let say = || {
+    /// Prints the path of a result to stdout, one per line. A closed pipe is ignored.
+    pub(crate) fn print_result(&self, result: &Path) {
+        let print = || {
             let _ = writeln!(io::stdout(), "{}", result.display());
         };
-        match &self.screen {
-            Some(screen) => screen.suspend(say),
-            None => say(),
+        match &self.multi {
+            Some(multi) => multi.suspend(print),
+            None => print(),
         }
     }
 
-    /// Words for the person, between the bars.
-    pub(crate) fn say(&self, words: &str) {
-        say_on(self.screen.as_ref(), words);
+    /// Prints a line to stderr, above the bars.
+    pub(crate) fn print_line(&self, text: &str) {
+        print_to(self.multi.as_ref(), text);
     }
 }
 
 impl PhotoBar {
-    /// The share of the photo that is on its way.
-    pub(crate) fn uploading(&self, sent: u64, total: u64) {
-        self.words("Uploading...");
-        if let Some((bar, _)) = &self.shown {
+    /// Shows the progress of the upload, in bytes.
+    pub(crate) fn show_upload(&self, sent: u64, total: u64) {
+        self.show("Uploading...");
+        if let Some((bar, _)) = &self.bar {
             bar.set_position(sent * 100 / total.max(1));
         }
     }
 
-    pub(crate) fn uploaded(&self) {
-        if let Some((bar, _)) = &self.shown {
+    /// Resets the bar for the processing.
+    pub(crate) fn show_uploaded(&self) {
+        if let Some((bar, _)) = &self.bar {
             bar.set_position(0);
         }
-        self.words("Waiting for its turn...");
+        self.show("Waiting for its turn...");
     }
 
-    pub(crate) fn frame(&self, frame: &Frame) {
-        if let Some((bar, _)) = &self.shown {
+    pub(crate) fn show_frame(&self, frame: &Frame) {
+        if let Some((bar, _)) = &self.bar {
             bar.set_position(bar.position().max(u64::from(frame.progress)));
         }
         if frame.status.is_final() {
@@ -98,74 +99,74 @@ impl PhotoBar {
         }
         if self.is_new_attempt(frame.attempt_count) {
             let attempt = frame.attempt_count + 1;
-            self.words(&format!("Trying again, attempt {attempt}..."));
+            self.show(&format!("Trying again, attempt {attempt}..."));
         } else if let Some(waiting) = &frame.waiting_because {
-            self.words(&waiting.message);
+            self.show(&waiting.message);
         } else {
-            self.words(&frame.step);
+            self.show(&frame.step);
         }
-        self.estimate(frame);
+        self.show_estimate(frame);
     }
 
-    /// Beside the words, on a terminal only: it changes too often for lines.
-    fn estimate(&self, frame: &Frame) {
-        if let (Some((bar, _)), Some(eta)) = (&self.shown, frame.eta_ms) {
+    /// Appends the estimated time to the message; on a terminal only, because it changes too often for lines.
+    fn show_estimate(&self, frame: &Frame) {
+        if let (Some((bar, _)), Some(eta)) = (&self.bar, frame.eta_ms) {
             let (low, high) = (eta.low / 1000, eta.high.div_ceil(1000));
-            let words = self.said().words.clone();
+            let text = self.last_message().text.clone();
             let slow = if frame.slower_than_usual {
                 ", slower than usual"
             } else {
                 ""
             };
-            bar.set_message(format!("{words} {low} to {high} s{slow}"));
+            bar.set_message(format!("{text} {low} to {high} s{slow}"));
         }
     }
 
-    pub(crate) fn lost(&self, reason: &str, wait: Duration) {
+    pub(crate) fn show_reconnecting(&self, reason: &str, wait: Duration) {
         let seconds = wait.as_secs_f32();
-        self.words(&format!(
+        self.show(&format!(
             "{reason}; the job goes on, connecting again in {seconds:.1} s..."
         ));
     }
 
-    /// The last word: the bar goes, its line stays.
-    pub(crate) fn end(&self, words: &str) {
-        if let Some((bar, screen)) = &self.shown {
+    /// Removes the bar and prints the final message as a line.
+    pub(crate) fn end(&self, text: &str) {
+        if let Some((bar, multi)) = &self.bar {
             bar.finish_and_clear();
-            screen.remove(bar);
+            multi.remove(bar);
         }
-        let screen = self.shown.as_ref().map(|(_, screen)| screen);
-        say_on(screen, &format!("{}: {words}", self.name));
+        let multi = self.bar.as_ref().map(|(_, multi)| multi);
+        print_to(multi, &format!("{}: {text}", self.name));
     }
 
     fn is_new_attempt(&self, attempt: u32) -> bool {
-        let mut said = self.said();
-        let is_new = attempt > said.attempt;
-        said.attempt = said.attempt.max(attempt);
+        let mut last = self.last_message();
+        let is_new = attempt > last.attempt;
+        last.attempt = last.attempt.max(attempt);
         is_new
     }
 
-    fn words(&self, words: &str) {
-        let mut said = self.said();
-        if said.words == words {
+    fn show(&self, text: &str) {
+        let mut last = self.last_message();
+        if last.text == text {
             return;
         }
-        words.clone_into(&mut said.words);
-        match &self.shown {
-            Some((bar, _)) => bar.set_message(words.to_owned()),
-            None => say_on(None, &format!("{}: {words}", self.name)),
+        text.clone_into(&mut last.text);
+        match &self.bar {
+            Some((bar, _)) => bar.set_message(text.to_owned()),
+            None => print_to(None, &format!("{}: {text}", self.name)),
         }
     }
 
-    fn said(&self) -> std::sync::MutexGuard<'_, Said> {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    fn last_message(&self) -> std::sync::MutexGuard<'_, LastMessage> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A standard error that is closed must not stop the work.
-fn say_on(screen: Option<&MultiProgress>, words: &str) {
-    let _ = match screen {
-        Some(screen) => screen.println(words),
-        None => writeln!(io::stderr(), "{words}"),
+/// Write errors are ignored: a closed stderr must not stop the work.
+fn print_to(multi: Option<&MultiProgress>, text: &str) {
+    let _ = match multi {
+        Some(multi) => multi.println(text),
+        None => writeln!(io::stderr(), "{text}"),
     };
 }

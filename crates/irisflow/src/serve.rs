@@ -374,7 +374,7 @@ pub(crate) fn run(arguments: ServeArgs) -> anyhow::Result<()> {
 
 async fn serve(arguments: ServeArgs, faults: FaultPlan) -> anyhow::Result<()> {
     let descriptors = file_descriptors::raise_limit();
-    if descriptors < file_descriptors::FEWEST_FOR_COMFORT {
+    if descriptors < file_descriptors::RECOMMENDED_MIN {
         tracing::warn!(
             limit = descriptors,
             "few files may be open at once, so few connections are taken; raise the limit (ulimit -n)"

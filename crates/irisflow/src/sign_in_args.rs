@@ -1,4 +1,4 @@
-//! The settings of `serve` about failed sign-ins and new accounts. The rule itself:
+//! Arguments of `serve` for the rate limits of sign-ins and registrations, which are implemented in
 //! `irisflow-server/src/auth/throttle.rs`.
 
 use std::time::Duration;
@@ -71,7 +71,7 @@ fn in_ms(duration: Duration) -> u64 {
 
 impl SignInArgs {
     pub(crate) fn limits(&self) -> SignInLimits {
-        // No interval is zero: a bucket fills by dividing by it.
+        // Never zero: the token bucket divides by the interval.
         let interval = |ms: u64| Duration::from_millis(ms.max(10));
         SignInLimits {
             tries: self.sign_in_tries,

@@ -14,7 +14,7 @@ use irisflow_client::{BATCH_LIMIT, Batch, Client, ClientError, JobId, PhotoId};
 
 use crate::account::AccountArgs;
 use crate::exit_code::Outcome;
-use crate::follow_job::{follow, refusal_report, write_report};
+use crate::follow_job::{follow, rejected_upload_report, write_report};
 use crate::output_names::{OutputNames, OutputNaming};
 use crate::progress_bars::{Bars, PhotoBar};
 
@@ -169,14 +169,14 @@ impl Run {
         let photo = read_photo(path).await?;
         let total = photo.len() as u64;
         let shown = Arc::clone(bar);
-        let sent = move |sent| shown.uploading(sent, total);
+        let sent = move |sent| shown.show_upload(sent, total);
         match self.client.upload(photo, sent).await {
             Ok(photo) => {
-                bar.uploaded();
+                bar.show_uploaded();
                 Ok(Place::Uploaded(photo.id))
             }
             Err(error) if is_rejection(&error) => {
-                write_report(names, &refusal_report(&error))?;
+                write_report(names, &rejected_upload_report(&error))?;
                 bar.end(&advice(&error));
                 Ok(Place::Ended(Outcome::Rejected))
             }
@@ -216,13 +216,13 @@ impl Run {
     fn say_how_to_come_back(&self, server: &str, out: &Path) {
         let unfinished = self.unfinished();
         if unfinished.is_empty() {
-            self.bars.say("Interrupted; no job is unfinished.");
+            self.bars.print_line("Interrupted; no job is unfinished.");
             return;
         }
         let ids: Vec<&str> = unfinished.iter().map(JobId::as_str).collect();
         let (count, ids) = (ids.len(), ids.join(" "));
         let out = out.display();
-        self.bars.say(&format!(
+        self.bars.print_line(&format!(
             "Interrupted. {count} unfinished on the server, which works on; come back with:\n  \
              irisflow watch --server {server} --out {out} {ids}"
         ));

@@ -66,7 +66,7 @@ async fn watch(args: WatchArgs) -> anyhow::Result<ExitCode> {
         outcome = follow_all(&client, jobs, &bars) => Ok(outcome.into()),
         pressed = tokio::signal::ctrl_c() => {
             pressed.context("listening for Ctrl-C")?;
-            bars.say("Interrupted; the server works on.");
+            bars.print_line("Interrupted; the server works on.");
             Ok(Outcome::Interrupted.into())
         }
     }
