@@ -1,8 +1,9 @@
 //! What a job is: its ids, states, steps, rejections, events and policy, and the ports that stores
-//! implement. No SQL, no HTTP, no pixels: those crates depend on this one.
+//! and buses implement. No SQL, no HTTP, no pixels: those crates depend on this one.
 
 mod account;
 mod batch;
+mod bus;
 mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -26,6 +27,7 @@ pub use account::{
     Account, NewAccount, NewSession, PasswordChange, RefreshOutcome, Session, SessionWithAccount,
 };
 pub use batch::{Batch, BatchCounts};
+pub use bus::{Bus, Delivery, Subscription, WorkWakeUp};
 pub use clock::{Clock, ManualClock, SteadyClock, SystemClock, Timestamp};
 pub use estimate::{
     Estimate, EstimateInput, Estimator, Eta, JobPosition, QueuePlace, StepTimes, WaitingReason,

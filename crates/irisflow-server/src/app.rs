@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use irisflow_bus::LocalBus;
 use irisflow_jobs::{
-    AccountStore, Clock, JobStore, PhotoStore, Privacy, Statistics, StoreHealth, Timeline,
+    AccountStore, Bus, Clock, JobStore, PhotoStore, Privacy, Statistics, StoreHealth, Timeline,
 };
 use irisflow_photos::{FileStore, MemoryBudget, UrlSigner};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -36,7 +35,7 @@ pub struct ServerParts {
     pub files: FileStore,
     /// For photos that are read and decoded, in all of the process.
     pub memory: MemoryBudget,
-    pub bus: Arc<LocalBus>,
+    pub bus: Arc<dyn Bus>,
     pub clock: Arc<dyn Clock>,
     pub secrets: Secrets,
     pub metrics: PrometheusHandle,

@@ -252,7 +252,7 @@ impl AppState {
         subject: &EstimateSubject,
     ) -> EstimateBody {
         let mut estimate = estimate.inspect_err(could_not_estimate).unwrap_or_default();
-        if self.parts.bus.outage().is_on() {
+        if self.parts.bus.has_outage() {
             estimate.waiting_because = Some(WaitingReason::Service);
             estimate.eta = None;
         }

@@ -86,7 +86,7 @@ async fn look(readiness: &Readiness, parts: &ServerParts, min_free_bytes: u64) -
         look_at_database(parts, min_free_bytes),
         look_at_files(readiness, parts, min_free_bytes),
     );
-    let worker = match parts.bus.outage().is_on() {
+    let worker = match parts.bus.has_outage() {
         true => "waiting",
         false => "ok",
     };

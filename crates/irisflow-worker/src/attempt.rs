@@ -93,7 +93,7 @@ pub(crate) fn run(shared: &Arc<Shared>, job: &Job, running: &Arc<RunningJob>) ->
     clean_up(shared, job, written.flatten());
     if running.is_abandoned() {
         After::End
-    } else if is_trouble && !shared.parts.bus.outage().is_on() {
+    } else if is_trouble && !shared.parts.bus.has_outage() {
         After::Pause
     } else {
         After::ClaimNext

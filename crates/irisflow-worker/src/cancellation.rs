@@ -1,36 +1,32 @@
-//! Attempts that nobody wants any more. The bus says that there is one; the store says whether that is
-//! true. A cancelled job ends here and now: its owner does not wait until the thread that works on it
-//! comes to its next checkpoint.
+//! Cancels running attempts. The bus names an attempt, and the store confirms that its job is to be cancelled
+//! or gone. A cancelled job ends at once: its owner does not wait until the thread that works on it comes to
+//! its next checkpoint.
 
 use std::sync::Arc;
 
-use irisflow_jobs::Fence;
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
+use irisflow_jobs::{Delivery, Fence, Subscription};
 
 use crate::Shared;
 use crate::heartbeat::renew;
 use crate::running_jobs::{RunningJob, StopReason};
 
 pub(crate) fn spawn(shared: &Arc<Shared>) {
-    let notifications = shared.parts.bus.cancelled_attempts();
-    shared
-        .runtime
-        .spawn(listen(Arc::clone(shared), notifications));
+    shared.runtime.spawn(listen(Arc::clone(shared)));
 }
 
-async fn listen(shared: Arc<Shared>, mut notifications: Receiver<Fence>) {
+async fn listen(shared: Arc<Shared>) {
     let _vital = shared.vital.part("listener for cancellations");
+    let mut cancelled: Box<dyn Subscription<Fence>> = shared.parts.bus.cancelled_attempts().await;
     loop {
-        let heard = tokio::select! {
-            heard = notifications.recv() => heard,
-            // The heartbeat still learns it, later.
+        let delivery = tokio::select! {
+            delivery = cancelled.next() => delivery,
+            // A draining worker learns of cancellations from its heartbeat alone.
             () = shared.draining.cancelled() => return,
         };
-        let concerned = match heard {
-            Ok(fence) => shared.running.get(fence).into_iter().collect(),
-            Err(RecvError::Lagged(_)) => shared.running.all(),
-            Err(RecvError::Closed) => return,
+        let concerned = match delivery {
+            Some(Delivery::Message(fence)) => shared.running.get(fence).into_iter().collect(),
+            Some(Delivery::Missed) => shared.running.all(),
+            None => return,
         };
         for job in concerned {
             renew(&shared, &job).await;
@@ -38,7 +34,7 @@ async fn listen(shared: Arc<Shared>, mut notifications: Receiver<Fence>) {
     }
 }
 
-/// Ends a job whose owner wants it cancelled. Its thread stops at its next checkpoint and deletes what
+/// Ends a job whose cancellation was requested. Its thread stops at its next checkpoint and deletes what
 /// it wrote; the fence keeps it from recording anything.
 pub(crate) async fn cancel(shared: &Shared, job: &RunningJob) {
     job.stop(StopReason::Cancelled);

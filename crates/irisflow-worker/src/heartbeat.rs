@@ -57,7 +57,7 @@ pub(crate) async fn renew(shared: &Shared, job: &RunningJob) {
             job.stop(StopReason::LeaseLost);
         }
         Err(error) => {
-            if !shared.parts.bus.outage().is_on() {
+            if !shared.parts.bus.has_outage() {
                 tracing::warn!(job_id = %job.fence.job_id, %error, "could not renew a lease");
             }
             // In an outage the work goes on, and the fence decides when the store is back. Else stop

@@ -21,9 +21,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use irisflow_bus::LocalBus;
 use irisflow_image::load::Limits;
-use irisflow_jobs::{Clock, JobStore, PhotoStore, Privacy, StoreHealth, WorkerId};
+use irisflow_jobs::{Bus, Clock, JobStore, PhotoStore, Privacy, StoreHealth, WorkerId};
 use irisflow_photos::{FileStore, MemoryBudget};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -43,7 +42,7 @@ pub struct WorkerParts {
     pub files: FileStore,
     /// For photos that are read and decoded, in all of the process.
     pub memory: MemoryBudget,
-    pub bus: Arc<LocalBus>,
+    pub bus: Arc<dyn Bus>,
     pub clock: Arc<dyn Clock>,
     pub faults: Arc<FaultPlan>,
 }

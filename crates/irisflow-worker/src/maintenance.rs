@@ -59,7 +59,7 @@ async fn reap(shared: Arc<Shared>) {
     let _vital = shared.vital.part("reaper");
     let interval = shared.settings.lease / 4;
     while pause(&shared, interval).await {
-        if shared.parts.bus.outage().is_on() || !all_renewed(&shared).await {
+        if shared.parts.bus.has_outage() || !all_renewed(&shared).await {
             continue;
         }
         loop {
@@ -108,7 +108,7 @@ async fn repair(shared: Arc<Shared>) {
 async fn sweep(shared: Arc<Shared>) {
     let _vital = shared.vital.part("sweeper");
     while pause(&shared, SWEEP_INTERVAL.min(shared.settings.poll_interval)).await {
-        if shared.parts.bus.outage().is_on() {
+        if shared.parts.bus.has_outage() {
             continue;
         }
         let due = match shared.parts.jobs.due_sweeps(SWEEPS_AT_ONCE).await {

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
-use irisflow_jobs::{Notifier as _, StoreError};
+use irisflow_jobs::StoreError;
 
 use crate::{Shared, metrics};
 
@@ -29,18 +29,18 @@ impl Shared {
     /// Looks whether database and storage work, after something failed. `true` when they do not: then
     /// the worker waits until they do.
     pub(crate) async fn meets_outage(self: &Arc<Self>, what: &(dyn Display + Sync)) -> bool {
-        let outage = self.parts.bus.outage();
-        if outage.is_on() {
+        let bus = &self.parts.bus;
+        if bus.has_outage() {
             return true;
         }
         let _by_one = self.probe.by_one.lock().await;
-        if outage.is_on() {
+        if bus.has_outage() {
             return true;
         }
         let Err(found) = self.probe_stores().await else {
             return false;
         };
-        outage.begin();
+        bus.set_outage(true);
         metrics::outage_began();
         tracing::error!(error = %what, found, "an outage: no work is begun until it is over");
         self.runtime.spawn(wait_for_the_end(Arc::clone(self)));
@@ -56,7 +56,7 @@ impl Shared {
     ) {
         if error.is_outage() && self.meets_outage(error).await {
             // Not for ever: the attempt may be asked to stop meanwhile.
-            let over = self.parts.bus.outage().over();
+            let over = self.parts.bus.outage_over();
             let _ = tokio::time::timeout(LONGEST_PAUSE, over).await;
         } else {
             tracing::warn!(%error, doing, "the store failed and is tried again");
@@ -101,6 +101,6 @@ async fn wait_for_the_end(shared: Arc<Shared>) {
     }
     let seconds = begun.elapsed().as_secs();
     tracing::warn!(seconds, "the outage is over");
-    shared.parts.bus.outage().end();
+    shared.parts.bus.set_outage(false);
     shared.parts.bus.work_available();
 }

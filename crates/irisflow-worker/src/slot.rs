@@ -52,13 +52,11 @@ fn claim_and_work(shared: &Arc<Shared>, worker: WorkerId) -> ControlFlow<()> {
 /// Waits for a job. `None` when the worker is to stop.
 async fn next_job(shared: &Arc<Shared>, worker: WorkerId) -> Option<(Job, Arc<RunningJob>)> {
     loop {
-        let woken = shared.parts.bus.work().notified();
-        tokio::pin!(woken);
-        woken.as_mut().enable();
+        let woken = shared.parts.bus.work_wake_up();
         tokio::select! {
             biased;
             () = shared.draining.cancelled() => return None,
-            () = shared.parts.bus.outage().over() => {}
+            () = shared.parts.bus.outage_over() => {}
         }
         let wait = match claim(shared, worker).await {
             Ok(Some(claimed)) => return Some(claimed),

@@ -73,7 +73,7 @@ pub(crate) async fn embedded(
             health: stores.clone(),
             files: files.clone(),
             memory: memory.clone(),
-            bus: Arc::clone(&bus),
+            bus: bus.clone(),
             clock: Arc::clone(&clock),
             faults: Arc::new(faults),
         },

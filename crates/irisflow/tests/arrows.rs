@@ -14,21 +14,11 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("irisflow-bus", &["irisflow-jobs"]),
     (
         "irisflow-worker",
-        &[
-            "irisflow-bus",
-            "irisflow-image",
-            "irisflow-jobs",
-            "irisflow-photos",
-        ],
+        &["irisflow-image", "irisflow-jobs", "irisflow-photos"],
     ),
     (
         "irisflow-server",
-        &[
-            "irisflow-bus",
-            "irisflow-image",
-            "irisflow-jobs",
-            "irisflow-photos",
-        ],
+        &["irisflow-image", "irisflow-jobs", "irisflow-photos"],
     ),
     ("irisflow-client", &[]),
     (

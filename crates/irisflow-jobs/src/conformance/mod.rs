@@ -9,6 +9,7 @@
 pub mod accounts;
 pub mod attempts;
 pub mod batching;
+pub mod bus;
 pub mod cancelling;
 pub mod claiming;
 pub mod concurrency;

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use irisflow_jobs::{Notification, Notifier as _, UserId};
+use irisflow_jobs::UserId;
 
 use crate::app::App;
 
@@ -15,7 +15,7 @@ pub(crate) async fn resync_watchers(app: App) {
             () = tokio::time::sleep(app.settings.resync_interval) => {}
             () = app.draining.cancelled() => return,
         }
-        let watched = app.parts.bus.watched_users();
+        let watched = app.parts.bus.subscribed_users();
         if watched.is_empty() {
             seen.clear();
             continue;
@@ -24,10 +24,7 @@ pub(crate) async fn resync_watchers(app: App) {
             Ok(now) => {
                 for (user_id, last_seq) in &now {
                     match seen.get(user_id) {
-                        None => app
-                            .parts
-                            .bus
-                            .notify(*user_id, Notification::TimelineAdvanced),
+                        None => app.parts.bus.reread_user(*user_id),
                         Some(seen) if seen < last_seq => wake(&app, *user_id, *seen).await,
                         Some(_) => {}
                     }
@@ -52,14 +49,12 @@ async fn wake(app: &App, user_id: UserId, seen: i64) {
     {
         Ok(jobs) => {
             for job_id in jobs {
-                app.parts.bus.job_is_behind(user_id, job_id);
+                app.parts.bus.reread_job(user_id, job_id);
             }
         }
         Err(error) => {
             tracing::warn!(%error, "could not query which jobs have newer events; waking all watchers");
-            app.parts
-                .bus
-                .notify(user_id, Notification::TimelineAdvanced);
+            app.parts.bus.reread_user(user_id);
         }
     }
 }

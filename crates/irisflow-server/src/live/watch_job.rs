@@ -4,10 +4,9 @@
 use std::collections::VecDeque;
 
 use irisflow_jobs::{
-    Event, JobId, JobState, Notification, PhotoId, SessionId, StoreError, Timeline, UserId,
+    Delivery, Event, JobId, JobState, Notification, PhotoId, SessionId, StoreError, Subscription,
+    Timeline, UserId,
 };
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 
 use super::resumption::WatcherCursor;
 use crate::app::AppState;
@@ -18,7 +17,7 @@ pub(crate) struct JobWatch {
     job_id: JobId,
     pub(crate) photo_id: PhotoId,
     session_id: SessionId,
-    notifications: Receiver<Notification>,
+    notifications: Box<dyn Subscription<Notification>>,
     /// A notification may have been missed, so that newer events have to be read from the store.
     is_behind: bool,
     /// Shared by all watchers of this user and job.
@@ -45,7 +44,7 @@ impl JobWatch {
     ) -> Result<Option<Self>, StoreError> {
         // Subscribe before reading: an event that is committed in between is in both, and `cursor` drops the
         // duplicate.
-        let notifications = app.parts.bus.watch_job(user_id, job_id);
+        let notifications = app.parts.bus.subscribe_to_job(user_id, job_id).await;
         let since = app.now() - app.settings.replay;
         let Some(snapshot) = app
             .parts
@@ -107,8 +106,14 @@ impl JobWatch {
                 self.is_behind = false;
                 continue;
             }
-            match self.notifications.recv().await {
-                Ok(Notification::Event(event)) if event.job_id == self.job_id => {
+            let notification = match self.notifications.next().await {
+                Some(Delivery::Message(notification)) => notification,
+                Some(Delivery::Missed) => Notification::TimelineAdvanced,
+                // Cannot happen while the server runs, which owns the bus.
+                None => return Err(StoreError::Unavailable("the bus is closed".to_owned())),
+            };
+            match notification {
+                Notification::Event(event) if event.job_id == self.job_id => {
                     if event.seq <= self.cursor {
                         continue;
                     }
@@ -118,17 +123,11 @@ impl JobWatch {
                         self.is_behind = true;
                     }
                 }
-                Ok(Notification::SessionEnded(session_id)) if session_id == self.session_id => {
+                Notification::SessionEnded(session_id) if session_id == self.session_id => {
                     return Ok(Next::SessionEnded);
                 }
-                Ok(Notification::Event(_) | Notification::SessionEnded(_)) => {}
-                Ok(Notification::TimelineAdvanced) | Err(RecvError::Lagged(_)) => {
-                    self.is_behind = true
-                }
-                // Cannot happen while the server runs, which owns the bus.
-                Err(RecvError::Closed) => {
-                    return Err(StoreError::Unavailable("the bus is closed".to_owned()));
-                }
+                Notification::Event(_) | Notification::SessionEnded(_) => {}
+                Notification::TimelineAdvanced => self.is_behind = true,
             }
         }
     }
@@ -140,7 +139,7 @@ mod tests {
 
     use async_trait::async_trait;
     use irisflow_bus::LocalBus;
-    use irisflow_jobs::{EventBody, EventKind, JobSnapshot, Notifier as _, Timestamp};
+    use irisflow_jobs::{Bus as _, EventBody, EventKind, JobSnapshot, Notifier as _, Timestamp};
     use tokio::time::timeout;
 
     use super::super::resumption::Resumptions;
@@ -193,7 +192,7 @@ mod tests {
             job_id,
             photo_id: PhotoId::generate(),
             session_id: SessionId::generate(),
-            notifications: bus.watch_job(user_id, job_id),
+            notifications: bus.subscribe_to_job(user_id, job_id).await,
             is_behind: false,
             resumption_cursor: Resumptions::new(Duration::ZERO).watch(user_id, job_id),
             cursor: 1,

@@ -6,8 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use irisflow_jobs::{Job, JobId, Notification};
-use tokio::sync::broadcast::Receiver;
+use irisflow_jobs::{Delivery, Job, JobId, Notification, Subscription};
 use tokio::time::timeout;
 
 use super::UNKNOWN_JOB;
@@ -37,7 +36,7 @@ pub(crate) async fn cancel(
     headers: HeaderMap,
 ) -> Result<Json<JobStatusBody>, ApiError> {
     // Subscribe before cancelling, or the notification of a fast worker would be missed.
-    let notifications = app.parts.bus.watch(user.id());
+    let notifications = app.parts.bus.subscribe_to_user(user.id()).await;
     let job = app.parts.jobs.cancel(user.id(), job_id).await?;
     let job = job.ok_or(ApiError::NotFound(UNKNOWN_JOB))?;
     app.wait_for_end(std::slice::from_ref(&job), notifications)
@@ -54,18 +53,20 @@ impl AppState {
     pub(super) async fn wait_for_end(
         &self,
         jobs: &[Job],
-        mut notifications: Receiver<Notification>,
+        mut notifications: Box<dyn Subscription<Notification>>,
     ) {
         let unfinished = jobs.iter().filter(|job| !job.state.is_final());
         let mut unfinished: HashSet<JobId> = unfinished.map(|job| job.id).collect();
         let all_ended = async {
             while !unfinished.is_empty() {
-                match notifications.recv().await {
-                    Ok(Notification::Event(event)) if event.kind.is_final() => {
+                match notifications.next().await {
+                    Some(Delivery::Message(Notification::Event(event)))
+                        if event.kind.is_final() =>
+                    {
                         unfinished.remove(&event.job_id);
                     }
-                    Ok(_) => {}
-                    Err(_) => break,
+                    Some(Delivery::Message(_)) => {}
+                    Some(Delivery::Missed) | None => break,
                 }
             }
         };

@@ -26,7 +26,7 @@ pub(crate) async fn cancel_batch(
     PathId(batch_id): PathId<BatchId>,
 ) -> Result<Json<BatchStatusBody>, ApiError> {
     // Subscribe before cancelling, or notifications of fast workers would be missed.
-    let notifications = app.parts.bus.watch(user.id());
+    let notifications = app.parts.bus.subscribe_to_user(user.id()).await;
     let batch = app.parts.jobs.cancel_batch(user.id(), batch_id).await?;
     let batch = batch.ok_or(ApiError::NotFound(UNKNOWN_BATCH))?;
     app.wait_for_end(&batch.jobs, notifications).await;

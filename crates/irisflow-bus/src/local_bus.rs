@@ -1,0 +1,133 @@
+//! Notifications between the parts of one process.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use irisflow_jobs::{
+    Bus, Delivery, Fence, JobId, Notification, Notifier, Subscription, UserId, WorkWakeUp,
+};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Notify, broadcast, watch};
+
+use crate::topics::Topics;
+
+/// Cancelled attempts that a worker may be behind before it misses some.
+const CANCELLATION_BACKLOG: usize = 64;
+
+/// The bus of one process.
+#[derive(Debug)]
+pub struct LocalBus {
+    topics: Mutex<Topics>,
+    work: Notify,
+    cancelled: broadcast::Sender<Fence>,
+    outage: watch::Sender<bool>,
+}
+
+impl Default for LocalBus {
+    fn default() -> Self {
+        Self {
+            topics: Mutex::default(),
+            work: Notify::new(),
+            cancelled: broadcast::channel(CANCELLATION_BACKLOG).0,
+            outage: watch::Sender::new(false),
+        }
+    }
+}
+
+impl LocalBus {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn topics(&self) -> MutexGuard<'_, Topics> {
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Notifier for LocalBus {
+    fn notify(&self, user_id: UserId, notification: Notification) {
+        let topics = self.topics();
+        match &notification {
+            Notification::Event(event) => topics.send_to_job(user_id, event.job_id, &notification),
+            Notification::TimelineAdvanced | Notification::SessionEnded(_) => {
+                topics.send_to_user(user_id, &notification);
+            }
+        }
+    }
+
+    fn work_available(&self) {
+        self.work.notify_waiters();
+        // Kept for the next worker that waits, if none does now.
+        self.work.notify_one();
+    }
+
+    fn cancel_attempt(&self, fence: Fence) {
+        // An error means that this process has no worker.
+        let _ = self.cancelled.send(fence);
+    }
+}
+
+#[async_trait]
+impl Bus for LocalBus {
+    async fn subscribe_to_user(&self, user_id: UserId) -> Box<dyn Subscription<Notification>> {
+        Box::new(Receiver(self.topics().subscribe_to_user(user_id)))
+    }
+
+    async fn subscribe_to_job(
+        &self,
+        user_id: UserId,
+        job_id: JobId,
+    ) -> Box<dyn Subscription<Notification>> {
+        Box::new(Receiver(self.topics().subscribe_to_job(user_id, job_id)))
+    }
+
+    async fn cancelled_attempts(&self) -> Box<dyn Subscription<Fence>> {
+        Box::new(Receiver(self.cancelled.subscribe()))
+    }
+
+    fn reread_user(&self, user_id: UserId) {
+        self.notify(user_id, Notification::TimelineAdvanced);
+    }
+
+    fn reread_job(&self, user_id: UserId, job_id: JobId) {
+        let topics = self.topics();
+        topics.send_to_job(user_id, job_id, &Notification::TimelineAdvanced);
+    }
+
+    fn subscribed_users(&self) -> Vec<UserId> {
+        self.topics().subscribed_users()
+    }
+
+    fn work_wake_up(&self) -> WorkWakeUp<'_> {
+        let mut woken = Box::pin(self.work.notified());
+        woken.as_mut().enable();
+        woken
+    }
+
+    fn set_outage(&self, is_on: bool) {
+        self.outage.send_replace(is_on);
+    }
+
+    fn has_outage(&self) -> bool {
+        *self.outage.borrow()
+    }
+
+    async fn outage_over(&self) {
+        // The sender lives as long as `self`, so this ends with the outage alone.
+        let _ = self.outage.subscribe().wait_for(|is_on| !is_on).await;
+    }
+}
+
+#[derive(Debug)]
+struct Receiver<T>(broadcast::Receiver<T>);
+
+#[async_trait]
+impl<T: Clone + Send + std::fmt::Debug> Subscription<T> for Receiver<T> {
+    async fn next(&mut self) -> Option<Delivery<T>> {
+        match self.0.recv().await {
+            Ok(message) => Some(Delivery::Message(message)),
+            Err(RecvError::Lagged(_)) => Some(Delivery::Missed),
+            Err(RecvError::Closed) => None,
+        }
+    }
+}
