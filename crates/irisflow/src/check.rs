@@ -9,10 +9,10 @@ use irisflow_image::check::{Checked, check_photo};
 use irisflow_image::load::Limits;
 use serde_json::{Value, json};
 
-use crate::complain;
 use crate::exit_code::Outcome;
 use crate::iris_report;
 use crate::photo_file::read_photo;
+use crate::print_error;
 
 /// Say of photos of eyes whether they can be used, and how good they are, offline.
 ///
@@ -38,7 +38,7 @@ pub(crate) fn run(args: CheckArgs) -> ExitCode {
     let tell = if args.json { in_json } else { in_words };
     let outcomes = args.photos.iter().map(|photo| {
         check_one(photo, tell).unwrap_or_else(|error| {
-            complain(&error);
+            print_error(&error);
             Outcome::Failed
         })
     });
