@@ -235,7 +235,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     attack!(
         "quota_results",
         "15 results under a small quota",
-        |context| { quota::results(context) }
+        |context| quota::results(context)
     ),
     attack!(
         "accounts_lockout",
@@ -356,6 +356,6 @@ pub(super) const ATTACKS: &[Attack] = &[
     attack!(
         "poison_uploads",
         "malformed photos and other files",
-        |context| { malformed_photos::uploads(context) }
+        |context| malformed_photos::uploads(context)
     ),
 ];

@@ -216,8 +216,10 @@ pub(super) async fn phone_photo_over_each_way(
     }
     let raw = account.post_photo(photo.clone()).await?.status().as_u16();
     measurements.push(Measurement::equals("as the body", raw, 201));
-    let pieces: Vec<Result<Vec<u8>, std::io::Error>> =
-        photo.chunks(50_000).map(|piece| Ok(piece)).collect();
+    let pieces: Vec<Result<Vec<u8>, std::io::Error>> = photo
+        .chunks(50_000)
+        .map(|piece| Ok(piece.to_vec()))
+        .collect();
     let chunked = account
         .request(Method::POST, "/photos")
         .header("Content-Type", "image/jpeg")
