@@ -75,24 +75,28 @@ pub(super) async fn endless_connections(
     let (silent, kept_alive, half_a_body, idle2, kept_alive2, half2) =
         tokio::try_join!(silent, kept_alive, half_a_body, idle2, kept_alive2, half2)?;
     Ok(vec![
-        Measurement::at_most("s until silence is cut, HTTP/1", seconds(silent), 8.0),
         Measurement::at_most(
-            "s until an idle kept connection is cut, HTTP/1",
+            "s until a silent connection is closed, HTTP/1",
+            seconds(silent),
+            8.0,
+        ),
+        Measurement::at_most(
+            "s until an idle keep-alive connection is closed, HTTP/1",
             seconds(kept_alive),
             8.0,
         ),
         Measurement::at_most(
-            "s until half a POST is cut, HTTP/1",
+            "s until half a POST is closed, HTTP/1",
             seconds(half_a_body),
             10.0,
         ),
         Measurement::at_most(
-            "s until silence is cut, HTTP/2",
+            "s until a silent connection is closed, HTTP/2",
             seconds(idle2.closed_after),
             10.0,
         ),
         Measurement::at_most(
-            "s until an idle kept connection is cut, HTTP/2",
+            "s until an idle keep-alive connection is closed, HTTP/2",
             seconds(kept_alive2.closed_after),
             10.0,
         ),
@@ -102,7 +106,7 @@ pub(super) async fn endless_connections(
             8.0,
         ),
         Measurement::at_most(
-            "s until its connection is cut, HTTP/2",
+            "s until its connection is closed, HTTP/2",
             seconds(half2.closed_after),
             14.0,
         ),
@@ -144,12 +148,12 @@ pub(super) async fn unread_downloads(context: &AttackContext) -> anyhow::Result<
     drop(streams);
     Ok(vec![
         Measurement::info(
-            "descriptors that 50 unread downloads took",
+            "file descriptors of 50 unread downloads",
             during.saturating_sub(before),
         ),
-        Measurement::at_most("still taken after 25 s, limits of 2 s", left as f64, 5.0),
+        Measurement::at_most("still open after 25 s, timeouts of 2 s", left as f64, 5.0),
         Measurement::info(
-            "seconds until they were cut",
+            "seconds until they were closed",
             format!("{:.1}", begun.elapsed().as_secs_f64()),
         ),
         Measurement::at_most("peak memory, MB", server.peak_memory_mb()?, 600.0),
@@ -182,7 +186,7 @@ pub(super) async fn large_headers(context: &AttackContext) -> anyhow::Result<Vec
     let alive = server.is_alive();
     Ok(vec![
         Measurement::at_most("peak memory, MB", server.peak_memory_mb()?, 600.0),
-        Measurement::is_true("the server lives", alive),
+        Measurement::is_true("the server still runs", alive),
         Measurement::equals("a health check meanwhile", health, 200),
     ])
 }
@@ -237,10 +241,10 @@ pub(super) async fn slow_uploads(context: &AttackContext) -> anyhow::Result<Vec<
     let refused = statuses.iter().filter(|status| **status != 201).count();
     Ok(vec![
         Measurement::zero(
-            format!("of another account's 5 uploads, refused {statuses:?}"),
+            format!("of another account's 5 uploads, rejected {statuses:?}"),
             refused,
         ),
-        Measurement::at_most("seconds that they took", took.as_secs_f64(), 5.0),
+        Measurement::at_most("their total seconds", took.as_secs_f64(), 5.0),
         Measurement::at_most("peak memory, MB", server.peak_memory_mb()?, 600.0),
     ])
 }

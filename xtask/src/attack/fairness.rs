@@ -53,7 +53,7 @@ pub(super) async fn one_job_for_the_newcomer(
     let again = wait_in_queue(&newcomer, &batch["jobs"][0], &flood).await?;
     Ok(vec![
         Measurement::at_most(
-            "jobs of flooders that went first",
+            "jobs of flooders served first",
             first.flooder_jobs_first,
             workers as f64,
         ),
@@ -64,7 +64,7 @@ pub(super) async fn one_job_for_the_newcomer(
         ),
         Measurement::info("newcomer's wait, ms", millis(first.wait)),
         Measurement::at_most(
-            "jobs that went first, when served just before",
+            "jobs served first, after just having been served",
             again.flooder_jobs_first,
             (workers + flooders) as f64,
         ),

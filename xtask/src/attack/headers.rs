@@ -73,7 +73,7 @@ pub(super) async fn preflights(context: &AttackContext) -> anyhow::Result<Vec<Me
     Ok(vec![
         Measurement::zero(
             format!(
-                "of {} preflights of an allowed origin, refused",
+                "of {} preflights of an allowed origin, rejected",
                 calls.len()
             ),
             refused,
@@ -97,21 +97,13 @@ pub(super) async fn foreign_metrics(context: &AttackContext) -> anyhow::Result<V
     let mut measurements = Vec::new();
     for (what, host, more) in [
         ("a foreign Host", "evil.example", ""),
+        ("a proxy that sends its own Host", local.as_str(), ""),
         (
-            "a plain proxy, which passes its own Host",
-            local.as_str(),
-            "",
-        ),
-        (
-            "a proxy that says for whom",
+            "a proxy with X-Forwarded-For",
             "iris.example.com",
             "X-Forwarded-For: 203.0.113.9\r\n",
         ),
-        (
-            "a rebound name of this machine",
-            "localhost.evil.example",
-            "",
-        ),
+        ("a DNS rebinding name", "localhost.evil.example", ""),
         (
             "a page of another site",
             local.as_str(),

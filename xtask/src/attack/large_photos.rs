@@ -173,7 +173,7 @@ fn survival(server: &mut TargetServer) -> [Measurement; 2] {
     let alive = server.is_alive();
     [
         Measurement::at_most("peak memory, MB", peak(server), MAX_MEMORY_MB),
-        Measurement::is_true("the server lives", alive),
+        Measurement::is_true("the server still runs", alive),
     ]
 }
 

@@ -27,20 +27,20 @@ pub(super) async fn uploads(context: &AttackContext) -> anyhow::Result<Vec<Measu
         ("a text", b"Dear server, this is a photo.".to_vec()),
         ("HEIC", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic".to_vec()),
         (
-            "a PNG that says 100,000 x 100,000",
+            "a PNG claiming 100,000 x 100,000",
             png_claiming_size(100_000, 100_000),
         ),
         (
-            "a PNG that says 2^31 x 2^31",
+            "a PNG claiming 2^31 x 2^31",
             png_claiming_size(0x7FFF_FFFF, 0x7FFF_FFFF),
         ),
         (
-            "a JPEG that says 65,535 x 65,535",
+            "a JPEG claiming 65,535 x 65,535",
             jpeg_claiming_size(&eye, u16::MAX, u16::MAX),
         ),
         ("half a PNG", cut_png),
         (
-            "a gzip bomb's head",
+            "the head of a gzip bomb",
             vec![0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3],
         ),
         (
@@ -79,7 +79,7 @@ pub(super) async fn uploads(context: &AttackContext) -> anyhow::Result<Vec<Measu
     let log = server.config().log();
     Ok(vec![
         Measurement::zero(
-            format!("answered other than 4xx {}", bad.join(", "))
+            format!("responses other than 4xx {}", bad.join(", "))
                 .trim()
                 .to_owned(),
             bad.len(),
@@ -90,7 +90,7 @@ pub(super) async fn uploads(context: &AttackContext) -> anyhow::Result<Vec<Measu
             account.count("completed").await?.saturating_sub(taken),
         ),
         Measurement::zero("panics in the log", log.matches("panicked").count()),
-        Measurement::is_true("the server lives", server.is_alive()),
+        Measurement::is_true("the server still runs", server.is_alive()),
         Measurement::at_most("peak memory, MB", server.peak_memory_mb()?, 600.0),
     ])
 }

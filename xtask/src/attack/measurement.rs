@@ -73,7 +73,7 @@ impl Measurement {
     /// An attack that ended with an error or a timeout.
     pub(super) fn failed(reason: String) -> Self {
         Self {
-            what: "the attack was carried out".to_owned(),
+            what: "the attack completed".to_owned(),
             bound: "yes".to_owned(),
             measured: reason.replace('|', "/").replace('\n', " "),
             is_within_bound: Some(false),

@@ -58,14 +58,14 @@ pub(super) async fn with_a_queue(
     let failed = count_failed(&account).await;
     Ok(vec![
         Measurement::zero(
-            format!("of {} jobs, failed for good", job_ids.len()),
+            format!("of {} jobs, failed permanently", job_ids.len()),
             failed,
         ),
-        Measurement::is_true("all ended afterwards", all_ended && server.is_alive()),
+        Measurement::is_true("all jobs ended afterwards", all_ended && server.is_alive()),
         Measurement::equals("jobs completed", completed, JOBS),
-        Measurement::zero("attempts that the outage spent", attempts),
+        Measurement::zero("attempts counted during the outage", attempts),
         Measurement::equals(
-            "readiness after the first 5 s of it",
+            "readiness after the first 5 s of the outage",
             readiness_during_outage
                 .iter()
                 .skip(10)
@@ -79,7 +79,7 @@ pub(super) async fn with_a_queue(
         Measurement::info("waiting_because of a waiting job", waiting_reason),
         Measurement::equals("readiness afterwards", readiness(&account).await, 200),
         Measurement::info(
-            "seconds until all had ended",
+            "seconds until all jobs had ended",
             format!("{:.1}", recovery.as_secs_f64()),
         ),
     ])
@@ -182,13 +182,13 @@ pub(super) async fn idle_connections(
     account.wait_until_idle(Duration::from_secs(20)).await?;
     Ok(vec![
         Measurement::zero(
-            format!("of {} jobs, failed for good", job_ids.len()),
+            format!("of {} jobs, failed permanently", job_ids.len()),
             count_failed(&account).await,
         ),
-        Measurement::zero("attempts spent", attempts_spent(&account).await),
-        Measurement::is_true("the queue ended under it", idle_again),
+        Measurement::zero("attempts counted", attempts_spent(&account).await),
+        Measurement::is_true("all jobs ended meanwhile", idle_again),
         Measurement::at_most("longest health check, ms", latencies.longest_ms(), 1000.0),
-        Measurement::info("middle health check, ms", latencies.median_ms()),
+        Measurement::info("median health check, ms", latencies.median_ms()),
         Measurement::at_most("peak memory, MB", server.peak_memory_mb()?, 600.0),
     ])
 }

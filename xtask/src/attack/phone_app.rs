@@ -32,7 +32,7 @@ pub(super) async fn consent_gate(context: &AttackContext) -> anyhow::Result<Vec<
     for field in ["jurisdiction", "consent_text", "requires_explicit_consent"] {
         let there = !requirements[field].is_null() && requirements[field] == inner[field];
         measurements.push(Measurement::is_true(
-            format!("{field} at the top and inside"),
+            format!("{field} at both levels"),
             there,
         ));
     }
@@ -67,12 +67,12 @@ pub(super) async fn consent_gate(context: &AttackContext) -> anyhow::Result<Vec<
     let status = given.status().as_u16();
     let given: Value = given.json().await.unwrap_or_default();
     measurements.push(Measurement::equals(
-        "consent with both names of its version",
+        "consent with both version fields",
         status,
         201,
     ));
     measurements.push(Measurement::is_true(
-        "its jurisdiction is kept",
+        "its jurisdiction is stored",
         given["jurisdiction"] == body["jurisdiction"],
     ));
     let after = status_of_consent().await.unwrap_or_default();
@@ -211,11 +211,14 @@ pub(super) async fn token_expires(context: &AttackContext) -> anyhow::Result<Vec
     let frame = refused.frames.first().cloned().unwrap_or_default();
     Ok(vec![
         Measurement::is_true(
-            "an open socket goes on",
+            "an open WebSocket stays open",
             !cut && transcript.close_code.is_none(),
         ),
-        Measurement::equals("a new one is refused", &frame["code"], "\"token_expired\""),
-        Measurement::is_true("in a frame with a status", frame["status"].is_string()),
+        Measurement::equals("a new one is rejected", &frame["code"], "\"token_expired\""),
+        Measurement::is_true(
+            "with a frame that has a status",
+            frame["status"].is_string(),
+        ),
     ])
 }
 
@@ -268,13 +271,13 @@ pub(super) async fn thumbnails(context: &AttackContext) -> anyhow::Result<Vec<Me
         Measurement::equals("of 5 photos, with a thumbnail", links.len(), 5),
         Measurement::at_most("bytes of the whole grid", bytes as f64, 400_000.0),
         Measurement::is_true(
-            "links to thumbnails stay the same",
+            "URLs of thumbnails stay the same",
             same("thumbnail_url") && !links.is_empty(),
         ),
-        Measurement::is_true("links to originals stay the same", same("original_url")),
+        Measurement::is_true("URLs of originals stay the same", same("original_url")),
         Measurement::equals("with ETag and Cache-Control", cached, 5),
-        Measurement::equals("not sent again to who has them", known_again, 5),
-        Measurement::zero("photos never uploaded in the list", pending),
+        Measurement::equals("answered 304 to If-None-Match", known_again, 5),
+        Measurement::zero("unconfirmed photos in the list", pending),
         Measurement::is_true("updated_at", first["updated_at"].is_string()),
     ])
 }
@@ -293,7 +296,7 @@ pub(super) async fn form_login(context: &AttackContext) -> anyhow::Result<Vec<Me
     Ok(vec![
         Measurement::equals("logout without a body", status, 200),
         Measurement::is_true(
-            "both tokens from the form",
+            "both tokens from the form login",
             tokens["refresh_token"].is_string(),
         ),
     ])

@@ -66,7 +66,7 @@ pub(super) async fn chunked_without_length(
     Ok(vec![
         Measurement::at_most("MB stored under a quota of 1 MB", stored, 1.4),
         Measurement::zero(
-            "PUTs of 8 MB taken",
+            "PUTs of 8 MB accepted",
             answers.count(|status| (200..300).contains(&status)),
         ),
         Measurement::info("answers", answers),
@@ -87,7 +87,7 @@ pub(super) async fn rows_without_upload(
     let answers = send_concurrently(requests, 64, Duration::from_secs(30)).await;
     Ok(vec![
         Measurement::at_most(
-            format!("of {TRIES} announcements, taken"),
+            format!("of {TRIES} created photos, accepted"),
             answers.with(201) as f64,
             1000.0,
         ),

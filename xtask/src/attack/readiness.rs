@@ -38,8 +38,8 @@ pub(super) async fn on_a_full_disk(context: &AttackContext) -> anyhow::Result<Ve
     }
     Ok(vec![
         Measurement::info("of 30 submits, answered 503", refused),
-        Measurement::zero("answered otherwise, and not taken", unexpected),
-        Measurement::zero("ready all the same", wrongly_ready),
+        Measurement::zero("other responses", unexpected),
+        Measurement::zero("with readiness 200", wrongly_ready),
         Measurement::at_most(
             "seconds until ready again",
             begun.elapsed().as_secs_f64(),

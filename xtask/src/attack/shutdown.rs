@@ -47,10 +47,10 @@ pub(super) async fn at_random_moments(context: &AttackContext) -> anyhow::Result
     let panics = log.matches("panicked").count();
     let lost = log.matches("lost").count();
     Ok(vec![
-        Measurement::zero(format!("of {STOPS} stops, ended badly"), ended_badly),
+        Measurement::zero(format!("of {STOPS} shutdowns, failed"), ended_badly),
         Measurement::zero("restarts counted against jobs", usize::try_from(spent)?),
         Measurement::zero("panics in the log", panics),
-        Measurement::info("lines of the log that say lost", lost),
+        Measurement::info("log lines with the word lost", lost),
         Measurement::is_true("all jobs ended", all_ended),
         Measurement::equals(
             "jobs completed",

@@ -70,20 +70,18 @@ pub(super) async fn lockout(
         () = guessing => Vec::new(),
     };
     let mut measurements = Vec::new();
-    for ((signed_in, refused, wait), place) in
-        tries.into_iter().zip(["home", "an address never seen"])
-    {
+    for ((signed_in, refused, wait), place) in tries.into_iter().zip(["home", "a new address"]) {
         let seconds = if signed_in {
             wait.as_secs_f64()
         } else {
             f64::INFINITY
         };
         measurements.push(Measurement::at_most(
-            format!("the owner gets in from {place} after s"),
+            format!("s until the owner signs in from {place}"),
             seconds,
             3.0,
         ));
-        measurements.push(Measurement::info(format!("refusals at {place}"), refused));
+        measurements.push(Measurement::info(format!("rejections at {place}"), refused));
     }
     Ok(measurements)
 }
@@ -120,11 +118,7 @@ pub(super) async fn registration_flood(
     };
     let (answers, (longest, failed)) = tokio::join!(flood, sign_in);
     Ok(vec![
-        Measurement::at_most(
-            "the longest of 4 logins meanwhile, ms",
-            millis(longest),
-            3000.0,
-        ),
+        Measurement::at_most("longest of 4 logins meanwhile, ms", millis(longest), 3000.0),
         Measurement::zero("logins that failed", failed),
         Measurement::at_most("peak memory, MB", server.peak_memory_mb()?, 600.0),
         Measurement::info("answers to 4,000 registrations", answers),
@@ -149,7 +143,7 @@ pub(super) async fn login_memory(context: &AttackContext) -> anyhow::Result<Vec<
     let answers = send_concurrently(requests, 100, Duration::from_secs(30)).await;
     let kept = proc_fs::memory_mb(server.process_id())? - before;
     Ok(vec![
-        Measurement::at_most("MB kept afterwards", kept.round(), 150.0),
+        Measurement::at_most("MB still used afterwards", kept.round(), 150.0),
         Measurement::at_most("peak memory, MB", server.peak_memory_mb()?, 600.0),
         Measurement::info("answers to 2,500 logins", answers),
     ])
@@ -190,7 +184,7 @@ pub(super) async fn one_name_at_once(context: &AttackContext) -> anyhow::Result<
     let answers: StatusCounts =
         send_concurrently(requests.into_iter(), 12, Duration::from_secs(20)).await;
     Ok(vec![
-        Measurement::equals("made", answers.with(201), 1),
+        Measurement::equals("created", answers.with(201), 1),
         Measurement::zero("5xx", answers.errors() + answers.with(503)),
         Measurement::info("answers", answers),
     ])

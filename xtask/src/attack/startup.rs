@@ -22,7 +22,7 @@ pub(super) async fn failing_starts(context: &AttackContext) -> anyhow::Result<Ve
     let start = ServerConfig::new(context, &missing)?
         .try_to_start(TIME)
         .await?;
-    check_failed_start("a certificate that is not there", &start, &mut measurements);
+    check_failed_start("a missing certificate", &start, &mut measurements);
 
     let config = ServerConfig::new(context, &[])?;
     let cert = config.extra_path("cert.pem");
@@ -34,14 +34,14 @@ pub(super) async fn failing_starts(context: &AttackContext) -> anyhow::Result<Ve
     let start = ServerConfig::new(context, &["--tls-cert", &cert, "--tls-key", &cert])?
         .try_to_start(TIME)
         .await?;
-    check_failed_start("a certificate that is none", &start, &mut measurements);
+    check_failed_start("an invalid certificate", &start, &mut measurements);
 
     let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
     let address = taken.local_addr()?.to_string();
     let start = ServerConfig::new(context, &["--listen", &address])?
         .try_to_start(TIME)
         .await?;
-    check_failed_start("a port that is taken", &start, &mut measurements);
+    check_failed_start("a port in use", &start, &mut measurements);
 
     let config = ServerConfig::new(context, &[])?;
     std::fs::write(config.data(), "a file, not a folder")?;
@@ -53,11 +53,11 @@ pub(super) async fn failing_starts(context: &AttackContext) -> anyhow::Result<Ve
 fn check_failed_start(what: &str, start: &StartAttempt, measurements: &mut Vec<Measurement>) {
     let ends = start.exit_code.is_some_and(|code| code != 0);
     measurements.push(Measurement::is_true(
-        format!("{what}: ends with a code"),
+        format!("{what}: exits with an error"),
         ends,
     ));
     measurements.push(Measurement::is_true(
-        format!("{what}: announces nothing"),
+        format!("{what}: prints no address"),
         !start.announced,
     ));
 }
@@ -81,11 +81,11 @@ pub(super) async fn user_list_is_read_only(
     let mode = std::fs::metadata(&existing)?.permissions().mode() & 0o777;
     let entries = std::fs::read_dir(&existing)?.count();
     Ok(vec![
-        Measurement::is_true("a missing folder: ends with a code", code != 0),
-        Measurement::is_true("a missing folder: is not made", !made),
-        Measurement::is_true("an empty folder: ends with a code", other_code != 0),
+        Measurement::is_true("a missing folder: exits with an error", code != 0),
+        Measurement::is_true("a missing folder: is not created", !made),
+        Measurement::is_true("an empty folder: exits with an error", other_code != 0),
         Measurement::equals("an empty folder: its mode", format!("{mode:o}"), "755"),
-        Measurement::zero("an empty folder: files made in it", entries),
+        Measurement::zero("an empty folder: files created in it", entries),
     ])
 }
 
@@ -102,7 +102,7 @@ pub(super) async fn lock_file_removed(context: &AttackContext) -> anyhow::Result
     let served = account.get("/users/me").await.is_ok();
     Ok(vec![
         Measurement::is_true("never two servers on one folder", !both),
-        Measurement::is_true("the second announces nothing", !second.announced),
-        Measurement::is_true("the first serves", served),
+        Measurement::is_true("the second prints no address", !second.announced),
+        Measurement::is_true("the first still serves", served),
     ])
 }

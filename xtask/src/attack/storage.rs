@@ -74,8 +74,8 @@ pub(super) async fn backup_of_a_damaged_object(
     let secrets = std::fs::metadata(out.join("secrets.json"));
     let mode = secrets.map_or(0, |metadata| metadata.permissions().mode() & 0o777);
     Ok(vec![
-        Measurement::is_true("the backup is made all the same", copied > 3),
-        Measurement::is_true("with an exit code of its own", !matches!(code, 0 | 1)),
+        Measurement::is_true("the backup completes", copied > 3),
+        Measurement::is_true("with a distinct exit code", !matches!(code, 0 | 1)),
         Measurement::info(
             "exit code and last line",
             format!("{code}, {}", last_line(&stderr)),
@@ -138,7 +138,7 @@ pub(super) async fn hang_up_during_confirm(
     }
     Ok(vec![
         Measurement::zero(
-            format!("after {TRIES} hang-ups and the sweeps, objects without a row"),
+            format!("after {TRIES} disconnects and the sweeps, objects without a row"),
             orphans,
         ),
         Measurement::info(
@@ -225,7 +225,7 @@ pub(super) async fn put_outlives_the_account(
         })
         .collect();
     Ok(vec![
-        Measurement::zero("files left of the deleted account", left.len()),
+        Measurement::zero("remaining files of the deleted account", left.len()),
         Measurement::info("status of the PUT", put.map_or(0, |status| status.as_u16())),
     ])
 }
@@ -270,13 +270,13 @@ pub(super) async fn result_removed(context: &AttackContext) -> anyhow::Result<Ve
     let job = account.job(&job_id).await?;
     let offers = job["result_url"].is_string();
     Ok(vec![
-        Measurement::is_true("no link to a picture that is not there", !offers),
+        Measurement::is_true("no URL of the missing result", !offers),
         Measurement::info(
             "status and code",
             format!("{} {}", job["status"], job["error_code"]),
         ),
         Measurement::is_true(
-            "message says what to do",
+            "with a suggestion",
             !offers && job["suggestion"].is_string(),
         ),
     ])
@@ -312,7 +312,7 @@ pub(super) async fn key_after_expiry(context: &AttackContext) -> anyhow::Result<
     Ok(vec![
         Measurement::is_true("the photo has expired", expired),
         Measurement::equals("status of the first submit", first, 201),
-        Measurement::equals("status of the same one again", again, 201),
+        Measurement::equals("status of the retry", again, 201),
         Measurement::is_true("the same job", job_id.is_some() && job_id == same_job_id),
     ])
 }

@@ -41,7 +41,7 @@ pub(super) async fn half_open_reconnect(
     }
     Ok(vec![
         Measurement::zero(
-            format!("of {tried} reconnects, progress went back"),
+            format!("of {tried} reconnects, progress decreased"),
             went_back,
         ),
         Measurement::at_least("reconnects that were answered", tried as f64, TRIES as f64),
@@ -90,9 +90,9 @@ pub(super) async fn hang_up_after_submit(
         account.wait_until_idle(Duration::from_secs(10)).await?;
     }
     Ok(vec![
-        Measurement::info(format!("of {TRIES} submits, taken"), taken),
+        Measurement::info(format!("of {TRIES} submits, accepted"), taken),
         Measurement::at_most(
-            "longest time until the worker began, s",
+            "longest time until the worker started, s",
             longest.as_secs_f64(),
             0.5,
         ),
@@ -151,9 +151,9 @@ pub(super) async fn watchers_of_waiting_jobs(
     let answered = Instant::now();
     busy.get("/users/me").await?;
     Ok(vec![
-        Measurement::info("sockets refused", refused),
-        Measurement::at_least("sockets open", open as f64, 900.0),
-        Measurement::at_most("cores spent on serving them", cores, 0.25),
+        Measurement::info("WebSockets rejected", refused),
+        Measurement::at_least("WebSockets open", open as f64, 900.0),
+        Measurement::at_most("CPU cores used for them", cores, 0.25),
         Measurement::at_most(
             "another account's request, ms",
             answered.elapsed().as_secs_f64() * 1000.0,
@@ -178,7 +178,7 @@ pub(super) async fn silent_peer(context: &AttackContext) -> anyhow::Result<Vec<M
     // Reads, to notice the close, but never sends a pong.
     let closed = raw_connection::time_until_closed(&mut stream, WAIT_LIMIT).await;
     Ok(vec![Measurement::at_most(
-        "seconds until it is cut",
+        "seconds until it is closed",
         closed.map_or(f64::INFINITY, |time| time.as_secs_f64()),
         60.0,
     )])
@@ -218,7 +218,7 @@ pub(super) async fn large_frames(context: &AttackContext) -> anyhow::Result<Vec<
     let alive = server.is_alive();
     Ok(vec![
         Measurement::at_most("peak memory, MB", server.peak_memory_mb()?, 600.0),
-        Measurement::is_true("the server lives", alive),
+        Measurement::is_true("the server still runs", alive),
     ])
 }
 
