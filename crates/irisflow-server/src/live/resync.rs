@@ -32,7 +32,7 @@ pub(crate) async fn resync_watchers(app: App) {
                 seen = now.into_iter().collect();
             }
             Err(error) => {
-                tracing::warn!(%error, "could not query the newest events for the resync")
+                tracing::warn!(%error, "could not query the newest events for the resync");
             }
         }
     }
