@@ -75,6 +75,7 @@ uuid_id!(
     BatchId
 );
 uuid_id!(
-    /// One slot of one running worker process; new at every start.
+    /// One running worker process, in the registry and in the leases of all its slots; new at every start.
+    /// It says who holds a lease; the [`Fence`](crate::Fence) of an attempt protects its writes.
     WorkerId
 );

@@ -46,9 +46,10 @@ pub use photo::{
 };
 pub use policy::JobPolicy;
 pub use ports::{
-    AccountStore, JobFilter, JobSnapshot, JobStore, MOST_CONSENTS, MOST_SESSIONS,
-    MOST_SPENT_TOKENS, Page, PageRequest, PhotoStore, Privacy, Renewal, Statistics, StatusFilter,
-    StoreError, StoreHealth, Timeline, WriteOutcome,
+    AccountStore, JobCommands, JobFilter, JobLeases, JobReader, JobSnapshot, MOST_CONSENTS,
+    MOST_SESSIONS, MOST_SPENT_TOKENS, Page, PageRequest, PhotoStore, Privacy, QueueReader, Renewal,
+    Retention, Statistics, StatusFilter, Store, StoreError, StoreHealth, SweepQueue, Timeline,
+    WorkerRegistry, WriteOutcome,
 };
 pub use privacy::{Consent, ConsentType, DeletionReceipt, Destroyed, Jurisdiction, NewConsent};
 pub use queue_order::{OwnPlace, QueueOrder, QueuedUser, WaitingJob};

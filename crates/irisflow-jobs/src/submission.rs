@@ -1,5 +1,4 @@
-//! Asking for jobs: together, all or none, and at most once where a key says that it is the same
-//! request again.
+//! Submitting jobs: several together, all or none, and at most once for an idempotency key.
 
 use crate::id::{PhotoId, UserId};
 use crate::job::{Job, NewJob};
@@ -13,7 +12,7 @@ pub struct Submission {
     pub limits: QueueLimits,
 }
 
-/// How long a queue may get by a submission. One that was taken before is answered whatever the queue.
+/// How long a queue may get by a submission. A repeated one gets its stored response all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueLimits {
     /// Jobs of one user that wait or run; never exceeded.
@@ -29,25 +28,25 @@ impl QueueLimits {
     };
 }
 
-/// The client's name for one request, and what it asked for.
+/// The idempotency key of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubmissionKey {
     pub user_id: UserId,
     pub key: String,
-    /// SHA-256 of what is asked for: the same key may not ask for something else.
+    /// SHA-256 of the request: the same key may not be used for another one.
     pub fingerprint: [u8; 32],
-    /// What the first answer says beside its jobs. Kept and given back unread.
-    pub memo: String,
+    /// What the response says beside its jobs. Stored and returned unread.
+    pub response: String,
 }
 
-/// What became of a submission.
+/// The outcome of a submission.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Enqueued {
     /// The jobs, in the order given.
     Now(Vec<Job>),
-    /// The key has asked for the same before: those jobs as they were queued then.
-    Before { jobs: Vec<Job>, memo: String },
-    /// The key has asked for something else before. Nothing was queued.
+    /// The key was used for the same before: the jobs of that submission, as they were queued.
+    Before { jobs: Vec<Job>, response: String },
+    /// The key was used for something else before. Nothing was queued.
     KeyTaken,
     /// The user has too many unfinished jobs. Nothing was queued.
     UserQueueFull,
@@ -58,7 +57,7 @@ pub enum Enqueued {
 }
 
 impl Submission {
-    /// Without a key: asked twice, it is done twice. Without limits.
+    /// Without a key, so that a repetition queues again, and without limits.
     pub fn of(jobs: Vec<NewJob>) -> Self {
         Self {
             jobs,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use irisflow_jobs::{
-    AccountStore, Bus, Clock, JobStore, PhotoStore, Privacy, Statistics, StoreHealth, Timeline,
+    AccountStore, Bus, Clock, JobCommands, JobReader, PhotoStore, Privacy, QueueReader, Statistics,
+    StoreHealth, Timeline,
 };
 use irisflow_photos::{FileStore, MemoryBudget, UrlSigner};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -27,7 +28,9 @@ use crate::usage_limits::{Rates, Sockets};
 pub struct ServerParts {
     pub accounts: Arc<dyn AccountStore>,
     pub photos: Arc<dyn PhotoStore>,
-    pub jobs: Arc<dyn JobStore>,
+    pub job_commands: Arc<dyn JobCommands>,
+    pub job_reader: Arc<dyn JobReader>,
+    pub queue_reader: Arc<dyn QueueReader>,
     pub timeline: Arc<dyn Timeline>,
     pub statistics: Arc<dyn Statistics>,
     pub privacy: Arc<dyn Privacy>,

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use irisflow_jobs::{
-    Estimate, EstimateInput, Estimator, Event, EventKind, Job, JobId, JobPosition, JobState,
-    JobStore, Photo, PhotoId, QueuePlace, StoreError, Timestamp, UserId, WaitingReason,
-    WorkerCapacity, trying_again,
+    Estimate, EstimateInput, Estimator, Event, EventKind, Job, JobId, JobPosition, JobState, Photo,
+    PhotoId, QueuePlace, QueueReader, StoreError, Timestamp, UserId, WaitingReason, WorkerCapacity,
+    trying_again,
 };
 use serde::Serialize;
 use tokio::sync::Mutex;
@@ -85,14 +85,14 @@ impl EstimateBody {
 pub(crate) struct EstimatorCache(Mutex<Option<(Instant, Arc<Estimator>)>>);
 
 impl EstimatorCache {
-    async fn read(&self, jobs: &dyn JobStore) -> Result<Arc<Estimator>, StoreError> {
+    async fn read(&self, queue: &dyn QueueReader) -> Result<Arc<Estimator>, StoreError> {
         let mut cached = self.0.lock().await;
         if let Some((read_at, estimator)) = cached.as_ref()
             && read_at.elapsed() < SAMPLE_MAX_AGE
         {
             return Ok(Arc::clone(estimator));
         }
-        let estimator = Arc::new(Estimator::of(jobs.step_times(SAMPLE_JOBS).await?));
+        let estimator = Arc::new(Estimator::of(queue.step_times(SAMPLE_JOBS).await?));
         *cached = Some((Instant::now(), Arc::clone(&estimator)));
         Ok(estimator)
     }
@@ -161,7 +161,10 @@ impl AppState {
     ) -> Vec<EstimateBody> {
         let mut queue = None;
         if jobs.iter().any(|job| job.state.is_claimable()) {
-            let read = self.queue_view.of_user(&*self.parts.jobs, user_id).await;
+            let read = self
+                .queue_view
+                .of_user(&*self.parts.queue_reader, user_id)
+                .await;
             queue = read.inspect_err(could_not_estimate).ok();
         }
         let mut estimates = Vec::with_capacity(jobs.len());
@@ -232,16 +235,16 @@ impl AppState {
         if !subject.waits {
             return Ok(None);
         }
-        let (jobs, now) = (&*self.parts.jobs, self.now());
+        let (reader, now) = (&*self.parts.queue_reader, self.now());
         let (user_id, job_id) = (subject.user_id, subject.job_id);
         if let QueueFreshness::Recent = freshness {
-            let queue = self.queue_view.recent_of_user(jobs, user_id).await?;
+            let queue = self.queue_view.recent_of_user(reader, user_id).await?;
             let place = queue.place(job_id, now);
             if place.is_some() {
                 return Ok(place);
             }
         }
-        self.queue_view.place(jobs, user_id, job_id, now).await
+        self.queue_view.place(reader, user_id, job_id, now).await
     }
 
     /// Empty when the store failed, since a missing estimate must not fail the request. During an outage every
@@ -283,7 +286,7 @@ impl AppState {
             now: self.now(),
         };
         let estimator = match pixels {
-            Some(_) => self.history.read(&*self.parts.jobs).await?,
+            Some(_) => self.history.read(&*self.parts.queue_reader).await?,
             None => Arc::default(),
         };
         Ok(estimator.estimate(&input))

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use irisflow_jobs::{
-    JobId, JobStore, OwnPlace, QueueOrder, QueuePlace, QueuedUser, StoreError, Timestamp, UserId,
-    WorkerCapacity,
+    JobId, OwnPlace, QueueOrder, QueuePlace, QueueReader, QueuedUser, StoreError, Timestamp,
+    UserId, WorkerCapacity,
 };
 use tokio::sync::Mutex;
 
@@ -65,16 +65,16 @@ impl QueueCache {
     /// Current queue position of one job; `None` when it does not wait.
     pub(crate) async fn place(
         &self,
-        jobs: &dyn JobStore,
+        queue: &dyn QueueReader,
         user_id: UserId,
         job_id: JobId,
         now: Timestamp,
     ) -> Result<Option<(QueuePlace, WorkerCapacity)>, StoreError> {
         let called_at = Instant::now();
-        let Some(own) = jobs.own_place(user_id, job_id).await? else {
+        let Some(own) = queue.own_place(user_id, job_id).await? else {
             return Ok(None);
         };
-        let users = self.users(jobs, called_at).await?;
+        let users = self.users(queue, called_at).await?;
         let place = users.order.place(user_id, own, now);
         Ok(place.map(|place| (place, users.worker_capacity)))
     }
@@ -82,32 +82,32 @@ impl QueueCache {
     /// Current queue positions of all waiting jobs of a user.
     pub(crate) async fn of_user(
         &self,
-        jobs: &dyn JobStore,
+        queue: &dyn QueueReader,
         user_id: UserId,
     ) -> Result<UserQueue, StoreError> {
-        self.read(jobs, user_id, Instant::now()).await
+        self.read(queue, user_id, Instant::now()).await
     }
 
     /// Queue positions of all waiting jobs of a user, up to `RECENT_MAX_AGE` old.
     pub(crate) async fn recent_of_user(
         &self,
-        jobs: &dyn JobStore,
+        queue: &dyn QueueReader,
         user_id: UserId,
     ) -> Result<UserQueue, StoreError> {
         let now = Instant::now();
         let oldest = now.checked_sub(RECENT_MAX_AGE).unwrap_or(now);
-        self.read(jobs, user_id, oldest).await
+        self.read(queue, user_id, oldest).await
     }
 
     async fn read(
         &self,
-        jobs: &dyn JobStore,
+        queue: &dyn QueueReader,
         user_id: UserId,
         oldest: Instant,
     ) -> Result<UserQueue, StoreError> {
-        let users = self.users(jobs, oldest).await?;
+        let users = self.users(queue, oldest).await?;
         let places = match users.order.user(user_id) {
-            Some(user) => self.places(jobs, *user).await?,
+            Some(user) => self.places(queue, *user).await?,
             None => Arc::default(),
         };
         Ok(UserQueue {
@@ -118,14 +118,18 @@ impl QueueCache {
     }
 
     /// The users with waiting jobs, from a read that began at `oldest` or later.
-    async fn users(&self, jobs: &dyn JobStore, oldest: Instant) -> Result<Arc<Users>, StoreError> {
+    async fn users(
+        &self,
+        queue: &dyn QueueReader,
+        oldest: Instant,
+    ) -> Result<Arc<Users>, StoreError> {
         let mut cached = self.users.lock().await;
         if let Some((_, users)) = cached.as_ref().filter(|(read_at, _)| *read_at >= oldest) {
             return Ok(Arc::clone(users));
         }
         let read_at = Instant::now();
-        let order = QueueOrder::of(jobs.queued_users().await?);
-        let worker_capacity = jobs.worker_capacity().await?;
+        let order = QueueOrder::of(queue.queued_users().await?);
+        let worker_capacity = queue.worker_capacity().await?;
         self.orders()
             .retain(|user_id, _| order.user(*user_id).is_some());
         let users = Arc::new(Users {
@@ -138,7 +142,7 @@ impl QueueCache {
 
     async fn places(
         &self,
-        jobs: &dyn JobStore,
+        queue: &dyn QueueReader,
         user: QueuedUser,
     ) -> Result<Arc<HashMap<JobId, OwnPlace>>, StoreError> {
         let cached = Arc::clone(self.orders().entry(user.user_id).or_default());
@@ -150,7 +154,7 @@ impl QueueCache {
             return Ok(Arc::clone(&order.places));
         }
         let read_at = Instant::now();
-        let waiting = jobs.waiting_jobs(user.user_id).await?;
+        let waiting = queue.waiting_jobs(user.user_id).await?;
         let places = (0..).zip(waiting).map(|(ahead, job)| {
             let run_at = job.run_at;
             (job.id, OwnPlace { ahead, run_at })

@@ -19,7 +19,7 @@ type Result<T> = std::result::Result<T, StoreError>;
 #[async_trait]
 impl AccountStore for SqliteStore {
     async fn add_account(&self, new: NewAccount) -> Result<Option<Account>> {
-        let mut writing = self.begin().await?;
+        let mut unit_of_work = self.begin().await?;
         let inserted = sqlx::query(
             "INSERT INTO users (id, email, password_hash, created_at) VALUES (?, ?, ?, ?)
              ON CONFLICT (email) DO NOTHING",
@@ -27,8 +27,8 @@ impl AccountStore for SqliteStore {
         .bind(new.id.as_uuid())
         .bind(&new.email)
         .bind(&new.password_hash)
-        .bind(writing.now.as_millis())
-        .execute(writing.connection()?)
+        .bind(unit_of_work.now.as_millis())
+        .execute(unit_of_work.connection()?)
         .await
         .map_err(unavailable)?
         .rows_affected();
@@ -38,7 +38,7 @@ impl AccountStore for SqliteStore {
         sqlx::query("INSERT INTO timelines (user_id, epoch) VALUES (?, ?)")
             .bind(new.id.as_uuid())
             .bind(Uuid::new_v4())
-            .execute(writing.connection()?)
+            .execute(unit_of_work.connection()?)
             .await
             .map_err(unavailable)?;
         let account = Account {
@@ -48,9 +48,9 @@ impl AccountStore for SqliteStore {
             is_active: true,
             is_verified: false,
             is_admin: false,
-            created_at: writing.now,
+            created_at: unit_of_work.now,
         };
-        writing.commit().await?;
+        unit_of_work.commit().await?;
         Ok(Some(account))
     }
 
@@ -64,7 +64,7 @@ impl AccountStore for SqliteStore {
     }
 
     async fn add_session(&self, new: NewSession) -> Result<bool> {
-        let mut writing = self.begin().await?;
+        let mut unit_of_work = self.begin().await?;
         let session = &new.session;
         let inserted = sqlx::query(
             "INSERT INTO sessions (id, user_id, created_at, expires_at, last_used_at, device)
@@ -78,20 +78,20 @@ impl AccountStore for SqliteStore {
         .bind(&session.device)
         .bind(session.user_id.as_uuid())
         .bind(&new.password_hash)
-        .execute(writing.connection()?)
+        .execute(unit_of_work.connection()?)
         .await
         .map_err(unavailable)?
         .rows_affected();
         if inserted == 0 {
             return Ok(false);
         }
-        writing
+        unit_of_work
             .add_refresh_token(session.id, new.refresh_hash)
             .await?;
-        writing
+        unit_of_work
             .end_sessions_beyond(session.user_id, session.id)
             .await?;
-        writing.commit().await?;
+        unit_of_work.commit().await?;
         Ok(true)
     }
 
@@ -107,10 +107,10 @@ impl AccountStore for SqliteStore {
         grace: Duration,
         expires_at: Timestamp,
     ) -> Result<RefreshOutcome> {
-        let mut writing = self.begin().await?;
+        let mut unit_of_work = self.begin().await?;
         let token = sqlx::query("SELECT session_id, spent_at FROM refresh_tokens WHERE hash = ?")
             .bind(refresh_hash.as_slice())
-            .fetch_optional(writing.connection()?)
+            .fetch_optional(unit_of_work.connection()?)
             .await
             .map_err(unavailable)?;
         let Some(token) = token else {
@@ -122,46 +122,47 @@ impl AccountStore for SqliteStore {
                 .map_err(unavailable)?,
         );
         let spent_at: Option<i64> = token.try_get("spent_at").map_err(unavailable)?;
-        let now = writing.now;
-        let Some(mut live) = live_session(writing.connection()?, session_id, now).await? else {
+        let now = unit_of_work.now;
+        let Some(mut live) = live_session(unit_of_work.connection()?, session_id, now).await?
+        else {
             return Ok(RefreshOutcome::Unknown);
         };
         match spent_at.map(Timestamp::from_millis) {
             None => {
-                writing.spend_refresh_token(refresh_hash).await?;
-                writing.forget_oldest_spent_tokens(session_id).await?;
-                writing
+                unit_of_work.spend_refresh_token(refresh_hash).await?;
+                unit_of_work.forget_oldest_spent_tokens(session_id).await?;
+                unit_of_work
                     .add_refresh_token(session_id, successor_hash)
                     .await?;
-                writing.prolong(session_id, expires_at).await?;
+                unit_of_work.prolong(session_id, expires_at).await?;
                 live.session.expires_at = expires_at;
-                live.session.last_used_at = writing.now;
-                writing.commit().await?;
+                live.session.last_used_at = unit_of_work.now;
+                unit_of_work.commit().await?;
                 Ok(RefreshOutcome::Rotated(live))
             }
-            Some(spent_at) if writing.now.since(spent_at) <= grace => {
+            Some(spent_at) if unit_of_work.now.since(spent_at) <= grace => {
                 Ok(RefreshOutcome::Rotated(live))
             }
             Some(_) => {
                 let user_id = live.account.id;
-                writing.end(user_id, session_id).await?;
-                writing.commit().await?;
+                unit_of_work.end(user_id, session_id).await?;
+                unit_of_work.commit().await?;
                 Ok(RefreshOutcome::ReuseDetected(user_id))
             }
         }
     }
 
     async fn end_session(&self, user_id: UserId, session_id: SessionId) -> Result<bool> {
-        let mut writing = self.begin().await?;
-        let ended = writing.end(user_id, session_id).await?;
-        writing.commit().await?;
+        let mut unit_of_work = self.begin().await?;
+        let ended = unit_of_work.end(user_id, session_id).await?;
+        unit_of_work.commit().await?;
         Ok(ended)
     }
 
     async fn end_other_sessions(&self, user_id: UserId, kept: SessionId) -> Result<u64> {
-        let mut writing = self.begin().await?;
-        let ended = writing.end_all_but(user_id, Some(kept)).await?;
-        writing.commit().await?;
+        let mut unit_of_work = self.begin().await?;
+        let ended = unit_of_work.end_all_but(user_id, Some(kept)).await?;
+        unit_of_work.commit().await?;
         Ok(ended)
     }
 
@@ -175,66 +176,66 @@ impl AccountStore for SqliteStore {
         change: PasswordChange,
         kept: SessionId,
     ) -> Result<bool> {
-        let mut writing = self.begin().await?;
+        let mut unit_of_work = self.begin().await?;
         let changed =
             sqlx::query("UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?")
                 .bind(&change.new_hash)
                 .bind(user_id.as_uuid())
                 .bind(&change.old_hash)
-                .execute(writing.connection()?)
+                .execute(unit_of_work.connection()?)
                 .await
                 .map_err(unavailable)?
                 .rows_affected();
         if changed == 0 {
             return Ok(false);
         }
-        writing.end_all_but(user_id, Some(kept)).await?;
-        writing.commit().await?;
+        unit_of_work.end_all_but(user_id, Some(kept)).await?;
+        unit_of_work.commit().await?;
         Ok(true)
     }
 
     async fn reset_password(&self, user_id: UserId, password_hash: String) -> Result<()> {
-        let mut writing = self.begin().await?;
+        let mut unit_of_work = self.begin().await?;
         sqlx::query("UPDATE users SET password_hash = ? WHERE id = ?")
             .bind(password_hash)
             .bind(user_id.as_uuid())
-            .execute(writing.connection()?)
+            .execute(unit_of_work.connection()?)
             .await
             .map_err(unavailable)?;
-        writing.end_all_but(user_id, None).await?;
-        writing.commit().await
+        unit_of_work.end_all_but(user_id, None).await?;
+        unit_of_work.commit().await
     }
 
     async fn enable(&self, user_id: UserId) -> Result<()> {
-        let mut writing = self.begin().await?;
+        let mut unit_of_work = self.begin().await?;
         sqlx::query("UPDATE users SET is_active = 1 WHERE id = ?")
             .bind(user_id.as_uuid())
-            .execute(writing.connection()?)
+            .execute(unit_of_work.connection()?)
             .await
             .map_err(unavailable)?;
-        writing.commit().await
+        unit_of_work.commit().await
     }
 
     async fn disable(&self, user_id: UserId) -> Result<()> {
-        let mut writing = self.begin().await?;
+        let mut unit_of_work = self.begin().await?;
         sqlx::query("UPDATE users SET is_active = 0 WHERE id = ?")
             .bind(user_id.as_uuid())
-            .execute(writing.connection()?)
+            .execute(unit_of_work.connection()?)
             .await
             .map_err(unavailable)?;
-        writing.end_all_but(user_id, None).await?;
-        writing.commit().await
+        unit_of_work.end_all_but(user_id, None).await?;
+        unit_of_work.commit().await
     }
 
     async fn set_admin(&self, user_id: UserId, is_admin: bool) -> Result<()> {
-        let mut writing = self.begin().await?;
+        let mut unit_of_work = self.begin().await?;
         sqlx::query("UPDATE users SET is_admin = ? WHERE id = ?")
             .bind(is_admin)
             .bind(user_id.as_uuid())
-            .execute(writing.connection()?)
+            .execute(unit_of_work.connection()?)
             .await
             .map_err(unavailable)?;
-        writing.commit().await
+        unit_of_work.commit().await
     }
 
     async fn accounts(&self) -> Result<Vec<Account>> {

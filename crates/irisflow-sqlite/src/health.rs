@@ -56,16 +56,16 @@ pub(crate) async fn check_integrity(connection: &mut SqliteConnection) -> Result
 #[async_trait]
 impl StoreHealth for SqliteStore {
     async fn check_writable(&self) -> Result<(), StoreError> {
-        let mut writing = self.begin().await?;
+        let mut unit_of_work = self.begin().await?;
         sqlx::query(
             "INSERT INTO health_checks (id, at) VALUES (1, ?)
              ON CONFLICT (id) DO UPDATE SET at = excluded.at",
         )
-        .bind(writing.now.as_millis())
-        .execute(writing.connection()?)
+        .bind(unit_of_work.now.as_millis())
+        .execute(unit_of_work.connection()?)
         .await
         .map_err(unavailable)?;
-        writing.commit().await?;
+        unit_of_work.commit().await?;
         sqlx::query("SELECT at FROM health_checks")
             .execute(&self.readers)
             .await
@@ -84,6 +84,10 @@ impl StoreHealth for SqliteStore {
             .map_err(|error| StoreError::Unavailable(error.to_string()))
     }
 
+    async fn repair_counters(&self) -> Result<u64, StoreError> {
+        self.repair_all_counters().await
+    }
+
     async fn repair_times(&self) -> Result<u64, StoreError> {
         if !self.has_jobs_not_due().await? {
             return self.repair_other_times().await;
@@ -91,8 +95,8 @@ impl StoreHealth for SqliteStore {
         let longest_pause = self
             .policy
             .backoff(self.policy.max_retries.saturating_sub(1), 1.0);
-        let mut writing = self.begin().await?;
-        let now = writing.now;
+        let mut unit_of_work = self.begin().await?;
+        let now = unit_of_work.now;
         // A job waits for its time only after an error. What else is ahead was written by another clock.
         let jobs = sqlx::query(
             "UPDATE jobs SET run_at = ?1
@@ -101,7 +105,7 @@ impl StoreHealth for SqliteStore {
         )
         .bind(now.as_millis())
         .bind((now + longest_pause).as_millis())
-        .execute(writing.connection()?)
+        .execute(unit_of_work.connection()?)
         .await
         .map_err(unavailable)?;
         sqlx::query(
@@ -110,14 +114,14 @@ impl StoreHealth for SqliteStore {
              WHERE next_run_at > ?",
         )
         .bind(now.as_millis())
-        .execute(writing.connection()?)
+        .execute(unit_of_work.connection()?)
         .await
         .map_err(unavailable)?;
         if jobs.rows_affected() > 0 {
-            writing.work_available();
-            writing.commit().await?;
+            unit_of_work.work_available();
+            unit_of_work.commit().await?;
         } else {
-            drop(writing);
+            drop(unit_of_work);
         }
         Ok(jobs.rows_affected() + self.repair_other_times().await?)
     }
@@ -145,8 +149,8 @@ impl SqliteStore {
     }
 
     async fn repair_other_times(&self) -> Result<u64, StoreError> {
-        let mut writing = self.begin().await?;
-        let now = writing.now;
+        let mut unit_of_work = self.begin().await?;
+        let now = unit_of_work.now;
         let policy = &self.policy;
         let latest_lease = now + policy.lease;
         let latest_sweep =
@@ -166,13 +170,13 @@ impl SqliteStore {
         for (repair, latest) in repairs {
             let done = sqlx::query(repair)
                 .bind(latest.as_millis())
-                .execute(writing.connection()?)
+                .execute(unit_of_work.connection()?)
                 .await
                 .map_err(unavailable)?;
             repaired += done.rows_affected();
         }
         if repaired > 0 {
-            writing.commit().await?;
+            unit_of_work.commit().await?;
         }
         Ok(repaired)
     }

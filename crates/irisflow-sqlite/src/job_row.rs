@@ -8,6 +8,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row};
 use uuid::Uuid;
 
+use crate::unit_of_work::UnitOfWork;
 use crate::{corrupt, unavailable};
 
 /// A job with the `seq` of its newest event.
@@ -15,6 +16,26 @@ use crate::{corrupt, unavailable};
 pub(crate) struct JobRow {
     pub(crate) job: Job,
     pub(crate) last_seq: i64,
+}
+
+impl UnitOfWork<'_> {
+    pub(crate) async fn job_row(&mut self, job_id: JobId) -> Result<Option<JobRow>, StoreError> {
+        sqlx::query_as("SELECT * FROM jobs WHERE id = ?")
+            .bind(job_id.as_uuid())
+            .fetch_optional(self.connection()?)
+            .await
+            .map_err(unavailable)
+    }
+
+    /// The job, if it is this user's.
+    pub(crate) async fn job_row_of(
+        &mut self,
+        user_id: UserId,
+        job_id: JobId,
+    ) -> Result<Option<JobRow>, StoreError> {
+        let row = self.job_row(job_id).await?;
+        Ok(row.filter(|row| row.job.user_id == user_id))
+    }
 }
 
 /// The columns that follow from a state.

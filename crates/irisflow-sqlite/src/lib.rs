@@ -9,23 +9,28 @@ mod backup;
 mod batches;
 mod commit_pause;
 mod deleting;
-mod estimate_inputs;
 mod group_commit;
 mod health;
+mod job_commands;
+mod job_leases;
+mod job_reader;
 mod job_row;
-mod jobs;
 mod photos;
 mod privacy;
 #[cfg(test)]
 mod query_plans;
 mod queue_counters;
+mod queue_reader;
+mod retention;
 mod sessions;
 mod statistics;
+mod step_times;
 mod store_error;
 mod submissions;
 mod sweeps;
 mod timeline;
 mod unit_of_work;
+mod worker_registry;
 
 pub use backup::{NamedResult, Snapshot, begin_new_history};
 #[cfg(feature = "faults")]
@@ -35,7 +40,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use irisflow_jobs::{Clock, JobPolicy, JobStore, Notifier, StoreError, Timestamp};
+use irisflow_jobs::{Clock, JobLeases as _, JobPolicy, Notifier, StoreError, Timestamp};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, SqlitePool};
 
@@ -105,16 +110,16 @@ impl SqliteStore {
     /// Takes every job from its worker, as if all leases had run out. For the start of a process that
     /// holds the lock on the data folder: no worker of an earlier one can be alive. Returns how many.
     pub async fn void_leases(&self) -> Result<u64, StoreError> {
-        let mut writing = self.begin().await?;
+        let mut unit_of_work = self.begin().await?;
         sqlx::query("UPDATE jobs SET lease_until = 0 WHERE state = 'processing'")
-            .execute(writing.connection()?)
+            .execute(unit_of_work.connection()?)
             .await
             .map_err(unavailable)?;
         sqlx::query("DELETE FROM workers")
-            .execute(writing.connection()?)
+            .execute(unit_of_work.connection()?)
             .await
             .map_err(unavailable)?;
-        writing.commit().await?;
+        unit_of_work.commit().await?;
         let mut voided = 0;
         while self.reap_one().await?.is_some() {
             voided += 1;
@@ -179,11 +184,11 @@ pub(crate) mod tests {
             .await
             .expect("its size");
         let limit = async |pages: i64| {
-            let mut writing = store.begin().await.expect("a turn");
+            let mut unit_of_work = store.begin().await.expect("a turn");
             sqlx::query(sqlx::AssertSqlSafe(format!(
                 "PRAGMA max_page_count = {pages}"
             )))
-            .execute(writing.connection().expect("a connection"))
+            .execute(unit_of_work.connection().expect("a connection"))
             .await
             .expect("a limit");
         };

@@ -21,13 +21,13 @@ const MOST_IDS_IN_A_QUERY: usize = 500;
 #[async_trait]
 impl PhotoStore for SqliteStore {
     async fn add_photo(&self, photo: NewPhoto, unconfirmed_limit: u64) -> Result<Option<Photo>> {
-        let mut writing = self.begin().await?;
+        let mut unit_of_work = self.begin().await?;
         let unconfirmed: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM photos
              WHERE user_id = ? AND status IN ('pending', 'failed')",
         )
         .bind(photo.user_id.as_uuid())
-        .fetch_one(writing.connection()?)
+        .fetch_one(unit_of_work.connection()?)
         .await
         .map_err(unavailable)?;
         if unsigned(unconfirmed) >= unconfirmed_limit {
@@ -39,8 +39,8 @@ impl PhotoStore for SqliteStore {
             announced_type: photo.announced_type,
             status: UploadStatus::Pending,
             stored: None,
-            created_at: writing.now,
-            updated_at: writing.now,
+            created_at: unit_of_work.now,
+            updated_at: unit_of_work.now,
         };
         sqlx::query(
             "INSERT INTO photos (id, user_id, announced_type, status, created_at)
@@ -51,16 +51,16 @@ impl PhotoStore for SqliteStore {
         .bind(&photo.announced_type)
         .bind(photo.status.name())
         .bind(photo.created_at.as_millis())
-        .execute(writing.connection()?)
+        .execute(unit_of_work.connection()?)
         .await
         .map_err(unavailable)?;
         let target = SweepTarget::Incoming {
             user_id: photo.user_id,
             photo_id: photo.id,
         };
-        let uploads_ended = writing.now + self.policy.uploads_end_after();
-        writing.sweep(target, uploads_ended).await?;
-        writing.commit().await?;
+        let uploads_ended = unit_of_work.now + self.policy.uploads_end_after();
+        unit_of_work.sweep(target, uploads_ended).await?;
+        unit_of_work.commit().await?;
         Ok(Some(photo))
     }
 
@@ -71,8 +71,8 @@ impl PhotoStore for SqliteStore {
         size_bytes: u64,
         quota_bytes: u64,
     ) -> Result<Received> {
-        let mut writing = self.begin().await?;
-        let status = writing.status_of_photo(user_id, photo_id).await?;
+        let mut unit_of_work = self.begin().await?;
+        let status = unit_of_work.status_of_photo(user_id, photo_id).await?;
         match status {
             None => return Ok(Received::Missing),
             Some(UploadStatus::Uploaded | UploadStatus::Expired) => {
@@ -80,23 +80,23 @@ impl PhotoStore for SqliteStore {
             }
             Some(UploadStatus::Pending | UploadStatus::Failed) => {}
         }
-        let others = writing.stored_beside(user_id, photo_id).await?;
+        let others = unit_of_work.stored_beside(user_id, photo_id).await?;
         if others.saturating_add(size_bytes) > quota_bytes {
             return Ok(Received::StorageFull);
         }
         sqlx::query("UPDATE photos SET incoming_bytes = ?, updated_at = ? WHERE id = ?")
             .bind(signed(size_bytes))
-            .bind(writing.now.as_millis())
+            .bind(unit_of_work.now.as_millis())
             .bind(photo_id.as_uuid())
-            .execute(writing.connection()?)
+            .execute(unit_of_work.connection()?)
             .await
             .map_err(unavailable)?;
-        writing.commit().await?;
+        unit_of_work.commit().await?;
         Ok(Received::Counted)
     }
 
     async fn begin_intake(&self, user_id: UserId, photo_id: PhotoId) -> Result<Option<i64>> {
-        let mut writing = self.begin().await?;
+        let mut unit_of_work = self.begin().await?;
         let intake: Option<i64> = sqlx::query_scalar(
             "UPDATE photos SET intakes = intakes + 1
              WHERE id = ? AND user_id = ? AND status IN ('pending', 'failed')
@@ -104,36 +104,36 @@ impl PhotoStore for SqliteStore {
         )
         .bind(photo_id.as_uuid())
         .bind(user_id.as_uuid())
-        .fetch_optional(writing.connection()?)
+        .fetch_optional(unit_of_work.connection()?)
         .await
         .map_err(unavailable)?;
         if intake.is_none() {
             return Ok(None);
         }
-        let given_up = writing.now + self.policy.intake_limit;
+        let given_up = unit_of_work.now + self.policy.intake_limit;
         let target = SweepTarget::Intakes { user_id, photo_id };
-        writing.sweep(target, given_up).await?;
-        writing.commit().await?;
+        unit_of_work.sweep(target, given_up).await?;
+        unit_of_work.commit().await?;
         Ok(intake)
     }
 
     async fn end_intakes(&self, photo_id: PhotoId) -> Result<Option<i64>> {
-        let mut writing = self.begin().await?;
+        let mut unit_of_work = self.begin().await?;
         sqlx::query(
             "UPDATE photos SET intakes = intakes + 1
              WHERE id = ? AND status IN ('pending', 'failed')",
         )
         .bind(photo_id.as_uuid())
-        .execute(writing.connection()?)
+        .execute(unit_of_work.connection()?)
         .await
         .map_err(unavailable)?;
         let recorded: Option<Option<i64>> =
             sqlx::query_scalar("SELECT intake FROM photos WHERE id = ? AND status = 'uploaded'")
                 .bind(photo_id.as_uuid())
-                .fetch_optional(writing.connection()?)
+                .fetch_optional(unit_of_work.connection()?)
                 .await
                 .map_err(unavailable)?;
-        writing.commit().await?;
+        unit_of_work.commit().await?;
         Ok(recorded.flatten())
     }
 
@@ -144,8 +144,8 @@ impl PhotoStore for SqliteStore {
         stored: StoredPhoto,
         quota_bytes: u64,
     ) -> Result<Confirmed> {
-        let mut writing = self.begin().await?;
-        let confirmed = writing
+        let mut unit_of_work = self.begin().await?;
+        let confirmed = unit_of_work
             .record_intake(user_id, photo_id, &stored, quota_bytes)
             .await?;
         match &confirmed {
@@ -153,39 +153,39 @@ impl PhotoStore for SqliteStore {
             Confirmed::Photo(photo)
                 if photo.stored.as_ref() == Some(&stored) && stored.intake == Some(1) =>
             {
-                writing.forget_intake_sweeps(photo_id).await?;
+                unit_of_work.forget_intake_sweeps(photo_id).await?;
             }
             Confirmed::Photo(_) | Confirmed::Superseded => {}
             Confirmed::Missing => {
                 let target = SweepTarget::Photo { user_id, photo_id };
-                writing.sweep(target, writing.now).await?;
+                unit_of_work.sweep(target, unit_of_work.now).await?;
             }
             Confirmed::StorageFull => {
                 let target = SweepTarget::Intakes { user_id, photo_id };
-                writing.sweep(target, writing.now).await?;
+                unit_of_work.sweep(target, unit_of_work.now).await?;
             }
         }
         if matches!(confirmed, Confirmed::Photo(_)) {
             let target = SweepTarget::Incoming { user_id, photo_id };
-            writing.sweep(target, writing.now).await?;
+            unit_of_work.sweep(target, unit_of_work.now).await?;
         }
-        writing.commit().await?;
+        unit_of_work.commit().await?;
         Ok(confirmed)
     }
 
-    async fn photo_failed(&self, user_id: UserId, photo_id: PhotoId) -> Result<()> {
-        let mut writing = self.begin().await?;
+    async fn record_upload_failure(&self, user_id: UserId, photo_id: PhotoId) -> Result<()> {
+        let mut unit_of_work = self.begin().await?;
         sqlx::query(
             "UPDATE photos SET status = 'failed', incoming_bytes = 0, updated_at = ?
              WHERE id = ? AND user_id = ? AND status IN ('pending', 'failed')",
         )
-        .bind(writing.now.as_millis())
+        .bind(unit_of_work.now.as_millis())
         .bind(photo_id.as_uuid())
         .bind(user_id.as_uuid())
-        .execute(writing.connection()?)
+        .execute(unit_of_work.connection()?)
         .await
         .map_err(unavailable)?;
-        writing.commit().await
+        unit_of_work.commit().await
     }
 
     async fn photo(&self, user_id: UserId, photo_id: PhotoId) -> Result<Option<Photo>> {
@@ -255,21 +255,21 @@ impl PhotoStore for SqliteStore {
     }
 
     async fn delete_photo(&self, user_id: UserId, photo_id: PhotoId) -> Result<bool> {
-        let mut writing = self.begin().await?;
+        let mut unit_of_work = self.begin().await?;
         let jobs: Vec<JobRow> =
             sqlx::query_as("SELECT * FROM jobs WHERE photo_id = ? AND user_id = ?")
                 .bind(photo_id.as_uuid())
                 .bind(user_id.as_uuid())
-                .fetch_all(writing.connection()?)
+                .fetch_all(unit_of_work.connection()?)
                 .await
                 .map_err(unavailable)?;
         for row in &jobs {
-            writing.delete_job(row, &self.policy).await?;
+            unit_of_work.delete_job(row, &self.policy).await?;
         }
         let deleted = sqlx::query("DELETE FROM photos WHERE id = ? AND user_id = ?")
             .bind(photo_id.as_uuid())
             .bind(user_id.as_uuid())
-            .execute(writing.connection()?)
+            .execute(unit_of_work.connection()?)
             .await
             .map_err(unavailable)?
             .rows_affected();
@@ -277,10 +277,10 @@ impl PhotoStore for SqliteStore {
             return Ok(false);
         }
         let target = SweepTarget::Photo { user_id, photo_id };
-        writing.sweep(target, writing.now).await?;
-        let uploads_ended = writing.now + self.policy.uploads_end_after();
-        writing.sweep(target, uploads_ended).await?;
-        writing.commit().await?;
+        unit_of_work.sweep(target, unit_of_work.now).await?;
+        let uploads_ended = unit_of_work.now + self.policy.uploads_end_after();
+        unit_of_work.sweep(target, uploads_ended).await?;
+        unit_of_work.commit().await?;
         Ok(true)
     }
 }

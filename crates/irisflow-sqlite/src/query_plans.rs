@@ -8,9 +8,9 @@ use sqlx::{AssertSqlSafe, Row as _};
 
 use super::tests::DiscardNotifications;
 use super::*;
-use crate::estimate_inputs::{OWN_PLACE, QUEUED_USERS, WAITING_JOBS_OF_USER};
-use crate::jobs::{FIRST_DUE_OF_USER, NEXT_DUE, NEXT_USER};
+use crate::job_leases::{FIRST_DUE_OF_USER, NEXT_DUE, NEXT_USER};
 use crate::queue_counters::USERS_WITH_WRONG_COUNTERS;
+use crate::queue_reader::{OWN_PLACE, QUEUED_USERS, WAITING_JOBS_OF_USER};
 use crate::statistics::QUEUE;
 
 #[tokio::test]

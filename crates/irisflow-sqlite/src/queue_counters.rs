@@ -149,15 +149,15 @@ impl SqliteStore {
         let mut repaired = 0;
         for user_id in users {
             // One short transaction for each: others wait meanwhile.
-            let mut writing = self.begin().await?;
-            if writing.recount(user_id).await? {
-                writing.commit().await?;
+            let mut unit_of_work = self.begin().await?;
+            if unit_of_work.recount(user_id).await? {
+                unit_of_work.commit().await?;
                 repaired += 1;
             }
         }
-        let mut writing = self.begin().await?;
-        if writing.recount_totals().await? {
-            writing.commit().await?;
+        let mut unit_of_work = self.begin().await?;
+        if unit_of_work.recount_totals().await? {
+            unit_of_work.commit().await?;
         }
         Ok(repaired)
     }

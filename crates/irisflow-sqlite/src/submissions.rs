@@ -1,4 +1,4 @@
-//! Requests that carry a key: recorded with their jobs, answered the same when they come again.
+//! Idempotency keys: recorded with the jobs of their submission, together with its response.
 
 use irisflow_jobs::{Enqueued, StoreError, SubmissionKey, Timestamp};
 use sqlx::SqliteConnection;
@@ -7,11 +7,11 @@ use crate::job_row::JobRow;
 use crate::unavailable;
 use crate::unit_of_work::UnitOfWork;
 
-/// What is known of a key.
+/// The state of a key.
 pub(crate) enum Opened {
-    /// It is new; its jobs name this row.
+    /// It is new and now recorded; its jobs refer to this row.
     New(i64),
-    Answered(Enqueued),
+    Repeated(Enqueued),
 }
 
 impl UnitOfWork<'_> {
@@ -26,8 +26,8 @@ impl UnitOfWork<'_> {
             .await
             .map_err(unavailable)?;
         let now = self.now;
-        match read_answer(self.connection()?, key, now).await? {
-            Some(answer) => Ok(Opened::Answered(answer)),
+        match read_response(self.connection()?, key, now).await? {
+            Some(response) => Ok(Opened::Repeated(response)),
             None => self.insert_submission(key, life).await.map(Opened::New),
         }
     }
@@ -44,14 +44,14 @@ impl UnitOfWork<'_> {
         .bind(key.user_id.as_uuid())
         .bind(&key.key)
         .bind(key.fingerprint.as_slice())
-        .bind(&key.memo)
+        .bind(&key.response)
         .bind((self.now + life).as_millis())
         .fetch_one(self.connection()?)
         .await
         .map_err(unavailable)
     }
 
-    /// A submission of which no job is left has nothing to answer.
+    /// Deletes a submission without jobs: it has no response to repeat.
     pub(crate) async fn forget_empty_submission(&mut self, id: i64) -> Result<(), StoreError> {
         sqlx::query(
             "DELETE FROM submissions WHERE id = ?1
@@ -65,8 +65,8 @@ impl UnitOfWork<'_> {
     }
 }
 
-/// What is answered to a key that is known; its jobs are in the order in which they were given.
-pub(crate) async fn read_answer(
+/// The response stored for a key; its jobs are in the order in which they were given.
+pub(crate) async fn read_response(
     connection: &mut SqliteConnection,
     key: &SubmissionKey,
     now: Timestamp,
@@ -81,7 +81,7 @@ pub(crate) async fn read_answer(
     .fetch_optional(&mut *connection)
     .await
     .map_err(unavailable)?;
-    let Some((id, fingerprint, memo)) = known else {
+    let Some((id, fingerprint, response)) = known else {
         return Ok(None);
     };
     if fingerprint != key.fingerprint {
@@ -94,5 +94,5 @@ pub(crate) async fn read_answer(
             .await
             .map_err(unavailable)?;
     let jobs = rows.iter().map(|row| row.job.as_queued()).collect();
-    Ok(Some(Enqueued::Before { jobs, memo }))
+    Ok(Some(Enqueued::Before { jobs, response }))
 }

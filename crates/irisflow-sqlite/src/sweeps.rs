@@ -1,9 +1,14 @@
 //! The deletions that are due: written beside the change that made objects superfluous.
 
-use irisflow_jobs::{JobId, PhotoId, StoreError, Sweep, SweepTarget, Timestamp, UserId};
+use async_trait::async_trait;
+use irisflow_jobs::{
+    Job, JobId, JobPolicy, JobState, PhotoId, StoreError, Sweep, SweepQueue, SweepTarget,
+    Timestamp, UserId,
+};
 use sqlx::Row;
 use uuid::Uuid;
 
+use crate::job_row::JobRow;
 use crate::unit_of_work::UnitOfWork;
 use crate::{SqliteStore, corrupt, unavailable};
 
@@ -60,10 +65,26 @@ impl UnitOfWork<'_> {
         }
         Ok(())
     }
+
+    /// What the ended attempt wrote goes at once; what its worker may still be writing goes when the
+    /// longest lease has run out.
+    pub(crate) async fn sweep_leftovers(
+        &mut self,
+        job: &Job,
+        policy: &JobPolicy,
+    ) -> Result<(), StoreError> {
+        let target = SweepTarget::JobLeftovers {
+            user_id: job.user_id,
+            job_id: job.id,
+        };
+        self.sweep(target, self.now).await?;
+        self.sweep(target, self.now + policy.lease * 2).await
+    }
 }
 
-impl SqliteStore {
-    pub(crate) async fn read_due_sweeps(&self, limit: u32) -> Result<Vec<Sweep>, StoreError> {
+#[async_trait]
+impl SweepQueue for SqliteStore {
+    async fn due_sweeps(&self, limit: u32) -> Result<Vec<Sweep>, StoreError> {
         let rows =
             sqlx::query("SELECT * FROM sweeps WHERE due_at <= ? ORDER BY due_at, id LIMIT ?")
                 .bind(self.now().as_millis())
@@ -85,31 +106,46 @@ impl SqliteStore {
             .collect()
     }
 
-    pub(crate) async fn delete_sweep(&self, sweep_id: i64) -> Result<(), StoreError> {
-        let mut writing = self.begin().await?;
+    async fn epoch_to_keep(&self, job_id: JobId) -> Result<Option<i64>, StoreError> {
+        let row: Option<JobRow> = sqlx::query_as("SELECT * FROM jobs WHERE id = ?")
+            .bind(job_id.as_uuid())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(unavailable)?;
+        Ok(row.and_then(|JobRow { job, .. }| match job.state {
+            JobState::Processing(_) => Some(job.epoch),
+            JobState::Completed(result) => Some(result.epoch),
+            JobState::Pending | JobState::Waiting | JobState::Failed(_) | JobState::Cancelled => {
+                None
+            }
+        }))
+    }
+
+    async fn complete_sweep(&self, sweep_id: i64) -> Result<(), StoreError> {
+        let mut unit_of_work = self.begin().await?;
         let done: Option<(String, Uuid)> =
             sqlx::query_as("DELETE FROM sweeps WHERE id = ? RETURNING target, subject_id")
                 .bind(sweep_id)
-                .fetch_optional(writing.connection()?)
+                .fetch_optional(unit_of_work.connection()?)
                 .await
                 .map_err(unavailable)?;
         match done {
             Some((target, photo_id)) if target == "incoming" => {
-                writing.forget_if_never_confirmed(photo_id).await?;
+                unit_of_work.forget_if_never_confirmed(photo_id).await?;
             }
-            Some((_, subject)) => writing.forget_if_swept(subject).await?,
+            Some((_, subject)) => unit_of_work.forget_if_swept(subject).await?,
             None => {}
         }
-        writing.commit().await
+        unit_of_work.commit().await
     }
 
-    pub(crate) async fn postpone_sweep(&self, sweep_id: i64) -> Result<(), StoreError> {
-        let mut writing = self.begin().await?;
+    async fn postpone_sweep(&self, sweep_id: i64) -> Result<(), StoreError> {
+        let mut unit_of_work = self.begin().await?;
         let failures: Option<u32> = sqlx::query_scalar(
             "UPDATE sweeps SET failures = failures + 1 WHERE id = ? RETURNING failures",
         )
         .bind(sweep_id)
-        .fetch_optional(writing.connection()?)
+        .fetch_optional(unit_of_work.connection()?)
         .await
         .map_err(unavailable)?;
         let Some(failures) = failures else {
@@ -117,12 +153,12 @@ impl SqliteStore {
         };
         let wait = self.policy.backoff(failures.saturating_sub(1), 1.0);
         sqlx::query("UPDATE sweeps SET due_at = ? WHERE id = ?")
-            .bind((writing.now + wait).as_millis())
+            .bind((unit_of_work.now + wait).as_millis())
             .bind(sweep_id)
-            .execute(writing.connection()?)
+            .execute(unit_of_work.connection()?)
             .await
             .map_err(unavailable)?;
-        writing.commit().await
+        unit_of_work.commit().await
     }
 }
 

@@ -49,7 +49,7 @@ async fn a_job_that_the_counters_hide_is_claimed_after_their_repair() {
     assert_eq!(store.try_claim().await, None);
     let notifications = store.notifications.work_notifications();
 
-    let repaired = store.jobs.repair_counters().await.expect("repaired");
+    let repaired = store.health.repair_counters().await.expect("repaired");
 
     assert_eq!(repaired, 2);
     assert!(
@@ -62,7 +62,7 @@ async fn a_job_that_the_counters_hide_is_claimed_after_their_repair() {
     claimed.sort_unstable();
     assert!(claimed.contains(&job.id));
     store.finish(&others_job).await;
-    assert_eq!(store.jobs.repair_counters().await.expect("checked"), 0);
+    assert_eq!(store.health.repair_counters().await.expect("checked"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -78,7 +78,7 @@ async fn counters_that_are_right_are_left_alone() {
     store.finish(&running).await;
     let notifications = store.notifications.work_notifications();
 
-    let repaired = store.jobs.repair_counters().await.expect("checked");
+    let repaired = store.health.repair_counters().await.expect("checked");
 
     assert_eq!(
         (repaired, store.notifications.work_notifications()),
@@ -102,14 +102,14 @@ async fn totals_that_are_wrong_refuse_jobs_only_until_their_repair() {
             ..Submission::of(jobs)
         };
         store
-            .jobs
+            .job_commands
             .enqueue(submission)
             .await
             .expect("the store works")
     };
     assert_eq!(submit().await, Enqueued::QueueFull);
 
-    store.jobs.repair_counters().await.expect("repaired");
+    store.health.repair_counters().await.expect("repaired");
 
     assert!(matches!(submit().await, Enqueued::Now(_)));
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use irisflow_jobs::conformance::{Setup, StoreUnderTest, Stores};
 use irisflow_jobs::{
-    Failure, Fence, JobId, JobState, JobStore, Renewal, StoreHealth as _, WorkerId,
+    Failure, Fence, JobId, JobLeases as _, JobState, Renewal, StoreHealth as _, WorkerId,
 };
 use irisflow_sqlite::SqliteStore;
 use sqlx::ConnectOptions as _;
@@ -89,7 +89,10 @@ async fn a_voided_worker_is_fenced_off() {
         job_id: job.id,
         epoch: job.epoch,
     };
-    assert_eq!(store.jobs.renew(fence).await.expect("read"), Renewal::Lost);
+    assert_eq!(
+        store.job_leases.renew(fence).await.expect("read"),
+        Renewal::Lost
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

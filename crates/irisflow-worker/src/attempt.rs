@@ -188,12 +188,12 @@ async fn offer(shared: &Arc<Shared>, running: &RunningJob, end: End) -> Option<W
 }
 
 async fn write_end(shared: &Shared, fence: Fence, end: &End) -> Result<WriteOutcome, StoreError> {
-    let jobs = &shared.parts.jobs;
+    let leases = &shared.parts.job_leases;
     match end {
-        End::Finish(result) => jobs.finish(fence, result.clone()).await,
-        End::Fail(failure) => jobs.fail_attempt(fence, failure.clone()).await,
-        End::HandBack => jobs.hand_back(fence).await,
-        End::Stopped => jobs.stopped(fence).await,
+        End::Finish(result) => leases.finish(fence, result.clone()).await,
+        End::Fail(failure) => leases.fail_attempt(fence, failure.clone()).await,
+        End::HandBack => leases.hand_back(fence).await,
+        End::Stopped => leases.record_cancelled(fence).await,
     }
 }
 

@@ -38,7 +38,7 @@ async fn listen(shared: Arc<Shared>) {
 /// it wrote; the fence keeps it from recording anything.
 pub(crate) async fn cancel(shared: &Shared, job: &RunningJob) {
     job.stop(StopReason::Cancelled);
-    if let Err(error) = shared.parts.jobs.stopped(job.fence).await {
+    if let Err(error) = shared.parts.job_leases.record_cancelled(job.fence).await {
         // The thread tries again when it stops.
         tracing::warn!(job_id = %job.fence.job_id, %error, "could not record a cancellation");
     }

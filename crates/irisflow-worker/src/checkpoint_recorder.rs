@@ -53,7 +53,12 @@ async fn record_all(
         > 0
     {
         while job.stop_reason().is_none() {
-            match shared.parts.jobs.reach(job.fence, &waiting).await {
+            match shared
+                .parts
+                .job_leases
+                .record_checkpoints(job.fence, &waiting)
+                .await
+            {
                 Ok(WriteOutcome::Recorded(now)) => {
                     if now.cancel_requested {
                         cancellation::cancel(&shared, &job).await;

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use irisflow_jobs::{Renewal, WorkerId};
+use irisflow_jobs::Renewal;
 
 use crate::running_jobs::{RunningJob, StopReason};
 use crate::{Shared, cancellation, slot};
@@ -47,7 +47,7 @@ fn check(shared: &Arc<Shared>, job: &Arc<RunningJob>, interval: Duration) {
 
 /// Renews a lease, and does what the store says of the job meanwhile.
 pub(crate) async fn renew(shared: &Shared, job: &RunningJob) {
-    match shared.parts.jobs.renew(job.fence).await {
+    match shared.parts.job_leases.renew(job.fence).await {
         Ok(Renewal::Held) => job.renewed(),
         Ok(Renewal::CancelRequested) => {
             job.renewed();
@@ -84,7 +84,7 @@ fn give_up(shared: &Arc<Shared>, job: &RunningJob) {
 /// The system may have no thread to give at the moment: then at the next beat.
 fn replace_missing_slots(shared: &Arc<Shared>) {
     while shared.missing_slots.load(Ordering::SeqCst) > 0 {
-        if let Err(error) = slot::spawn(Arc::clone(shared), WorkerId::generate()) {
+        if let Err(error) = slot::spawn(Arc::clone(shared)) {
             tracing::error!(%error, "could not replace a hanging thread yet");
             return;
         }

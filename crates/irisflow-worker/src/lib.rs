@@ -22,7 +22,9 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use irisflow_image::load::Limits;
-use irisflow_jobs::{Bus, Clock, JobStore, PhotoStore, Privacy, StoreHealth, WorkerId};
+use irisflow_jobs::{
+    Bus, Clock, JobLeases, PhotoStore, Retention, StoreHealth, SweepQueue, WorkerId, WorkerRegistry,
+};
 use irisflow_photos::{FileStore, MemoryBudget};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -35,9 +37,11 @@ use supervision::Supervisor;
 /// What a worker works with.
 #[derive(Debug, Clone)]
 pub struct WorkerParts {
-    pub jobs: Arc<dyn JobStore>,
+    pub job_leases: Arc<dyn JobLeases>,
+    pub sweep_queue: Arc<dyn SweepQueue>,
+    pub worker_registry: Arc<dyn WorkerRegistry>,
     pub photos: Arc<dyn PhotoStore>,
-    pub privacy: Arc<dyn Privacy>,
+    pub retention: Arc<dyn Retention>,
     pub health: Arc<dyn StoreHealth>,
     pub files: FileStore,
     /// For photos that are read and decoded, in all of the process.
@@ -104,6 +108,8 @@ impl Default for WorkerSettings {
 /// What all threads of one worker share.
 #[derive(Debug)]
 struct Shared {
+    /// Of this process: its slots claim with it.
+    worker_id: WorkerId,
     parts: WorkerParts,
     settings: WorkerSettings,
     running: RunningJobs,
@@ -153,6 +159,7 @@ impl Worker {
     /// When the system gives no thread.
     pub fn start(parts: WorkerParts, settings: WorkerSettings) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
+            worker_id: WorkerId::generate(),
             parts,
             settings,
             running: RunningJobs::default(),
@@ -164,7 +171,7 @@ impl Worker {
             missing_slots: AtomicUsize::new(0),
         });
         for _ in 0..shared.settings.slots {
-            slot::spawn(Arc::clone(&shared), WorkerId::generate())?;
+            slot::spawn(Arc::clone(&shared))?;
         }
         let heartbeat = heartbeat::spawn(Arc::clone(&shared))?;
         cancellation::spawn(&shared);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use irisflow_jobs::{StoreError, Sweep, SweepTarget, WorkerId};
+use irisflow_jobs::{StoreError, Sweep, SweepTarget};
 use irisflow_photos::{delete_all_of_user, delete_swept, swept_objects};
 
 use crate::heartbeat::renew;
@@ -35,10 +35,14 @@ pub(crate) fn spawn(shared: &Arc<Shared>) {
 /// Says that this process is alive and how much it can do at once, for those who estimate.
 async fn report(shared: Arc<Shared>) {
     let _vital = shared.vital.part("report of this worker");
-    let worker = WorkerId::generate();
+    let worker = shared.worker_id;
     let slots = u32::try_from(shared.settings.slots).unwrap_or(u32::MAX);
     loop {
-        if let Err(error) = shared.parts.jobs.report_worker(worker, slots).await
+        if let Err(error) = shared
+            .parts
+            .worker_registry
+            .report_worker(worker, slots)
+            .await
             && !shared.meets_outage(&error).await
         {
             tracing::warn!(%error, "could not say that this worker is alive");
@@ -47,7 +51,7 @@ async fn report(shared: Arc<Shared>) {
             break;
         }
     }
-    if let Err(error) = shared.parts.jobs.worker_gone(worker).await {
+    if let Err(error) = shared.parts.worker_registry.remove_worker(worker).await {
         // It is taken for gone when it has been silent for a while.
         tracing::debug!(%error, "could not say that this worker is gone");
     }
@@ -63,7 +67,7 @@ async fn reap(shared: Arc<Shared>) {
             continue;
         }
         loop {
-            match shared.parts.jobs.reap_one().await {
+            match shared.parts.job_leases.reap_one().await {
                 Ok(Some(job)) => {
                     metrics::worker_lost();
                     tracing::warn!(
@@ -111,7 +115,7 @@ async fn sweep(shared: Arc<Shared>) {
         if shared.parts.bus.has_outage() {
             continue;
         }
-        let due = match shared.parts.jobs.due_sweeps(SWEEPS_AT_ONCE).await {
+        let due = match shared.parts.sweep_queue.due_sweeps(SWEEPS_AT_ONCE).await {
             Ok(due) => due,
             Err(error) => {
                 tracing::error!(%error, "could not look for due deletions");
@@ -124,7 +128,7 @@ async fn sweep(shared: Arc<Shared>) {
                     break;
                 }
                 tracing::error!(%error, "a deletion failed and will be repeated");
-                if let Err(error) = shared.parts.jobs.sweep_failed(sweep.id).await {
+                if let Err(error) = shared.parts.sweep_queue.postpone_sweep(sweep.id).await {
                     tracing::error!(%error, "could not postpone a deletion");
                 }
             }
@@ -143,7 +147,7 @@ async fn carry_out(
         let listed = tokio::task::spawn_blocking(move || swept_objects(&files, target)).await??;
         let keep = match target {
             SweepTarget::JobLeftovers { job_id, .. } => {
-                shared.parts.jobs.epoch_to_keep(job_id).await?
+                shared.parts.sweep_queue.epoch_to_keep(job_id).await?
             }
             SweepTarget::Intakes { photo_id, .. } => {
                 shared.parts.photos.end_intakes(photo_id).await?
@@ -155,14 +159,14 @@ async fn carry_out(
         let files = shared.parts.files.clone();
         tokio::task::spawn_blocking(move || delete_swept(&files, &listed, keep)).await??;
     }
-    shared.parts.jobs.sweep_done(sweep.id).await?;
+    shared.parts.sweep_queue.complete_sweep(sweep.id).await?;
     Ok(())
 }
 
 /// Counters that are wrong would hold jobs up for ever. The store says what it repaired.
 async fn check_counters(shared: Arc<Shared>) {
     while pause(&shared, shared.settings.counter_check).await {
-        if let Err(error) = shared.parts.jobs.repair_counters().await {
+        if let Err(error) = shared.parts.health.repair_counters().await {
             tracing::error!(%error, "could not check the counters of the queue");
         }
     }
@@ -184,12 +188,12 @@ async fn expire(shared: Arc<Shared>) {
 }
 
 async fn expire_once(shared: &Shared) -> Result<(), StoreError> {
-    let (privacy, now) = (&shared.parts.privacy, shared.parts.clock.now());
+    let (retention, now) = (&shared.parts.retention, shared.parts.clock.now());
     if let Some(kept) = shared.settings.keep_results {
-        while privacy.expire_jobs(now - kept, EXPIRED_AT_ONCE).await? == EXPIRED_AT_ONCE {}
+        while retention.expire_jobs(now - kept, EXPIRED_AT_ONCE).await? == EXPIRED_AT_ONCE {}
     }
     if let Some(kept) = shared.settings.keep_originals {
-        while privacy
+        while retention
             .expire_originals(now - kept, EXPIRED_AT_ONCE)
             .await?
             == EXPIRED_AT_ONCE
@@ -209,11 +213,15 @@ async fn prune_sign_ins(shared: Arc<Shared>) {
 }
 
 async fn prune_once(shared: &Shared) -> Result<(), StoreError> {
-    let (privacy, now) = (&shared.parts.privacy, shared.parts.clock.now());
+    let (retention, now) = (&shared.parts.retention, shared.parts.clock.now());
     let ended_before = now - shared.settings.keep_ended_sessions;
-    while privacy.prune_sessions(ended_before, PRUNED_AT_ONCE).await? == PRUNED_AT_ONCE {}
+    while retention
+        .prune_sessions(ended_before, PRUNED_AT_ONCE)
+        .await?
+        == PRUNED_AT_ONCE
+    {}
     let spent_before = now - SPENT_TOKENS_KEPT;
-    while privacy
+    while retention
         .prune_refresh_tokens(spent_before, PRUNED_AT_ONCE)
         .await?
         == PRUNED_AT_ONCE

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use irisflow_jobs::{Fence, Job, StoreError, WorkerId};
+use irisflow_jobs::{Fence, Job, StoreError};
 
 use crate::attempt::After;
 use crate::fault_injection::point;
@@ -20,19 +20,19 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(10);
 const HAND_BACK_LIMIT: Duration = Duration::from_secs(5);
 const HAND_BACK_PAUSE: Duration = Duration::from_millis(200);
 
-pub(crate) fn spawn(shared: Arc<Shared>, worker: WorkerId) -> std::io::Result<()> {
+pub(crate) fn spawn(shared: Arc<Shared>) -> std::io::Result<()> {
     thread::Builder::new()
         .name("iris-slot".to_owned())
         .spawn(move || {
             let _vital = shared.vital.part("slot");
-            while claim_and_work(&shared, worker).is_continue() {}
+            while claim_and_work(&shared).is_continue() {}
         })?;
     Ok(())
 }
 
 /// One job, from its claim to its end. Breaks when the thread is to end.
-fn claim_and_work(shared: &Arc<Shared>, worker: WorkerId) -> ControlFlow<()> {
-    let Some(Some((job, running))) = shared.block_on(next_job(shared, worker)) else {
+fn claim_and_work(shared: &Arc<Shared>) -> ControlFlow<()> {
+    let Some(Some((job, running))) = shared.block_on(next_job(shared)) else {
         return ControlFlow::Break(());
     };
     let after = {
@@ -50,7 +50,7 @@ fn claim_and_work(shared: &Arc<Shared>, worker: WorkerId) -> ControlFlow<()> {
 }
 
 /// Waits for a job. `None` when the worker is to stop.
-async fn next_job(shared: &Arc<Shared>, worker: WorkerId) -> Option<(Job, Arc<RunningJob>)> {
+async fn next_job(shared: &Arc<Shared>) -> Option<(Job, Arc<RunningJob>)> {
     loop {
         let woken = shared.parts.bus.work_wake_up();
         tokio::select! {
@@ -58,7 +58,7 @@ async fn next_job(shared: &Arc<Shared>, worker: WorkerId) -> Option<(Job, Arc<Ru
             () = shared.draining.cancelled() => return None,
             () = shared.parts.bus.outage_over() => {}
         }
-        let wait = match claim(shared, worker).await {
+        let wait = match claim(shared).await {
             Ok(Some(claimed)) => return Some(claimed),
             Ok(None) => until_next_due(shared).await,
             Err(error) => {
@@ -78,17 +78,14 @@ async fn next_job(shared: &Arc<Shared>, worker: WorkerId) -> Option<(Job, Arc<Ru
 }
 
 /// Claims a job and counts it as running, or gives it back when the worker is to stop by now.
-async fn claim(
-    shared: &Shared,
-    worker: WorkerId,
-) -> Result<Option<(Job, Arc<RunningJob>)>, StoreError> {
+async fn claim(shared: &Shared) -> Result<Option<(Job, Arc<RunningJob>)>, StoreError> {
     // First this, then the look: who drains the worker waits for us, or is seen here.
     let _claiming = shared.running.claiming();
     if shared.draining.is_cancelled() {
         return Ok(None);
     }
     let asked = Instant::now();
-    let Some(job) = shared.parts.jobs.claim_next(worker).await? else {
+    let Some(job) = shared.parts.job_leases.claim_next(shared.worker_id).await? else {
         return Ok(None);
     };
     let waited = shared.parts.clock.now().since(job.run_at);
@@ -111,7 +108,7 @@ async fn claim(
 pub(crate) async fn hand_back(shared: &Shared, fence: Fence) {
     let job_id = fence.job_id;
     let patiently = async {
-        while let Err(error) = shared.parts.jobs.hand_back(fence).await {
+        while let Err(error) = shared.parts.job_leases.hand_back(fence).await {
             tracing::warn!(%job_id, %error, "could not hand a job back yet");
             tokio::time::sleep(HAND_BACK_PAUSE).await;
         }
@@ -124,7 +121,7 @@ pub(crate) async fn hand_back(shared: &Shared, fence: Fence) {
 
 async fn until_next_due(shared: &Shared) -> Duration {
     let longest = shared.settings.poll_interval;
-    match shared.parts.jobs.next_due().await {
+    match shared.parts.job_leases.next_due().await {
         Ok(Some(due)) => due
             .since(shared.parts.clock.now())
             .clamp(SHORTEST_WAIT, longest),

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use irisflow_bus::LocalBus;
-use irisflow_jobs::{
-    Clock, JobPolicy, JobStore as _, Notifier, SteadyClock, StoreError, StoreHealth as _,
-};
+use irisflow_jobs::{Clock, JobPolicy, Notifier, SteadyClock, StoreError, StoreHealth as _};
 use irisflow_photos::{FileStore, MemoryBudget};
 use irisflow_server::ServerParts;
 use irisflow_sqlite::SqliteStore;
@@ -67,9 +65,11 @@ pub(crate) async fn embedded(
     let stores = Arc::new(store.clone());
     let worker = Worker::start(
         WorkerParts {
-            jobs: stores.clone(),
+            job_leases: stores.clone(),
+            sweep_queue: stores.clone(),
+            worker_registry: stores.clone(),
             photos: stores.clone(),
-            privacy: stores.clone(),
+            retention: stores.clone(),
             health: stores.clone(),
             files: files.clone(),
             memory: memory.clone(),
@@ -83,7 +83,9 @@ pub(crate) async fn embedded(
     let parts = ServerParts {
         accounts: stores.clone(),
         photos: stores.clone(),
-        jobs: stores.clone(),
+        job_commands: stores.clone(),
+        job_reader: stores.clone(),
+        queue_reader: stores.clone(),
         timeline: stores.clone(),
         statistics: stores.clone(),
         privacy: stores.clone(),

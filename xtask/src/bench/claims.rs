@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use irisflow_jobs::{Fence, Job, JobResult, JobStore as _, Priority, Statistics, UserId, WorkerId};
+use irisflow_jobs::{
+    Fence, Job, JobLeases as _, JobResult, Priority, QueueReader as _, Statistics, UserId, WorkerId,
+};
 
 use super::median;
 use super::store::{self, OpenStore};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use irisflow_bus::LocalBus;
 use irisflow_jobs::{
-    AccountStore as _, Enqueued, JobId, JobPolicy, JobStore as _, NewAccount, NewJob, NewPhoto,
+    AccountStore as _, Enqueued, JobCommands as _, JobId, JobPolicy, NewAccount, NewJob, NewPhoto,
     PhotoId, PhotoStore as _, Priority, Submission, SystemClock, UserId,
 };
 use irisflow_sqlite::SqliteStore;

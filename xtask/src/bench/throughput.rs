@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use irisflow_jobs::{JobFilter, JobStore as _, PageRequest, Priority, StatusFilter, SystemClock};
+use irisflow_jobs::{JobFilter, JobReader as _, PageRequest, Priority, StatusFilter, SystemClock};
 use irisflow_photos::{FileStore, MemoryBudget};
 use irisflow_worker::{FaultPlan, Work, Worker, WorkerParts, WorkerSettings};
 
@@ -76,9 +76,11 @@ async fn ours(arguments: &ThroughputArgs) -> anyhow::Result<Run> {
     let photo = store.user_with_photo().await?;
     let worker = Worker::start(
         WorkerParts {
-            jobs: store.jobs.clone(),
+            job_leases: store.jobs.clone(),
+            sweep_queue: store.jobs.clone(),
+            worker_registry: store.jobs.clone(),
             photos: store.jobs.clone(),
-            privacy: store.jobs.clone(),
+            retention: store.jobs.clone(),
             health: store.jobs.clone(),
             files: FileStore::open(&store.folder.path().join("files"))?,
             bus: store.bus.clone(),

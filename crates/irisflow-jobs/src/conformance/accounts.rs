@@ -224,14 +224,14 @@ pub async fn sessions_are_pruned_some_time_after_their_end(store: StoreUnderTest
     let live_one = sign_in(&store, user_id, SECOND).await;
     let expiring = sign_in(&store, store.user().await, THIRD).await;
     let prune = async |before| {
-        let pruned = store.privacy.prune_sessions(before, 10).await;
+        let pruned = store.retention.prune_sessions(before, 10).await;
         pruned.expect("the store works")
     };
 
     let just_ended = prune(ended.created_at).await;
     let later = prune(store.now()).await;
     store.advance(LIFE + MOMENT);
-    let limited = store.privacy.prune_sessions(store.now(), 1).await;
+    let limited = store.retention.prune_sessions(store.now(), 1).await;
     let rest = prune(store.now()).await;
 
     assert_eq!((just_ended, later), (0, 1), "the ended one");
@@ -246,7 +246,7 @@ pub async fn spent_tokens_are_pruned_and_unspent_ones_stay(store: StoreUnderTest
     let session = sign_in(&store, store.user().await, FIRST).await;
     refresh(&store, FIRST, SECOND).await;
     let prune = async || {
-        let pruned = store.privacy.prune_refresh_tokens(store.now(), 10).await;
+        let pruned = store.retention.prune_refresh_tokens(store.now(), 10).await;
         pruned.expect("the store works")
     };
     let young = prune().await;

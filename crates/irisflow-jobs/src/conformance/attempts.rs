@@ -71,7 +71,7 @@ pub async fn a_transient_error_waits_for_its_stored_retry(store: StoreUnderTest)
     let latest = store.now() + store.policy.backoff_base;
     assert_eq!(read.state, JobState::Waiting);
     assert!(read.run_at > store.now() && read.run_at <= latest);
-    let next_due = store.jobs.next_due().await.expect("the store works");
+    let next_due = store.job_leases.next_due().await.expect("the store works");
     assert_eq!(next_due, Some(read.run_at));
 }
 
@@ -133,7 +133,7 @@ pub async fn a_hand_back_counts_nothing_and_says_nothing(store: StoreUnderTest) 
 pub async fn a_stopped_job_is_cancelled(store: StoreUnderTest) {
     let job = store.running_job().await;
 
-    recorded(store.jobs.stopped(fence(&job)).await);
+    recorded(store.job_leases.record_cancelled(fence(&job)).await);
 
     let read = store.read(&job).await.expect("the job is kept");
     assert_eq!(read.state, JobState::Cancelled);
@@ -151,7 +151,7 @@ pub async fn a_renewed_lease_is_not_reaped(store: StoreUnderTest) {
     store.advance(store.policy.lease / 2);
 
     let renewal = store
-        .jobs
+        .job_leases
         .renew(fence(&job))
         .await
         .expect("the store works");

@@ -52,7 +52,10 @@ pub async fn cancelling_a_batch_cancels_what_has_not_ended(store: StoreUnderTest
     store.finish(&done).await;
     let running = store.claim().await;
 
-    let cancelled = store.jobs.cancel_batch(user_id, batch_id(&jobs[0])).await;
+    let cancelled = store
+        .job_commands
+        .cancel_batch(user_id, batch_id(&jobs[0]))
+        .await;
 
     let batch = cancelled.expect("the store works").expect("it is known");
     let expected = BatchCounts {
@@ -75,8 +78,8 @@ pub async fn a_foreign_or_unknown_batch_is_none(store: StoreUnderTest) {
         (stranger, batch_id(&jobs[0])),
         (user_id, BatchId::generate()),
     ] {
-        let shown = store.jobs.batch(user_id, batch_id).await;
-        let cancelled = store.jobs.cancel_batch(user_id, batch_id).await;
+        let shown = store.job_reader.batch(user_id, batch_id).await;
+        let cancelled = store.job_commands.cancel_batch(user_id, batch_id).await;
         assert_eq!(shown.expect("the store works"), None);
         assert_eq!(cancelled.expect("the store works"), None);
     }
@@ -107,7 +110,7 @@ pub async fn jobs_are_listed_by_batch(store: StoreUnderTest) {
         page: 1,
         page_size: 10,
     };
-    let listed = store.jobs.jobs(user_id, filter, page).await;
+    let listed = store.job_reader.jobs(user_id, filter, page).await;
 
     let listed = listed.expect("the store works");
     assert_eq!(listed.total, 2);
@@ -126,7 +129,7 @@ async fn batch_of(store: &StoreUnderTest, user_id: UserId, size: usize) -> Vec<J
 }
 
 async fn read(store: &StoreUnderTest, job: &Job) -> Option<Batch> {
-    let batch = store.jobs.batch(job.user_id, batch_id(job)).await;
+    let batch = store.job_reader.batch(job.user_id, batch_id(job)).await;
     batch.expect("the store works")
 }
 

@@ -34,7 +34,7 @@ pub async fn a_running_job_keeps_its_worker_until_that_stops(store: StoreUnderTe
 
     assert!(asked.cancel_requested, "it is to be cancelled");
     assert_eq!(asked.state, job.state, "its worker has it still");
-    let stopped = recorded(store.jobs.stopped(fence(&job)).await);
+    let stopped = recorded(store.job_leases.record_cancelled(fence(&job)).await);
     assert_eq!(stopped.state, JobState::Cancelled);
 }
 
@@ -42,7 +42,7 @@ pub async fn the_worker_of_a_job_to_cancel_learns_it_by_every_write(store: Store
     let job = store.running_job().await;
     store.cancel(&job).await;
 
-    let renewal = store.jobs.renew(fence(&job)).await;
+    let renewal = store.job_leases.renew(fence(&job)).await;
     let reached = store.reach(&job, &[Checkpoint::LoadingBegun]).await;
 
     assert_eq!(renewal.expect("the store works"), Renewal::CancelRequested);
@@ -116,7 +116,7 @@ pub async fn a_foreign_or_unknown_job_is_not_cancelled(store: StoreUnderTest) {
     let stranger = store.user().await;
 
     for (user_id, job_id) in [(stranger, job.id), (job.user_id, JobId::generate())] {
-        let cancelled = store.jobs.cancel(user_id, job_id).await;
+        let cancelled = store.job_commands.cancel(user_id, job_id).await;
         assert_eq!(cancelled.expect("the store works"), None);
     }
 

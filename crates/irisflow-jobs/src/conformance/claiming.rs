@@ -20,7 +20,7 @@ pub async fn a_claim_leases_the_job_to_its_worker(store: StoreUnderTest) {
     let worker = WorkerId::generate();
 
     let claimed = store
-        .jobs
+        .job_leases
         .claim_next(worker)
         .await
         .expect("the store works");
@@ -257,7 +257,7 @@ pub async fn the_next_due_moment_is_that_of_the_first_waiting_job(store: StoreUn
     let first = store.fail(&first, Failure::storage_unavailable()).await;
     let second = store.fail(&second, Failure::storage_unavailable()).await;
 
-    let next_due = store.jobs.next_due().await.expect("the store works");
+    let next_due = store.job_leases.next_due().await.expect("the store works");
 
     assert_eq!(next_due, Some(first.run_at.min(second.run_at)));
 }
@@ -269,5 +269,8 @@ pub async fn nothing_is_due_when_all_jobs_are_running_or_done(store: StoreUnderT
     let failed = store.running_job().await;
     store.fail(&failed, quality_issue()).await;
 
-    assert_eq!(store.jobs.next_due().await.expect("the store works"), None);
+    assert_eq!(
+        store.job_leases.next_due().await.expect("the store works"),
+        None
+    );
 }

@@ -38,8 +38,8 @@ pub async fn the_order_of_positions_is_the_order_of_commits(store: StoreUnderTes
     for _ in 0..JOBS {
         let new = store.new_job(user_id, Priority::High).await;
         queued.push(new.id);
-        let jobs = Arc::clone(&store.jobs);
-        writers.spawn(async move { jobs.enqueue(Submission::of(vec![new])).await });
+        let commands = Arc::clone(&store.job_commands);
+        writers.spawn(async move { commands.enqueue(Submission::of(vec![new])).await });
     }
 
     let mut last_seq = 0;
@@ -57,12 +57,12 @@ pub async fn of_two_writers_with_one_fence_only_one_ends_the_job(store: StoreUnd
     let job = store.running_job().await;
     let mut writers = JoinSet::new();
     for index in 0..WORKERS {
-        let (jobs, fence, result) = (Arc::clone(&store.jobs), fence(&job), result_of(&job));
+        let (leases, fence, result) = (Arc::clone(&store.job_leases), fence(&job), result_of(&job));
         writers.spawn(async move {
             if index % 2 == 0 {
-                jobs.finish(fence, result).await
+                leases.finish(fence, result).await
             } else {
-                jobs.fail_attempt(fence, Failure::timed_out()).await
+                leases.fail_attempt(fence, Failure::timed_out()).await
             }
         });
     }
@@ -81,8 +81,8 @@ pub async fn of_many_reapers_one_takes_the_job(store: StoreUnderTest) {
     store.let_leases_expire();
     let mut reapers = JoinSet::new();
     for _ in 0..WORKERS {
-        let jobs = Arc::clone(&store.jobs);
-        reapers.spawn(async move { jobs.reap_one().await.expect("the store works") });
+        let leases = Arc::clone(&store.job_leases);
+        reapers.spawn(async move { leases.reap_one().await.expect("the store works") });
     }
 
     let reaped = reapers.join_all().await;
@@ -149,11 +149,11 @@ pub async fn of_many_password_changes_at_once_one_is_made(store: StoreUnderTest)
 async fn claim_all(store: &StoreUnderTest) -> Vec<Job> {
     let mut workers = JoinSet::new();
     for _ in 0..WORKERS {
-        let jobs = Arc::clone(&store.jobs);
+        let leases = Arc::clone(&store.job_leases);
         workers.spawn(async move {
             let worker = WorkerId::generate();
             let mut claimed = Vec::new();
-            while let Some(job) = jobs.claim_next(worker).await.expect("the store works") {
+            while let Some(job) = leases.claim_next(worker).await.expect("the store works") {
                 claimed.push(job);
             }
             claimed

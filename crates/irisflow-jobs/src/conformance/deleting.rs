@@ -25,7 +25,10 @@ pub async fn a_deleted_waiting_job_is_not_claimed(store: StoreUnderTest) {
     store.delete(&job).await;
 
     assert_eq!(store.try_claim().await, None);
-    assert_eq!(store.jobs.next_due().await.expect("the store works"), None);
+    assert_eq!(
+        store.job_leases.next_due().await.expect("the store works"),
+        None
+    );
 }
 
 pub async fn the_worker_of_a_deleted_job_is_fenced_off_and_told(store: StoreUnderTest) {
@@ -34,7 +37,7 @@ pub async fn the_worker_of_a_deleted_job_is_fenced_off_and_told(store: StoreUnde
 
     store.delete(&job).await;
 
-    let renewal = store.jobs.renew(fence(&job)).await;
+    let renewal = store.job_leases.renew(fence(&job)).await;
     assert_eq!(renewal.expect("the store works"), Renewal::Lost);
     assert_eq!(store.notifications.cancelled_attempts(), [fence(&job)]);
 }
@@ -58,7 +61,7 @@ pub async fn a_deleted_job_is_swept_now_and_when_its_worker_must_be_gone(store: 
         (now, too_early, later),
         (vec![target], vec![], vec![target])
     );
-    let kept = store.jobs.epoch_to_keep(job.id).await;
+    let kept = store.sweep_queue.epoch_to_keep(job.id).await;
     assert_eq!(kept.expect("the store works"), None);
 }
 
@@ -82,7 +85,7 @@ pub async fn deleting_a_foreign_or_unknown_job_changes_nothing(store: StoreUnder
     let stranger = store.user().await;
 
     for (user_id, job_id) in [(stranger, job.id), (job.user_id, JobId::generate())] {
-        let deleted = store.jobs.delete_job(user_id, job_id).await;
+        let deleted = store.job_commands.delete_job(user_id, job_id).await;
         assert!(!deleted.expect("the store works"), "there is none");
     }
 

@@ -87,7 +87,7 @@ pub async fn one_job_of_an_unknown_user_queues_none_of_the_jobs(store: StoreUnde
 }
 
 async fn the_photo_is_missing(store: &StoreUnderTest, photo_id: PhotoId, jobs: Vec<NewJob>) {
-    let enqueued = store.jobs.enqueue(Submission::of(jobs)).await;
+    let enqueued = store.job_commands.enqueue(Submission::of(jobs)).await;
     let enqueued = enqueued.expect("the store works");
     assert_eq!(enqueued, Enqueued::PhotoMissing(photo_id));
 }
@@ -104,5 +104,5 @@ async fn nothing_was_queued(store: &StoreUnderTest, user_id: UserId) {
         [],
         "no event was notifications"
     );
-    assert_eq!(store.jobs.next_due().await.expect("read"), None);
+    assert_eq!(store.job_leases.next_due().await.expect("read"), None);
 }

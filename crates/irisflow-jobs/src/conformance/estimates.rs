@@ -99,7 +99,7 @@ pub async fn the_jobs_of_one_user_are_listed_as_they_are_claimed(store: StoreUnd
     let listed = waiting(&store, user_id).await;
     let mut places = Vec::new();
     for job_id in &listed {
-        let place = store.jobs.own_place(user_id, *job_id).await;
+        let place = store.queue_reader.own_place(user_id, *job_id).await;
         places.push(place.expect("the store works").map(|place| place.ahead));
     }
     let mut claimed = Vec::new();
@@ -131,7 +131,7 @@ pub async fn a_job_that_does_not_wait_has_no_place(store: StoreUnderTest) {
     assert_eq!(place(&store, &job).await, None);
 
     let waiting = store.queue(store.user().await).await;
-    let stranger = store.jobs.own_place(job.user_id, waiting.id).await;
+    let stranger = store.queue_reader.own_place(job.user_id, waiting.id).await;
     assert_eq!(stranger.expect("the store works"), None);
 }
 
@@ -146,7 +146,7 @@ pub async fn workers_count_while_they_are_heard_of(store: StoreUnderTest) {
     report(&store, one, 2).await;
     store.advance(store.policy.lease);
     let silent = worker_capacity(&store).await;
-    let gone = store.jobs.worker_gone(one).await;
+    let gone = store.worker_registry.remove_worker(one).await;
     gone.expect("the store works");
 
     let running = 1;
@@ -167,24 +167,32 @@ pub async fn a_finished_job_tells_what_its_steps_took(store: StoreUnderTest) {
     store.finish(&job).await;
     store.delete(&job).await;
 
-    let times = store.jobs.step_times(10).await.expect("the store works");
+    let times = store
+        .queue_reader
+        .step_times(10)
+        .await
+        .expect("the store works");
     let ms = result_of(&job).step_ms;
     assert_eq!(times, [StepTimes { pixels, ms }], "they outlive the job");
 }
 
 async fn place(store: &StoreUnderTest, job: &Job) -> Option<QueuePlace> {
     let own = own_place(store, job).await?;
-    let users = store.jobs.queued_users().await.expect("the store works");
+    let users = store
+        .queue_reader
+        .queued_users()
+        .await
+        .expect("the store works");
     QueueOrder::of(users).place(job.user_id, own, store.now())
 }
 
 async fn own_place(store: &StoreUnderTest, job: &Job) -> Option<OwnPlace> {
-    let place = store.jobs.own_place(job.user_id, job.id).await;
+    let place = store.queue_reader.own_place(job.user_id, job.id).await;
     place.expect("the store works")
 }
 
 async fn waiting(store: &StoreUnderTest, user_id: UserId) -> Vec<JobId> {
-    let jobs = store.jobs.waiting_jobs(user_id).await;
+    let jobs = store.queue_reader.waiting_jobs(user_id).await;
     let jobs = jobs.expect("the store works").into_iter();
     jobs.map(|job| job.id).collect()
 }
@@ -209,10 +217,14 @@ fn ahead(place: Option<QueuePlace>) -> Option<(u32, u32)> {
 }
 
 async fn report(store: &StoreUnderTest, worker: WorkerId, slots: u32) {
-    let reported = store.jobs.report_worker(worker, slots).await;
+    let reported = store.worker_registry.report_worker(worker, slots).await;
     reported.expect("the store works");
 }
 
 async fn worker_capacity(store: &StoreUnderTest) -> WorkerCapacity {
-    store.jobs.worker_capacity().await.expect("the store works")
+    store
+        .queue_reader
+        .worker_capacity()
+        .await
+        .expect("the store works")
 }

@@ -55,26 +55,26 @@ pub async fn a_report_without_checkpoints_is_refused_as_well(store: StoreUnderTe
     store.let_leases_expire();
     store.reap().await.expect("the lease has run out");
 
-    let written = store.jobs.reach(fence(&job), &[]).await;
+    let written = store.job_leases.record_checkpoints(fence(&job), &[]).await;
 
     assert_eq!(written.expect("the store works"), WriteOutcome::Fenced);
 }
 
 async fn every_write_is_refused(store: &StoreUnderTest, lost: &Job) {
     let fence: Fence = fence(lost);
-    let jobs = &store.jobs;
+    let leases = &store.job_leases;
     let before = state(store, lost).await;
     store.sweep_all().await;
 
-    let renewal = jobs.renew(fence).await.expect("the store works");
+    let renewal = leases.renew(fence).await.expect("the store works");
     let checkpoint = [Checkpoint::SavingBegun];
     let failure = Failure::storage_unavailable();
     let writes = [
-        ("reach", jobs.reach(fence, &checkpoint).await),
-        ("finish", jobs.finish(fence, result_of(lost)).await),
-        ("fail", jobs.fail_attempt(fence, failure).await),
-        ("hand back", jobs.hand_back(fence).await),
-        ("stopped", jobs.stopped(fence).await),
+        ("reach", leases.record_checkpoints(fence, &checkpoint).await),
+        ("finish", leases.finish(fence, result_of(lost)).await),
+        ("fail", leases.fail_attempt(fence, failure).await),
+        ("hand back", leases.hand_back(fence).await),
+        ("stopped", leases.record_cancelled(fence).await),
     ];
 
     assert_eq!(renewal, Renewal::Lost, "renew");

@@ -32,7 +32,7 @@ pub async fn a_foreign_or_unknown_job_is_none(store: StoreUnderTest) {
     let stranger = store.user().await;
 
     for (user_id, job_id) in [(stranger, job.id), (job.user_id, JobId::generate())] {
-        let read = store.jobs.job(user_id, job_id).await;
+        let read = store.job_reader.job(user_id, job_id).await;
         assert_eq!(read.expect("the store works"), None);
     }
 }
@@ -81,7 +81,7 @@ pub async fn a_filter_shows_the_jobs_of_one_status(store: StoreUnderTest) {
     }
     store.finish(&claimed[0]).await;
     store.fail(&claimed[1], quality_issue()).await;
-    recorded(store.jobs.stopped(fence(&claimed[2])).await);
+    recorded(store.job_leases.record_cancelled(fence(&claimed[2])).await);
 
     for (only, status) in [
         (StatusFilter::Pending, "pending"),
@@ -139,7 +139,7 @@ async fn list(
     page_size: u32,
 ) -> Page<crate::Job> {
     let page = PageRequest { page, page_size };
-    let listed = store.jobs.jobs(user_id, filter, page).await;
+    let listed = store.job_reader.jobs(user_id, filter, page).await;
     listed.expect("the store works")
 }
 

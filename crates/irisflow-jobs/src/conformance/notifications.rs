@@ -36,9 +36,12 @@ pub async fn a_refused_write_announces_nothing(store: StoreUnderTest) {
     );
 
     let checkpoint = [Checkpoint::LoadingBegun];
-    let written = store.jobs.reach(fence(&job), &checkpoint).await;
+    let written = store
+        .job_leases
+        .record_checkpoints(fence(&job), &checkpoint)
+        .await;
     written.expect("the store works");
-    let written = store.jobs.hand_back(fence(&job)).await;
+    let written = store.job_leases.hand_back(fence(&job)).await;
     written.expect("the store works");
 
     let after = (
@@ -76,7 +79,7 @@ pub async fn what_was_written_for_a_caller_that_hung_up_is_announced(store: Stor
     for microseconds in (0..3000).step_by(30) {
         let new = store.new_job(user_id, Priority::High).await;
         jobs.push(new.id);
-        let port = Arc::clone(&store.jobs);
+        let port = Arc::clone(&store.job_commands);
         let call = tokio::spawn(async move { port.enqueue(Submission::of(vec![new])).await });
         tokio::time::sleep(Duration::from_micros(microseconds)).await;
         call.abort();
@@ -86,7 +89,7 @@ pub async fn what_was_written_for_a_caller_that_hung_up_is_announced(store: Stor
 
     let notifications = store.notifications.events();
     for job_id in jobs {
-        let written = store.jobs.job(user_id, job_id).await;
+        let written = store.job_reader.job(user_id, job_id).await;
         let written = written.expect("the store works").is_some();
         let heard = notifications.iter().any(|event| event.job_id == job_id);
         assert_eq!(written, heard, "{job_id}");

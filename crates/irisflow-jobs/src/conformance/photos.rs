@@ -466,6 +466,6 @@ async fn record(
 }
 
 async fn fail(store: &StoreUnderTest, user_id: UserId, photo_id: PhotoId) {
-    let failed = store.photos.photo_failed(user_id, photo_id).await;
+    let failed = store.photos.record_upload_failure(user_id, photo_id).await;
     failed.expect("the store works");
 }

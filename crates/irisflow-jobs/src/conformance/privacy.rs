@@ -148,7 +148,7 @@ pub async fn the_receipt_counts_what_was_destroyed(store: StoreUnderTest) {
         consents: 1,
     };
     assert_eq!(receipt.destroyed, expected);
-    let noted = store.privacy.note_destroyed_objects(receipt.id, 3).await;
+    let noted = store.privacy.add_destroyed_objects(receipt.id, 3).await;
     noted.expect("the store works");
 }
 
@@ -156,7 +156,10 @@ pub async fn the_worker_of_a_deleted_account_is_fenced_off(store: StoreUnderTest
     let job = store.running_job().await;
     delete(&store, job.user_id).await;
 
-    let renewed = store.jobs.renew(super::store_under_test::fence(&job)).await;
+    let renewed = store
+        .job_leases
+        .renew(super::store_under_test::fence(&job))
+        .await;
 
     assert_eq!(renewed.expect("the store works"), crate::Renewal::Lost);
 }
@@ -285,7 +288,7 @@ pub async fn expiring_stops_at_its_limit(store: StoreUnderTest) {
     }
     store.advance(DAY);
 
-    let some = store.privacy.expire_jobs(store.now(), 2).await;
+    let some = store.retention.expire_jobs(store.now(), 2).await;
 
     assert_eq!(some.expect("the store works"), 2);
     assert_eq!(expire_jobs(&store).await, 1);
@@ -332,12 +335,12 @@ async fn photo_of(store: &StoreUnderTest, job: &Job) -> Option<Photo> {
 }
 
 async fn expire_originals(store: &StoreUnderTest) -> u32 {
-    let expired = store.privacy.expire_originals(store.now(), 100).await;
+    let expired = store.retention.expire_originals(store.now(), 100).await;
     expired.expect("the store works")
 }
 
 async fn expire_jobs(store: &StoreUnderTest) -> u32 {
-    let expired = store.privacy.expire_jobs(store.now(), 100).await;
+    let expired = store.retention.expire_jobs(store.now(), 100).await;
     expired.expect("the store works")
 }
 

@@ -8,9 +8,10 @@ use std::time::Duration;
 use super::RecordingNotifier;
 use crate::{
     AccountStore, Checkpoint, Clock, Confirmed, Enqueued, ErrorType, Event, EventKind, Failure,
-    Fence, Job, JobId, JobPolicy, JobResult, JobStore, ManualClock, NewAccount, NewJob, NewPhoto,
-    PhotoFormat, PhotoId, PhotoStore, Priority, Privacy, Statistics, StoredPhoto, Submission,
-    Sweep, SweepTarget, Timeline, Timestamp, UserId, WorkerId, WriteOutcome,
+    Fence, Job, JobCommands, JobId, JobLeases, JobPolicy, JobReader, JobResult, ManualClock,
+    NewAccount, NewJob, NewPhoto, PhotoFormat, PhotoId, PhotoStore, Priority, Privacy, QueueReader,
+    Retention, Statistics, Store, StoreHealth, StoredPhoto, Submission, Sweep, SweepQueue,
+    SweepTarget, Timeline, Timestamp, UserId, WorkerId, WorkerRegistry, WriteOutcome,
 };
 
 /// What a store is to be opened with.
@@ -36,32 +37,17 @@ impl Setup {
     }
 }
 
-/// The ports of one empty store.
+/// One empty store.
 pub struct Stores {
-    pub jobs: Arc<dyn JobStore>,
-    pub timeline: Arc<dyn Timeline>,
-    pub photos: Arc<dyn PhotoStore>,
-    pub accounts: Arc<dyn AccountStore>,
-    pub statistics: Arc<dyn Statistics>,
-    pub privacy: Arc<dyn Privacy>,
+    pub store: Arc<dyn Store>,
     /// What must live as long as the store, such as its temporary folder.
     pub kept: Box<dyn Any + Send + Sync>,
 }
 
 impl Stores {
-    /// For a type that implements all ports.
-    pub fn of<S>(store: S, kept: impl Any + Send + Sync) -> Self
-    where
-        S: JobStore + Timeline + PhotoStore + AccountStore + Statistics + Privacy + 'static,
-    {
-        let store = Arc::new(store);
+    pub fn of(store: impl Store + 'static, kept: impl Any + Send + Sync) -> Self {
         Self {
-            jobs: store.clone(),
-            timeline: store.clone(),
-            photos: store.clone(),
-            accounts: store.clone(),
-            statistics: store.clone(),
-            privacy: store,
+            store: Arc::new(store),
             kept: Box::new(kept),
         }
     }
@@ -69,18 +55,25 @@ impl Stores {
 
 impl fmt::Debug for Stores {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Stores").field(&self.jobs).finish()
+        f.debug_tuple("Stores").field(&self.store).finish()
     }
 }
 
 #[derive(Debug)]
 pub struct StoreUnderTest {
-    pub jobs: Arc<dyn JobStore>,
-    pub timeline: Arc<dyn Timeline>,
-    pub photos: Arc<dyn PhotoStore>,
     pub accounts: Arc<dyn AccountStore>,
-    pub statistics: Arc<dyn Statistics>,
+    pub health: Arc<dyn StoreHealth>,
+    pub job_commands: Arc<dyn JobCommands>,
+    pub job_leases: Arc<dyn JobLeases>,
+    pub job_reader: Arc<dyn JobReader>,
+    pub photos: Arc<dyn PhotoStore>,
     pub privacy: Arc<dyn Privacy>,
+    pub queue_reader: Arc<dyn QueueReader>,
+    pub retention: Arc<dyn Retention>,
+    pub statistics: Arc<dyn Statistics>,
+    pub sweep_queue: Arc<dyn SweepQueue>,
+    pub timeline: Arc<dyn Timeline>,
+    pub worker_registry: Arc<dyn WorkerRegistry>,
     pub clock: Arc<ManualClock>,
     pub policy: JobPolicy,
     pub notifications: Arc<RecordingNotifier>,
@@ -93,18 +86,25 @@ impl StoreUnderTest {
         F: Future<Output = Stores>,
     {
         let setup = Setup::fresh();
-        let stores = open(setup.clone()).await;
+        let Stores { store, kept } = open(setup.clone()).await;
         Self {
-            jobs: stores.jobs,
-            timeline: stores.timeline,
-            photos: stores.photos,
-            accounts: stores.accounts,
-            statistics: stores.statistics,
-            privacy: stores.privacy,
+            accounts: store.clone(),
+            health: store.clone(),
+            job_commands: store.clone(),
+            job_leases: store.clone(),
+            job_reader: store.clone(),
+            photos: store.clone(),
+            privacy: store.clone(),
+            queue_reader: store.clone(),
+            retention: store.clone(),
+            statistics: store.clone(),
+            sweep_queue: store.clone(),
+            timeline: store.clone(),
+            worker_registry: store,
             clock: setup.clock,
             policy: setup.policy,
             notifications: setup.notifier,
-            _kept: stores.kept,
+            _kept: kept,
         }
     }
 
@@ -183,24 +183,24 @@ impl StoreUnderTest {
     }
 
     pub async fn queue_all(&self, new: Vec<NewJob>) -> Vec<Job> {
-        let enqueued = self.jobs.enqueue(Submission::of(new)).await;
+        let enqueued = self.job_commands.enqueue(Submission::of(new)).await;
         queued(enqueued.expect("the store works"))
     }
 
-    /// What its owner sees of the job after wishing it cancelled.
+    /// The job after its owner has requested its cancellation.
     pub async fn cancel(&self, job: &Job) -> Option<Job> {
-        let cancelled = self.jobs.cancel(job.user_id, job.id).await;
+        let cancelled = self.job_commands.cancel(job.user_id, job.id).await;
         cancelled.expect("the store works")
     }
 
     pub async fn delete(&self, job: &Job) -> bool {
-        let deleted = self.jobs.delete_job(job.user_id, job.id).await;
+        let deleted = self.job_commands.delete_job(job.user_id, job.id).await;
         deleted.expect("the store works")
     }
 
-    /// What a worker gets that asks for work.
+    /// The job that a worker claims, if any is due.
     pub async fn try_claim(&self) -> Option<Job> {
-        let claimed = self.jobs.claim_next(WorkerId::generate()).await;
+        let claimed = self.job_leases.claim_next(WorkerId::generate()).await;
         claimed.expect("the store works")
     }
 
@@ -217,23 +217,27 @@ impl StoreUnderTest {
     }
 
     pub async fn reach(&self, job: &Job, checkpoints: &[Checkpoint]) -> Job {
-        recorded(self.jobs.reach(fence(job), checkpoints).await)
+        recorded(
+            self.job_leases
+                .record_checkpoints(fence(job), checkpoints)
+                .await,
+        )
     }
 
     pub async fn finish(&self, job: &Job) -> Job {
-        recorded(self.jobs.finish(fence(job), result_of(job)).await)
+        recorded(self.job_leases.finish(fence(job), result_of(job)).await)
     }
 
     pub async fn fail(&self, job: &Job, failure: Failure) -> Job {
-        recorded(self.jobs.fail_attempt(fence(job), failure).await)
+        recorded(self.job_leases.fail_attempt(fence(job), failure).await)
     }
 
     pub async fn hand_back(&self, job: &Job) -> Job {
-        recorded(self.jobs.hand_back(fence(job)).await)
+        recorded(self.job_leases.hand_back(fence(job)).await)
     }
 
     pub async fn reap(&self) -> Option<Job> {
-        self.jobs.reap_one().await.expect("the store works")
+        self.job_leases.reap_one().await.expect("the store works")
     }
 
     pub async fn delete_photo_of(&self, job: &Job) {
@@ -243,7 +247,7 @@ impl StoreUnderTest {
 
     /// The job as its owner reads it.
     pub async fn read(&self, job: &Job) -> Option<Job> {
-        let read = self.jobs.job(job.user_id, job.id).await;
+        let read = self.job_reader.job(job.user_id, job.id).await;
         read.expect("the store works")
     }
 
@@ -268,7 +272,10 @@ impl StoreUnderTest {
     }
 
     pub async fn due_sweeps(&self) -> Vec<Sweep> {
-        self.jobs.due_sweeps(1000).await.expect("the store works")
+        self.sweep_queue
+            .due_sweeps(1000)
+            .await
+            .expect("the store works")
     }
 
     pub async fn due_targets(&self) -> Vec<SweepTarget> {
@@ -279,7 +286,7 @@ impl StoreUnderTest {
     /// Ticks every due sweep off, as a sweeper does that has deleted the objects.
     pub async fn sweep_all(&self) {
         for sweep in self.due_sweeps().await {
-            let done = self.jobs.sweep_done(sweep.id).await;
+            let done = self.sweep_queue.complete_sweep(sweep.id).await;
             done.expect("the store works");
         }
     }

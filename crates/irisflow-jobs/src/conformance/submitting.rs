@@ -20,8 +20,8 @@ pub async fn the_same_key_and_request_give_the_first_answer(store: StoreUnderTes
     let again = vec![new(&store, user_id).await, new(&store, user_id).await];
     let answer = submit(&store, again, key(user_id, 1)).await;
 
-    let memo = "beside the jobs".to_owned();
-    assert_eq!(answer, Enqueued::Before { jobs, memo });
+    let response = "beside the jobs".to_owned();
+    assert_eq!(answer, Enqueued::Before { jobs, response });
     assert_eq!(count(&store, user_id).await, 2);
 }
 
@@ -39,7 +39,13 @@ pub async fn the_first_answer_does_not_change_with_its_jobs(store: StoreUnderTes
 
 pub async fn a_key_tells_its_first_answer_without_submitting(store: StoreUnderTest) {
     let user_id = store.user().await;
-    let answered = async |key| store.jobs.answered(&key).await.expect("the store works");
+    let answered = async |key| {
+        store
+            .job_commands
+            .stored_response(&key)
+            .await
+            .expect("the store works")
+    };
     assert_eq!(answered(key(user_id, 1)).await, None);
     let jobs = queued(submit(&store, vec![new(&store, user_id).await], key(user_id, 1)).await);
 
@@ -48,8 +54,8 @@ pub async fn a_key_tells_its_first_answer_without_submitting(store: StoreUnderTe
     store.advance(store.policy.idempotency_key_life);
     let expired = answered(key(user_id, 1)).await;
 
-    let memo = "beside the jobs".to_owned();
-    assert_eq!(first, Some(Enqueued::Before { jobs, memo }));
+    let response = "beside the jobs".to_owned();
+    assert_eq!(first, Some(Enqueued::Before { jobs, response }));
     assert_eq!(other, Some(Enqueued::KeyTaken));
     assert_eq!(expired, None);
     assert_eq!(count(&store, user_id).await, 1);
@@ -124,7 +130,7 @@ pub async fn one_key_asked_for_by_many_at_once_makes_one_job(store: StoreUnderTe
     let wanted = new(&store, user_id).await;
     let mut clients = JoinSet::new();
     for _ in 0..CLIENTS {
-        let jobs = Arc::clone(&store.jobs);
+        let jobs = Arc::clone(&store.job_commands);
         let new = NewJob {
             id: crate::JobId::generate(),
             ..wanted.clone()
@@ -160,7 +166,7 @@ pub async fn a_users_limit_holds_for_many_at_once(store: StoreUnderTest) {
     let wanted = new(&store, user_id).await;
     let mut clients = JoinSet::new();
     for _ in 0..CLIENTS {
-        let jobs = Arc::clone(&store.jobs);
+        let jobs = Arc::clone(&store.job_commands);
         let pair = [(); 2].map(|()| NewJob {
             id: crate::JobId::generate(),
             ..wanted.clone()
@@ -222,7 +228,7 @@ fn key(user_id: UserId, asked: u8) -> SubmissionKey {
         user_id,
         key: "a tap".to_owned(),
         fingerprint: [asked; 32],
-        memo: "beside the jobs".to_owned(),
+        response: "beside the jobs".to_owned(),
     }
 }
 
@@ -237,7 +243,7 @@ async fn submit_within(
     limits: QueueLimits,
 ) -> Enqueued {
     let submission = Submission { jobs, key, limits };
-    let enqueued = store.jobs.enqueue(submission).await;
+    let enqueued = store.job_commands.enqueue(submission).await;
     enqueued.expect("the store works")
 }
 
@@ -253,6 +259,9 @@ async fn count(store: &StoreUnderTest, user_id: UserId) -> u64 {
         page: 1,
         page_size: 1,
     };
-    let listed = store.jobs.jobs(user_id, JobFilter::default(), page).await;
+    let listed = store
+        .job_reader
+        .jobs(user_id, JobFilter::default(), page)
+        .await;
     listed.expect("the store works").total
 }

@@ -23,7 +23,11 @@ pub async fn a_limit_gives_the_first_sweeps(store: StoreUnderTest) {
     two_failed_jobs(&store).await;
     store.advance(store.policy.lease * 4);
 
-    let some = store.jobs.due_sweeps(3).await.expect("the store works");
+    let some = store
+        .sweep_queue
+        .due_sweeps(3)
+        .await
+        .expect("the store works");
 
     assert_eq!(some, store.due_sweeps().await[..3]);
 }
@@ -33,7 +37,7 @@ pub async fn a_finished_sweep_does_not_come_again(store: StoreUnderTest) {
     let due = store.due_sweeps().await;
 
     for _ in 0..2 {
-        let done = store.jobs.sweep_done(due[0].id).await;
+        let done = store.sweep_queue.complete_sweep(due[0].id).await;
         done.expect("two sweepers may have done the same");
     }
 
@@ -42,11 +46,19 @@ pub async fn a_finished_sweep_does_not_come_again(store: StoreUnderTest) {
 
 pub async fn sweeps_that_fail_hold_no_other_up(store: StoreUnderTest) {
     let (earlier, later) = two_failed_jobs(&store).await;
-    let first = store.jobs.due_sweeps(1).await.expect("the store works");
+    let first = store
+        .sweep_queue
+        .due_sweeps(1)
+        .await
+        .expect("the store works");
 
-    let failed = store.jobs.sweep_failed(first[0].id).await;
+    let failed = store.sweep_queue.postpone_sweep(first[0].id).await;
     failed.expect("the store works");
-    let next = store.jobs.due_sweeps(1).await.expect("the store works");
+    let next = store
+        .sweep_queue
+        .due_sweeps(1)
+        .await
+        .expect("the store works");
 
     assert_eq!(first[0].target, leftovers(&earlier));
     assert_eq!(next[0].target, leftovers(&later));
@@ -59,7 +71,7 @@ pub async fn a_sweep_that_failed_comes_again_after_a_longer_wait_each_time(store
 
     let mut waits = Vec::new();
     for _ in 0..3 {
-        let failed = store.jobs.sweep_failed(sweep).await;
+        let failed = store.sweep_queue.postpone_sweep(sweep).await;
         failed.expect("the store works");
         let begun = store.now();
         while store.due_sweeps().await.iter().all(|due| due.id != sweep) {
@@ -199,6 +211,6 @@ fn leftovers(job: &Job) -> SweepTarget {
 }
 
 async fn kept(store: &StoreUnderTest, job: &Job) -> Option<i64> {
-    let kept = store.jobs.epoch_to_keep(job.id).await;
+    let kept = store.sweep_queue.epoch_to_keep(job.id).await;
     kept.expect("the store works")
 }

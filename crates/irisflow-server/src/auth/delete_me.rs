@@ -63,10 +63,7 @@ pub(crate) async fn delete_me(
     tracing::info!(receipt_id = %receipt.id, "account deleted");
     let objects = app.delete_objects(user.id()).await;
     if let Some(objects) = objects {
-        let recorded = app
-            .parts
-            .privacy
-            .note_destroyed_objects(receipt.id, objects);
+        let recorded = app.parts.privacy.add_destroyed_objects(receipt.id, objects);
         recorded.await?;
     }
     let destroyed = receipt.destroyed;

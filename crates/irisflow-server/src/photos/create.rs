@@ -53,7 +53,10 @@ pub(crate) async fn create(
         app.receive(user.id(), photo_id, pieces).await
     };
     if let Err(error) = received {
-        app.parts.photos.photo_failed(user.id(), photo_id).await?;
+        app.parts
+            .photos
+            .record_upload_failure(user.id(), photo_id)
+            .await?;
         return Err(error);
     }
     let photo = app.take_in(user.id(), photo_id).await?;

@@ -101,7 +101,10 @@ impl AppState {
         let files = self.parts.files.clone();
         let key = ObjectKey::Incoming { user_id, photo_id };
         tokio::task::spawn_blocking(move || files.delete(&key)).await??;
-        self.parts.photos.photo_failed(user_id, photo_id).await?;
+        self.parts
+            .photos
+            .record_upload_failure(user_id, photo_id)
+            .await?;
         tracing::info!(%photo_id, code = rejection.code.as_str(), "upload turned down");
         Ok(ApiError::Photo(rejection))
     }

@@ -37,11 +37,11 @@ pub(crate) async fn cancel(
 ) -> Result<Json<JobStatusBody>, ApiError> {
     // Subscribe before cancelling, or the notification of a fast worker would be missed.
     let notifications = app.parts.bus.subscribe_to_user(user.id()).await;
-    let job = app.parts.jobs.cancel(user.id(), job_id).await?;
+    let job = app.parts.job_commands.cancel(user.id(), job_id).await?;
     let job = job.ok_or(ApiError::NotFound(UNKNOWN_JOB))?;
     app.wait_for_end(std::slice::from_ref(&job), notifications)
         .await;
-    let job = app.parts.jobs.job(user.id(), job_id).await?;
+    let job = app.parts.job_reader.job(user.id(), job_id).await?;
     let job = job.ok_or(ApiError::NotFound(UNKNOWN_JOB))?;
     let photo = app.parts.photos.photo(user.id(), job.photo_id).await?;
     let base = app.public_url.base(&headers);

@@ -27,10 +27,14 @@ pub(crate) async fn cancel_batch(
 ) -> Result<Json<BatchStatusBody>, ApiError> {
     // Subscribe before cancelling, or notifications of fast workers would be missed.
     let notifications = app.parts.bus.subscribe_to_user(user.id()).await;
-    let batch = app.parts.jobs.cancel_batch(user.id(), batch_id).await?;
+    let batch = app
+        .parts
+        .job_commands
+        .cancel_batch(user.id(), batch_id)
+        .await?;
     let batch = batch.ok_or(ApiError::NotFound(UNKNOWN_BATCH))?;
     app.wait_for_end(&batch.jobs, notifications).await;
-    let batch = app.parts.jobs.batch(user.id(), batch_id).await?;
+    let batch = app.parts.job_reader.batch(user.id(), batch_id).await?;
     let batch = batch.ok_or(ApiError::NotFound(UNKNOWN_BATCH))?;
     Ok(Json(app.batch_status_body(&batch).await?))
 }

@@ -24,7 +24,7 @@ pub(crate) async fn delete(
     user: CurrentUser,
     PathId(job_id): PathId<JobId>,
 ) -> Result<StatusCode, ApiError> {
-    if app.parts.jobs.delete_job(user.id(), job_id).await? {
+    if app.parts.job_commands.delete_job(user.id(), job_id).await? {
         tracing::info!(%job_id, "job deleted");
         Ok(StatusCode::NO_CONTENT)
     } else {

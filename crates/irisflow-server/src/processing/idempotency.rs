@@ -38,13 +38,13 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
 
 impl IdempotencyKey {
     /// The key with a fingerprint of `operation` and `request`, so that its reuse for another request is detected.
-    /// `memo` is stored with it and returned to retries.
+    /// `response` is stored with it and returned to retries.
     pub(crate) fn submission_key(
         &self,
         user_id: UserId,
         operation: &str,
         request: &impl Serialize,
-        memo: String,
+        response: String,
     ) -> Option<SubmissionKey> {
         let key = self.0.clone()?;
         let request = serde_json::to_string(request).unwrap_or_default();
@@ -52,7 +52,7 @@ impl IdempotencyKey {
             user_id,
             key,
             fingerprint: Sha256::digest(format!("{operation}\n{request}")).into(),
-            memo,
+            response,
         })
     }
 }

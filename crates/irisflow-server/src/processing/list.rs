@@ -66,7 +66,11 @@ pub(crate) async fn list(
     ApiQuery(filter): ApiQuery<FilterQuery>,
 ) -> Result<Json<JobPage>, ApiError> {
     let (request, filter) = (page.parse()?, filter.parse());
-    let page = app.parts.jobs.jobs(user.id(), filter, request).await?;
+    let page = app
+        .parts
+        .job_reader
+        .jobs(user.id(), filter, request)
+        .await?;
     let jobs = page.items.into_iter();
     let jobs: Vec<Job> = jobs.map(|job| app.with_result_from_cache(job)).collect();
     let base = app.public_url.base(&headers);

@@ -35,7 +35,7 @@ pub(crate) async fn reprocess(
     key: IdempotencyKey,
     PathId(job_id): PathId<JobId>,
 ) -> Result<(StatusCode, Json<JobBody>), ApiError> {
-    let original = app.parts.jobs.job(user.id(), job_id).await?;
+    let original = app.parts.job_reader.job(user.id(), job_id).await?;
     let original = original.ok_or(ApiError::NotFound("Original job not found"))?;
     let key = key.submission_key(user.id(), "reprocess", &job_id, String::new());
     let job = match app.submitted_job(key.as_ref()).await? {

@@ -27,7 +27,7 @@ pub(crate) async fn show(
     PathId(job_id): PathId<JobId>,
     headers: HeaderMap,
 ) -> Result<Json<JobStatusBody>, ApiError> {
-    let job = app.parts.jobs.job(user.id(), job_id).await?;
+    let job = app.parts.job_reader.job(user.id(), job_id).await?;
     let job = job.ok_or(ApiError::NotFound(UNKNOWN_JOB))?;
     let job = app.with_verified_result(job).await;
     let photo = app.parts.photos.photo(user.id(), job.photo_id).await?;

@@ -51,7 +51,7 @@ pub(crate) async fn show_batch(
     user: CurrentUser,
     PathId(batch_id): PathId<BatchId>,
 ) -> Result<Json<BatchStatusBody>, ApiError> {
-    let batch = app.parts.jobs.batch(user.id(), batch_id).await?;
+    let batch = app.parts.job_reader.batch(user.id(), batch_id).await?;
     let batch = batch.ok_or(ApiError::NotFound(UNKNOWN_BATCH))?;
     Ok(Json(app.batch_status_body(&batch).await?))
 }

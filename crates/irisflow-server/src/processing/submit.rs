@@ -79,7 +79,7 @@ impl AppState {
         key: Option<&SubmissionKey>,
     ) -> Result<Option<Job>, ApiError> {
         let Some(key) = key else { return Ok(None) };
-        match self.parts.jobs.answered(key).await? {
+        match self.parts.job_commands.stored_response(key).await? {
             Some(Enqueued::Before { mut jobs, .. }) => Ok(jobs.pop()),
             Some(Enqueued::KeyTaken) => Err(ApiError::IdempotencyKeyTaken),
             _ => Ok(None),
@@ -96,7 +96,7 @@ impl AppState {
         let jobs = vec![new_job(user_id, photo_id, None, Priority::High)];
         let limits = self.queue_limits();
         let submission = Submission { jobs, key, limits };
-        match self.parts.jobs.enqueue(submission).await? {
+        match self.parts.job_commands.enqueue(submission).await? {
             Enqueued::Now(mut jobs) | Enqueued::Before { mut jobs, .. } => jobs
                 .pop()
                 .ok_or_else(|| StoreError::Corrupt("a job vanished".to_owned()).into()),

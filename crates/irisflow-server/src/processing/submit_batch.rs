@@ -74,8 +74,8 @@ pub(crate) async fn batch(
         return Err(ApiError::invalid_field("photo_ids", msg));
     }
     let key = |skipped: &[SkippedPhoto]| {
-        let memo = serde_json::to_string(skipped).unwrap_or_default();
-        key.submission_key(user.id(), "batch", &request, memo)
+        let response = serde_json::to_string(skipped).unwrap_or_default();
+        key.submission_key(user.id(), "batch", &request, response)
     };
     let (jobs, skipped) = match app.submitted_batch(key(&[])).await? {
         Some(submitted) => submitted,
@@ -110,10 +110,10 @@ impl AppState {
         key: Option<SubmissionKey>,
     ) -> Result<Option<(Vec<Job>, Vec<SkippedPhoto>)>, ApiError> {
         let Some(key) = key else { return Ok(None) };
-        match self.parts.jobs.answered(&key).await? {
-            Some(Enqueued::Before { jobs, memo }) => Ok(Some((
+        match self.parts.job_commands.stored_response(&key).await? {
+            Some(Enqueued::Before { jobs, response }) => Ok(Some((
                 jobs,
-                serde_json::from_str(&memo).unwrap_or_default(),
+                serde_json::from_str(&response).unwrap_or_default(),
             ))),
             Some(Enqueued::KeyTaken) => Err(ApiError::IdempotencyKeyTaken),
             _ => Ok(None),
@@ -171,10 +171,10 @@ impl AppState {
                 key: key(&skipped),
                 limits: self.queue_limits(),
             };
-            match self.parts.jobs.enqueue(submission).await? {
+            match self.parts.job_commands.enqueue(submission).await? {
                 Enqueued::Now(jobs) => return Ok((jobs, skipped)),
-                Enqueued::Before { jobs, memo } => {
-                    return Ok((jobs, serde_json::from_str(&memo).unwrap_or_default()));
+                Enqueued::Before { jobs, response } => {
+                    return Ok((jobs, serde_json::from_str(&response).unwrap_or_default()));
                 }
                 Enqueued::KeyTaken => return Err(ApiError::IdempotencyKeyTaken),
                 Enqueued::UserQueueFull => return Err(self.user_queue_is_full()),

@@ -1,0 +1,42 @@
+//! `WorkerRegistry` on SQLite.
+
+use async_trait::async_trait;
+use irisflow_jobs::{StoreError, WorkerId, WorkerRegistry};
+
+use crate::{SqliteStore, unavailable};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+#[async_trait]
+impl WorkerRegistry for SqliteStore {
+    async fn report_worker(&self, worker: WorkerId, slots: u32) -> Result<()> {
+        let mut unit_of_work = self.begin().await?;
+        // A process that has not reported for two leases has ended: a new one has a new id.
+        sqlx::query("DELETE FROM workers WHERE seen_at <= ?")
+            .bind((unit_of_work.now - self.policy.lease * 2).as_millis())
+            .execute(unit_of_work.connection()?)
+            .await
+            .map_err(unavailable)?;
+        sqlx::query(
+            "INSERT INTO workers (id, slots, seen_at) VALUES (?, ?, ?)
+             ON CONFLICT (id) DO UPDATE SET slots = excluded.slots, seen_at = excluded.seen_at",
+        )
+        .bind(worker.as_uuid())
+        .bind(slots)
+        .bind(unit_of_work.now.as_millis())
+        .execute(unit_of_work.connection()?)
+        .await
+        .map_err(unavailable)?;
+        unit_of_work.commit().await
+    }
+
+    async fn remove_worker(&self, worker: WorkerId) -> Result<()> {
+        let mut unit_of_work = self.begin().await?;
+        sqlx::query("DELETE FROM workers WHERE id = ?")
+            .bind(worker.as_uuid())
+            .execute(unit_of_work.connection()?)
+            .await
+            .map_err(unavailable)?;
+        unit_of_work.commit().await
+    }
+}
