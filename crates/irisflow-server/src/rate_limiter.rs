@@ -1,4 +1,4 @@
-//! Token buckets: so many at once, then one more every interval.
+//! Token-bucket rate limiter with one bucket per key and bounded memory.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -7,40 +7,40 @@ use std::time::Duration;
 
 use irisflow_jobs::Timestamp;
 
-/// So many keys are remembered at least; twice as many at most.
-const GENERATION: usize = 20_000;
+/// Size of a generation: at least this many of the newest keys are kept, and at most twice as many.
+const GENERATION_SIZE: usize = 20_000;
 
-/// One bucket for each key that was seen lately.
+/// One token bucket per key; an unknown key has a full bucket.
 ///
-/// The keys are kept in two generations. When the newer one is full, or as old as a bucket needs to fill
-/// up, it becomes the older one, and what only the former older one held is forgotten. So memory is
-/// bounded, however many keys come, and nothing is kept longer than it matters.
+/// Buckets are kept in two generations, which bounds the memory for any number of keys. When the newer generation
+/// is full, or as old as an empty bucket needs to refill, it becomes the older one, and the former older one is
+/// dropped. So no bucket is kept longer than it takes to refill.
 #[derive(Debug)]
 pub(crate) struct RateLimiter<K> {
-    used: Mutex<Generations<K>>,
+    buckets: Mutex<TwoGenerations<K>>,
     burst: f64,
     refill: Duration,
 }
 
 #[derive(Debug)]
-struct Generations<K> {
-    newer: HashMap<K, Used>,
-    older: HashMap<K, Used>,
+struct TwoGenerations<K> {
+    newer: HashMap<K, Bucket>,
+    older: HashMap<K, Bucket>,
     newer_since: Timestamp,
 }
 
-/// `tokens` were taken, of which one has come back every refill interval since `since`.
+/// A bucket that lacked `missing_tokens` at `updated_at`; one token is added every refill interval.
 #[derive(Debug, Clone, Copy)]
-struct Used {
-    tokens: f64,
-    since: Timestamp,
+struct Bucket {
+    missing_tokens: f64,
+    updated_at: Timestamp,
 }
 
 impl<K: Hash + Eq> RateLimiter<K> {
-    /// `burst` at once, and one more every `refill`.
+    /// `burst` is the size of a bucket, `refill` the interval after which one token is added.
     pub(crate) fn new(burst: u32, refill: Duration) -> Self {
         Self {
-            used: Mutex::new(Generations {
+            buckets: Mutex::new(TwoGenerations {
                 newer: HashMap::new(),
                 older: HashMap::new(),
                 newer_since: Timestamp::EPOCH,
@@ -50,87 +50,93 @@ impl<K: Hash + Eq> RateLimiter<K> {
         }
     }
 
-    /// Takes one.
+    /// Takes a token.
     ///
     /// # Errors
-    /// How long to wait until there is one.
+    /// The time to wait until there is a token.
     pub(crate) fn take(&self, key: K, now: Timestamp) -> Result<(), Duration> {
-        self.take_of(key, self.burst, now)
+        self.take_with_burst(key, self.burst, now)
     }
 
-    /// Takes one of a bucket that is still full.
+    /// Takes a token if the bucket is full.
     ///
     /// # Errors
-    /// How long to wait until it is full.
+    /// The time to wait until the bucket is full.
     pub(crate) fn take_of_full(&self, key: K, now: Timestamp) -> Result<(), Duration> {
-        self.take_of(key, self.burst.min(1.0), now)
+        self.take_with_burst(key, self.burst.min(1.0), now)
     }
 
-    fn take_of(&self, key: K, burst: f64, now: Timestamp) -> Result<(), Duration> {
-        let mut used = self.lock();
-        used.renew(self.refill.mul_f64(self.burst.max(1.0)), now);
-        let level = used.get(&key).map_or(0.0, |used| self.level(used, now));
-        let over = level + 1.0 - burst;
-        let tokens = if over > 0.0 { level } else { level + 1.0 };
-        // Also when nothing is taken: `since` must not lie in a future that the clock has left again.
-        used.newer.insert(key, Used { tokens, since: now });
-        if over > 0.0 {
-            Err(self.refill.mul_f64(over))
+    fn take_with_burst(&self, key: K, burst: f64, now: Timestamp) -> Result<(), Duration> {
+        let mut buckets = self.lock();
+        buckets.rotate_if_due(self.refill.mul_f64(self.burst.max(1.0)), now);
+        let missing = buckets
+            .get(&key)
+            .map_or(0.0, |bucket| self.missing_tokens(bucket, now));
+        let excess = missing + 1.0 - burst;
+        let missing_tokens = if excess > 0.0 { missing } else { missing + 1.0 };
+        // Updated also when no token is taken: if the clock was set back, `updated_at` must not stay in the future.
+        let bucket = Bucket {
+            missing_tokens,
+            updated_at: now,
+        };
+        buckets.newer.insert(key, bucket);
+        if excess > 0.0 {
+            Err(self.refill.mul_f64(excess))
         } else {
             Ok(())
         }
     }
 
-    /// Puts one back.
+    /// Puts a token back.
     pub(crate) fn give_back(&self, key: &K) {
-        let mut used = self.lock();
-        if let Some(used) = used.get_mut(key) {
-            used.tokens = (used.tokens - 1.0).max(0.0);
+        let mut buckets = self.lock();
+        if let Some(bucket) = buckets.get_mut(key) {
+            bucket.missing_tokens = (bucket.missing_tokens - 1.0).max(0.0);
         }
     }
 
     /// Fills the bucket.
     pub(crate) fn refill(&self, key: &K) {
-        let mut used = self.lock();
-        used.newer.remove(key);
-        used.older.remove(key);
+        let mut buckets = self.lock();
+        buckets.newer.remove(key);
+        buckets.older.remove(key);
     }
 
-    fn level(&self, used: Used, now: Timestamp) -> f64 {
-        let back = now.since(used.since).as_secs_f64() / self.refill.as_secs_f64();
-        (used.tokens - back).max(0.0)
+    fn missing_tokens(&self, bucket: Bucket, now: Timestamp) -> f64 {
+        let added = now.since(bucket.updated_at).as_secs_f64() / self.refill.as_secs_f64();
+        (bucket.missing_tokens - added).max(0.0)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Generations<K>> {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, TwoGenerations<K>> {
+        self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<K: Hash + Eq> Generations<K> {
-    /// Begins a new generation when it is time.
-    fn renew(&mut self, fills_up_in: Duration, now: Timestamp) {
+impl<K: Hash + Eq> TwoGenerations<K> {
+    /// Begins a new generation when the newer one is full, or as old as `max_age`.
+    fn rotate_if_due(&mut self, max_age: Duration, now: Timestamp) {
         if now < self.newer_since {
             self.newer_since = now;
         }
-        if self.newer.len() >= GENERATION || now.since(self.newer_since) >= fills_up_in {
+        if self.newer.len() >= GENERATION_SIZE || now.since(self.newer_since) >= max_age {
             self.older = std::mem::take(&mut self.newer);
             self.newer_since = now;
         }
     }
 
-    fn get(&self, key: &K) -> Option<Used> {
+    fn get(&self, key: &K) -> Option<Bucket> {
         self.newer.get(key).or_else(|| self.older.get(key)).copied()
     }
 
-    fn get_mut(&mut self, key: &K) -> Option<&mut Used> {
+    fn get_mut(&mut self, key: &K) -> Option<&mut Bucket> {
         match self.newer.get_mut(key) {
-            Some(used) => Some(used),
+            Some(bucket) => Some(bucket),
             None => self.older.get_mut(key),
         }
     }
 }
 
-/// In whole seconds, as `Retry-After` wants it.
+/// The value of `Retry-After`: whole seconds, rounded up, at least 1.
 pub(crate) fn retry_after_s(wait: Duration) -> u64 {
     (wait.as_secs_f64().ceil() as u64).max(1)
 }
@@ -153,14 +159,14 @@ mod tests {
     }
 
     #[test]
-    fn everybody_has_a_bucket_of_their_own() {
+    fn each_key_has_its_own_bucket() {
         let buckets = RateLimiter::new(1, SECOND);
         assert_eq!(buckets.take("me", Timestamp::EPOCH), Ok(()));
         assert_eq!(buckets.take("you", Timestamp::EPOCH), Ok(()));
     }
 
     #[test]
-    fn a_full_bucket_gives_one_where_only_full_ones_do() {
+    fn only_a_full_bucket_gives_a_token_when_a_full_one_is_required() {
         let buckets = RateLimiter::new(3, SECOND);
         let now = Timestamp::EPOCH;
         assert_eq!(buckets.take_of_full("me", now), Ok(()));
@@ -169,32 +175,32 @@ mod tests {
     }
 
     #[test]
-    fn a_million_keys_are_not_all_kept_and_the_newest_are() {
+    fn of_a_million_keys_only_the_newest_are_kept() {
         let buckets = RateLimiter::new(1, Duration::from_secs(3600));
         let now = Timestamp::EPOCH;
         for key in 0..1_000_000 {
             assert_eq!(buckets.take(key, now), Ok(()));
         }
-        let used = buckets.lock();
-        assert!(used.newer.len() + used.older.len() <= 2 * GENERATION);
-        assert!(used.newer.capacity() + used.older.capacity() <= 8 * GENERATION);
-        drop(used);
+        let generations = buckets.lock();
+        assert!(generations.newer.len() + generations.older.len() <= 2 * GENERATION_SIZE);
+        assert!(generations.newer.capacity() + generations.older.capacity() <= 8 * GENERATION_SIZE);
+        drop(generations);
         assert!(buckets.take(999_999, now).is_err(), "it was seen just now");
         assert!(
-            buckets.take(1_000_000 - GENERATION, now).is_err(),
+            buckets.take(1_000_000 - GENERATION_SIZE, now).is_err(),
             "and this"
         );
     }
 
     #[test]
-    fn what_has_filled_up_is_forgotten_in_time() {
+    fn a_bucket_that_is_full_again_is_dropped() {
         let buckets = RateLimiter::new(1, SECOND);
         let start = Timestamp::from_millis(1_000_000);
         assert_eq!(buckets.take("me", start), Ok(()));
         assert_eq!(buckets.take("you", start + SECOND), Ok(()));
         assert_eq!(buckets.take("they", start + SECOND * 2), Ok(()));
-        let used = buckets.lock();
-        assert!(used.get(&"me").is_none() && used.get(&"they").is_some());
+        let generations = buckets.lock();
+        assert!(generations.get(&"me").is_none() && generations.get(&"they").is_some());
     }
 
     #[test]
@@ -208,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_told_in_whole_seconds_that_suffice() {
+    fn retry_after_is_rounded_up_to_whole_seconds() {
         assert_eq!(retry_after_s(Duration::from_millis(1)), 1);
         assert_eq!(retry_after_s(Duration::from_millis(1001)), 2);
     }
