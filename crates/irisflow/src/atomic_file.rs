@@ -1,20 +1,20 @@
-//! Files that are there whole or not at all: written beside the target, flushed, renamed.
+//! Atomic file writes: the bytes go to a temporary file beside the target, which is flushed and renamed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-/// For everybody who may read the folder.
+/// Atomic write with default permissions.
 pub(crate) fn write_atomically(target: &Path, bytes: &[u8]) -> io::Result<()> {
     write_beside(target, bytes, &mut OpenOptions::new())
 }
 
-/// For its owner's eyes only, from the first byte on.
+/// Atomic write of a file that is readable by its owner only (0600), from the start.
 pub(crate) fn write_private(target: &Path, bytes: &[u8]) -> io::Result<()> {
     write_beside(target, bytes, &mut private())
 }
 
-/// An empty file for its owner's eyes only.
+/// Creates an empty file that is readable by its owner only (0600).
 pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     private().write(true).create(true).truncate(true).open(path)
 }
@@ -29,7 +29,7 @@ fn private() -> OpenOptions {
     options
 }
 
-/// Makes a folder that only its owner can enter.
+/// Creates a folder that only its owner can access (0700).
 pub(crate) fn make_private_folder(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)?;
     #[cfg(unix)]
@@ -44,7 +44,7 @@ fn write_beside(target: &Path, bytes: &[u8], options: &mut OpenOptions) -> io::R
     let mut partial = target.as_os_str().to_owned();
     partial.push(format!(".{}.part", std::process::id()));
     let partial = PathBuf::from(partial);
-    // One that a crash has left may have other permissions.
+    // A leftover of a crash may have other permissions.
     match fs::remove_file(&partial) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -56,7 +56,7 @@ fn write_beside(target: &Path, bytes: &[u8], options: &mut OpenOptions) -> io::R
         .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
         .and_then(|()| fs::rename(&partial, target));
     if written.is_err() {
-        // Best effort: the error that is told is the one that made the file useless.
+        // Best effort: the write error is the one to report.
         let _ = fs::remove_file(&partial);
     }
     written

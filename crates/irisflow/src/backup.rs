@@ -1,6 +1,5 @@
-//! `irisflow backup`: a folder with everything of the embedded default, made while it serves. First the
-//! database as it is at one moment, then the objects that it names; objects are never overwritten, so
-//! the two fit together.
+//! `irisflow backup`: online backup of the embedded configuration into a folder. First a snapshot of the
+//! database, then the objects that it references; objects are immutable, so that both are consistent.
 
 mod manifest;
 pub(crate) mod restore;
@@ -17,7 +16,7 @@ use irisflow_jobs::{Clock as _, SystemClock};
 use irisflow_photos::{FileStore, ObjectKey};
 use irisflow_sqlite::Snapshot;
 
-use self::manifest::{Copied, Entry, Manifest, Trouble, copy_hashed};
+use self::manifest::{CopyResult, FileChecksum, Manifest, ObjectProblem, copy_hashed};
 use crate::atomic_file::make_private_folder;
 use crate::data_folder::DataFolder;
 use crate::exit_code::Outcome;
@@ -27,8 +26,8 @@ const DATABASE: &str = "irisflow.sqlite";
 const SECRETS: &str = "secrets.json";
 const OBJECTS: &str = "objects";
 
-/// How often the database is copied again since objects that it names were missing.
-const TRIES: usize = 5;
+/// Maximum number of snapshots, when objects that they reference are missing.
+const MAX_SNAPSHOTS: usize = 5;
 
 #[derive(Debug, Args)]
 pub(crate) struct BackupArgs {
@@ -67,32 +66,32 @@ pub(crate) fn run(arguments: BackupArgs) -> anyhow::Result<ExitCode> {
     report(&manifest, &out)
 }
 
-/// Says what was copied, and names what is not as it was recorded.
+/// Prints a summary and lists the damaged, missing and unreadable objects.
 fn report(manifest: &Manifest, out: &Path) -> anyhow::Result<ExitCode> {
-    let mut said = format!(
+    let mut text = format!(
         "{}: {} objects, {} MB\n",
         out.display(),
         manifest.objects.len(),
         manifest.bytes() / (1024 * 1024)
     );
-    for (name, trouble) in &manifest.troubled {
-        let what = match trouble {
-            Trouble::Missing => "is missing",
-            Trouble::Damaged => "is damaged, and was copied as it is",
-            Trouble::Unreadable => "could not be read",
+    for (name, problem) in &manifest.problems {
+        let what = match problem {
+            ObjectProblem::Missing => "is missing",
+            ObjectProblem::Damaged => "is damaged, and was copied as it is",
+            ObjectProblem::Unreadable => "could not be read",
         };
-        said.push_str(&format!("{name} {what}\n"));
+        text.push_str(&format!("{name} {what}\n"));
     }
-    if !manifest.troubled.is_empty() {
-        said.push_str(&format!(
+    if !manifest.problems.is_empty() {
+        text.push_str(&format!(
             "{} objects are not as they were recorded; everything else is in the backup\n",
-            manifest.troubled.len()
+            manifest.problems.len()
         ));
     }
     std::io::stdout()
-        .write_all(said.as_bytes())
+        .write_all(text.as_bytes())
         .context("writing the answer")?;
-    Ok(match manifest.troubled.is_empty() {
+    Ok(match manifest.problems.is_empty() {
         true => ExitCode::SUCCESS,
         false => Outcome::Incomplete.into(),
     })
@@ -101,9 +100,9 @@ fn report(manifest: &Manifest, out: &Path) -> anyhow::Result<ExitCode> {
 async fn copy(folder: &DataFolder, out: &Path) -> anyhow::Result<Manifest> {
     let files = FileStore::beside(&folder.files());
     let secrets = copy_file(&folder.secrets_file(), &out.join(SECRETS))?;
-    let mut copied: BTreeMap<String, Entry> = BTreeMap::new();
+    let mut copied: BTreeMap<String, FileChecksum> = BTreeMap::new();
     let mut missed_before = BTreeSet::new();
-    for tries_left in (0..TRIES).rev() {
+    for tries_left in (0..MAX_SNAPSHOTS).rev() {
         let database = out.join(DATABASE);
         if database.exists() {
             fs::remove_file(&database).context("removing an earlier snapshot")?;
@@ -112,39 +111,40 @@ async fn copy(folder: &DataFolder, out: &Path) -> anyhow::Result<Manifest> {
             .await
             .context("copying the database")?;
         let mut objects = BTreeMap::new();
-        let mut troubled = BTreeMap::new();
+        let mut problems = BTreeMap::new();
         for named in named_objects(&snapshot).await? {
             let name = named.key.to_string();
-            let (entry, trouble) = match copied.remove(&name) {
+            let (entry, problem) = match copied.remove(&name) {
                 Some(entry) => named.compare(entry),
                 None => copy_object(&files, &named, out)?,
             };
-            if let Some(trouble) = trouble {
-                troubled.insert(name.clone(), trouble);
+            if let Some(problem) = problem {
+                problems.insert(name.clone(), problem);
             }
             if let Some(entry) = entry {
                 objects.insert(name, entry);
             }
         }
-        // What was copied and is no longer named was deleted by its owner: it does not stay here.
+        // An object that an earlier snapshot referenced and this one does not was deleted by its owner, and must
+        // not stay in the backup.
         for name in copied.keys() {
             fs::remove_file(out.join(OBJECTS).join(name))
                 .with_context(|| format!("deleting {name}"))?;
         }
-        let missed: BTreeSet<String> = troubled
+        let missed: BTreeSet<String> = problems
             .iter()
-            .filter(|(_, trouble)| **trouble == Trouble::Missing)
+            .filter(|(_, problem)| **problem == ObjectProblem::Missing)
             .map(|(name, _)| name.clone())
             .collect();
-        // A photo or job that is deleted while we copy takes its objects along, and the next snapshot
-        // does not name it any more. What two snapshots in a row name and miss is really missing.
+        // Photos and jobs may be deleted during the copying, with their objects; the next snapshot no longer
+        // references them. An object counts as missing when two consecutive snapshots reference it in vain.
         if tries_left == 0 || missed.is_subset(&missed_before) {
             return Ok(Manifest {
                 made_at: SystemClock.now().to_rfc3339(),
-                database: Entry::of_file(&database)?,
+                database: FileChecksum::of_file(&database)?,
                 secrets,
                 objects,
-                troubled,
+                problems,
             });
         }
         missed_before = missed;
@@ -155,7 +155,7 @@ async fn copy(folder: &DataFolder, out: &Path) -> anyhow::Result<Manifest> {
 
 struct NamedObject {
     key: ObjectKey,
-    /// In lower-case hex, where the database knows it.
+    /// In lower-case hex; `None` where the database does not record it.
     sha256: Option<String>,
 }
 
@@ -182,43 +182,43 @@ async fn named_objects(snapshot: &Snapshot) -> anyhow::Result<Vec<NamedObject>> 
 }
 
 impl NamedObject {
-    /// What was copied, and whether it is what was recorded.
-    fn compare(&self, entry: Entry) -> (Option<Entry>, Option<Trouble>) {
+    /// The copied file, with a problem if its checksum is not the recorded one.
+    fn compare(&self, entry: FileChecksum) -> (Option<FileChecksum>, Option<ObjectProblem>) {
         let recorded = self.sha256.as_ref();
         let differs = recorded.is_some_and(|sha256| *sha256 != entry.sha256);
-        (Some(entry), differs.then_some(Trouble::Damaged))
+        (Some(entry), differs.then_some(ObjectProblem::Damaged))
     }
 }
 
-/// Copies the object as it is. Trouble with one object does not end the backup; trouble with writing
-/// the backup does.
+/// Copies the object unchanged. A problem with the object does not end the backup; an error writing the backup
+/// does.
 fn copy_object(
     files: &FileStore,
     named: &NamedObject,
     out: &Path,
-) -> anyhow::Result<(Option<Entry>, Option<Trouble>)> {
+) -> anyhow::Result<(Option<FileChecksum>, Option<ObjectProblem>)> {
     let mut object = match files.open_object(&named.key) {
         Ok(Some(object)) => object,
-        Ok(None) => return Ok((None, Some(Trouble::Missing))),
-        Err(_) => return Ok((None, Some(Trouble::Unreadable))),
+        Ok(None) => return Ok((None, Some(ObjectProblem::Missing))),
+        Err(_) => return Ok((None, Some(ObjectProblem::Unreadable))),
     };
     let target = out.join(OBJECTS).join(named.key.to_string());
     if let Some(folder) = target.parent() {
         fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     }
     match copy_hashed(&mut object.file, &target)? {
-        Copied::Whole(entry) => Ok(named.compare(entry)),
-        Copied::Unreadable => {
+        CopyResult::Whole(entry) => Ok(named.compare(entry)),
+        CopyResult::Unreadable => {
             fs::remove_file(&target).with_context(|| format!("deleting {}", target.display()))?;
-            Ok((None, Some(Trouble::Unreadable)))
+            Ok((None, Some(ObjectProblem::Unreadable)))
         }
     }
 }
 
-fn copy_file(from: &Path, to: &Path) -> anyhow::Result<Entry> {
+fn copy_file(from: &Path, to: &Path) -> anyhow::Result<FileChecksum> {
     let mut file = fs::File::open(from).with_context(|| format!("opening {}", from.display()))?;
     match copy_hashed(&mut file, to)? {
-        Copied::Whole(entry) => Ok(entry),
-        Copied::Unreadable => bail!("{} could not be read", from.display()),
+        CopyResult::Whole(entry) => Ok(entry),
+        CopyResult::Unreadable => bail!("{} could not be read", from.display()),
     }
 }

@@ -1,4 +1,4 @@
-//! The one place that knows every crate and chooses implementations.
+//! Composition root: wires the crates together and chooses the implementations.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::data_folder::{DataFolder, FolderLock};
 
-/// A service that is put together and at work, but not yet listening.
+/// An assembled service: its worker runs, but the server does not listen yet.
 pub(crate) struct Service {
     pub(crate) parts: ServerParts,
     pub(crate) worker: Worker,
@@ -22,7 +22,7 @@ pub(crate) struct Service {
     pub(crate) lock: FolderLock,
 }
 
-/// Everything in one process: SQLite, files, notifications in memory.
+/// The embedded configuration, everything in one process: SQLite, files, in-memory bus.
 pub(crate) async fn embedded(
     data_dir: &Path,
     policy: JobPolicy,
@@ -38,19 +38,19 @@ pub(crate) async fn embedded(
     let notifier: Arc<dyn Notifier> = bus.clone();
     let store = SqliteStore::open(&folder.database(), Arc::clone(&clock), policy, notifier)
         .await
-        .map_err(|error| not_opened(error, &folder.database()))?;
+        .map_err(|error| open_error(error, &folder.database()))?;
     let files = FileStore::open(&folder.files()).context("opening the photo storage")?;
 
     let repaired = store.repair_times().await;
     match repaired.context("looking for times ahead of the clock")? {
         0 => {}
-        times => tracing::warn!(times, "set times right that lay ahead of the clock"),
+        times => tracing::warn!(times, "corrected stored times that lay ahead of the clock"),
     }
     store
         .repair_counters()
         .await
         .context("checking the counters of the queue")?;
-    // We hold the folder's lock, so whoever held a lease is dead.
+    // Safe because this process holds the folder lock: any lease belongs to a process that has ended.
     let voided = store
         .void_leases()
         .await
@@ -105,8 +105,8 @@ pub(crate) async fn embedded(
     })
 }
 
-/// Says what to do about a database that cannot be used.
-fn not_opened(error: StoreError, path: &Path) -> anyhow::Error {
+/// Error message for a database that cannot be opened; for a damaged one with the steps to restore it.
+fn open_error(error: StoreError, path: &Path) -> anyhow::Error {
     match error {
         StoreError::Damaged(damage) => anyhow::anyhow!(
             "the database {} is damaged ({damage}) and is not served. Keep its folder, make a new one \

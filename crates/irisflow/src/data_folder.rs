@@ -1,4 +1,4 @@
-//! The folder of the embedded default: its lock, its secrets, its paths.
+//! The data folder of the embedded configuration: paths, lock, secrets.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ pub(crate) struct DataFolder {
     path: PathBuf,
 }
 
-/// While it is held, no other process uses the folder. The system lets go of it when a process dies.
+/// Exclusive lock of the folder against other processes. The operating system releases it when the process ends.
 #[derive(Debug)]
 pub(crate) struct FolderLock {
     _file: File,
@@ -31,8 +31,8 @@ struct StoredSecrets {
 }
 
 impl DataFolder {
-    /// Makes the folder when it is not there, readable by its owner only. For commands that are content
-    /// with what the database itself guards.
+    /// Creates the folder if it does not exist, readable by its owner only. Takes no lock: for commands for which
+    /// the database's own locking is enough.
     pub(crate) fn at(path: &Path) -> anyhow::Result<Self> {
         make_private_folder(path)
             .with_context(|| format!("making the data folder {}", path.display()))?;
@@ -41,7 +41,7 @@ impl DataFolder {
         })
     }
 
-    /// A folder in which a service keeps its data already. Makes and changes nothing.
+    /// An existing data folder; creates and changes nothing.
     pub(crate) fn existing(path: &Path) -> anyhow::Result<Self> {
         let folder = Self {
             path: path.to_owned(),
@@ -55,7 +55,7 @@ impl DataFolder {
         Ok(folder)
     }
 
-    /// The same as [`DataFolder::at`], and locks it: for whoever works on jobs.
+    /// Like [`DataFolder::at`], and locks the folder; required for processing jobs.
     pub(crate) fn open(path: &Path) -> anyhow::Result<(Self, FolderLock)> {
         let folder = Self::at(path)?;
         let lock_path = path.join("lock");
@@ -91,7 +91,7 @@ impl DataFolder {
         self.path.join("secrets.json")
     }
 
-    /// What signs tokens and links; made on the first start and kept.
+    /// The signing keys of tokens and URLs; generated on the first start.
     pub(crate) fn secrets(&self) -> anyhow::Result<Secrets> {
         let path = self.secrets_file();
         if !path.exists() {
@@ -109,8 +109,8 @@ impl DataFolder {
     }
 }
 
-/// The lock file may be removed while it is held, and then another one be made and locked; the folder
-/// stays. Where folders cannot be locked (some network file systems), the file alone must do.
+/// Locks the folder in addition to the lock file, because that file could be deleted and created again while the
+/// lock is held. Where folders cannot be locked (some network file systems), the lock file alone must suffice.
 fn lock_folder_itself(path: &Path) -> Result<File, TryLockError> {
     let folder = File::open(path).map_err(TryLockError::Error)?;
     folder.try_lock()?;

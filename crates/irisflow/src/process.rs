@@ -1,7 +1,7 @@
-//! `irisflow process`: photos to iris pictures on this machine, with no server, account or network.
+//! `irisflow process`: processes photos offline, without server, account or network.
 //!
-//! A thin user of the imaging library: it reads files, shows progress, and writes what comes back.
-//! Each photo stands alone, so one that fails does not stop the others.
+//! A thin wrapper around the imaging library: it reads files, shows progress, and writes the results. Photos are
+//! independent of each other: a failing one does not stop the others.
 
 mod progress;
 mod report;
@@ -53,8 +53,8 @@ pub(crate) struct ProcessArgs {
 /// Processes all photos, one after the other.
 ///
 /// # Errors
-/// When the folder for the results cannot be made. What goes wrong with a photo is told on standard
-/// error and in the exit code.
+/// When the folder for the results cannot be created. Errors of single photos are printed to stderr and reflected
+/// in the exit code.
 pub(crate) fn run(args: ProcessArgs) -> anyhow::Result<ExitCode> {
     fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot make the folder {}", args.out.display()))?;
@@ -92,7 +92,7 @@ fn process_one(
             }
             write_json(names, &report::completed(&iris))?;
             progress.complete();
-            announce(&names.result());
+            print_result(&names.result());
             Ok(Outcome::Completed)
         }
         Err(ProcessError::Rejected(rejection)) => {
@@ -132,7 +132,7 @@ fn reject(
     write_json(names, &report::rejected(rejection, header.as_ref()))
 }
 
-/// The report is written last, so that whoever finds it finds everything.
+/// Writes the report. It must be the last file written, so that its presence means that all files exist.
 fn write_json(names: &OutputNames, report: &serde_json::Value) -> anyhow::Result<()> {
     let text = format!("{report:#}\n");
     write_atomically(&names.report(), text.as_bytes())
@@ -143,7 +143,7 @@ fn write_atomically(target: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write {}", target.display()))
 }
 
-/// Results go to standard output, one path per line; a closed pipe is not our failure.
-fn announce(result: &Path) {
+/// Prints the path of a result to stdout, one per line. A closed pipe is ignored.
+fn print_result(result: &Path) {
     let _ = writeln!(io::stdout(), "{}", result.display());
 }

@@ -1,4 +1,4 @@
-//! `irisflow serve`: the settings as they are typed, and the life of the service.
+//! `irisflow serve`: command line arguments, conversion into settings, start and graceful shutdown.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -270,8 +270,7 @@ impl ServeArgs {
         }
     }
 
-    /// Enough for the largest photo with what decoding it may take, and for common ones in each further
-    /// worker.
+    /// By default enough to decode the largest photo, and a common one in each further worker.
     fn read_memory(&self, workers: usize) -> MemoryBudget {
         const FIRST_BYTES: u64 = 336 << 20;
         const WORKER_BYTES: u64 = 64 << 20;
@@ -285,14 +284,14 @@ impl ServeArgs {
         Some(TlsFiles { cert, key })
     }
 
-    /// What `descriptors` allow, unless it was set.
+    /// Limits derived from the number of file descriptors, overridden by explicit settings.
     fn connection_limits(&self, descriptors: u64) -> ConnectionLimits {
         let mut limits = ConnectionLimits::for_descriptors(descriptors);
         if let Some(connections) = self.limits.max_connections {
             limits = limits.with_connections(connections);
         }
-        let set = |limit: &mut usize, wanted: Option<usize>| {
-            *limit = wanted.map_or(*limit, |wanted| wanted.max(1));
+        let set = |limit: &mut usize, setting: Option<usize>| {
+            *limit = setting.map_or(*limit, |setting| setting.max(1));
         };
         set(
             &mut limits.connections_of_address,
@@ -306,7 +305,7 @@ impl ServeArgs {
         limits
     }
 
-    /// `listen` is the address that was really bound.
+    /// `listen` is the bound address, with the actual port.
     fn server_settings(&self, listen: SocketAddr, descriptors: u64) -> ServerSettings {
         let mut settings = ServerSettings {
             listen,
@@ -357,7 +356,7 @@ impl ServeArgs {
     }
 }
 
-/// Serves until SIGTERM or Ctrl-C, then drains.
+/// Serves until SIGTERM or Ctrl-C, then shuts down gracefully.
 pub(crate) fn run(arguments: ServeArgs) -> anyhow::Result<()> {
     logging::start(&arguments.log, arguments.log_format)?;
     let faults = FaultPlan::parse(&arguments.limits.faults)?;
@@ -410,13 +409,13 @@ async fn serve(arguments: ServeArgs, faults: FaultPlan) -> anyhow::Result<()> {
         irisflow_server::prepare(listeners, service.parts.clone(), settings, shutdown.clone())
             .await
             .context("preparing to serve")?;
-    // From here on everything is there that serving takes.
-    say(&announcement);
+    // The address is printed only now that nothing can prevent serving any more.
+    print(&announcement);
     run_until_stopped(service, tokio::spawn(server.serve()), shutdown).await
 }
 
-/// Connections that the system keeps until they are accepted. When this is full it drops the first packet of a
-/// new one, whose client tries again after 1, 3 and 7 s: a flood of connections would delay everybody's.
+/// Listen backlog. When it is full, the kernel drops the SYN of a new connection, and the client retries after 1,
+/// 3 and 7 s: with a small backlog a flood of connections would delay all clients.
 const BACKLOG: u32 = 4096;
 
 fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
@@ -429,14 +428,14 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    // A restart must not wait for the connections of the process before.
+    // A restart must not fail because of connections of the previous process in TIME_WAIT.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-/// Goes on until a stop is asked for, or a part of the service fails: then nothing is gained by going on.
+/// Runs until a stop is requested or a part of the service fails, then shuts everything down.
 async fn run_until_stopped(
     service: Service,
     mut server: JoinHandle<std::io::Result<()>>,
@@ -448,30 +447,30 @@ async fn run_until_stopped(
         lock,
         ..
     } = service;
-    let mut is_server_over = false;
+    let mut server_ended = false;
     let failure = tokio::select! {
         requested = stop_requested() => requested.err(),
         ended = &mut server => {
-            is_server_over = true;
+            server_ended = true;
             let by_itself = || anyhow::anyhow!("the server has ended by itself");
-            Some(end_of(ended).err().unwrap_or_else(by_itself))
+            Some(server_result(ended).err().unwrap_or_else(by_itself))
         }
         part = worker.failed() => Some(anyhow::anyhow!("the worker's {part} has failed")),
     };
     match &failure {
-        None => tracing::info!("stopping: finishing what is running"),
-        Some(failure) => tracing::error!("stopping, since a part has failed: {failure:#}"),
+        None => tracing::info!("shutting down: draining running jobs"),
+        Some(failure) => tracing::error!("shutting down because a part has failed: {failure:#}"),
     }
-    // Jobs first: their last frames still reach the sockets.
+    // Drain the worker before the server, so that the last frames still reach the WebSockets.
     worker.drain().await;
     shutdown.cancel();
-    let ended = if is_server_over {
+    let ended = if server_ended {
         Ok(())
     } else {
         match tokio::time::timeout(Duration::from_secs(10), server).await {
-            Ok(ended) => end_of(ended),
+            Ok(ended) => server_result(ended),
             Err(_) => {
-                tracing::warn!("some connections did not end in time");
+                tracing::warn!("some connections did not close within the shutdown timeout");
                 Ok(())
             }
         }
@@ -481,11 +480,13 @@ async fn run_until_stopped(
     failure.map_or(ended, Err)
 }
 
-fn end_of(server: Result<std::io::Result<()>, tokio::task::JoinError>) -> anyhow::Result<()> {
+fn server_result(
+    server: Result<std::io::Result<()>, tokio::task::JoinError>,
+) -> anyhow::Result<()> {
     server.context("the server's task")?.context("serving")
 }
 
-/// Says where the service is and by which addresses it can be used.
+/// The text printed at the start: the URLs of the service, and where its data is.
 fn announcement(
     arguments: &ServeArgs,
     settings: &ServerSettings,
@@ -519,15 +520,15 @@ fn announcement(
     Ok(lines)
 }
 
-/// A closed standard output is no reason to stop.
-fn say(announcement: &str) {
+/// Prints to stdout; a closed pipe is ignored.
+fn print(announcement: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = stdout
         .write_all(announcement.as_bytes())
         .and_then(|()| stdout.flush());
 }
 
-/// Returns at SIGTERM or Ctrl-C.
+/// Waits for SIGTERM or Ctrl-C.
 async fn stop_requested() -> anyhow::Result<()> {
     #[cfg(unix)]
     {

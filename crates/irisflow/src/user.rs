@@ -1,6 +1,6 @@
-//! `irisflow user`: accounts, for the operator. Works on the data folder, also while the server runs:
-//! both write to the same database in turn. A running server ends the sockets of a disabled account
-//! within half a minute, and refuses its requests at once.
+//! `irisflow user`: account management for operators. Works on the database in the data folder, also while the
+//! server runs. A running server rejects requests of a disabled account at once, and closes its WebSockets
+//! within half a minute.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -29,11 +29,11 @@ pub(crate) struct UserArgs {
     )]
     data_dir: PathBuf,
     #[command(subcommand)]
-    verb: Verb,
+    action: Action,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum Action {
     /// Make an account. The password is asked for, or read from standard input.
     Add {
         email: String,
@@ -60,15 +60,15 @@ enum Verb {
 
 pub(crate) fn run(arguments: UserArgs) -> anyhow::Result<ExitCode> {
     in_runtime(async {
-        let folder = match &arguments.verb {
-            // The first account may come before the first start of the server.
-            Verb::Add { .. } => DataFolder::existing(&arguments.data_dir)
+        let folder = match &arguments.action {
+            // The first account may be created before the first start of the server.
+            Action::Add { .. } => DataFolder::existing(&arguments.data_dir)
                 .or_else(|_| DataFolder::at(&arguments.data_dir))?,
-            Verb::Reset { .. }
-            | Verb::Disable { .. }
-            | Verb::Enable { .. }
-            | Verb::Admin { .. }
-            | Verb::List => DataFolder::existing(&arguments.data_dir)?,
+            Action::Reset { .. }
+            | Action::Disable { .. }
+            | Action::Enable { .. }
+            | Action::Admin { .. }
+            | Action::List => DataFolder::existing(&arguments.data_dir)?,
         };
         let store = SqliteStore::open(
             &folder.database(),
@@ -78,20 +78,20 @@ pub(crate) fn run(arguments: UserArgs) -> anyhow::Result<ExitCode> {
         )
         .await
         .context("opening the database")?;
-        let said = carry_out(&store, arguments.verb).await;
+        let output = run_action(&store, arguments.action).await;
         store.close().await;
         io::stdout()
-            .write_all(said?.as_bytes())
+            .write_all(output?.as_bytes())
             .context("writing the answer")?;
         Ok(ExitCode::SUCCESS)
     })
 }
 
-/// What is to be said on standard output.
-async fn carry_out(store: &SqliteStore, verb: Verb) -> anyhow::Result<String> {
-    Ok(match verb {
-        Verb::Add { email, admin } => add(store, &email, admin).await?,
-        Verb::Reset { email } => {
+/// Executes the action; returns the text for stdout.
+async fn run_action(store: &SqliteStore, action: Action) -> anyhow::Result<String> {
+    Ok(match action {
+        Action::Add { email, admin } => add(store, &email, admin).await?,
+        Action::Reset { email } => {
             let account = find(store, &email).await?;
             let password_hash = new_password(&account.email)?;
             store.reset_password(account.id, password_hash).await?;
@@ -100,17 +100,17 @@ async fn carry_out(store: &SqliteStore, verb: Verb) -> anyhow::Result<String> {
                 account.email
             )
         }
-        Verb::Disable { email } => {
+        Action::Disable { email } => {
             let account = find(store, &email).await?;
             store.disable(account.id).await?;
             format!("{} is disabled\n", account.email)
         }
-        Verb::Enable { email } => {
+        Action::Enable { email } => {
             let account = find(store, &email).await?;
             store.enable(account.id).await?;
             format!("{} is enabled\n", account.email)
         }
-        Verb::Admin { email, revoke } => {
+        Action::Admin { email, revoke } => {
             let account = find(store, &email).await?;
             store.set_admin(account.id, !revoke).await?;
             let role = if revoke {
@@ -120,7 +120,7 @@ async fn carry_out(store: &SqliteStore, verb: Verb) -> anyhow::Result<String> {
             };
             format!("{} is {role}\n", account.email)
         }
-        Verb::List => store.accounts().await?.iter().map(line).collect(),
+        Action::List => store.accounts().await?.iter().map(line).collect(),
     })
 }
 
@@ -151,13 +151,13 @@ async fn find(store: &SqliteStore, email: &str) -> anyhow::Result<Account> {
         .with_context(|| format!("{email} has no account here"))
 }
 
-/// From a terminal, or the first line of standard input. Never from the command line, which others on
-/// this machine can see.
+/// Reads a new password from a terminal, or from the first line of stdin. Never from the command line, which other
+/// users of the machine can see.
 fn new_password(email: &str) -> anyhow::Result<String> {
     let password = if io::stdin().is_terminal() {
         let term = Term::stderr();
-        let ask = |words: &str| -> io::Result<String> {
-            term.write_str(words)?;
+        let ask = |prompt: &str| -> io::Result<String> {
+            term.write_str(prompt)?;
             term.read_secure_line()
         };
         let password = ask(&format!("New password of {email}: "))?;

@@ -1,6 +1,5 @@
-//! `cargo xtask bench throughput`: jobs a second through a pipeline that does nothing, beside a minimal
-//! app on Celery, Redis and SQLite that does nothing either, in the same run. What is measured is the
-//! bookkeeping of jobs: submitting, claiming, nine checkpoints, the end.
+//! `cargo xtask bench throughput`: throughput of the queue with an empty pipeline: submit, claim, nine checkpoints,
+//! completion. Baseline: a minimal app on Celery, Redis and SQLite with the same empty work.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -18,28 +17,28 @@ use crate::test::workspace_root;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ThroughputArgs {
-    /// Jobs to run through ours.
+    /// Number of jobs for Irisflow.
     #[arg(long, default_value_t = 2_000)]
     jobs: usize,
-    /// Jobs to run through the baseline.
+    /// Number of jobs for the baseline.
     #[arg(long, default_value_t = 1_000)]
     baseline_jobs: usize,
-    /// Slots of the worker, and processes of the baseline's.
+    /// Slots of the worker, and processes of the baseline's worker.
     #[arg(long, default_value_t = 2)]
     slots: usize,
     /// A Python with `celery[redis]`.
     #[arg(long, default_value = "python3")]
     python: PathBuf,
-    /// Where the databases lie; a temporary folder when left out.
+    /// Parent folder of the databases; the system's temp folder by default.
     #[arg(long)]
     folder: Option<PathBuf>,
 }
 
-/// What a run took.
+/// Time of a run.
 struct Run {
     jobs: usize,
     wall: Duration,
-    /// Of all processes that took part.
+    /// CPU time of all processes involved.
     cpu: Duration,
 }
 
@@ -48,7 +47,7 @@ pub(super) async fn run(arguments: ThroughputArgs) -> anyhow::Result<()> {
     println!("| what | jobs | jobs/s | jobs per second of a core |");
     println!("|---|---|---|---|");
     report("irisflow worker on SQLite", &ours);
-    if let Some(missing) = missing(&arguments.python) {
+    if let Some(missing) = missing_requirement(&arguments.python) {
         println!("SKIPPED: the baseline on Celery, Redis and SQLite ({missing})");
         return Ok(());
     }
@@ -108,7 +107,7 @@ async fn ours(arguments: &ThroughputArgs) -> anyhow::Result<Run> {
     };
     let wanted = arguments.jobs as u64;
     while store.jobs.jobs(photo.0, completed, page).await?.total < wanted {
-        // Counting costs more the more there are.
+        // Poll seldom, because counting gets slower with the number of jobs.
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let run = Run {
@@ -120,8 +119,8 @@ async fn ours(arguments: &ThroughputArgs) -> anyhow::Result<Run> {
     Ok(run)
 }
 
-/// What the baseline needs and is not here.
-fn missing(python: &Path) -> Option<&'static str> {
+/// A missing requirement of the baseline, if any.
+fn missing_requirement(python: &Path) -> Option<&'static str> {
     let runs = |program: &Path, arguments: &[&str]| {
         let output = Command::new(program).args(arguments).output();
         output.is_ok_and(|output| output.status.success())
@@ -137,13 +136,13 @@ fn missing(python: &Path) -> Option<&'static str> {
     None
 }
 
-/// Processes that end with this value.
-struct Running(Vec<Child>);
+/// Child processes, terminated on drop.
+struct ChildProcesses(Vec<Child>);
 
-impl Drop for Running {
+impl Drop for ChildProcesses {
     fn drop(&mut self) {
         for child in &mut self.0 {
-            // A worker lets its own processes end when asked to; it may have ended by itself.
+            // SIGTERM, so that the Celery worker ends its own processes; it may have ended already.
             let _ = Command::new("kill")
                 .args(["-TERM", &child.id().to_string()])
                 .status();
@@ -174,7 +173,7 @@ fn baseline(arguments: &ThroughputArgs) -> anyhow::Result<Run> {
             .stderr(Stdio::null());
         command
     };
-    let mut running = Running(Vec::new());
+    let mut running = ChildProcesses(Vec::new());
     let started = Command::new("redis-server")
         .args(["--bind", "127.0.0.1", "--port", &port, "--save", ""])
         .current_dir(folder.path())
@@ -194,7 +193,7 @@ fn baseline(arguments: &ThroughputArgs) -> anyhow::Result<Run> {
     let started = python(&worker).stdout(Stdio::null()).spawn();
     running.0.insert(0, started.context("starting Celery")?);
 
-    // A first run of no jobs waits until the worker is up, so that its start is not measured.
+    // A first run without jobs waits for the worker's start, which is not measured.
     let jobs = arguments.baseline_jobs.to_string();
     submit(&mut python(&["celery_bookkeeping.py", "0"]))?;
     let before = cpu_of_all(&running)?;
@@ -207,7 +206,7 @@ fn baseline(arguments: &ThroughputArgs) -> anyhow::Result<Run> {
     })
 }
 
-/// Runs the client: the seconds it prints, and its own time of a core.
+/// Runs the client. Returns the time it prints, and its own CPU time.
 fn submit(client: &mut Command) -> anyhow::Result<(Duration, Duration)> {
     let children = cpu_of_children()?;
     let output = client.output().context("running the baseline's client")?;
@@ -219,7 +218,7 @@ fn submit(client: &mut Command) -> anyhow::Result<(Duration, Duration)> {
     Ok((Duration::from_secs_f64(seconds), cpu))
 }
 
-fn cpu_of_all(running: &Running) -> anyhow::Result<Duration> {
+fn cpu_of_all(running: &ChildProcesses) -> anyhow::Result<Duration> {
     let mut cpu = Duration::ZERO;
     for child in &running.0 {
         cpu += cpu_of_tree(child.id())?;
@@ -227,7 +226,7 @@ fn cpu_of_all(running: &Running) -> anyhow::Result<Duration> {
     Ok(cpu)
 }
 
-/// The time of a core that a process and its living descendants have taken.
+/// CPU time of a process and its running descendants.
 fn cpu_of_tree(id: u32) -> anyhow::Result<Duration> {
     let mut cpu = cpu_of(id)?;
     for entry in std::fs::read_dir("/proc")? {
@@ -245,20 +244,20 @@ fn cpu_of_tree(id: u32) -> anyhow::Result<Duration> {
     Ok(cpu)
 }
 
-/// Positions behind the name in `/proc/PID/stat`.
+/// Field positions after the process name in `/proc/PID/stat`; see proc(5).
 const PARENT: usize = 1;
 const USER_TICKS: usize = 11;
 const SYSTEM_TICKS: usize = 12;
 const CHILDREN_USER_TICKS: usize = 13;
 const CHILDREN_SYSTEM_TICKS: usize = 14;
-/// `sysconf(_SC_CLK_TCK)` is 100 on every Linux we know.
+/// `sysconf(_SC_CLK_TCK)` is 100 on all common Linux systems.
 const TICK: Duration = Duration::from_millis(10);
 
 fn cpu_of(id: u32) -> anyhow::Result<Duration> {
     ticks(id, [USER_TICKS, SYSTEM_TICKS])
 }
 
-/// Of our own children that have ended.
+/// CPU time of this process's children that have ended.
 fn cpu_of_children() -> anyhow::Result<Duration> {
     ticks(
         std::process::id(),

@@ -1,4 +1,4 @@
-//! What a backup holds, with checksums: `manifest.json`.
+//! The manifest of a backup (`manifest.json`): its files with sizes and checksums.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -17,27 +17,27 @@ const NAME: &str = "manifest.json";
 pub(super) struct Manifest {
     /// RFC 3339, UTC.
     pub(super) made_at: String,
-    pub(super) database: Entry,
-    pub(super) secrets: Entry,
+    pub(super) database: FileChecksum,
+    pub(super) secrets: FileChecksum,
     /// By key.
-    pub(super) objects: BTreeMap<String, Entry>,
-    /// Objects that were not as the database records them when the backup was made, by key.
-    #[serde(default)]
-    pub(super) troubled: BTreeMap<String, Trouble>,
+    pub(super) objects: BTreeMap<String, FileChecksum>,
+    /// Objects that were missing, damaged or unreadable when the backup was made, by key.
+    #[serde(default, rename = "troubled")]
+    pub(super) problems: BTreeMap<String, ObjectProblem>,
 }
 
-/// What is wrong with an object in the storage.
+/// A problem of an object in the storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Trouble {
+pub(super) enum ObjectProblem {
     Missing,
-    /// Its checksum is not the recorded one. It is in the backup as it is.
+    /// Its checksum differs from the recorded one. The backup contains it unchanged.
     Damaged,
     Unreadable,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Entry {
+pub(super) struct FileChecksum {
     pub(super) bytes: u64,
     /// In lower-case hex.
     pub(super) sha256: String,
@@ -62,15 +62,15 @@ impl Manifest {
     }
 }
 
-impl Entry {
+impl FileChecksum {
     pub(super) fn of_file(path: &Path) -> anyhow::Result<Self> {
-        match pass(&mut open(path)?, &mut std::io::sink())? {
-            Copied::Whole(entry) => Ok(entry),
-            Copied::Unreadable => bail!("{} could not be read", path.display()),
+        match copy_and_hash(&mut open(path)?, &mut std::io::sink())? {
+            CopyResult::Whole(entry) => Ok(entry),
+            CopyResult::Unreadable => bail!("{} could not be read", path.display()),
         }
     }
 
-    /// Holds a file of the backup against what was written down.
+    /// Verifies a file of the backup against its recorded size and checksum.
     pub(super) fn check(&self, path: &Path) -> anyhow::Result<()> {
         if Self::of_file(path)? != *self {
             bail!(
@@ -86,34 +86,36 @@ pub(super) fn open(path: &Path) -> anyhow::Result<File> {
     File::open(path).with_context(|| format!("opening {}", path.display()))
 }
 
-/// What became of a copy.
-pub(super) enum Copied {
-    Whole(Entry),
-    /// The source fails, not the target.
+/// The result of copying a file.
+pub(super) enum CopyResult {
+    Whole(FileChecksum),
+    /// Reading the source failed (an error of the target is an `Err`).
     Unreadable,
 }
 
-/// Copies for its owner's eyes only. It is on the disk when this returns.
-pub(super) fn copy_hashed(from: &mut impl Read, to: &Path) -> anyhow::Result<Copied> {
+/// Copies into a file that is readable by its owner only; it is flushed to the disk on return.
+pub(super) fn copy_hashed(from: &mut impl Read, to: &Path) -> anyhow::Result<CopyResult> {
     let mut file = create_private(to).with_context(|| format!("making {}", to.display()))?;
-    let copied = pass(from, &mut file).with_context(|| format!("writing {}", to.display()))?;
+    let copied =
+        copy_and_hash(from, &mut file).with_context(|| format!("writing {}", to.display()))?;
     file.sync_all()
         .with_context(|| format!("flushing {}", to.display()))?;
     Ok(copied)
 }
 
-fn pass(from: &mut impl Read, to: &mut impl Write) -> std::io::Result<Copied> {
+/// Copies and computes the checksum.
+fn copy_and_hash(from: &mut impl Read, to: &mut impl Write) -> std::io::Result<CopyResult> {
     let (mut hash, mut bytes) = (Sha256::new(), 0);
-    let mut piece = vec![0; 64 * 1024];
+    let mut buffer = vec![0; 64 * 1024];
     loop {
-        let length = match from.read(&mut piece) {
+        let length = match from.read(&mut buffer) {
             Ok(0) => break,
             Ok(length) => length,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(_) => return Ok(Copied::Unreadable),
+            Err(_) => return Ok(CopyResult::Unreadable),
         };
-        hash.update(&piece[..length]);
-        to.write_all(&piece[..length])?;
+        hash.update(&buffer[..length]);
+        to.write_all(&buffer[..length])?;
         bytes += length as u64;
     }
     let sha256 = hash
@@ -121,5 +123,5 @@ fn pass(from: &mut impl Read, to: &mut impl Write) -> std::io::Result<Copied> {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    Ok(Copied::Whole(Entry { bytes, sha256 }))
+    Ok(CopyResult::Whole(FileChecksum { bytes, sha256 }))
 }

@@ -1,5 +1,5 @@
-//! `irisflow restore`: a data folder from a backup. Everything is held against its checksum before
-//! anything is written, and the database comes last: a restore that breaks off leaves none.
+//! `irisflow restore`: creates a data folder from a backup. All checksums are verified before anything is
+//! written, and the database is written last, so that an interrupted restore leaves none.
 
 use std::fs;
 use std::io::Write as _;
@@ -11,7 +11,7 @@ use clap::Args;
 use irisflow_jobs::{Clock as _, SystemClock};
 use irisflow_sqlite::begin_new_history;
 
-use super::manifest::{Copied, Manifest, copy_hashed, open};
+use super::manifest::{CopyResult, Manifest, copy_hashed, open};
 use super::{DATABASE, OBJECTS, SECRETS};
 use crate::atomic_file::write_private;
 use crate::data_folder::DataFolder;
@@ -46,21 +46,21 @@ pub(crate) fn run(arguments: RestoreArgs) -> anyhow::Result<ExitCode> {
     let restoring = folder.database().with_extension("restoring");
     copy(&backup.join(DATABASE), &restoring)?;
     in_runtime(async {
-        let begun = begin_new_history(&restoring, SystemClock.now()).await;
-        begun.context("beginning a new history")
+        let result = begin_new_history(&restoring, SystemClock.now()).await;
+        result.context("beginning a new history")
     })?;
     fs::rename(&restoring, folder.database()).context("putting the database in place")?;
-    let mut said = format!(
+    let mut text = format!(
         "{}: as of {}, {} objects; everybody signs in again\n",
         target.display(),
         manifest.made_at,
         manifest.objects.len()
     );
-    for name in manifest.troubled.keys() {
-        said.push_str(&format!("{name} was not whole when the backup was made\n"));
+    for name in manifest.problems.keys() {
+        text.push_str(&format!("{name} was not whole when the backup was made\n"));
     }
     std::io::stdout()
-        .write_all(said.as_bytes())
+        .write_all(text.as_bytes())
         .context("writing the answer")?;
     Ok(ExitCode::SUCCESS)
 }
@@ -82,7 +82,7 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
         fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     }
     match copy_hashed(&mut open(from)?, to)? {
-        Copied::Whole(_) => Ok(()),
-        Copied::Unreadable => bail!("{} could not be read", from.display()),
+        CopyResult::Whole(_) => Ok(()),
+        CopyResult::Unreadable => bail!("{} could not be read", from.display()),
     }
 }

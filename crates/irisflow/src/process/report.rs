@@ -1,4 +1,4 @@
-//! NAME.json: what was found in a photo, or why it cannot be used.
+//! The JSON report of `irisflow process` (NAME.json): the figures of the iris, or the rejection.
 
 use irisflow_image::load::PhotoHeader;
 use irisflow_image::pipeline::{ProcessedIris, Stage};
@@ -16,7 +16,7 @@ pub(super) fn completed(iris: &ProcessedIris) -> Value {
         "steps_ms": steps_ms(&iris.stage_ms),
     });
     let mut report = iris_report::with_iris(report, Some(&iris.segmentation));
-    // As `check` says it: of the photo, not of what was made of it.
+    // The same values as `irisflow check`: quality of the photo, not of the result.
     report["quality"] = iris_report::quality(&iris.judged);
     report["quality_score"] = json!(iris.judged.score());
     report["filled_share"] = json!(iris.segmentation.quality.reflection_share);
