@@ -22,7 +22,7 @@ pub(super) struct OutcomeCounts {
 }
 
 impl OutcomeCounts {
-    pub(super) const HEAD: &str = "| fault | at | jobs | struck | finished | failed by design | failed by an outage | lost | finished twice | stuck | objects left over | progress went back |\n|---|---|---|---|---|---|---|---|---|---|---|---|";
+    pub(super) const HEAD: &str = "| fault | at | jobs | injected | finished | failed by design | failed by an outage | lost | finished twice | stuck | orphaned objects | progress decreased |\n|---|---|---|---|---|---|---|---|---|---|---|---|";
 
     /// Whether all invariants hold.
     pub(super) fn is_clean(&self) -> bool {
