@@ -2,7 +2,7 @@
 
 #![expect(
     clippy::print_stdout,
-    reason = "what these commands find out is said on stdout"
+    reason = "these commands print their results to stdout"
 )]
 
 mod attack;
@@ -22,17 +22,17 @@ use clap::Parser as _;
 enum Command {
     /// Install what the tests need and run all of them.
     Test(test::TestArgs),
-    /// Measure how well irises are found on annotated photos.
+    /// Evaluate the segmenter on annotated photos and renders.
     Eval(eval::EvalArgs),
     /// Write docs/openapi.json anew from the handlers.
     Openapi,
-    /// Damage everything that is read from outside, for as long as asked.
+    /// Fuzz all external input for a given time.
     Fuzz(fuzz::FuzzArgs),
-    /// Measure a whole job through the running service, beside a named baseline.
+    /// Run benchmarks, each with a baseline.
     Bench(bench::BenchArgs),
-    /// Do to a real server what a hostile outsider would, and hold what is measured against bounds.
+    /// Run black-box attacks on a real server and check the measurements against bounds.
     Attack(attack::AttackArgs),
-    /// Play every fault at every step, and count what was lost, twice, stuck or left over.
+    /// Run the crash matrix: inject every fault at every step and check the invariants.
     Faults(faults::FaultsArgs),
 }
 

@@ -1,4 +1,4 @@
-//! `irisflow check`: whether photos can be used, and why not; offline, and without processing them.
+//! `irisflow check`: verdict and quality figures of photos, offline and without processing them.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -32,12 +32,12 @@ pub(crate) struct CheckArgs {
     json: bool,
 }
 
-/// Looks at all photos, one after the other. What goes wrong with one is told on standard error and in
-/// the exit code.
+/// Checks all photos, one after the other. Errors of single photos are printed to stderr and reflected in the exit
+/// code.
 pub(crate) fn run(args: CheckArgs) -> ExitCode {
-    let tell = if args.json { in_json } else { in_words };
+    let format = if args.json { as_json } else { as_text };
     let outcomes = args.photos.iter().map(|photo| {
-        check_one(photo, tell).unwrap_or_else(|error| {
+        check_one(photo, format).unwrap_or_else(|error| {
             print_error(&error);
             Outcome::Failed
         })
@@ -45,15 +45,15 @@ pub(crate) fn run(args: CheckArgs) -> ExitCode {
     outcomes.max().unwrap_or(Outcome::Completed).into()
 }
 
-type Tell = fn(&Path, &Checked, u128) -> String;
+type Formatter = fn(&Path, &Checked, u128) -> String;
 
-fn check_one(photo: &Path, tell: Tell) -> anyhow::Result<Outcome> {
+fn check_one(photo: &Path, format: Formatter) -> anyhow::Result<Outcome> {
     let limits = Limits::default();
     let bytes = read_photo(photo, &limits)?;
     let begun = Instant::now();
     let checked = check_photo(&bytes, &limits);
-    let line = tell(photo, &checked, begun.elapsed().as_millis());
-    // A closed pipe is not our failure.
+    let line = format(photo, &checked, begun.elapsed().as_millis());
+    // A closed pipe is ignored.
     let _ = writeln!(io::stdout(), "{line}");
     Ok(match checked.verdict.rejection {
         None => Outcome::Completed,
@@ -61,7 +61,7 @@ fn check_one(photo: &Path, tell: Tell) -> anyhow::Result<Outcome> {
     })
 }
 
-fn in_words(photo: &Path, checked: &Checked, _checked_in_ms: u128) -> String {
+fn as_text(photo: &Path, checked: &Checked, _checked_in_ms: u128) -> String {
     let verdict = &checked.verdict;
     let judged = match (&verdict.rejection, &verdict.iris) {
         (None, Some(iris)) => format!("usable, {} of 100", iris.quality.score()),
@@ -77,8 +77,8 @@ fn in_words(photo: &Path, checked: &Checked, _checked_in_ms: u128) -> String {
     format!("{}: {judged}: {}", photo.display(), words.join(" "))
 }
 
-/// As `POST /photos/{id}/check` answers, and which file it was.
-fn in_json(photo: &Path, checked: &Checked, checked_in_ms: u128) -> String {
+/// The fields of the response of `POST /photos/{id}/check`, and the file name.
+fn as_json(photo: &Path, checked: &Checked, checked_in_ms: u128) -> String {
     let verdict = &checked.verdict;
     let report: Value = json!({
         "file": photo.display().to_string(),

@@ -1,12 +1,12 @@
-//! What was found in a photo, as JSON: one way to write it for every command. Coordinates are pixels of
-//! the upright photo.
+//! JSON of segmentation, quality and rejection, shared by all commands. Coordinates are pixels of the upright
+//! photo.
 
 use irisflow_image::geometry::Ellipse;
 use irisflow_image::rejection::Rejection;
 use irisflow_image::segment::{IrisSegmentation, Quality};
 use serde_json::{Map, Value, json};
 
-/// `report`, which is an object, with the fields that tell of an iris: null when there is none.
+/// Adds the fields of the iris to the JSON object `report`; they are null when there is none.
 pub(crate) fn with_iris(mut report: Value, found: Option<&IrisSegmentation>) -> Value {
     if let Some(report) = report.as_object_mut() {
         report.extend(iris_fields(found));

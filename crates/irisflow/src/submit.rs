@@ -1,5 +1,5 @@
-//! `irisflow submit`: photos to iris pictures on a server. Uploads, submits in batches, follows every
-//! job, downloads. Ctrl-C leaves the jobs running and says how to come back.
+//! `irisflow submit`: processes photos on a server: uploads, submits in batches, follows every job, downloads the
+//! results. Ctrl-C leaves the jobs running and prints the command that resumes watching.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -42,10 +42,10 @@ pub(crate) struct SubmitArgs {
 
 const UPLOADS_AT_ONCE: usize = 3;
 const WATCHED_AT_ONCE: usize = 16;
-/// No server takes larger ones; reading them would only fill the memory.
-const LARGEST_PHOTO: u64 = 1 << 30;
-/// How long Ctrl-C waits for the answer to a batch that is just being submitted.
-const LAST_ANSWER: Duration = Duration::from_secs(5);
+/// No server accepts larger photos; they are not even read into memory.
+const MAX_PHOTO_BYTES: u64 = 1 << 30;
+/// How long Ctrl-C waits for the response of a submit in progress.
+const SUBMIT_TIMEOUT_AT_EXIT: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(args: SubmitArgs) -> anyhow::Result<ExitCode> {
     crate::in_runtime(submit(args))
@@ -70,9 +70,9 @@ async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
         outcome = run.all(photos) => Ok(outcome.into()),
         pressed = tokio::signal::ctrl_c() => {
             pressed.context("listening for Ctrl-C")?;
-            // A batch whose answer is on its way is real: wait for its jobs' names.
-            let _ = tokio::time::timeout(LAST_ANSWER, run.submitting.lock()).await;
-            run.say_how_to_come_back(&args.account.server, &args.out);
+            // The jobs of a submit in progress may exist already: wait for their ids.
+            let _ = tokio::time::timeout(SUBMIT_TIMEOUT_AT_EXIT, run.submitting.lock()).await;
+            run.print_watch_command(&args.account.server, &args.out);
             Ok(Outcome::Interrupted.into())
         }
     }
@@ -82,20 +82,20 @@ async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
 struct Run {
     client: Client,
     bars: Bars,
-    /// Submitted and not yet at their end.
+    /// Jobs that are submitted and have not ended.
     unfinished: Mutex<Vec<JobId>>,
-    /// Held while a batch is being submitted.
+    /// Locked while a batch is being submitted.
     submitting: tokio::sync::Mutex<()>,
 }
 
-/// A photo on its way.
-struct Entry {
+/// A photo with its output names, progress bar and state.
+struct PhotoTask {
     names: OutputNames,
     bar: Arc<PhotoBar>,
     place: Place,
 }
 
-/// How far it has come.
+/// The state of a photo.
 enum Place {
     Uploaded(PhotoId),
     Submitted(JobId),
@@ -103,7 +103,7 @@ enum Place {
 }
 
 impl Run {
-    /// Later photos are uploaded while earlier ones are worked on.
+    /// Pipelined: later photos are uploaded while jobs of earlier ones run.
     async fn all(self: &Arc<Self>, photos: Vec<(OutputNames, PathBuf)>) -> Outcome {
         let mut batches = Vec::new();
         let mut photos = photos.into_iter().peekable();
@@ -113,7 +113,7 @@ impl Run {
         stream::iter(batches)
             .then(async |batch| stream::iter(self.upload_and_submit(batch).await))
             .flatten()
-            .map(async |entry| self.finish(entry).await)
+            .map(async |task| self.finish(task).await)
             .buffer_unordered(WATCHED_AT_ONCE)
             .fold(Outcome::Completed, async |worst, outcome| {
                 worst.max(outcome)
@@ -124,31 +124,31 @@ impl Run {
     async fn upload_and_submit(
         self: &Arc<Self>,
         photos: Vec<(OutputNames, PathBuf)>,
-    ) -> Vec<Entry> {
+    ) -> Vec<PhotoTask> {
         let uploads =
             stream::iter(photos).map(async |(names, path)| self.upload(names, &path).await);
-        let mut entries: Vec<Entry> = uploads.buffered(UPLOADS_AT_ONCE).collect().await;
-        let photo_ids: Vec<PhotoId> = entries
+        let mut tasks: Vec<PhotoTask> = uploads.buffered(UPLOADS_AT_ONCE).collect().await;
+        let photo_ids: Vec<PhotoId> = tasks
             .iter()
-            .filter_map(|entry| match &entry.place {
+            .filter_map(|task| match &task.place {
                 Place::Uploaded(photo_id) => Some(photo_id.clone()),
                 Place::Submitted(_) | Place::Ended(_) => None,
             })
             .collect();
         if photo_ids.is_empty() {
-            return entries;
+            return tasks;
         }
-        // A task of its own: Ctrl-C must not lose the names of jobs that were just made.
+        // Spawned, so that Ctrl-C does not cancel it and lose the ids of jobs that were just created.
         let run = Arc::clone(self);
         let submitted = tokio::spawn(async move { run.submit(&photo_ids).await }).await;
         let submitted = submitted.context("submitting").flatten();
-        for entry in &mut entries {
-            entry.settle(submitted.as_ref());
+        for task in &mut tasks {
+            task.apply_submit(submitted.as_ref());
         }
-        entries
+        tasks
     }
 
-    async fn upload(&self, names: OutputNames, path: &Path) -> Entry {
+    async fn upload(&self, names: OutputNames, path: &Path) -> PhotoTask {
         let bar = Arc::new(self.bars.photo(&path.display().to_string()));
         let place = match self.try_upload(path, &names, &bar).await {
             Ok(place) => place,
@@ -157,7 +157,7 @@ impl Run {
                 Place::Ended(Outcome::Failed)
             }
         };
-        Entry { names, bar, place }
+        PhotoTask { names, bar, place }
     }
 
     async fn try_upload(
@@ -197,8 +197,8 @@ impl Run {
         Ok(batches)
     }
 
-    async fn finish(&self, entry: Entry) -> Outcome {
-        let Entry { names, bar, place } = entry;
+    async fn finish(&self, task: PhotoTask) -> Outcome {
+        let PhotoTask { names, bar, place } = task;
         match place {
             Place::Ended(outcome) => outcome,
             Place::Submitted(job_id) => {
@@ -213,7 +213,7 @@ impl Run {
         }
     }
 
-    fn say_how_to_come_back(&self, server: &str, out: &Path) {
+    fn print_watch_command(&self, server: &str, out: &Path) {
         let unfinished = self.unfinished();
         if unfinished.is_empty() {
             self.bars.print_line("Interrupted; no job is unfinished.");
@@ -235,9 +235,9 @@ impl Run {
     }
 }
 
-impl Entry {
-    /// Finds the job of an uploaded photo among those that were submitted.
-    fn settle(&mut self, submitted: Result<&Vec<Batch>, &anyhow::Error>) {
+impl PhotoTask {
+    /// Sets the state from the result of the submit.
+    fn apply_submit(&mut self, submitted: Result<&Vec<Batch>, &anyhow::Error>) {
         let Place::Uploaded(photo_id) = &self.place else {
             return;
         };
@@ -260,13 +260,13 @@ impl Entry {
 async fn read_photo(path: &Path) -> anyhow::Result<Bytes> {
     let cannot = || format!("cannot read {}", path.display());
     let size = tokio::fs::metadata(path).await.with_context(cannot)?.len();
-    if size > LARGEST_PHOTO {
+    if size > MAX_PHOTO_BYTES {
         bail!("{} is too large for a photo", path.display());
     }
     Ok(tokio::fs::read(path).await.with_context(cannot)?.into())
 }
 
-/// Whether the server turned the photo itself down.
+/// Whether the server rejected the photo itself.
 fn is_rejection(error: &ClientError) -> bool {
     matches!(error.status(), Some(400 | 413 | 415))
 }

@@ -1,4 +1,4 @@
-//! `irisflow watch`: comes back to jobs on a server.
+//! `irisflow watch`: resumes watching jobs on a server, or cancels them.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: figures, each printed beside its baseline of the same run. Without a section, a
-//! whole job through the running service.
+//! `cargo xtask bench`: benchmarks, each with a baseline measured in the same run. Without a subcommand, a whole
+//! job in the running service.
 
 mod claims;
 mod finding;
@@ -30,15 +30,15 @@ pub(crate) struct BenchArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum Section {
-    /// What a claim costs with a long queue of many users, against an empty one.
+    /// Latency of a claim with a long queue of many users, compared with an empty one.
     Claims(claims::ClaimsArgs),
-    /// Finding the iris in a 12-megapixel photo, against decoding it.
+    /// Segmentation of a 12-megapixel photo, compared with decoding it.
     Finding(finding::FindingArgs),
     /// Pictures a second of the renderer, against saving them.
     Rendering(rendering::RenderingArgs),
-    /// Jobs a second through a pipeline that does nothing, beside Celery, Redis and SQLite.
+    /// Throughput of the queue with an empty pipeline, compared with Celery, Redis and SQLite.
     Throughput(throughput::ThroughputArgs),
-    /// How wrong the foretold times are.
+    /// Error of the wait estimates.
     Waiting(waiting::WaitingArgs),
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn run(arguments: BenchArgs) -> anyhow::Result<()> {
     }
 }
 
-/// Figures of a development build would say little: the same command as a release, which is built first.
+/// Runs the same command as a release build, since figures of a development build are meaningless.
 fn run_again_in_release(root: &Path) -> anyhow::Result<()> {
     let status = Command::new("cargo")
         .args([
@@ -83,7 +83,7 @@ fn run_again_in_release(root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The program named, or the release, which is built first.
+/// The given program, or a fresh release build.
 fn program_or_release(program: Option<PathBuf>, root: &Path) -> anyhow::Result<PathBuf> {
     if let Some(program) = program {
         return Ok(program);

@@ -1,4 +1,4 @@
-//! What a person sees while a photo is processed: a bar on a terminal, plain lines elsewhere.
+//! Progress of `irisflow process`: a progress bar on a terminal, plain lines otherwise.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -55,7 +55,7 @@ impl Progress {
     }
 
     fn line(&self, words: &str) {
-        // A standard error that is closed must not stop the work.
+        // Write errors are ignored: a closed stderr must not stop the work.
         let _ = writeln!(io::stderr(), "{}: {words}", self.name);
     }
 }
