@@ -1,4 +1,4 @@
-//! What every handler may use.
+//! Shared state of all handlers: the parts that the server is built from, its settings, limits and caches.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::settings::ServerSettings;
 use crate::transfer_limits::Transfers;
 use crate::usage_limits::{Rates, Sockets};
 
-/// What the server is built from.
+/// Stores, files, bus and secrets that the server is built from.
 #[derive(Debug, Clone)]
 pub struct ServerParts {
     pub accounts: Arc<dyn AccountStore>,
@@ -36,7 +36,7 @@ pub struct ServerParts {
     pub privacy: Arc<dyn Privacy>,
     pub health: Arc<dyn StoreHealth>,
     pub files: FileStore,
-    /// For photos that are read and decoded, in all of the process.
+    /// Memory budget for reading and decoding photos, shared by the whole process.
     pub memory: MemoryBudget,
     pub bus: Arc<dyn Bus>,
     pub clock: Arc<dyn Clock>,
@@ -71,7 +71,7 @@ pub(crate) struct AppState {
     pub(crate) devices: Devices,
     pub(crate) rates: Rates,
     pub(crate) sockets: Sockets,
-    pub(crate) body_budget: BodyMemory,
+    pub(crate) body_memory: BodyMemory,
     pub(crate) transfers: Transfers,
     pub(crate) reading: PhotoDecoding,
     pub(crate) photo_locks: PhotoLocks,
@@ -79,11 +79,11 @@ pub(crate) struct AppState {
     pub(crate) signer: UrlSigner,
     pub(crate) public_url: PublicUrl,
     pub(crate) resumptions: Resumptions,
-    pub(crate) history: EstimatorCache,
-    pub(crate) queue_view: QueueCache,
+    pub(crate) estimator_cache: EstimatorCache,
+    pub(crate) queue_cache: QueueCache,
     pub(crate) readiness: Readiness,
     pub(crate) missing_results: MissingResults,
-    /// Cancelled when the server is to stop: sockets say goodbye.
+    /// Cancelled at shutdown; sockets and background tasks then end.
     pub(crate) draining: CancellationToken,
 }
 
@@ -102,14 +102,14 @@ impl AppState {
             photo_locks: PhotoLocks::default(),
             uploads: UploadsInProgress::default(),
             rates: Rates::new(&settings.use_limits),
-            body_budget: BodyMemory::default(),
+            body_memory: BodyMemory::default(),
             sockets: Sockets::new(&settings.connection_limits),
             transfers: Transfers::new(&settings.connection_limits),
             signer: UrlSigner::new(parts.secrets.urls),
             public_url: PublicUrl::new(&settings),
             resumptions: Resumptions::new(settings.replay),
-            history: EstimatorCache::default(),
-            queue_view: QueueCache::default(),
+            estimator_cache: EstimatorCache::default(),
+            queue_cache: QueueCache::default(),
             readiness: Readiness::default(),
             missing_results: MissingResults::default(),
             parts,

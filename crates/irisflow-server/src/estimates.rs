@@ -162,7 +162,7 @@ impl AppState {
         let mut queue = None;
         if jobs.iter().any(|job| job.state.is_claimable()) {
             let read = self
-                .queue_view
+                .queue_cache
                 .of_user(&*self.parts.queue_reader, user_id)
                 .await;
             queue = read.inspect_err(could_not_estimate).ok();
@@ -238,13 +238,13 @@ impl AppState {
         let (reader, now) = (&*self.parts.queue_reader, self.now());
         let (user_id, job_id) = (subject.user_id, subject.job_id);
         if let QueueFreshness::Recent = freshness {
-            let queue = self.queue_view.recent_of_user(reader, user_id).await?;
+            let queue = self.queue_cache.recent_of_user(reader, user_id).await?;
             let place = queue.place(job_id, now);
             if place.is_some() {
                 return Ok(place);
             }
         }
-        self.queue_view.place(reader, user_id, job_id, now).await
+        self.queue_cache.place(reader, user_id, job_id, now).await
     }
 
     /// Empty when the store failed, since a missing estimate must not fail the request. During an outage every
@@ -286,7 +286,7 @@ impl AppState {
             now: self.now(),
         };
         let estimator = match pixels {
-            Some(_) => self.history.read(&*self.parts.queue_reader).await?,
+            Some(_) => self.estimator_cache.read(&*self.parts.queue_reader).await?,
             None => Arc::default(),
         };
         Ok(estimator.estimate(&input))

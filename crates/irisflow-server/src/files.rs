@@ -1,5 +1,5 @@
-//! `GET` and `PUT /files/{key}`: the embedded mode's presigned URLs. The signature in the URL is the
-//! only credential; what may be served, and as what, follows from the key.
+//! Presigned URLs of the embedded storage: `GET` and `PUT /files/{key}`. The signature in the URL is the only
+//! credential; the key decides which object is served and with which media type.
 
 use std::io::{Seek as _, SeekFrom};
 
@@ -17,7 +17,7 @@ use utoipa::IntoParams;
 use crate::app::{App, AppState};
 use crate::error::{ApiError, ErrorBody, ValidationBody};
 use crate::extractors::ApiQuery;
-use crate::photos::create::announced_bytes;
+use crate::photos::create::content_length;
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -29,7 +29,7 @@ pub(crate) struct SignatureQuery {
 
 const UNKNOWN_FILE: &str = "There is no such file.";
 
-/// Download a file by its signed link. Ranges and ETags are understood.
+/// Download a file by its presigned URL. Supports ranges and ETags.
 #[utoipa::path(get, path = "/files/{key}", tag = "files",
     params(("key" = String, Path, description = "As in the signed link"), SignatureQuery),
     responses(
@@ -53,10 +53,10 @@ pub(crate) async fn read(
     let object = tokio::task::spawn_blocking(move || files.open_object(&key)).await??;
     let object = object.ok_or(ApiError::NotFound(UNKNOWN_FILE))?;
 
-    // Keys are never written twice with other bytes, so the key is the version.
+    // An object is never overwritten with other bytes, so that its key identifies its version.
     let etag = format!("\"{}\"", name.rsplit('/').next().unwrap_or_default());
     let cache_control = app.cache_control(&query);
-    if is_known(&headers, &etag) {
+    if has_matching_etag(&headers, &etag) {
         let headers = [(header::ETAG, etag), (header::CACHE_CONTROL, cache_control)];
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
@@ -95,7 +95,7 @@ pub(crate) async fn read(
     if let Ok(cache_control) = HeaderValue::from_str(&cache_control) {
         answer.insert(header::CACHE_CONTROL, cache_control);
     }
-    // Whatever somebody managed to store, a browser must not run it.
+    // Keeps browsers from running scripts, whatever the stored file contains.
     answer.insert(
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static("default-src 'none'; sandbox"),
@@ -111,7 +111,7 @@ pub(crate) async fn read(
     Ok(response)
 }
 
-/// Upload a photo to the URL that `POST /photos/upload` gave, with the Content-Type announced there.
+/// Upload a photo to the URL from `POST /photos/upload`, with the Content-Type that was given there.
 #[utoipa::path(put, path = "/files/{key}", tag = "files",
     params(("key" = String, Path, description = "As in the signed link"), SignatureQuery),
     request_body(content = Vec<u8>, content_type = "image/jpeg"),
@@ -131,8 +131,8 @@ pub(crate) async fn write(
     request: Request,
 ) -> Result<StatusCode, ApiError> {
     let limit_bytes = app.settings.photo_limits.max_bytes as u64;
-    let announced = announced_bytes(request.headers());
-    if announced > limit_bytes {
+    let declared_bytes = content_length(request.headers());
+    if declared_bytes > limit_bytes {
         return Err(ApiError::BodyTooLarge { limit_bytes });
     }
     let content_type = request
@@ -142,21 +142,21 @@ pub(crate) async fn write(
         .unwrap_or_default()
         .to_owned();
     let key = match app.check_signature(&name, &Access::Write { content_type }, &query) {
-        Err(ApiError::LinkForged) => return Err(app.explain_refused_write(&name, &query).await),
+        Err(ApiError::LinkForged) => return Err(app.invalid_upload_signature(&name, &query).await),
         checked => checked?,
     };
     let ObjectKey::Incoming { user_id, photo_id } = key else {
         return Err(ApiError::NotFound(UNKNOWN_FILE));
     };
-    app.check_awaited(user_id, photo_id).await?;
-    app.check_storage(user_id, announced).await?;
+    app.check_upload_expected(user_id, photo_id).await?;
+    app.check_storage(user_id, declared_bytes).await?;
     let pieces = request.into_body().into_data_stream();
     app.receive(user_id, photo_id, pieces).await?;
     Ok(StatusCode::OK)
 }
 
 impl AppState {
-    /// What a link leads to never changes; it is kept no longer than the link works.
+    /// Objects never change, so that caches may keep them until the URL expires.
     fn cache_control(&self, query: &SignatureQuery) -> String {
         let seconds_left = query.exp.unwrap_or(0) - self.now().as_millis() / 1000;
         format!("private, max-age={}, immutable", seconds_left.max(0))
@@ -182,9 +182,9 @@ impl AppState {
         }
     }
 
-    /// The commonest mistake is another Content-Type than the one announced. Says so, but only to a
-    /// caller whose signature is right for the announced one.
-    async fn explain_refused_write(&self, name: &str, query: &SignatureQuery) -> ApiError {
+    /// The error for an invalid signature of an upload. The most common cause is another Content-Type than the one
+    /// given at `POST /photos/upload`; the error names it, but only if the signature is valid for the expected type.
+    async fn invalid_upload_signature(&self, name: &str, query: &SignatureQuery) -> ApiError {
         let Some(ObjectKey::Incoming { user_id, photo_id }) = ObjectKey::parse(name) else {
             return ApiError::LinkForged;
         };
@@ -202,8 +202,12 @@ impl AppState {
         }
     }
 
-    /// A link outlives a photo that was deleted: what it would bring is not wanted any more.
-    async fn check_awaited(&self, user_id: UserId, photo_id: PhotoId) -> Result<(), ApiError> {
+    /// Checks that the photo exists and is not confirmed; the URL may still be valid when it was deleted.
+    async fn check_upload_expected(
+        &self,
+        user_id: UserId,
+        photo_id: PhotoId,
+    ) -> Result<(), ApiError> {
         let photo = self.parts.photos.photo(user_id, photo_id).await?;
         match photo.map(|photo| photo.status) {
             Some(UploadStatus::Pending | UploadStatus::Failed) => Ok(()),
@@ -222,27 +226,27 @@ impl AppState {
     }
 }
 
-/// Whether the client has this version (RFC 9110, 13.1.2: compared weakly).
-fn is_known(headers: &HeaderMap, etag: &str) -> bool {
-    let known = headers
+/// Whether `If-None-Match` matches this version (RFC 9110, 13.1.2: weak comparison).
+fn has_matching_etag(headers: &HeaderMap, etag: &str) -> bool {
+    let if_none_match = headers
         .get(header::IF_NONE_MATCH)
         .and_then(|value| value.to_str().ok());
-    known.is_some_and(|known| {
-        let mut tags = known.split(',').map(str::trim);
+    if_none_match.is_some_and(|list| {
+        let mut tags = list.split(',').map(str::trim);
         tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
     })
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum Range {
-    /// Not a range that is understood: the whole file is the right answer (RFC 9110, 14.2).
+    /// A range that is not supported: the response is the whole file (RFC 9110, 14.2).
     Ignored,
     /// First and last byte, both included.
     Part(u64, u64),
     Outside,
 }
 
-/// One `bytes=` range. Several at once are answered with the whole file.
+/// Parses a single `bytes=` range. A list of ranges is not supported.
 fn parse_range(text: &str, size: u64) -> Range {
     let Some((first, last)) = text
         .strip_prefix("bytes=")
@@ -272,7 +276,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_read_as_the_standard_says() {
+    fn ranges_are_parsed_according_to_rfc_9110() {
         assert_eq!(parse_range("bytes=0-3", 10), Range::Part(0, 3));
         assert_eq!(parse_range("bytes=4-", 10), Range::Part(4, 9));
         assert_eq!(parse_range("bytes=-3", 10), Range::Part(7, 9));

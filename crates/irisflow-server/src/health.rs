@@ -1,4 +1,4 @@
-//! `GET /health` and `GET /health/ready`
+//! Liveness and readiness probes: `GET /health` and `GET /health/ready`.
 
 use std::fs::File;
 use std::sync::{Arc, Mutex};
@@ -13,13 +13,13 @@ use utoipa::ToSchema;
 
 use crate::app::{App, ServerParts};
 
-/// What was found is good for so long, however many ask.
-const LIFE: Duration = Duration::from_secs(1);
-/// What takes longer to answer is not available.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Bytes written to the storage by each probe.
+/// How long the result of a readiness probe is cached.
+const CACHE_TTL: Duration = Duration::from_secs(1);
+/// Timeout of one readiness probe.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Size of the file that a probe writes to the storage.
 const PROBE_BYTES: usize = 4096;
-/// As many more files must be opened.
+/// Number of files that must still be possible to open.
 const SPARE_DESCRIPTORS: usize = 16;
 
 #[derive(Serialize, ToSchema)]
@@ -42,7 +42,7 @@ pub(crate) struct ReadyBody {
     worker: &'static str,
 }
 
-/// What was found at the last look.
+/// Cache of the last readiness probe.
 #[derive(Debug, Default)]
 pub(crate) struct Readiness {
     last: tokio::sync::Mutex<Option<(Instant, ReadyBody)>>,
@@ -50,22 +50,22 @@ pub(crate) struct Readiness {
     storage: Arc<Mutex<()>>,
 }
 
-/// The process lives.
+/// Liveness: the process answers.
 #[utoipa::path(get, path = "/health", tag = "health", responses((status = 200, body = HealthBody)))]
 pub(crate) async fn health() -> Json<HealthBody> {
     Json(HealthBody { status: "ok" })
 }
 
-/// The process and what it depends on can serve: a row and a file were written, and there is room.
+/// Readiness: a row and a file can be written, and disk space and file descriptors are left.
 #[utoipa::path(get, path = "/health/ready", tag = "health",
     responses((status = 200, body = ReadyBody), (status = 503, body = ReadyBody)))]
 pub(crate) async fn ready(State(app): State<App>) -> (StatusCode, Json<ReadyBody>) {
     let mut body = {
         let mut last = app.readiness.last.lock().await;
         match *last {
-            Some((at, body)) if at.elapsed() < LIFE => body,
+            Some((at, body)) if at.elapsed() < CACHE_TTL => body,
             _ => {
-                let body = look(&app.readiness, &app.parts, app.settings.min_free_bytes).await;
+                let body = probe(&app.readiness, &app.parts, app.settings.min_free_bytes).await;
                 *last = Some((Instant::now(), body));
                 body
             }
@@ -81,10 +81,10 @@ pub(crate) async fn ready(State(app): State<App>) -> (StatusCode, Json<ReadyBody
     (status, Json(body))
 }
 
-async fn look(readiness: &Readiness, parts: &ServerParts, min_free_bytes: u64) -> ReadyBody {
+async fn probe(readiness: &Readiness, parts: &ServerParts, min_free_bytes: u64) -> ReadyBody {
     let (database, (storage, descriptors)) = tokio::join!(
-        look_at_database(parts, min_free_bytes),
-        look_at_files(readiness, parts, min_free_bytes),
+        probe_database(parts, min_free_bytes),
+        probe_files(readiness, parts, min_free_bytes),
     );
     let worker = match parts.bus.has_outage() {
         true => "waiting",
@@ -100,12 +100,12 @@ async fn look(readiness: &Readiness, parts: &ServerParts, min_free_bytes: u64) -
     }
 }
 
-async fn look_at_database(parts: &ServerParts, min_free_bytes: u64) -> &'static str {
-    let looked = async {
+async fn probe_database(parts: &ServerParts, min_free_bytes: u64) -> &'static str {
+    let probe = async {
         parts.health.check_writable().await?;
         parts.health.free_bytes().await
     };
-    match tokio::time::timeout(PATIENCE, looked).await {
+    match tokio::time::timeout(PROBE_TIMEOUT, probe).await {
         Ok(Ok(free)) if free < min_free_bytes => "low_space",
         Ok(Ok(_)) => "ok",
         Ok(Err(StoreError::Damaged(_))) => "damaged",
@@ -113,7 +113,7 @@ async fn look_at_database(parts: &ServerParts, min_free_bytes: u64) -> &'static 
     }
 }
 
-async fn look_at_files(
+async fn probe_files(
     readiness: &Readiness,
     parts: &ServerParts,
     min_free_bytes: u64,
@@ -136,7 +136,7 @@ async fn look_at_files(
         };
         (storage, descriptors)
     });
-    match tokio::time::timeout(PATIENCE, looked).await {
+    match tokio::time::timeout(PROBE_TIMEOUT, looked).await {
         Ok(Ok(found)) => found,
         Ok(Err(_)) | Err(_) => ("unavailable", "ok"),
     }

@@ -1,8 +1,8 @@
-//! The API: HTTP, WebSocket, accounts, signed files, the embedded web app.
+//! The HTTP and WebSocket server: API, accounts, presigned URLs of the embedded storage, the embedded web app.
 //!
-//! `router.rs` is the table of contents; one endpoint is one file. Wire types live here and are
-//! converted: no row of a database reaches a client. Rules of a job's life are in `irisflow-jobs`,
-//! pixels in `irisflow-image`.
+//! `router.rs` lists all routes; each endpoint is one file. Request and response types live here and are converted:
+//! no database row is serialized to a client. The state machine of jobs is in `irisflow-jobs`, image processing in
+//! `irisflow-image`.
 
 mod app;
 mod auth;
@@ -38,7 +38,7 @@ mod usage_limits;
 mod web;
 
 pub use app::{Secrets, ServerParts};
-/// What the operator's commands share with the API: the rules for addresses and passwords.
+/// Rules for email addresses and passwords, shared with the commands of the operator.
 pub mod accounts {
     pub use crate::auth::passwords::{NewPasswordError, hash_new_password};
     pub use crate::auth::register::parse_email;

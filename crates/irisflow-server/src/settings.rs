@@ -1,4 +1,4 @@
-//! What an operator may set for the API. Read once, in the binary.
+//! Settings of the server. The binary reads them once, at start-up.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,39 +19,39 @@ pub const DEFAULT_MIN_FREE_BYTES: u64 = 256 << 20;
 
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
-    /// Where the server listens; URLs are made from it when `public_url` is not set.
+    /// Address of the listener; also the base of URLs when `public_url` is not set.
     pub listen: SocketAddr,
-    /// How clients reach the server, without a slash at the end, as in `https://iris.example.com`.
+    /// Base URL under which clients reach the server, without a slash at the end, as in `https://iris.example.com`.
     pub public_url: Option<String>,
-    /// Names and addresses by which clients in the same network may know this machine; links are made
-    /// from the one that a client has used. Only without `public_url`.
+    /// Names and addresses of this machine in its network. Without `public_url`, URLs use the one that the client
+    /// has sent as `Host`.
     pub own_hosts: Vec<String>,
-    /// Whether new accounts may be made.
+    /// Whether new accounts may be created.
     pub registration: Registration,
     /// Whether uploads and jobs need the consent `biometric_capture`.
     pub consent_required: bool,
-    /// What people are asked to agree to.
+    /// The text that users are asked to consent to.
     pub consent_text: ConsentText,
-    /// Web origins other than our own that browsers may call from.
+    /// Other web origins that are allowed by CORS.
     pub allowed_origins: Vec<Origin>,
     pub access_token_life: Duration,
     pub refresh_token_life: Duration,
-    /// A spent refresh token still gives its successor for this long: a lost answer logs nobody out.
+    /// How long a used refresh token still returns its successor, so that a lost response does not end the session.
     pub refresh_grace: Duration,
-    /// How long links to results and originals work.
+    /// Lifetime of presigned URLs of results and originals.
     pub download_url_life: Duration,
     pub upload_url_life: Duration,
-    /// A job's socket is closed after this long; the job goes on.
+    /// Maximum duration of a job's socket. The job goes on after it.
     pub socket_limit: Duration,
-    /// How often the peer of a socket is asked whether it is there; it must have answered by the next time.
+    /// Interval of pings on a socket. A client that has not answered by the next ping is disconnected.
     pub socket_ping: Duration,
-    /// How often an open socket looks up its session, should the notification of its end be lost.
+    /// How often an open socket checks its session in the store, in case the notification of its end was lost.
     pub session_check: Duration,
-    /// How much of a running job's recent past a new watcher is told.
+    /// Age up to which past events of a running job are sent to a new watcher.
     pub replay: Duration,
-    /// How often the database is asked whether watchers missed anything.
+    /// How often the database is queried for events that watchers missed.
     pub resync_interval: Duration,
-    /// How often a watcher of a waiting job is told that its place has changed.
+    /// How often the watcher of a job is sent a changed estimate.
     pub outlook_interval: Duration,
     pub batch_limit: usize,
     pub photo_limits: Limits,
@@ -59,19 +59,19 @@ pub struct ServerSettings {
     pub time_limits: Timeouts,
     pub use_limits: UsageLimits,
     pub connection_limits: ConnectionLimits,
-    /// With less room than this on a disk the server is not ready.
+    /// Free disk space in bytes below which the server is not ready.
     pub min_free_bytes: u64,
-    /// HTTPS with these files; plain HTTP without.
+    /// Certificate files for HTTPS; without them the server uses plain HTTP.
     pub tls: Option<TlsFiles>,
-    /// Whoever sends it as bearer may read `/metrics`; without one, the route is off.
+    /// Bearer token for `/metrics`; without it the route is disabled.
     pub metrics_token: Option<String>,
-    /// How many proxies before us append to `X-Forwarded-For`; with 0 that header says nothing.
+    /// Number of trusted reverse proxies that append to `X-Forwarded-For`; with 0 the header is ignored.
     pub trusted_proxies: usize,
     pub sign_in_limits: SignInLimits,
 }
 
 impl ServerSettings {
-    /// Whether clients reach us by HTTPS, be it ours or that of a proxy.
+    /// Whether clients use HTTPS, to the server itself or to a proxy in front of it.
     pub(crate) fn is_https(&self) -> bool {
         let public_url = self.public_url.as_deref();
         self.tls.is_some() || public_url.is_some_and(|url| url.starts_with("https:"))
@@ -85,7 +85,7 @@ pub enum Registration {
 }
 
 impl ServerSettings {
-    /// Whether clients come by TLS, to us or to a proxy before us.
+    /// Whether clients use HTTPS, to the server itself or to a proxy in front of it.
     pub(crate) fn is_secure(&self) -> bool {
         let url = self.public_url.as_deref();
         self.tls.is_some() || url.is_some_and(|url| url.starts_with("https://"))

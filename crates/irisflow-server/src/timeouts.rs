@@ -1,5 +1,5 @@
-//! No request takes for ever: neither its body on the way to us (408) nor our own work (504). Nor do
-//! bodies take all memory (503).
+//! Timeouts of requests, for receiving the body (408) and for the whole request (504), and the memory budget of
+//! buffered bodies (503).
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,18 +21,18 @@ use crate::body_memory::ReservedBytes;
 use crate::error::ApiError;
 use crate::transfer_limits::is_transfer;
 
-/// How long requests and answers may take. Sockets have limits of their own.
+/// Timeouts of requests and responses. Sockets have their own limits.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// Until a request's headers are complete; connections that say nothing are closed.
+    /// For receiving the headers of a request, and for idle connections.
     pub headers: Duration,
-    /// Between two pieces of a body, on the way to us or from us.
+    /// Between two parts of a body, received or sent.
     pub pause: Duration,
-    /// Until an answer that has begun is taken.
+    /// For sending a whole response.
     pub answer: Duration,
-    /// A whole upload of a photo.
+    /// For a request that uploads a photo or downloads a file.
     pub upload: Duration,
-    /// Every other request.
+    /// For every other request.
     pub request: Duration,
 }
 
@@ -58,34 +58,40 @@ impl Timeouts {
     }
 }
 
-/// Ends a request that takes too long, and says whose turn it was.
+/// Middleware that ends a request after its timeout: with 408 while the body is being received, else with 504.
 pub(crate) async fn limit_time(State(app): State<App>, request: Request, next: Next) -> Response {
     let limits = app.settings.time_limits;
     let (limit, version) = (limits.of(&request), request.version());
     let progress = Arc::new(BodyProgress::default());
-    // Photos go to the disk; everything else is in memory until it is answered.
-    let held = (!is_transfer(&request)).then(|| Arc::new(app.body_budget.reserve()));
-    let counted = held.clone();
-    let request =
-        request.map(|body| Body::new(BodyWithTimeout::new(body, limits.pause, &progress, counted)));
+    // Photos are streamed to disk; all other bodies are buffered in memory.
+    let reserved = (!is_transfer(&request)).then(|| Arc::new(app.body_memory.reserve()));
+    let reserved_by_body = reserved.clone();
+    let request = request.map(|body| {
+        Body::new(BodyWithTimeout::new(
+            body,
+            limits.pause,
+            &progress,
+            reserved_by_body,
+        ))
+    });
     match tokio::time::timeout(limit, next.run(request)).await {
-        // Whatever the handler made of a body that broke off, this is why it did.
+        // The handler has returned its own error for the aborted body; replace it by the cause.
         Ok(_) if progress.is(BodyProgress::STALLED) => ApiError::BodyTooSlow.into_response(),
         Ok(_) if progress.is(BodyProgress::OVER_BUDGET) => {
             closing(ApiError::Unavailable.into_response(), version)
         }
-        Ok(response) if progress.is(BodyProgress::UNDER_WAY) => closing(response, version),
+        Ok(response) if progress.is(BodyProgress::RECEIVING) => closing(response, version),
         Ok(response) => response,
-        Err(_) if progress.is(BodyProgress::UNDER_WAY) => ApiError::BodyTooSlow.into_response(),
+        Err(_) if progress.is(BodyProgress::RECEIVING) => ApiError::BodyTooSlow.into_response(),
         Err(_) => {
-            tracing::error!(limit_ms = limit.as_millis(), "a request took too long");
+            tracing::error!(limit_ms = limit.as_millis(), "a request timed out");
             ApiError::TookTooLong.into_response()
         }
     }
 }
 
-/// An answer that did not wait for the body: the connection is not used again, and says so, or the
-/// client's next request is lost on it.
+/// Adds `Connection: close` to a response that is sent before the request body was received. The connection cannot
+/// be reused then, and a client that does not know it would lose its next request.
 fn closing(mut response: Response, version: Version) -> Response {
     if version == Version::HTTP_11 {
         let close = HeaderValue::from_static("close");
@@ -94,12 +100,12 @@ fn closing(mut response: Response, version: Version) -> Response {
     response
 }
 
-/// How far a body has come.
+/// The state of receiving a body; 0 for a request without one.
 #[derive(Debug, Default)]
 struct BodyProgress(AtomicU8);
 
 impl BodyProgress {
-    const UNDER_WAY: u8 = 1;
+    const RECEIVING: u8 = 1;
     const COMPLETE: u8 = 2;
     const STALLED: u8 = 3;
     const OVER_BUDGET: u8 = 4;
@@ -113,13 +119,13 @@ impl BodyProgress {
     }
 }
 
-/// A body that must not pause for too long.
+/// A body that fails when it stalls or exceeds the memory budget.
 struct BodyWithTimeout {
     body: Body,
     pause: Duration,
     deadline: Pin<Box<Sleep>>,
     progress: Arc<BodyProgress>,
-    held: Option<Arc<ReservedBytes>>,
+    reserved: Option<Arc<ReservedBytes>>,
 }
 
 impl BodyWithTimeout {
@@ -127,17 +133,17 @@ impl BodyWithTimeout {
         body: Body,
         pause: Duration,
         progress: &Arc<BodyProgress>,
-        held: Option<Arc<ReservedBytes>>,
+        reserved: Option<Arc<ReservedBytes>>,
     ) -> Self {
         if !body.is_end_stream() {
-            progress.set(BodyProgress::UNDER_WAY);
+            progress.set(BodyProgress::RECEIVING);
         }
         Self {
             body,
             pause,
             deadline: Box::pin(tokio::time::sleep(pause)),
             progress: Arc::clone(progress),
-            held,
+            reserved,
         }
     }
 }
@@ -160,13 +166,13 @@ impl HttpBody for BodyWithTimeout {
                 Poll::Ready(None)
             }
             Poll::Ready(frame) => {
-                if let Some(held) = &self.held
+                if let Some(reserved) = &self.reserved
                     && let Some(Ok(frame)) = &frame
                     && let Some(data) = frame.data_ref()
-                    && let Err(over) = held.add(data.len())
+                    && let Err(exceeded) = reserved.add(data.len())
                 {
                     self.progress.set(BodyProgress::OVER_BUDGET);
-                    return Poll::Ready(Some(Err(axum::Error::new(over))));
+                    return Poll::Ready(Some(Err(axum::Error::new(exceeded))));
                 }
                 if self.body.is_end_stream() {
                     self.progress.set(BodyProgress::COMPLETE);

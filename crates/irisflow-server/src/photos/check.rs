@@ -1,4 +1,4 @@
-//! `POST /photos/{id}/check`
+//! `POST /photos/{id}/check`: checks a photo without a job.
 
 use std::time::Instant;
 
@@ -21,32 +21,32 @@ use crate::extractors::PathId;
 use crate::processing::submit::check_usable;
 use crate::quality::QualityBody;
 
-/// What a quick look at a photo says. Everything is in pixels of the upright photo.
+/// The verdict on a photo. All coordinates are in pixels of the upright photo.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct CheckBody {
     /// Whether processing would accept the photo.
     usable: bool,
-    /// How many eyes were seen, usable or not.
+    /// Number of detected eyes, usable or not.
     eyes_seen: usize,
-    /// For people: why the photo cannot be used, or how good it is.
+    /// Text for the user: why the photo cannot be used, or how good it is.
     #[schema(example = "A beautiful, sharp photo.")]
     message: String,
-    /// The one thing to do; null when there is nothing to wish for.
+    /// One thing to do; null when the photo needs no improvement.
     suggestion: Option<String>,
     /// Null for a usable photo.
     rejection: Option<RejectionBody>,
-    /// Of the iris that can be used best.
+    /// Quality figures of the best iris.
     #[schema(value_type = Option<QualityBody>)]
     quality: Option<serde_json::Value>,
     /// 0 (unusable) to 100 (best): the geometric mean of the scores of the single figures.
     quality_score: Option<u8>,
-    /// 0 to 1: how sure it is that an iris was found and measured rightly.
+    /// Confidence that an iris was found and measured correctly, 0 to 1.
     confidence: Option<f32>,
     photo: Option<SizeBody>,
-    /// The outer border of the iris that can be used best, also of one that is not good enough.
+    /// Outer border (limbus) of the best iris, also when it is not good enough.
     iris: Option<EllipseBody>,
     pupil: Option<EllipseBody>,
-    /// The lid's margin from left to right, `[x, y]` each; empty when it does not come near the iris.
+    /// Margin of the lid from left to right, as `[x, y]` points; empty when it is not near the iris.
     upper_lid: Vec<[f32; 2]>,
     lower_lid: Vec<[f32; 2]>,
     checked_in_ms: u64,
@@ -58,11 +58,11 @@ pub(crate) struct RejectionBody {
     code: &'static str,
     message: String,
     suggestion: String,
-    /// What was measured, by its stable name; null where there is no number.
+    /// Stable name of the measured figure; null when the reason is not a figure.
     #[schema(example = "sharpness")]
     figure: Option<&'static str>,
     value: Option<f64>,
-    /// What it was held against.
+    /// The limit that the value missed.
     threshold: Option<f64>,
 }
 
@@ -72,7 +72,7 @@ pub(crate) struct SizeBody {
     height: u32,
 }
 
-/// Centre, semi-axes, and the rotation of the first one, clockwise.
+/// Centre, semi-axes, and the clockwise rotation of the first semi-axis in degrees.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct EllipseBody {
     cx: f32,
@@ -82,8 +82,7 @@ pub(crate) struct EllipseBody {
     angle_deg: f32,
 }
 
-/// Look at a photo without making a job of it: whether it can be used, why not, where the iris is, and
-/// how good it is.
+/// Check a photo without a job: whether it can be used or why not, where the iris is, and its quality.
 #[utoipa::path(post, path = "/photos/{id}/check", tag = "photos", security(("bearer" = [])),
     params(("id" = String, Path)),
     responses(

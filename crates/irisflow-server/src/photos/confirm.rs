@@ -1,4 +1,4 @@
-//! `POST /photos/{id}/confirm`
+//! `POST /photos/{id}/confirm`: completes an upload.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,7 +14,7 @@ use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
 use crate::extractors::{OptionalJson, PathId};
 
-/// What the client knows of the file. Accepted and not believed: the server reads the file itself.
+/// Properties of the file from the client. They are accepted and ignored: the server reads the file itself.
 #[derive(Deserialize, ToSchema)]
 #[expect(dead_code, reason = "documents what clients may send")]
 pub(crate) struct ConfirmRequest {
@@ -23,8 +23,8 @@ pub(crate) struct ConfirmRequest {
     height: Option<f64>,
 }
 
-/// Say that the upload is done. The server reads the file, checks it, and drops its metadata (where it
-/// was taken, with what). Confirming again gives the same answer.
+/// Confirm that the upload is complete. The server reads and checks the file, and removes its metadata (location,
+/// camera). A repeated confirm returns the same response.
 #[utoipa::path(post, path = "/photos/{id}/confirm", tag = "photos", security(("bearer" = [])),
     params(("id" = String, Path)), request_body = Option<ConfirmRequest>,
     responses(

@@ -1,4 +1,4 @@
-//! `POST /photos`: the whole upload in one call, for clients that want one.
+//! `POST /photos`: creates and uploads a photo in one request.
 
 use axum::Json;
 use axum::body::Body;
@@ -33,7 +33,7 @@ pub(crate) async fn create(
     request: Request,
 ) -> Result<(StatusCode, Json<PhotoBody>), ApiError> {
     app.check_consent(&user).await?;
-    app.check_storage(user.id(), announced_bytes(&headers))
+    app.check_storage(user.id(), content_length(&headers))
         .await?;
     let content_type = headers
         .get(header::CONTENT_TYPE)
@@ -66,8 +66,8 @@ pub(crate) async fn create(
     ))
 }
 
-/// Nothing when nothing is announced.
-pub(crate) fn announced_bytes(headers: &HeaderMap) -> u64 {
+/// The value of `Content-Length`; 0 without one.
+pub(crate) fn content_length(headers: &HeaderMap) -> u64 {
     headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse().ok())
@@ -83,7 +83,7 @@ async fn receive_multipart(
     photo_id: PhotoId,
     mut request: Request<Body>,
 ) -> Result<(), ApiError> {
-    // The limit of JSON bodies is not for photos.
+    // Replaces the router's limit, which is for JSON bodies.
     DefaultBodyLimit::max(app.settings.photo_limits.max_bytes + FORM_BYTES).apply(&mut request);
     let unreadable = |msg: String| ApiError::Invalid {
         loc: vec!["body".to_owned()],

@@ -1,5 +1,5 @@
-//! Reading and decoding photos off the async threads, within the process's memory budget and a few
-//! decoders at a time: each takes a core from the machine that also works on jobs.
+//! Reading and decoding of photos on blocking threads, within the memory budget of the process. The number of
+//! concurrent decoders is limited, since each uses a core of the machine that also processes jobs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,16 +11,16 @@ use tokio::time::timeout;
 
 use crate::error::ApiError;
 
-/// What requests may take of the machine for photos.
+/// Limits of decoding photos for requests.
 #[derive(Debug, Clone, Copy)]
 pub struct DecodeLimits {
-    /// Photos that are decoded at once, for checks and thumbnails.
+    /// Photos that are decoded concurrently, for checks and thumbnails.
     pub decoders: usize,
-    /// How long a request waits for its turn before the server says that it is busy.
+    /// How long a request waits for a decoder and memory before it is rejected as `busy`.
     pub max_wait: Duration,
-    /// How long an upload waits for the turn of its thumbnail; then it has none.
+    /// How long an upload waits for a decoder for its thumbnail; after that it gets no thumbnail.
     pub thumbnail_max_wait: Duration,
-    /// How long a check's answer is waited for. The check itself goes on to its end and keeps its turn.
+    /// Timeout of the response to a check. The check itself runs to its end and keeps its decoder until then.
     pub deadline: Duration,
 }
 
@@ -35,7 +35,7 @@ impl Default for DecodeLimits {
     }
 }
 
-/// When a busy server is worth another try.
+/// `Retry-After` in seconds when no decoder or memory was free.
 const RETRY_AFTER_S: u64 = 5;
 
 #[derive(Debug)]
@@ -54,10 +54,10 @@ impl PhotoDecoding {
         }
     }
 
-    /// A right to hold so many bytes, for a file that is read.
+    /// Reserves memory for a file that is read.
     ///
     /// # Errors
-    /// [`ApiError::Busy`] when no turn came.
+    /// [`ApiError::Busy`] when it was not free within `max_wait`.
     pub(crate) async fn reserve(
         &self,
         user_id: UserId,
@@ -70,10 +70,11 @@ impl PhotoDecoding {
         reserved.map_err(|_| busy())
     }
 
-    /// Decodes a photo that takes so many bytes, for somebody who waits for the answer.
+    /// Runs `work`, which decodes a photo and needs `bytes` of memory, for a request that waits for the result.
     ///
     /// # Errors
-    /// [`ApiError::Busy`] when no turn came, [`ApiError::TookTooLong`] when no answer did.
+    /// [`ApiError::Busy`] when no decoder or memory was free within `max_wait`, [`ApiError::TookTooLong`] when the
+    /// work did not end within the deadline.
     pub(crate) async fn decode<T: Send + 'static>(
         &self,
         user_id: UserId,
@@ -87,7 +88,7 @@ impl PhotoDecoding {
         }
     }
 
-    /// Decodes a photo for its thumbnail. `None` when no turn came soon.
+    /// Runs `work`, which decodes a photo for its thumbnail. `None` when no decoder or memory was free in time.
     pub(crate) async fn decode_for_thumbnail<T: Send + 'static>(
         &self,
         user_id: UserId,
@@ -133,7 +134,7 @@ fn busy() -> ApiError {
 mod tests {
     use super::*;
 
-    fn one_at_a_time() -> PhotoDecoding {
+    fn single_decoder() -> PhotoDecoding {
         let limits = DecodeLimits {
             decoders: 1,
             max_wait: Duration::ZERO,
@@ -144,24 +145,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_check_without_a_turn_is_told_that_we_are_busy() {
-        let reading = one_at_a_time();
+    async fn a_check_without_a_free_decoder_is_rejected_as_busy() {
+        let reading = single_decoder();
         let _taken = Arc::clone(&reading.decoders).acquire_owned().await;
         let answer = reading.decode(UserId::generate(), 1, || ()).await;
         assert!(matches!(answer, Err(ApiError::Busy { .. })), "{answer:?}");
     }
 
     #[tokio::test]
-    async fn a_photo_for_which_there_is_no_memory_is_told_that_we_are_busy() {
-        let reading = one_at_a_time();
+    async fn a_photo_without_free_memory_is_rejected_as_busy() {
+        let reading = single_decoder();
         let _taken = reading.memory.reserve(1 << 20).await;
         let answer = reading.reserve(UserId::generate(), 1).await;
         assert!(matches!(answer, Err(ApiError::Busy { .. })), "{answer:?}");
     }
 
     #[tokio::test]
-    async fn a_check_that_takes_too_long_is_given_up_but_keeps_its_turn_to_its_end() {
-        let reading = one_at_a_time();
+    async fn a_check_that_times_out_keeps_its_decoder_to_its_end() {
+        let reading = single_decoder();
         let (end, until_ended) = std::sync::mpsc::channel::<()>();
         let work = move || until_ended.recv();
         let answer = reading.decode(UserId::generate(), 1, work).await;

@@ -1,4 +1,4 @@
-//! `DELETE /photos/{id}`
+//! `DELETE /photos/{id}`: deletes a photo with its jobs.
 
 use axum::extract::State;
 use axum::http::StatusCode;

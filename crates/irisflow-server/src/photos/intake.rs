@@ -1,9 +1,9 @@
-//! Takes an upload in: reads the bytes, believes nothing that was said of them, drops their metadata,
-//! stores them and a thumbnail.
+//! Intake of an upload: validates the bytes, removes their metadata, and stores the original and its thumbnail. What
+//! the client has declared about the file is not used.
 //!
-//! An intake goes on to its end when its client hangs up. It gets a number before it writes, and its
-//! objects lie under keys that hold it, so that nothing is written twice; a sweep is recorded with the
-//! number, and the row names the intake that counts.
+//! An intake runs to its end when its client disconnects. It gets a number before it writes, and the keys of its
+//! objects contain that number, so that no object is ever overwritten. A sweep is recorded together with the number,
+//! and the row of the photo names the intake that is valid; objects of others are swept.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! `GET /photos`
+//! `GET /photos`: lists the photos of an account, page by page.
 
 use axum::Json;
 use axum::extract::State;
@@ -16,7 +16,7 @@ use crate::extractors::{ApiQuery, PageQuery};
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct IncludeQuery {
-    /// `pending`: list also photos that were announced only, or whose upload could not be used.
+    /// `pending`: include photos that are not uploaded yet, or whose upload was rejected.
     #[param(inline)]
     include: Option<Included>,
 }
@@ -36,7 +36,7 @@ impl IncludeQuery {
     }
 }
 
-/// Your photos, newest first. Photos that were never uploaded are left out.
+/// List your photos, newest first. Photos that are not uploaded are left out by default.
 #[utoipa::path(get, path = "/photos", tag = "photos", security(("bearer" = [])),
     params(PageQuery, IncludeQuery),
     responses(

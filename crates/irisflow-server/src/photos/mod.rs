@@ -1,4 +1,4 @@
-//! Uploading, listing and deleting photos.
+//! Endpoints of photos: upload, confirm, check, show, list, delete.
 
 pub(crate) mod check;
 pub(crate) mod confirm;

@@ -1,4 +1,4 @@
-//! A photo as clients see it.
+//! JSON body of a photo.
 
 use irisflow_jobs::{Photo, UploadStatus};
 use irisflow_photos::ObjectKey;
@@ -12,12 +12,12 @@ use crate::public_url::BaseUrl;
 pub(crate) struct PhotoBody {
     id: String,
     user_id: String,
-    /// Where the bytes lie; for reference, not for access.
+    /// Object key of the bytes; for reference, not for access.
     s3_key: String,
-    /// The photo with at most 400 pixels on its longer side, upright. Signed as the original's link. Null
-    /// for photos that were taken in before there were thumbnails.
+    /// Presigned URL of the upright photo with at most 400 pixels on its longer side. Null for photos that have no
+    /// thumbnail.
     thumbnail_url: Option<String>,
-    /// Signed, valid for an hour. Null until the upload is confirmed.
+    /// Presigned URL, valid for an hour. Null until the upload is confirmed.
     original_url: Option<String>,
     /// Pixels of the upright photo.
     width: Option<u32>,
@@ -41,7 +41,7 @@ pub(crate) struct PhotoPage {
     pub(crate) page_size: u32,
 }
 
-/// The key of a photo's bytes: of the original once it is taken in, of the upload before that.
+/// The object key of a photo: of its original after the intake, of its upload before.
 pub(crate) fn key_of(photo: &Photo) -> ObjectKey {
     let (user_id, photo_id) = (photo.user_id, photo.id);
     match &photo.stored {

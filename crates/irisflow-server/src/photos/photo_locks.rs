@@ -1,5 +1,4 @@
-//! One at a time of what changes the upload of the same photo: receiving it and taking it in. Of many
-//! confirms at once the first works, and the others find its result.
+//! One async lock per photo, which serializes the end of its uploads and its intake.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -13,7 +12,7 @@ type Lock = tokio::sync::Mutex<()>;
 pub(crate) struct PhotoLocks(Mutex<HashMap<PhotoId, Weak<Lock>>>);
 
 impl PhotoLocks {
-    /// Waits for its turn; in the order of asking.
+    /// Waits for the lock of this photo; waiting callers get it in the order of their calls.
     pub(crate) async fn lock(&self, photo_id: PhotoId) -> OwnedMutexGuard<()> {
         self.of(photo_id).lock_owned().await
     }

@@ -1,5 +1,5 @@
-//! Streams the bytes of an upload to storage: up to the limit on bytes and the account's quota, counted
-//! as they arrive. They become visible when they are complete and their photo still waits for them.
+//! Streams an upload to a staging file, within the size limit of photos and the quota of the account. The file becomes
+//! visible when it is complete and its photo still expects an upload.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,11 +14,11 @@ use super::UNKNOWN_PHOTO;
 use crate::app::{App, AppState};
 use crate::error::ApiError;
 
-/// Bytes of uploads that are under way, by account.
+/// Bytes received by uploads in progress, by account.
 #[derive(Debug, Default)]
 pub(crate) struct UploadsInProgress(Mutex<HashMap<UserId, u64>>);
 
-/// What one upload adds to them; given back when it is dropped.
+/// Bytes of one upload, which are subtracted again when it is dropped.
 struct UploadInProgress<'a> {
     uploads: &'a UploadsInProgress,
     user_id: UserId,
@@ -67,7 +67,10 @@ impl Drop for UploadInProgress<'_> {
 }
 
 impl AppState {
-    /// Receives an upload. What was received of one that is too large, or breaks off, is dropped.
+    /// Receives an upload.
+    ///
+    /// # Errors
+    /// The upload exceeds the size limit or the quota, or ends early; its bytes are discarded.
     pub(crate) async fn receive<E: std::fmt::Display>(
         self: &App,
         user_id: UserId,

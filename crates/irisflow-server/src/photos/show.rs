@@ -1,4 +1,4 @@
-//! `GET /photos/{id}`
+//! `GET /photos/{id}`: shows one photo.
 
 use axum::Json;
 use axum::extract::State;
@@ -12,7 +12,7 @@ use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
 use crate::extractors::PathId;
 
-/// One of your photos.
+/// Show one of your photos.
 #[utoipa::path(get, path = "/photos/{id}", tag = "photos", security(("bearer" = [])),
     params(("id" = String, Path)),
     responses(

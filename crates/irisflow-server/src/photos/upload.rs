@@ -1,4 +1,4 @@
-//! `POST /photos/upload`
+//! `POST /photos/upload`: creates a photo and returns a presigned URL for its upload.
 
 use axum::Json;
 use axum::extract::State;
@@ -16,7 +16,7 @@ use crate::extractors::{ApiQuery, OptionalJson};
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct UploadQuery {
-    /// The type of the bytes to come; also accepted in the body. `image/jpeg` when left out.
+    /// Media type of the upload; also accepted in the body. `image/jpeg` if omitted.
     #[param(pattern = "^image/[A-Za-z0-9.+-]+$", max_length = 100)]
     content_type: Option<String>,
 }
@@ -33,16 +33,16 @@ pub(crate) struct UploadRequest {
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct UploadBody {
-    /// PUT the bytes here within 15 minutes, with the same Content-Type and without a bearer; then
-    /// confirm. A photo that is not confirmed in time is forgotten.
+    /// PUT the bytes here within 15 minutes, with the same Content-Type and without a bearer token; then confirm. A
+    /// photo that is not confirmed in time is deleted.
     upload_url: String,
     photo_id: String,
     s3_key: String,
-    /// The largest photo that this server takes.
+    /// Maximum size of a photo on this server, in bytes.
     max_bytes: u64,
 }
 
-/// Announce a photo and get the URL to upload it to.
+/// Create a photo and get a presigned URL for its upload.
 #[utoipa::path(post, path = "/photos/upload", tag = "photos", security(("bearer" = [])),
     params(UploadQuery), request_body = Option<UploadRequest>,
     responses(
@@ -90,13 +90,13 @@ pub(crate) async fn upload(
     Ok((StatusCode::CREATED, Json(body)))
 }
 
-/// Any image type may be announced: what the bytes are is found out from the bytes.
+/// Accepts any image type; the actual format is detected from the bytes later.
 fn check_image_type(content_type: &str) -> Result<(), ApiError> {
     let subtype = content_type.strip_prefix("image/").unwrap_or_default();
-    let plain = subtype
+    let is_well_formed = subtype
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b".+-".contains(&byte));
-    if plain && !subtype.is_empty() && content_type.len() <= 100 {
+    if is_well_formed && !subtype.is_empty() && content_type.len() <= 100 {
         Ok(())
     } else {
         Err(ApiError::invalid_field(
