@@ -63,7 +63,7 @@ pub(crate) async fn limit_time(State(app): State<App>, request: Request, next: N
     let limits = app.settings.time_limits;
     let (limit, version) = (limits.of(&request), request.version());
     let progress = Arc::new(BodyProgress::default());
-    // Photos are streamed to disk; all other bodies are buffered in memory.
+    // Photos are streamed to disk; all other bodies are buffered in memory until the request is answered.
     let reserved = (!is_transfer(&request)).then(|| Arc::new(app.body_memory.reserve()));
     let reserved_by_body = reserved.clone();
     let request = request.map(|body| {

@@ -1,4 +1,4 @@
-//! The vocabulary of these tests: a running program, a signed-in user, a watched job.
+//! Test harness: a running server process, a signed-in user, a job socket.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -12,12 +12,12 @@ use tokio::process::{Child, Command};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
-/// Longer than anything here takes on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Timeout of everything that a test waits for; more than it takes on a slow machine.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) const PASSWORD: &str = "Clear-Iris-7";
 
-/// `irisflow serve` with a folder of its own. Dropping it kills it.
+/// A running `irisflow serve` with its own data folder; it is killed on drop.
 pub(crate) struct App {
     child: Child,
     pub(crate) url: String,
@@ -32,17 +32,17 @@ pub(crate) fn test_photo(name: &str) -> Vec<u8> {
     std::fs::read(folder.join(name)).expect("a test photo")
 }
 
-/// An eye whose iris is found.
+/// A photo that is accepted.
 pub(crate) fn good_eye() -> Vec<u8> {
     test_photo("pixabay_eye_2154384.jpg")
 }
 
-/// A photo without an eye of a person.
+/// A photo without a human eye, which is rejected.
 pub(crate) fn no_eye() -> Vec<u8> {
     test_photo("mdn_teddy-bear.jpg")
 }
 
-/// Where the program's standard error goes: beside the folders it makes itself.
+/// The file for standard error of the program, in its data folder.
 fn log_file(data: &Path) -> std::fs::File {
     let options = std::fs::File::options()
         .create(true)
@@ -51,7 +51,7 @@ fn log_file(data: &Path) -> std::fs::File {
     options.expect("a file for the log")
 }
 
-/// A setting of these tests: how many files the program may have open.
+/// A setting of these tests only: the limit of file descriptors of the program (`ulimit -n`).
 pub(crate) const OPEN_FILES: &str = "TEST_OPEN_FILES";
 
 fn program(settings: &[(String, String)]) -> Command {
@@ -79,7 +79,7 @@ impl App {
         Self::start_in(data, settings.collect(), "127.0.0.1:0").await
     }
 
-    /// Starts on a folder that somebody else has filled.
+    /// Starts with an existing data folder.
     pub(crate) async fn start_on(data: tempfile::TempDir) -> Self {
         Self::start_in(std::sync::Arc::new(data), Vec::new(), "127.0.0.1:0").await
     }
@@ -119,15 +119,14 @@ impl App {
         }
     }
 
-    /// Kills the program as the kernel would, and starts it again on the same folder, without the
-    /// planned failures.
+    /// Kills the program (SIGKILL), and starts it again on the same folder without injected faults.
     pub(crate) async fn kill_and_restart(mut self) -> Self {
         // Killed or gone already: dead either way.
         let _ = self.child.kill().await;
         self.restart("127.0.0.1:0").await
     }
 
-    /// The same, where its clients will look for it.
+    /// The same, with the same listen address, so that its clients find it again.
     pub(crate) async fn kill_and_restart_at_the_same_address(mut self) -> Self {
         // Killed or gone already: dead either way.
         let _ = self.child.kill().await;
@@ -135,7 +134,7 @@ impl App {
         self.restart(&listen).await
     }
 
-    /// The same, with the planned failures of the first start.
+    /// The same, with the injected faults of the first start.
     pub(crate) async fn kill_and_restart_keeping_faults(mut self) -> Self {
         // Killed or gone already: dead either way.
         let _ = self.child.kill().await;
@@ -143,15 +142,15 @@ impl App {
         Self::start_in(self.data.clone(), settings, "127.0.0.1:0").await
     }
 
-    /// Waits until the program has died of itself, and starts it again.
-    pub(crate) async fn restart_after_death(mut self) -> Self {
-        self.until_dead().await;
+    /// Waits until the program has exited by itself, and starts it again.
+    pub(crate) async fn restart_after_exit(mut self) -> Self {
+        self.until_exit().await;
         self.restart("127.0.0.1:0").await
     }
 
-    /// Waits until the program has ended of itself.
-    pub(crate) async fn until_dead(&mut self) -> std::process::ExitStatus {
-        let died = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+    /// Waits until the program has exited by itself.
+    pub(crate) async fn until_exit(&mut self) -> std::process::ExitStatus {
+        let died = tokio::time::timeout(TIMEOUT, self.child.wait()).await;
         died.expect("it ends").expect("its status")
     }
 
@@ -162,13 +161,13 @@ impl App {
         Self::start_in(data, settings, listen).await
     }
 
-    /// Kills the program as the kernel would.
+    /// Kills the program (SIGKILL).
     pub(crate) async fn kill(&mut self) {
         // Killed or gone already: dead either way.
         let _ = self.child.kill().await;
     }
 
-    /// The number of its process.
+    /// Its process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id().expect("it runs")
     }
@@ -182,7 +181,7 @@ impl App {
         assert!(sent.expect("kill runs").success());
     }
 
-    /// The most memory that the program has held so far.
+    /// Peak memory of the program so far (`VmHWM`).
     #[cfg(target_os = "linux")]
     pub(crate) fn peak_memory_bytes(&self) -> u64 {
         let id = self.child.id().expect("it runs");
@@ -193,10 +192,10 @@ impl App {
         kilobytes * 1024
     }
 
-    /// Asks the program to stop, and waits until it has.
+    /// Sends SIGTERM and waits until the program has exited.
     pub(crate) async fn terminate(&mut self) -> std::process::ExitStatus {
         self.signal("TERM");
-        tokio::time::timeout(PATIENCE, self.child.wait())
+        tokio::time::timeout(TIMEOUT, self.child.wait())
             .await
             .expect("it ends")
             .expect("status")
@@ -207,9 +206,8 @@ impl App {
         std::fs::read_to_string(self.data_dir().join("log.txt")).expect("the log")
     }
 
-    /// Everything in the data folder that the program keeps: its own folders as paths, its files as
-    /// bytes. Not its log, which is the operator's.
-    pub(crate) fn everything_kept(&self) -> Vec<u8> {
+    /// All paths and file contents in the data folder, without the log.
+    pub(crate) fn stored_bytes(&self) -> Vec<u8> {
         fn gather(folder: &Path, found: &mut Vec<u8>) {
             for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
                 let path = entry.path();
@@ -267,12 +265,12 @@ impl App {
     pub(crate) async fn until(&self, what: &str, holds: impl AsyncFn() -> bool) {
         let begun = std::time::Instant::now();
         while !holds().await {
-            assert!(begun.elapsed() < PATIENCE, "waited in vain until {what}");
+            assert!(begun.elapsed() < TIMEOUT, "waited in vain until {what}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
-    /// Changes the database behind the program's back.
+    /// Changes the database while the program runs.
     pub(crate) async fn edit_database(&self, sql: &'static str) {
         use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
         let path = self.data_dir().join("irisflow.sqlite");
@@ -282,8 +280,8 @@ impl App {
         database.close().await;
     }
 
-    /// Where the database names this id: `table.column`, as bytes or in a text.
-    pub(crate) async fn rows_naming(&self, id: &str) -> Vec<String> {
+    /// Columns of the database that contain this id, as bytes or within a text: `table.column`.
+    pub(crate) async fn columns_with_id(&self, id: &str) -> Vec<String> {
         use sqlx::Row as _;
         use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
         let options = SqliteConnectOptions::new()
@@ -303,24 +301,24 @@ impl App {
             let count = format!(
                 "SELECT count(*) FROM \"{table}\" WHERE \"{column}\" = ? OR instr(\"{column}\", ?) > 0"
             );
-            let naming: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(count))
+            let rows: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(count))
                 .bind(bytes)
                 .bind(id)
                 .fetch_one(&database)
                 .await
                 .expect("counted");
-            if naming > 0 {
+            if rows > 0 {
                 found.push(format!("{table}.{column}"));
             }
         }
         found
     }
 
-    /// Waits until neither the database nor a stored object names this id.
-    pub(crate) async fn until_nothing_names(&self, id: &str) {
-        self.until(&format!("nothing names {id}"), async || {
-            let named = |path: &PathBuf| path.to_string_lossy().contains(id);
-            self.rows_naming(id).await.is_empty() && !self.objects("").iter().any(named)
+    /// Waits until neither the database nor the key of a stored object contains this id.
+    pub(crate) async fn until_id_is_gone(&self, id: &str) {
+        self.until(&format!("{id} is gone"), async || {
+            let has_id = |path: &PathBuf| path.to_string_lossy().contains(id);
+            self.columns_with_id(id).await.is_empty() && !self.objects("").iter().any(has_id)
         })
         .await;
     }
@@ -363,7 +361,7 @@ impl App {
         }
     }
 
-    /// Opens a socket on a job with whatever token.
+    /// Opens a socket of a job with this token, which need not be valid.
     pub(crate) async fn socket(&self, job_id: &str, token: &str) -> Socket {
         self.socket_at(&format!("/ws/jobs/{job_id}?token={token}"), None)
             .await
@@ -412,13 +410,13 @@ impl User<'_> {
         self.send(Method::DELETE, path, None).await.status()
     }
 
-    /// Wishes a job cancelled; the job as the answer says it stands.
+    /// Cancels a job; returns the job from the response.
     pub(crate) async fn cancel(&self, job_id: &str) -> Value {
         let path = format!("/processing/jobs/{job_id}/cancel");
         json_of(self.send(Method::POST, &path, None).await, StatusCode::OK).await
     }
 
-    /// Waits until the job has come this far.
+    /// Waits until the job has at least this progress.
     pub(crate) async fn until_progress(&self, job_id: &str, progress: u64) {
         self.app
             .until(&format!("progress is {progress}"), async || {
@@ -427,7 +425,7 @@ impl User<'_> {
             .await;
     }
 
-    /// Uploads in one call; the answer.
+    /// Uploads a photo in one request; returns the response.
     pub(crate) async fn post_photo(&self, bytes: Vec<u8>) -> Response {
         let request = self
             .app
@@ -437,12 +435,12 @@ impl User<'_> {
         request.send().await.expect("an answer")
     }
 
-    /// Uploads a photo; its id.
+    /// Uploads a photo; returns its id.
     pub(crate) async fn upload(&self, bytes: Vec<u8>) -> String {
         text(&json_of(self.post_photo(bytes).await, StatusCode::CREATED).await["id"])
     }
 
-    /// Submits a photo; the job's id.
+    /// Submits a photo; returns the id of the job.
     pub(crate) async fn submit(&self, photo_id: &str) -> String {
         let answer = self
             .post("/processing/submit", &json!({ "photo_id": photo_id }))
@@ -495,7 +493,7 @@ pub(crate) struct Socket {
     >,
 }
 
-/// Everything a socket said, and how it was closed.
+/// All frames of a socket, and its close code.
 pub(crate) struct Watched {
     pub(crate) frames: Vec<Value>,
     pub(crate) close_code: u16,
@@ -543,8 +541,8 @@ impl Socket {
         }
     }
 
-    /// The progress that was seen before the server died.
-    pub(crate) async fn until_it_breaks(mut self) -> Vec<u64> {
+    /// The progress of all frames until the connection breaks.
+    pub(crate) async fn progress_until_broken(mut self) -> Vec<u64> {
         let mut progress = Vec::new();
         while let Some(Ok(message)) = self.stream.next().await {
             if let Message::Text(text) = message {
@@ -558,7 +556,7 @@ impl Socket {
     /// A frame, or the code of the close.
     async fn next(&mut self) -> Result<Value, u16> {
         loop {
-            let message = tokio::time::timeout(PATIENCE, self.stream.next()).await;
+            let message = tokio::time::timeout(TIMEOUT, self.stream.next()).await;
             match message
                 .expect("the socket says something")
                 .expect("the socket is open")
@@ -575,16 +573,16 @@ impl Socket {
         }
     }
 
-    pub(crate) async fn hang_up(mut self) {
+    pub(crate) async fn close(mut self) {
         let _ = self.stream.close(None).await;
     }
 
-    pub(crate) async fn say(&mut self, text: &str) {
+    pub(crate) async fn send_text(&mut self, text: &str) {
         self.stream.send(Message::text(text)).await.expect("sent");
     }
 }
 
-/// The JSON of an answer that must have this status.
+/// The JSON body of a response; asserts its status.
 pub(crate) async fn json_of(answer: Response, status: StatusCode) -> Value {
     let (got, url) = (answer.status(), answer.url().path().to_owned());
     let body = answer.text().await.expect("a body");
@@ -596,9 +594,9 @@ pub(crate) fn text(value: &Value) -> String {
     value.as_str().expect("a text").to_owned()
 }
 
-/// Whether a client that knows no other states than pending, processing, completed and failed has
-/// all that its failure screen shows.
-pub(crate) fn is_an_end_with_words(frame: &Value) -> bool {
+/// Whether the frame is `failed` with all fields of a failure, for clients that support only the states pending,
+/// processing, completed and failed.
+pub(crate) fn is_complete_failure_frame(frame: &Value) -> bool {
     let texts = ["step", "error_type", "message", "suggestion"];
     frame["status"] == "failed"
         && frame["progress"].is_u64()

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Method, StatusCode};
 
-use crate::app::{App, good_eye, is_an_end_with_words, json_of};
+use crate::app::{App, good_eye, is_complete_failure_frame, json_of};
 
 #[tokio::test]
 async fn a_waiting_job_is_cancelled_at_once_and_its_watcher_is_notified() {
@@ -69,7 +69,7 @@ async fn a_cancelled_job_ends_as_failed_on_its_socket_and_stays_cancelled_elsewh
             (&last["status"], &last["code"]),
             (&"failed".into(), &"cancelled".into())
         );
-        assert!(is_an_end_with_words(last), "{last}");
+        assert!(is_complete_failure_frame(last), "{last}");
         assert_eq!(watched.close_code, 1000);
     }
     assert_eq!(job["status"], "cancelled");

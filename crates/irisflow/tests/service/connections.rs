@@ -157,7 +157,7 @@ async fn sockets_are_limited_per_account() {
 
     let others = other.upload_and_submit(good_eye()).await;
     other.watch(&others).await.frame().await;
-    open.pop().expect("one").hang_up().await;
+    open.pop().expect("one").close().await;
     app.until("there is room again", async || {
         let mut socket = user.watch(&job_id).await;
         socket.frame().await["code"] != "too_many_sockets"
@@ -195,7 +195,7 @@ async fn opening_sockets_counts_against_the_users_rate() {
     for _ in 0..12 {
         let mut socket = user.watch(&job_id).await;
         codes.push(socket.frame().await["code"].clone());
-        socket.hang_up().await;
+        socket.close().await;
     }
     assert_eq!(codes.last().expect("a frame"), "rate_limited");
 }

@@ -25,13 +25,13 @@ async fn nothing_is_left_of_a_deleted_job_and_its_photo_stays() {
     let photo_id = user.upload(good_eye()).await;
     let job_id = user.submit(&photo_id).await;
     let result = text(&user.until_ended(&job_id).await["result_url"]);
-    assert_ne!(app.rows_naming(&job_id).await, Vec::<String>::new());
+    assert_ne!(app.columns_with_id(&job_id).await, Vec::<String>::new());
     let path = format!("/processing/jobs/{job_id}");
 
     assert_eq!(user.delete(&path).await, StatusCode::NO_CONTENT);
 
     json_of(user.get(&path).await, StatusCode::NOT_FOUND).await;
-    app.until_nothing_names(&job_id).await;
+    app.until_id_is_gone(&job_id).await;
     assert_eq!(app.get(&result).await.status(), StatusCode::NOT_FOUND);
     assert_eq!(user.delete(&path).await, StatusCode::NOT_FOUND);
     let photo = user.get(&format!("/photos/{photo_id}")).await;
@@ -56,7 +56,7 @@ async fn nothing_is_left_of_a_job_that_is_deleted_while_it_runs() {
     let watched = socket.until_the_end().await;
     assert_eq!(watched.last()["detail"], "Job was deleted");
     assert_eq!(watched.close_code, 1000);
-    app.until_nothing_names(&job_id).await;
+    app.until_id_is_gone(&job_id).await;
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn nothing_is_left_of_a_deleted_photo_and_its_jobs() {
     // Rejected because the photo was deleted, or because the URL has expired by now.
     assert!(put().await.status().is_client_error());
     for id in [&running, &waiting, &photo_id] {
-        app.until_nothing_names(id).await;
+        app.until_id_is_gone(id).await;
     }
     assert_eq!(app.objects(""), Vec::<std::path::PathBuf>::new());
 }

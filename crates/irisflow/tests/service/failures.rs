@@ -1,10 +1,10 @@
-//! What happens when things break, by plan: at each step, and between any two writes.
+//! Fault injection: errors, panics, crashes and hangs at each step and between any two writes; restarts.
 
 use std::time::Duration;
 
 use crate::app::{App, good_eye};
 
-/// Every point of an attempt at which a failure can be planned.
+/// Every point of an attempt at which a fault can be injected.
 const POINTS: [&str; 8] = [
     "loading",
     "segmenting",
@@ -16,7 +16,7 @@ const POINTS: [&str; 8] = [
     "after_before",
 ];
 
-/// Short waits, so that retries come at once.
+/// Short backoff and leases, so that retries start at once.
 const QUICK: [(&str, &str); 2] = [("IRISFLOW_BACKOFF_MS", "50"), ("IRISFLOW_LEASE_MS", "1000")];
 
 async fn start_with_fault(fault: &str) -> App {
@@ -70,7 +70,7 @@ async fn a_failure_at_any_point_is_retried_once_and_leaves_one_result() {
 }
 
 #[tokio::test]
-async fn a_failure_that_stays_fails_the_job_and_leaves_no_objects() {
+async fn a_permanent_failure_fails_the_job_and_leaves_no_objects() {
     for point in POINTS {
         let app = start_with_fault(&format!("{point}:transient:9")).await;
         let user = app.user("you").await;
@@ -101,15 +101,15 @@ async fn a_panic_in_a_step_is_a_server_error_and_the_worker_lives() {
 #[tokio::test]
 async fn a_killed_service_finishes_the_job_after_its_restart() {
     for point in ["segmenting", "saving", "after_mask"] {
-        // Long enough that the answer and the socket are there before the process dies.
+        // Delayed, so that the job is submitted and watched before the process aborts.
         let app = start_with_fault(&format!("loading:hang500:1,{point}:abort:1")).await;
         let (email, job_id, before) = {
             let user = app.user("you").await;
             let job_id = user.upload_and_submit(good_eye()).await;
-            let before = user.watch(&job_id).await.until_it_breaks().await;
+            let before = user.watch(&job_id).await.progress_until_broken().await;
             (user.email, job_id, before)
         };
-        let app = app.restart_after_death().await;
+        let app = app.restart_after_exit().await;
         let user = app.sign_in(&email).await;
         let watched = user.frames_of(&job_id).await;
         assert_eq!(
@@ -131,8 +131,8 @@ async fn a_killed_service_finishes_the_job_after_its_restart() {
 }
 
 #[tokio::test]
-async fn a_photo_that_kills_its_worker_again_and_again_ends_as_a_server_error() {
-    // Each life of the process claims the job and dies in its first step.
+async fn a_photo_that_crashes_its_worker_repeatedly_fails_with_a_server_error() {
+    // Each process claims the job and is killed in its first step.
     let mut app = start_with_fault("loading:hang60000:1").await;
     let (email, job_id) = {
         let user = app.user("you").await;
@@ -177,7 +177,7 @@ async fn a_hanging_step_ends_by_its_time_limit_and_does_not_hold_the_slot() {
 }
 
 #[tokio::test]
-async fn asked_to_stop_the_service_hands_running_jobs_back_unharmed() {
+async fn a_graceful_shutdown_hands_running_jobs_back() {
     let settings = [
         ("IRISFLOW_DRAIN_GRACE_MS", "100"),
         ("IRISFLOW_FAULTS", "enhancing:hang3000:1"),
@@ -207,7 +207,7 @@ async fn asked_to_stop_the_service_hands_running_jobs_back_unharmed() {
 }
 
 #[tokio::test]
-async fn who_comes_back_after_a_restart_is_not_shown_the_past_again() {
+async fn a_reconnect_after_a_restart_gets_no_older_events() {
     let settings = [
         ("IRISFLOW_DRAIN_GRACE_MS", "0"),
         ("IRISFLOW_FAULTS", "enhancing:hang500:1"),

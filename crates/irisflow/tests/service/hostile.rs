@@ -1,7 +1,10 @@
 //! Hostile input: well-formed things, damaged at random. Nothing may panic, answer 5xx, hang, or let a
 //! damaged credential pass. A short run here; `cargo xtask fuzz --seconds N --seed S` for a long one.
 
-#![expect(clippy::print_stdout, reason = "seeds and counts are said aloud")]
+#![expect(
+    clippy::print_stdout,
+    reason = "prints seeds and counts, to reproduce a failure"
+)]
 
 mod mutator;
 
@@ -30,7 +33,7 @@ struct Run {
 impl Run {
     #[expect(
         clippy::disallowed_methods,
-        reason = "this is how `cargo xtask fuzz` speaks to it"
+        reason = "`cargo xtask fuzz` passes duration and seed in the environment"
     )]
     fn begin(name: &'static str) -> Self {
         let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
@@ -61,15 +64,15 @@ impl Drop for Run {
 /// Longer than any photo of these sizes takes, on a busy machine.
 const LONGEST: Duration = Duration::from_secs(20);
 
-/// Gives a damaged photo to every entry of the decoders.
+/// Passes a mutated photo to every entry point of the decoders.
 fn decode(run: &mut Run, bytes: &[u8]) {
     let limits = Limits {
         max_pixels: 4_000_000,
         ..Limits::default()
     };
     let begun = Instant::now();
-    let through = catch_unwind(AssertUnwindSafe(|| {
-        // Rejections are the usual answer; what matters is that there is one.
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        // Most inputs are rejected; only panics and hangs are failures.
         let _ = probe(bytes, &limits);
         let _ = strip_metadata(bytes, &limits, &mut |_| {});
         let loaded = load_photo(bytes, &limits).is_ok();
@@ -84,7 +87,7 @@ fn decode(run: &mut Run, bytes: &[u8]) {
     }));
     let took = begun.elapsed();
     assert!(
-        through.is_ok(),
+        outcome.is_ok(),
         "{} panicked at input {}",
         run.name,
         run.tried
@@ -97,7 +100,7 @@ fn decode(run: &mut Run, bytes: &[u8]) {
     );
 }
 
-/// Small photos of each format, so that many fit into the time.
+/// Small photos of each format, so that a run tries many inputs.
 fn small_photos() -> Vec<Vec<u8>> {
     let pixels: Vec<u8> = (0..64 * 48 * 3)
         .map(|index| (index * 7 % 251) as u8)
@@ -214,7 +217,7 @@ fn be(number: usize) -> [u8; 4] {
 }
 
 #[test]
-fn the_profile_that_is_damaged_is_one() {
+fn the_undamaged_profile_is_valid() {
     let mut segment = b"ICC_PROFILE\0\x01\x01".to_vec();
     segment.extend(rgb_profile());
     let (photo, _) = with_segments(&[(0xe2, segment)]);
@@ -234,14 +237,14 @@ async fn patient_app() -> App {
     App::start_with(&PATIENT).await
 }
 
-/// After everything, the server serves as before and has not panicked.
-async fn assert_unharmed(app: &App) {
+/// Checks that the server is ready and has not panicked.
+async fn assert_healthy(app: &App) {
     let health = app.get(&format!("{}/health/ready", app.url)).await;
     assert_eq!(health.status(), StatusCode::OK);
     assert!(!app.log().contains("panicked"), "{}", app.log());
 }
 
-fn assert_answered(answer: &reqwest::Response, what: &str) {
+fn assert_no_server_error(answer: &reqwest::Response, what: &str) {
     let status = answer.status();
     assert!(!status.is_server_error(), "{what} was answered {status}");
 }
@@ -295,7 +298,7 @@ async fn damaged_json_is_answered_below_500() {
         let (method, path, body) = run.mutator.pick(&bodies).clone();
         let body = body.to_string().into_bytes();
         let damaged = run.mutator.damage(&body, 0..body.len());
-        // Asked for in earnest, it ends the account, as it should.
+        // A valid confirmation would delete the account of the test.
         if path == "/users/me" && String::from_utf8_lossy(&damaged).contains("true") {
             continue;
         }
@@ -303,13 +306,13 @@ async fn damaged_json_is_answered_below_500() {
         let request = request.header("Content-Type", "application/json");
         let what = format!("{path} with {}", String::from_utf8_lossy(&damaged));
         let answer = request.body(damaged).send().await.expect("an answer");
-        assert_answered(&answer, &what);
+        assert_no_server_error(&answer, &what);
     }
-    assert_unharmed(&app).await;
+    assert_healthy(&app).await;
 }
 
 #[tokio::test]
-async fn damaged_tokens_open_nothing() {
+async fn damaged_tokens_grant_no_access() {
     let mut run = Run::begin("tokens");
     let app = patient_app().await;
     let user = app.user("you").await;
@@ -330,16 +333,16 @@ async fn damaged_tokens_open_nothing() {
         }
     }
     json_of(user.get("/users/me").await, StatusCode::OK).await;
-    assert_unharmed(&app).await;
+    assert_healthy(&app).await;
 }
 
 #[tokio::test]
-async fn damaged_links_open_nothing_else() {
+async fn damaged_presigned_urls_grant_no_other_access() {
     let mut run = Run::begin("signed links");
     let app = patient_app().await;
     let user = app.user("you").await;
-    let announced = user.post("/photos/upload", &json!({})).await;
-    let upload = text(&json_of(announced, StatusCode::CREATED).await["upload_url"]);
+    let created = user.post("/photos/upload", &json!({})).await;
+    let upload = text(&json_of(created, StatusCode::CREATED).await["upload_url"]);
     let photo_id = user.upload(no_eye()).await;
     let photo = json_of(
         user.get(&format!("/photos/{photo_id}")).await,
@@ -358,23 +361,22 @@ async fn damaged_links_open_nothing_else() {
             .expect("a link to a file")
             .to_owned();
         let damaged = run.mutator.damage_text(&tail);
-        // `#` ends what is sent, and what a URL parser tidies away is not damage.
+        // The client sends nothing after `#`, and its URL parser may normalize a mutation away.
         let Ok(url) = reqwest::Url::parse(&format!("{start}{damaged}")) else {
             continue;
         };
         let request = app.client().request(method, url).body("x");
         let request = request.header("Content-Type", "image/jpeg");
         let answer = request.send().await.expect("an answer");
-        assert_answered(&answer, &damaged);
+        assert_no_server_error(&answer, &damaged);
         if answer.status().is_success() {
             assert_same_link(&tail, answer.url().as_str().strip_prefix(&start));
         }
     }
-    assert_unharmed(&app).await;
+    assert_healthy(&app).await;
 }
 
-/// A link that still works names the same object with the same expiry and signature; what is added
-/// behind is not ours.
+/// A mutated URL that is accepted must have the same object key, expiry and signature; other parameters are ignored.
 fn assert_same_link(link: &str, damaged: Option<&str>) {
     let parts = |link: &str| -> Option<Vec<String>> {
         let (key, query) = link.split_once('?')?;
@@ -391,7 +393,7 @@ fn assert_same_link(link: &str, damaged: Option<&str>) {
     assert_eq!(sent.and_then(parts), parts(link));
 }
 
-/// A socket's upgrade, and then whatever.
+/// A TCP stream after the upgrade to a WebSocket.
 async fn raw_socket(app: &App, user: &User<'_>, job_id: &str) -> TcpStream {
     let address = app.url.strip_prefix("http://").expect("an address");
     let mut stream = TcpStream::connect(address).await.expect("connected");
@@ -409,7 +411,7 @@ async fn raw_socket(app: &App, user: &User<'_>, job_id: &str) -> TcpStream {
 }
 
 #[tokio::test]
-async fn damaged_frames_harm_no_other_socket() {
+async fn damaged_frames_do_not_affect_other_sockets() {
     let mut run = Run::begin("WebSocket frames");
     let mut settings = PATIENT.to_vec();
     settings.push(("IRISFLOW_FAULTS", "loading:hang60000:1"));
@@ -421,7 +423,7 @@ async fn damaged_frames_harm_no_other_socket() {
     let (mut bystander, _) = tokio_tungstenite::connect_async(url)
         .await
         .expect("upgraded");
-    // Masked with zeros: a text, a binary, a ping, a fragment, a close.
+    // Masked with zeros: text, binary, ping, fragmented text, close.
     let frames: Vec<Vec<u8>> = vec![
         b"\x81\x85\0\0\0\0hello".to_vec(),
         b"\x82\xfe\0\x80\0\0\0\0"
@@ -438,7 +440,7 @@ async fn damaged_frames_harm_no_other_socket() {
         for _ in 0..4 {
             let frame = run.mutator.pick(&frames).clone();
             let damaged = run.mutator.damage(&frame, 0..frame.len());
-            // The server may have hung up by now, and rightly so.
+            // The server may have closed the connection after an invalid frame.
             if stream.write_all(&damaged).await.is_err() {
                 break;
             }
@@ -447,7 +449,7 @@ async fn damaged_frames_harm_no_other_socket() {
     bystander.send("still here".into()).await.expect("sent");
     let frame = tokio::time::timeout(Duration::from_secs(5), bystander.next()).await;
     assert!(matches!(frame, Ok(Some(Ok(_)))), "{frame:?}");
-    assert_unharmed(&app).await;
+    assert_healthy(&app).await;
 }
 
 #[tokio::test]
@@ -460,8 +462,8 @@ async fn a_password_in_a_damaged_sign_in_is_not_logged() {
         let damaged = run.mutator.damage(body.as_bytes(), 0..12);
         let request = app.request(Method::POST, "/auth/login/json").body(damaged);
         let request = request.header("Content-Type", "application/json");
-        assert_answered(&request.send().await.expect("an answer"), "a sign-in");
+        assert_no_server_error(&request.send().await.expect("an answer"), "a sign-in");
     }
     assert!(!app.log().contains(PASSWORD));
-    assert_unharmed(&app).await;
+    assert_healthy(&app).await;
 }

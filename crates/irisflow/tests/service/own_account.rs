@@ -165,7 +165,7 @@ async fn ended_sessions_are_deleted_after_their_time() {
     let user = app.user("you").await;
     let other = app.sign_in(&user.email).await;
     let ended = text(&sessions(&user).await[0]["id"]);
-    let before = app.rows_naming(&ended).await;
+    let before = app.columns_with_id(&ended).await;
 
     json_of(
         other.send(Method::POST, "/auth/logout", None).await,
@@ -175,7 +175,7 @@ async fn ended_sessions_are_deleted_after_their_time() {
 
     assert!(!before.is_empty(), "it is stored");
     app.until("the session is gone", async || {
-        app.rows_naming(&ended).await.is_empty()
+        app.columns_with_id(&ended).await.is_empty()
     })
     .await;
     json_of(user.get("/users/me").await, StatusCode::OK).await;
@@ -271,13 +271,13 @@ async fn nothing_of_a_deleted_account_is_found_afterwards() {
         "the upload URL no longer works: {put}"
     );
     for id in [&user_id, &photo_id, &running, &waiting] {
-        app.until_nothing_names(id).await;
+        app.until_id_is_gone(id).await;
     }
     let email = user.email.clone();
     let neighbours = neighbour.get(&format!("/photos/{kept}")).await;
     assert_eq!(neighbours.status(), StatusCode::OK);
     app.terminate().await;
-    let everything = app.everything_kept();
+    let everything = app.stored_bytes();
     let bytes = uuid::Uuid::parse_str(&user_id).expect("an id");
     for trace in [user_id.as_bytes(), email.as_bytes(), bytes.as_bytes()] {
         let found = everything.windows(trace.len()).any(|part| part == trace);

@@ -1,11 +1,11 @@
-//! The live socket of one job, promise by promise.
+//! WebSocket of one job: frames, reconnects, rejected sockets, the end of sessions.
 
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::app::{App, Watched, good_eye, is_an_end_with_words, json_of, no_eye, text};
+use crate::app::{App, Watched, good_eye, is_complete_failure_frame, json_of, no_eye, text};
 
 const CHECKPOINTS: [u64; 10] = [5, 10, 20, 40, 50, 60, 70, 90, 95, 100];
 const STEPS: [&str; 6] = [
@@ -26,7 +26,7 @@ fn checkpoints_of(watched: &Watched) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn who_submits_and_then_connects_hears_of_all_ten_checkpoints_once_and_in_order() {
+async fn a_watcher_gets_all_ten_checkpoints_once_and_in_order() {
     let app = App::start().await;
     let user = app.user("you").await;
     let job_id = user.upload_and_submit(good_eye()).await;
@@ -115,7 +115,7 @@ async fn a_photo_without_an_iris_fails_as_a_quality_issue_that_says_what_to_do()
 }
 
 #[tokio::test]
-async fn hanging_up_does_not_stop_the_job_and_coming_back_shows_it() {
+async fn a_disconnect_does_not_stop_the_job_and_a_reconnect_shows_it() {
     let app = App::start_with(&[("IRISFLOW_FAULTS", "enhancing:hang700:1")]).await;
     let user = app.user("you").await;
     let job_id = user.upload_and_submit(good_eye()).await;
@@ -124,7 +124,7 @@ async fn hanging_up_does_not_stop_the_job_and_coming_back_shows_it() {
     while seen < 70 {
         seen = socket.frame().await["progress"].as_u64().expect("progress");
     }
-    socket.hang_up().await;
+    socket.close().await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     let watched = user.frames_of(&job_id).await;
     assert_eq!(watched.last()["status"], "completed");
@@ -135,9 +135,9 @@ async fn hanging_up_does_not_stop_the_job_and_coming_back_shows_it() {
     );
 }
 
-/// As after a change from Wi-Fi to the mobile network: the server does not know that the peer is gone.
+/// As after a change from Wi-Fi to a mobile network: the server has not detected that the old connection is dead.
 #[tokio::test]
-async fn coming_back_while_the_old_connection_is_half_open_shows_no_earlier_past() {
+async fn a_reconnect_beside_a_half_open_connection_gets_no_older_events() {
     let app = App::start_with(&[("IRISFLOW_FAULTS", "enhancing:hang1500:1")]).await;
     let user = app.user("you").await;
     let job_id = user.upload_and_submit(good_eye()).await;
@@ -159,7 +159,7 @@ async fn coming_back_while_the_old_connection_is_half_open_shows_no_earlier_past
 }
 
 #[tokio::test]
-async fn who_connects_late_gets_older_progress_as_one_frame() {
+async fn a_late_watcher_gets_older_progress_as_one_frame() {
     let app = App::start_with(&[("IRISFLOW_FAULTS", "enhancing:hang4000:1")]).await;
     let user = app.user("you").await;
     let job_id = user.upload_and_submit(good_eye()).await;
@@ -175,7 +175,7 @@ async fn who_connects_late_gets_older_progress_as_one_frame() {
 }
 
 #[tokio::test]
-async fn two_watchers_of_one_job_both_get_everything() {
+async fn two_watchers_of_one_job_both_get_all_events() {
     let app = App::start_with(&[("IRISFLOW_FAULTS", "loading:hang300:1")]).await;
     let user = app.user("you").await;
     let job_id = user.upload_and_submit(good_eye()).await;
@@ -191,7 +191,7 @@ async fn refusal(app: &App, path: &str, origin: Option<&str>) -> (Value, u16) {
 }
 
 #[tokio::test]
-async fn a_socket_without_a_token_is_told_so() {
+async fn a_socket_without_a_token_is_rejected() {
     let app = App::start().await;
     let user = app.user("you").await;
     let job_id = user.upload_and_submit(no_eye()).await;
@@ -199,8 +199,11 @@ async fn a_socket_without_a_token_is_told_so() {
     assert_eq!(frame["error"], "Authentication required");
     assert_eq!(frame["detail"], "Token missing from query parameters");
     assert_eq!(code, 1008);
-    assert!(is_an_end_with_words(&frame), "{frame}");
-    assert_eq!(frame["progress"], 0, "nothing of the job is told: {frame}");
+    assert!(is_complete_failure_frame(&frame), "{frame}");
+    assert_eq!(
+        frame["progress"], 0,
+        "the frame shows nothing of the job: {frame}"
+    );
 }
 
 #[tokio::test]
@@ -248,10 +251,13 @@ async fn a_socket_outlives_its_token_and_an_expired_one_opens_none() {
     let (frame, code) = refusal(&app, &path, None).await;
     assert_eq!((&frame["error"], code), (&json!("Token expired"), 1008));
     assert_eq!(frame["code"], "token_expired");
-    assert!(is_an_end_with_words(&frame), "apps stop at it: {frame}");
+    assert!(
+        is_complete_failure_frame(&frame),
+        "clients do not reconnect after it: {frame}"
+    );
 }
 
-/// The operator's command has no notification for the server's sockets: they look up their session.
+/// A command in another process cannot notify sockets of the server, which check their sessions periodically.
 #[tokio::test]
 async fn a_socket_of_a_session_that_another_process_ended_closes_at_the_next_check() {
     let settings = [
@@ -290,7 +296,7 @@ async fn foreign_and_unknown_jobs_get_the_same_answer() {
     assert_eq!(foreign.1, 1008);
     assert!(foreign.0.contains("Job not found"));
     let frame: Value = serde_json::from_str(&foreign.0).expect("JSON");
-    assert!(is_an_end_with_words(&frame), "{frame}");
+    assert!(is_complete_failure_frame(&frame), "{frame}");
     assert_eq!(frame["code"], "job_not_found");
     assert!(ask("not-a-uuid").await.0.contains("Job not found"));
 }
@@ -339,7 +345,7 @@ async fn a_socket_ends_at_its_limit_and_the_job_goes_on() {
     assert_eq!(
         watched.last()["status"],
         "processing",
-        "no end: the client connects again"
+        "not final: the client reconnects"
     );
     assert_eq!(watched.close_code, 1000);
     assert_eq!(user.until_ended(&job_id).await["status"], "completed");
@@ -362,7 +368,7 @@ async fn logging_out_ends_the_sockets_of_that_session() {
 }
 
 #[tokio::test]
-async fn deleting_the_photo_tells_whoever_watches_its_job() {
+async fn deleting_a_photo_sends_a_final_frame_to_watchers_of_its_job() {
     let app = App::start_with(&[("IRISFLOW_FAULTS", "loading:hang1500:1")]).await;
     let user = app.user("you").await;
     let photo_id = user.upload(good_eye()).await;
@@ -377,7 +383,7 @@ async fn deleting_the_photo_tells_whoever_watches_its_job() {
     assert_eq!(last["code"], "deleted");
     assert_eq!(last["job_id"], *job_id);
     assert!(
-        is_an_end_with_words(last) && last["timestamp"].is_string(),
+        is_complete_failure_frame(last) && last["timestamp"].is_string(),
         "{last}"
     );
     assert_eq!(watched.close_code, 1000);
@@ -386,12 +392,12 @@ async fn deleting_the_photo_tells_whoever_watches_its_job() {
 }
 
 #[tokio::test]
-async fn what_a_client_says_on_the_socket_does_no_harm() {
+async fn messages_from_a_client_are_ignored() {
     let app = App::start_with(&[("IRISFLOW_FAULTS", "loading:hang300:1")]).await;
     let user = app.user("you").await;
     let job_id = user.upload_and_submit(good_eye()).await;
     let mut socket = user.watch(&job_id).await;
-    socket.say("{\"type\":\"cancel\"}").await;
-    socket.say("\u{0}").await;
+    socket.send_text("{\"type\":\"cancel\"}").await;
+    socket.send_text("\u{0}").await;
     assert_eq!(socket.until_the_end().await.last()["status"], "completed");
 }

@@ -171,13 +171,13 @@ async fn metrics_have_a_listener_of_their_own() {
 async fn a_failed_task_ends_the_process_and_the_next_start_goes_on() {
     let mut app = App::start_with(&[("IRISFLOW_FAULTS", "claimed:panic:1")]).await;
     let job_id = app.user("you").await.upload_and_submit(good_eye()).await;
-    assert_eq!(app.until_dead().await.code(), Some(3));
+    assert_eq!(app.until_exit().await.code(), Some(3));
     assert!(
         app.log().contains("the worker's slot has failed"),
         "{}",
         app.log()
     );
-    let app = app.restart_after_death().await;
+    let app = app.restart_after_exit().await;
     let user = app.sign_in("you@example.com").await;
     assert_eq!(user.until_ended(&job_id).await["status"], "completed");
 }

@@ -380,7 +380,7 @@ async fn unconfirmed_photos_are_limited_and_expire() {
     let raw = user.post_photo(good_eye()).await;
     json_of(raw, StatusCode::TOO_MANY_REQUESTS).await;
 
-    app.until_nothing_names(&first.photo_id).await;
+    app.until_id_is_gone(&first.photo_id).await;
     announce(&user).await;
 }
 

@@ -1,4 +1,4 @@
-//! What is said to someone who waits.
+//! Estimates for waiting jobs: queue position, reason for waiting, ETA, retries.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::app::{App, good_eye, json_of, no_eye};
 
 #[tokio::test]
-async fn a_waiting_job_knows_its_place_and_why() {
+async fn a_waiting_job_has_its_queue_position_and_reason() {
     let settings = [
         ("IRISFLOW_WORKERS", "1"),
         ("IRISFLOW_FAULTS", "loading:hang1500:1"),
@@ -20,31 +20,34 @@ async fn a_waiting_job_knows_its_place_and_why() {
     let third = user.submit(&photo_id).await;
     let foreign = other.upload_and_submit(good_eye()).await;
 
-    let told = |job: &Value| {
+    let position = |job: &Value| {
         (
             job["queue_position"].clone(),
             job["waiting_because"]["code"].clone(),
         )
     };
-    assert_eq!(told(&user.job(&running).await), (Value::Null, Value::Null));
-    // The other user has none under way, so it is its turn.
     assert_eq!(
-        told(&other.job(&foreign).await),
+        position(&user.job(&running).await),
+        (Value::Null, Value::Null)
+    );
+    // The other user has no running job and therefore goes first.
+    assert_eq!(
+        position(&other.job(&foreign).await),
         (json!(1), json!("workers_busy"))
     );
     assert_eq!(
-        told(&user.job(&second).await),
+        position(&user.job(&second).await),
         (json!(2), json!("fairness_turn"))
     );
     assert_eq!(
-        told(&user.job(&third).await),
+        position(&user.job(&third).await),
         (json!(3), json!("queue_ahead"))
     );
     let message = user.job(&third).await["waiting_because"]["message"].clone();
     assert_eq!(message, "2 photos ahead of this one, 1 of them your own.");
 }
 
-/// With one worker, whose user is never running anything when it chooses.
+/// With one worker, no user has a running job when it claims the next one.
 #[tokio::test]
 async fn with_one_worker_a_newcomer_waits_for_one_job_of_a_flood() {
     let app = App::start_with(&[("IRISFLOW_WORKERS", "1")]).await;
@@ -75,7 +78,7 @@ async fn with_one_worker_a_newcomer_waits_for_one_job_of_a_flood() {
 }
 
 #[tokio::test]
-async fn a_page_of_jobs_tells_each_its_place() {
+async fn a_page_of_jobs_has_their_queue_positions() {
     let settings = [
         ("IRISFLOW_WORKERS", "1"),
         ("IRISFLOW_FAULTS", "loading:hang3000:1"),
@@ -126,7 +129,7 @@ async fn counters_that_were_damaged_are_repaired_and_the_queue_goes_on() {
 }
 
 #[tokio::test]
-async fn a_watcher_is_told_when_its_place_changes() {
+async fn a_watcher_gets_a_frame_when_the_queue_position_changes() {
     let settings = [
         ("IRISFLOW_WORKERS", "1"),
         ("IRISFLOW_FAULTS", "loading:hang4000:2"),
@@ -170,18 +173,18 @@ async fn a_retry_is_shown_as_such() {
     };
 
     let job = user.job(&job_id).await;
-    for told in [&retrying, &job] {
-        assert_eq!(told["retrying"], "Trying again, attempt 2");
-        assert_eq!(told["waiting_because"]["code"], "retry_backoff");
+    for body in [&retrying, &job] {
+        assert_eq!(body["retrying"], "Trying again, attempt 2");
+        assert_eq!(body["waiting_because"]["code"], "retry_backoff");
         assert_eq!(
-            (&told["status"], &told["progress"]),
+            (&body["status"], &body["progress"]),
             (&json!("processing"), &json!(70))
         );
     }
 }
 
 #[tokio::test]
-async fn an_estimate_is_made_from_what_finished_jobs_took() {
+async fn an_estimate_uses_the_step_times_of_finished_jobs() {
     let app = App::start_with(&[("IRISFLOW_WORKERS", "1")]).await;
     let user = app.user("you").await;
     let photo_id = user.upload(good_eye()).await;

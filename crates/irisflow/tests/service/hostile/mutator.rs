@@ -1,12 +1,13 @@
-//! Damages bytes at random, in the ways that parsers stumble over. The same seed gives the same damage.
+//! Random mutation of bytes for fuzz tests: bit flips, boundary values, removal, duplication, splicing, truncation.
+//! The same seed gives the same mutations.
 
 use std::ops::Range;
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-/// Numbers at the edges of their types.
-const EDGES: [u8; 8] = [0, 1, 0x7f, 0x80, 0xff, 0xfe, b'0', b'"'];
+/// Boundary values.
+const BOUNDARY_BYTES: [u8; 8] = [0, 1, 0x7f, 0x80, 0xff, 0xfe, b'0', b'"'];
 
 pub(super) struct Mutator {
     rng: StdRng,
@@ -23,16 +24,16 @@ impl Mutator {
         &among[self.rng.random_range(0..among.len())]
     }
 
-    /// A copy with one to eight wounds in this part of it.
+    /// A copy with one to eight mutations in this part of it.
     pub(super) fn damage(&mut self, bytes: &[u8], part: Range<usize>) -> Vec<u8> {
         let mut damaged = bytes.to_vec();
         for _ in 0..self.rng.random_range(1..=8) {
-            self.wound(&mut damaged, &part);
+            self.mutate_once(&mut damaged, &part);
         }
         damaged
     }
 
-    /// The same for a text that stays one, without blanks.
+    /// The same for a text; the result has only visible ASCII characters.
     pub(super) fn damage_text(&mut self, text: &str) -> String {
         let damaged = self.damage(text.as_bytes(), 0..text.len());
         damaged
@@ -40,14 +41,14 @@ impl Mutator {
             .map(|byte| char::from(b'!' + byte % 94))
             .zip(text.chars().map(Some).chain(std::iter::repeat(None)))
             .map(|(new, old)| match old {
-                // Most of it stays as it was.
+                // Keeps most of the original characters.
                 Some(old) if self.rng.random_range(0..16) > 0 => old,
                 _ => new,
             })
             .collect()
     }
 
-    fn wound(&mut self, bytes: &mut Vec<u8>, part: &Range<usize>) {
+    fn mutate_once(&mut self, bytes: &mut Vec<u8>, part: &Range<usize>) {
         let end = part.end.min(bytes.len());
         if part.start >= end {
             return;
@@ -58,8 +59,8 @@ impl Mutator {
             0 => bytes[at] ^= 1 << self.rng.random_range(0..8),
             1 => bytes[at] = self.rng.random(),
             2 => {
-                let edge = *self.pick(&EDGES);
-                bytes[at..at + length.min(4)].fill(edge);
+                let boundary = *self.pick(&BOUNDARY_BYTES);
+                bytes[at..at + length.min(4)].fill(boundary);
             }
             3 => drop(bytes.drain(at..at + length)),
             4 => {
