@@ -22,7 +22,7 @@ pub fn check_photo(bytes: &[u8], limits: &Limits) -> Checked {
             photo_size: probe(bytes, limits)
                 .ok()
                 .map(|header| (header.width, header.height)),
-            verdict: Verdict::refused(rejection),
+            verdict: Verdict::unreadable(rejection),
         },
     }
 }

@@ -91,8 +91,8 @@ pub struct ProcessedIris {
     /// The quality of the photo as it came, on which the verdict rests; that of `segmentation` knows the
     /// reflections better, which were measured when they were taken away.
     pub judged: Quality,
-    /// How good the photo is, in words, the same as the check's.
-    pub headline: String,
+    /// How many eyes were seen in the photo, usable or not.
+    pub eyes_seen: usize,
     /// Milliseconds per stage, in the order of [`Stage::ALL`].
     pub stage_ms: [f64; 5],
 }
@@ -138,12 +138,12 @@ pub fn process(
         stage_ms: [0.0; 5],
     };
     let photo = stages.run(Stage::Loading, || Ok(load_photo(bytes, &options.limits)?))?;
-    let (mut rectified, mut segmentation, headline) = stages.run(Stage::Segmenting, || {
+    let (mut rectified, mut segmentation, eyes_seen) = stages.run(Stage::Segmenting, || {
         let verdict = judge_photo(&photo);
-        let headline = verdict.headline();
+        let eyes_seen = verdict.eyes_seen;
         let segmentation = verdict.into_usable()?;
         let rectified = rectify_iris(&photo, &segmentation.iris);
-        Ok((rectified, segmentation, headline))
+        Ok((rectified, segmentation, eyes_seen))
     })?;
     let photo_size = photo.size();
     let profile = photo.profile().cloned();
@@ -183,7 +183,7 @@ pub fn process(
         photo_size,
         segmentation,
         judged,
-        headline,
+        eyes_seen,
         stage_ms: stages.stage_ms,
     })
 }

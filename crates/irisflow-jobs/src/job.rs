@@ -179,9 +179,24 @@ pub enum JobEvent {
     /// The worker has stopped because the owner wished it.
     Stopped { fence: Fence },
     /// Nobody renewed the lease: the worker is gone.
-    LeaseLost,
+    LeaseLost { failure: Failure },
     /// The owner wants it no more.
     CancelRequested,
+}
+
+impl JobEvent {
+    /// The attempt that writes it; none of what comes from elsewhere.
+    fn fence(&self) -> Option<Fence> {
+        match *self {
+            Self::Renewed { fence }
+            | Self::Reached { fence, .. }
+            | Self::Finished { fence, .. }
+            | Self::AttemptFailed { fence, .. }
+            | Self::HandedBack { fence }
+            | Self::Stopped { fence } => Some(fence),
+            Self::Claimed { .. } | Self::LeaseLost { .. } | Self::CancelRequested => None,
+        }
+    }
 }
 
 /// The job after an event, and what its owner's timeline says of it.
@@ -276,85 +291,56 @@ impl Job {
     ) -> Result<Transition, TransitionError> {
         use JobState::{Cancelled, Completed, Failed, Pending, Processing, Waiting};
 
+        if event.fence().is_some_and(|fence| !self.is_held_by(fence)) {
+            return Err(TransitionError::Fenced);
+        }
         let updated_at = std::mem::replace(&mut self.updated_at, now);
-        let owned = |job: &Self, fence: Fence| {
-            let held = fence.job_id == job.id && fence.epoch == job.epoch;
-            if held {
-                Ok(())
-            } else {
-                Err(TransitionError::Fenced)
-            }
-        };
         match (&self.state, event) {
             (Pending | Waiting, JobEvent::Claimed { worker }) => {
                 self.epoch += 1;
-                self.state = Processing(Lease {
-                    worker,
-                    until: now + policy.lease,
-                });
-                Ok(self.unlogged())
+                Ok(self.leased(worker, now + policy.lease))
             }
-            (Processing(lease), JobEvent::Renewed { fence }) => {
-                owned(&self, fence)?;
-                self.state = Processing(Lease {
-                    worker: lease.worker,
-                    until: now + policy.lease,
-                });
-                // A sign of life is not progress: since when a step goes on can be told.
+            (Processing(lease), JobEvent::Renewed { .. }) => {
+                let worker = lease.worker;
+                // A sign of life is not progress: `updated_at` says since when a step goes on.
                 self.updated_at = updated_at;
-                Ok(self.unlogged())
+                Ok(self.leased(worker, now + policy.lease))
             }
-            (Processing(_), JobEvent::Reached { fence, checkpoint }) => {
-                owned(&self, fence)?;
-                Ok(self.reach(checkpoint))
-            }
-            (Processing(_), JobEvent::Finished { fence, result }) => {
-                owned(&self, fence)?;
-                self.step = Some(Step::Completed);
-                self.progress = Checkpoint::Completed.progress();
-                self.state = Completed(result);
-                Ok(self.logged(EventKind::Completed))
-            }
+            (Processing(_), JobEvent::Reached { checkpoint, .. }) => Ok(self.reach(checkpoint)),
+            (Processing(_), JobEvent::Finished { result, .. }) => Ok(self.finish(result)),
             (
                 Processing(_),
                 JobEvent::AttemptFailed {
-                    fence,
-                    failure,
-                    jitter,
+                    failure, jitter, ..
                 },
-            ) => {
-                owned(&self, fence)?;
-                Ok(self.after_failure(failure, jitter, now, policy))
+            ) => Ok(self.after_failure(failure, jitter, now, policy)),
+            (Processing(_), JobEvent::HandedBack { .. }) => Ok(self.again_at(now)),
+            (Processing(_), JobEvent::Stopped { .. }) => Ok(self.cancel()),
+            (Processing(_), JobEvent::LeaseLost { failure }) => {
+                Ok(self.after_crash(failure, now, policy))
             }
-            (Processing(_), JobEvent::HandedBack { fence }) => {
-                owned(&self, fence)?;
-                Ok(self.again_at(now))
-            }
-            (Processing(_), JobEvent::Stopped { fence }) => {
-                owned(&self, fence)?;
-                Ok(self.cancel())
-            }
-            (Processing(_), JobEvent::LeaseLost) => Ok(self.after_crash(now, policy)),
             (Pending | Waiting, JobEvent::CancelRequested) => Ok(self.cancel()),
             (Processing(_), JobEvent::CancelRequested) => {
                 self.cancel_requested = true;
                 Ok(self.unlogged())
             }
-            // A worker that writes to a job it does not hold is told so, whatever became of the job.
-            (
-                Pending | Waiting | Completed(_) | Failed(_) | Cancelled,
-                JobEvent::Renewed { .. }
-                | JobEvent::Reached { .. }
-                | JobEvent::Finished { .. }
-                | JobEvent::AttemptFailed { .. }
-                | JobEvent::HandedBack { .. }
-                | JobEvent::Stopped { .. },
-            ) => Err(TransitionError::Fenced),
             // Each state by name, so that a new one does not compile until someone has placed it.
             (Pending | Processing(_) | Waiting | Completed(_) | Failed(_) | Cancelled, _) => {
                 Err(TransitionError::InvalidTransition)
             }
         }
+    }
+
+    fn leased(mut self, worker: WorkerId, until: Timestamp) -> Transition {
+        self.state = JobState::Processing(Lease { worker, until });
+        self.unlogged()
+    }
+
+    fn finish(mut self, result: JobResult) -> Transition {
+        self.step = Some(Step::Completed);
+        self.progress = Checkpoint::Completed.progress();
+        self.state = JobState::Completed(result);
+        self.logged(EventKind::Completed)
     }
 
     /// A later attempt passes checkpoints that an earlier one has reached without a word: what its
@@ -389,18 +375,18 @@ impl Job {
         self.logged_with(EventKind::Retrying, Some(failure))
     }
 
-    fn after_crash(mut self, now: Timestamp, policy: &JobPolicy) -> Transition {
+    fn after_crash(mut self, failure: Failure, now: Timestamp, policy: &JobPolicy) -> Transition {
         if self.cancel_requested {
             return self.cancel();
         }
         self.crashes += 1;
         if self.crashes >= policy.max_crashes {
-            return self.fail(Failure::worker_lost());
+            return self.fail(failure);
         }
         self.attempt_count += 1;
         self.run_at = now;
         self.state = JobState::Waiting;
-        self.logged_with(EventKind::Retrying, Some(Failure::worker_lost()))
+        self.logged_with(EventKind::Retrying, Some(failure))
     }
 
     fn again_at(mut self, run_at: Timestamp) -> Transition {
@@ -513,6 +499,25 @@ mod tests {
         }
     }
 
+    fn storage_unavailable() -> Failure {
+        Failure::new(
+            crate::ErrorType::TransientError,
+            "storage_unavailable",
+            "m",
+            "s",
+        )
+    }
+
+    fn worker_lost() -> Failure {
+        Failure::new(crate::ErrorType::ServerError, "worker_lost", "m", "s")
+    }
+
+    fn lease_lost() -> JobEvent {
+        JobEvent::LeaseLost {
+            failure: worker_lost(),
+        }
+    }
+
     fn result(epoch: i64) -> JobResult {
         JobResult {
             epoch,
@@ -558,7 +563,7 @@ mod tests {
             checkpoint: Checkpoint::EnhancingBegun,
         };
         let job = apply(job, reached).job;
-        let job = apply(job, failed_attempt(fence, Failure::storage_unavailable())).job;
+        let job = apply(job, failed_attempt(fence, storage_unavailable())).job;
         let (job, fence) = claimed(job);
 
         let again = apply(
@@ -578,7 +583,7 @@ mod tests {
     fn a_transient_error_is_retried_once_and_the_attempt_is_visible() {
         let (job, fence) = claimed(pending());
 
-        let first = apply(job, failed_attempt(fence, Failure::storage_unavailable()));
+        let first = apply(job, failed_attempt(fence, storage_unavailable()));
         assert_eq!(logged(&first), Some(EventKind::Retrying));
         assert_eq!(first.job.attempt_count, 1);
         assert_eq!(first.job.state.status(), "processing");
@@ -589,12 +594,9 @@ mod tests {
         );
 
         let (job, fence) = claimed(first.job);
-        let second = apply(job, failed_attempt(fence, Failure::storage_unavailable()));
+        let second = apply(job, failed_attempt(fence, storage_unavailable()));
         assert_eq!(logged(&second), Some(EventKind::Failed));
-        assert_eq!(
-            second.job.state,
-            JobState::Failed(Failure::storage_unavailable())
-        );
+        assert_eq!(second.job.state, JobState::Failed(storage_unavailable()));
     }
 
     #[test]
@@ -610,13 +612,13 @@ mod tests {
     fn an_expired_lease_returns_the_job_to_the_queue_until_the_crash_limit() {
         let mut job = pending();
         for crash in 1..=2 {
-            let lost = apply(claimed(job).0, JobEvent::LeaseLost);
+            let lost = apply(claimed(job).0, lease_lost());
             assert_eq!(lost.job.state, JobState::Waiting);
             assert_eq!(lost.job.attempt_count, crash);
             job = lost.job;
         }
-        let last = apply(claimed(job).0, JobEvent::LeaseLost);
-        assert_eq!(last.job.state, JobState::Failed(Failure::worker_lost()));
+        let last = apply(claimed(job).0, lease_lost());
+        assert_eq!(last.job.state, JobState::Failed(worker_lost()));
     }
 
     #[test]
@@ -630,7 +632,7 @@ mod tests {
     #[test]
     fn a_worker_of_an_earlier_epoch_is_fenced_off() {
         let (job, old) = claimed(pending());
-        let (job, _) = claimed(apply(job, JobEvent::LeaseLost).job);
+        let (job, _) = claimed(apply(job, lease_lost()).job);
         let late = job.apply(
             JobEvent::Finished {
                 fence: old,
@@ -658,7 +660,7 @@ mod tests {
             JobEvent::Claimed {
                 worker: WorkerId::generate(),
             },
-            JobEvent::LeaseLost,
+            lease_lost(),
             JobEvent::CancelRequested,
         ] {
             let refused = done.clone().apply(event, NOW, &policy());
@@ -677,7 +679,7 @@ mod tests {
 
         let stopped = apply(asked.job.clone(), JobEvent::Stopped { fence });
         assert_eq!(stopped.job.state, JobState::Cancelled);
-        let lost = apply(asked.job, JobEvent::LeaseLost);
+        let lost = apply(asked.job, lease_lost());
         assert_eq!(lost.job.state, JobState::Cancelled);
     }
 }

@@ -31,7 +31,7 @@ pub use bus::{Bus, Delivery, Subscription, WorkWakeUp};
 pub use clock::{Clock, ManualClock, SteadyClock, SystemClock, Timestamp};
 pub use estimate::{
     Estimate, EstimateInput, Estimator, Eta, JobPosition, QueuePlace, StepTimes, WaitingReason,
-    WorkerCapacity, trying_again,
+    WorkerCapacity,
 };
 pub use event::{Event, EventBody, EventKind};
 pub use failure::{ErrorType, Failure, MissedLimit};
@@ -54,6 +54,6 @@ pub use ports::{
 pub use privacy::{Consent, ConsentType, DeletionReceipt, Destroyed, Jurisdiction, NewConsent};
 pub use queue_order::{OwnPlace, QueueOrder, QueuedUser, WaitingJob};
 pub use statistics::{QueueStatistics, Usage};
-pub use step::{Checkpoint, Step, shown_step};
+pub use step::{Checkpoint, Step};
 pub use submission::{Enqueued, QueueLimits, Submission, SubmissionKey};
 pub use sweep::{Sweep, SweepTarget};

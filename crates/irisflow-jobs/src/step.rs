@@ -1,4 +1,4 @@
-//! The steps of a job, the names people see, and the ten checkpoints of progress.
+//! The steps of a job and the ten checkpoints of progress.
 
 use serde::{Deserialize, Serialize};
 
@@ -47,23 +47,6 @@ impl Step {
             _ => None,
         }
     }
-
-    /// What a person reads while the step runs.
-    pub fn shown(self) -> &'static str {
-        match self {
-            Self::Loading => "Preparing your image...",
-            Self::Segmenting => "Finding your iris...",
-            Self::RemovingReflections => "Removing reflections...",
-            Self::Enhancing => "Enhancing quality...",
-            Self::Saving => "Almost done...",
-            Self::Completed => "Complete!",
-        }
-    }
-}
-
-/// What a person reads for a job that may not have begun a step yet.
-pub fn shown_step(step: Option<Step>) -> &'static str {
-    step.map_or("Processing...", Step::shown)
 }
 
 /// A point of the work that clients hear of. `Completed` is reached by finishing a job, the others by
@@ -141,10 +124,5 @@ mod tests {
         for step in Step::WORKING.into_iter().chain([Step::Completed]) {
             assert_eq!(Step::from_name(step.name()), Some(step));
         }
-    }
-
-    #[test]
-    fn a_job_that_has_not_begun_shows_processing() {
-        assert_eq!(shown_step(None), "Processing...");
     }
 }

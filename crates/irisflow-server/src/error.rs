@@ -1,13 +1,14 @@
-//! The one table from what goes wrong to HTTP status, code and sentence.
+//! What goes wrong with a request, and the tables from there to HTTP status, code and message.
 
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use irisflow_image::rejection::{Rejection, RejectionCode};
 use irisflow_jobs::{MOST_CONSENTS, StoreError};
+use irisflow_messages::{Language, Text, photos, text};
 use irisflow_photos::StorageError;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -58,23 +59,23 @@ pub(crate) enum ApiError {
         retry_after_s: u64,
     },
     TooManyRegistrations {
-        whose: &'static str,
+        of: LimitOf,
         limit: u32,
         interval: Duration,
         retry_after_s: u64,
     },
     /// A queue of work is full.
     Busy {
-        what: &'static str,
+        work: BusyWork,
         retry_after_s: u64,
     },
     RateLimited {
-        whose: &'static str,
+        of: LimitOf,
         per_second: u32,
         retry_after_s: u64,
     },
     QueueFull {
-        whose: &'static str,
+        of: LimitOf,
         limit: u64,
         retry_after_s: u64,
     },
@@ -82,18 +83,18 @@ pub(crate) enum ApiError {
         limit_bytes: u64,
     },
     TooManySockets {
-        whose: &'static str,
+        of: LimitOf,
         limit: usize,
     },
     TooManyTransfers {
-        whose: &'static str,
+        of: LimitOf,
         limit: usize,
     },
     TooManyUnconfirmed {
         limit: u64,
         retry_after_s: u64,
     },
-    NotFound(&'static str),
+    NotFound(Missing),
     NotUploaded,
     TakenInBefore,
     NoValidPhotos,
@@ -116,7 +117,7 @@ pub(crate) enum ApiError {
     Photo(Rejection),
     Invalid {
         loc: Vec<String>,
-        msg: String,
+        text: Text,
         kind: &'static str,
     },
     Unavailable,
@@ -126,251 +127,261 @@ pub(crate) enum ApiError {
     Internal,
 }
 
+const VALIDATION_ERROR: &str = "validation_error";
+
 /// When what is full is worth another try.
 const BUSY_RETRY_S: u64 = 5;
 
 impl ApiError {
-    /// The sentence for people.
-    pub(crate) fn detail(&self) -> String {
-        self.parts().2
-    }
-
     /// A field of the JSON body that does not fit.
-    pub(crate) fn invalid_field(field: &str, msg: impl Into<String>) -> Self {
+    pub(crate) fn invalid_field(field: &str, text: Text) -> Self {
         let loc = vec!["body".to_owned(), field.to_owned()];
         Self::Invalid {
             loc,
-            msg: msg.into(),
+            text,
             kind: "value_error",
         }
     }
 
-    fn parts(&self) -> (StatusCode, &str, String) {
+    /// A part of the request that a library could not parse, in the library's words.
+    pub(crate) fn unparsed(part: &str, reason: String, kind: &'static str) -> Self {
+        Self::Invalid {
+            loc: vec![part.to_owned()],
+            text: text!("invalid-as-parsed", reason = reason),
+            kind,
+        }
+    }
+
+    /// The table from error to status and code.
+    fn status_and_code(&self) -> (StatusCode, &'static str) {
         use StatusCode as S;
         match self {
-            Self::NotAuthenticated => {
-                (S::UNAUTHORIZED, "not_authenticated", "Not authenticated".to_owned())
+            Self::NotAuthenticated => (S::UNAUTHORIZED, "not_authenticated"),
+            Self::InvalidToken => (S::UNAUTHORIZED, "invalid_token"),
+            Self::TokenExpired => (S::UNAUTHORIZED, "token_expired"),
+            Self::WrongCredentials => (S::UNAUTHORIZED, "wrong_credentials"),
+            Self::AccountInactive => (S::FORBIDDEN, "account_inactive"),
+            Self::RegistrationClosed => (S::FORBIDDEN, "registration_closed"),
+            Self::EmailTaken => (S::CONFLICT, "email_taken"),
+            Self::WrongPassword => (S::FORBIDDEN, "wrong_password"),
+            Self::ConfirmationMissing => (S::BAD_REQUEST, "confirmation_missing"),
+            Self::ConsentRequired => (S::FORBIDDEN, "consent_required"),
+            Self::PhotoExpired => (S::GONE, "photo_expired"),
+            Self::TooManyAttempts { .. } => (S::TOO_MANY_REQUESTS, "too_many_attempts"),
+            Self::TooManyRegistrations { .. } => (S::TOO_MANY_REQUESTS, "too_many_registrations"),
+            Self::Busy { .. } => (S::SERVICE_UNAVAILABLE, "busy"),
+            Self::RateLimited { .. } => (S::TOO_MANY_REQUESTS, "rate_limited"),
+            Self::QueueFull { .. } => (S::TOO_MANY_REQUESTS, "queue_full"),
+            Self::StorageFull { .. } => (S::PAYLOAD_TOO_LARGE, "storage_full"),
+            Self::TooManySockets { .. } => (S::TOO_MANY_REQUESTS, "too_many_sockets"),
+            Self::TooManyTransfers { .. } => (S::SERVICE_UNAVAILABLE, "too_many_transfers"),
+            Self::TooManyUnconfirmed { .. } => (S::TOO_MANY_REQUESTS, "too_many_unconfirmed"),
+            Self::NotFound(_) => (S::NOT_FOUND, "not_found"),
+            Self::NotUploaded => (S::CONFLICT, "photo_not_uploaded"),
+            Self::TakenInBefore => (S::CONFLICT, "photo_already_confirmed"),
+            Self::NoValidPhotos => (S::BAD_REQUEST, "no_valid_photos"),
+            Self::IdempotencyKeyTaken => (S::CONFLICT, "idempotency_key_reused"),
+            Self::LinkExpired => (S::FORBIDDEN, "link_expired"),
+            Self::LinkForged => (S::FORBIDDEN, "link_invalid"),
+            Self::TypeDiffers { .. } => (S::FORBIDDEN, "content_type_differs"),
+            Self::BodyTooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "image_too_large"),
+            Self::JsonTooLarge => (S::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Self::BodyTooSlow => (S::REQUEST_TIMEOUT, "request_timeout"),
+            Self::TookTooLong => (S::GATEWAY_TIMEOUT, "timed_out"),
+            Self::MetricsForbidden => (S::FORBIDDEN, "metrics_forbidden"),
+            Self::RangeNotSatisfiable { .. } => (S::RANGE_NOT_SATISFIABLE, "range_not_satisfiable"),
+            Self::Photo(rejection) => (status_of(rejection.code()), rejection.code().as_str()),
+            Self::Invalid { .. } => (S::UNPROCESSABLE_ENTITY, VALIDATION_ERROR),
+            Self::Unavailable => (S::SERVICE_UNAVAILABLE, "unavailable"),
+            Self::Conflict => (S::CONFLICT, "conflict"),
+            Self::TooManyConsents => (S::CONFLICT, "too_many_consents"),
+            Self::PasswordChanged => (S::CONFLICT, "password_changed"),
+            Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal"),
+        }
+    }
+
+    /// The table from error to message.
+    pub(crate) fn text(&self) -> Text {
+        match self {
+            Self::NotAuthenticated => text!("error-not-authenticated"),
+            Self::InvalidToken => text!("error-invalid-token"),
+            Self::TokenExpired => text!("error-token-expired"),
+            Self::WrongCredentials => text!("error-wrong-credentials"),
+            Self::AccountInactive => text!("error-account-inactive"),
+            Self::RegistrationClosed => text!("error-registration-closed"),
+            Self::EmailTaken => text!("error-email-taken"),
+            Self::WrongPassword => text!("error-wrong-password"),
+            Self::ConfirmationMissing => text!("error-confirmation-missing"),
+            Self::ConsentRequired => text!("error-consent-required"),
+            Self::PhotoExpired => text!("error-photo-expired"),
+            Self::TooManyAttempts { .. }
+            | Self::TooManyRegistrations { .. }
+            | Self::Busy { .. }
+            | Self::RateLimited { .. }
+            | Self::QueueFull { .. }
+            | Self::StorageFull { .. }
+            | Self::TooManySockets { .. }
+            | Self::TooManyTransfers { .. }
+            | Self::TooManyUnconfirmed { .. } => self.limit_text(),
+            Self::NotFound(missing) => text!("error-not-found", what = missing.word()),
+            Self::NotUploaded => text!("error-not-uploaded"),
+            Self::TakenInBefore => text!("error-already-confirmed"),
+            Self::NoValidPhotos => text!("error-no-valid-photos"),
+            Self::IdempotencyKeyTaken => text!("error-idempotency-key-reused"),
+            Self::LinkExpired => text!("error-link-expired"),
+            Self::LinkForged => text!("error-link-invalid"),
+            Self::TypeDiffers { expected } => {
+                text!("error-content-type-differs", expected = expected.clone())
             }
-            Self::InvalidToken => {
-                (S::UNAUTHORIZED, "invalid_token", "Could not validate credentials".to_owned())
+            Self::BodyTooLarge { limit_bytes } => {
+                text!("error-photo-too-large", limit = limit_bytes >> 20)
             }
-            Self::TokenExpired => (S::UNAUTHORIZED, "token_expired", "Token expired".to_owned()),
-            Self::WrongCredentials => (
-                S::UNAUTHORIZED,
-                "wrong_credentials",
-                "Incorrect email or password".to_owned(),
+            Self::JsonTooLarge => text!("error-body-too-large"),
+            Self::BodyTooSlow => text!("error-body-too-slow"),
+            Self::TookTooLong => text!("error-took-too-long"),
+            Self::MetricsForbidden => text!("error-metrics-forbidden"),
+            Self::RangeNotSatisfiable { .. } => text!("error-range-not-satisfiable"),
+            Self::Photo(rejection) => photos::rejection(rejection).message,
+            Self::Invalid { text, .. } => text.clone(),
+            Self::Unavailable => text!("error-unavailable"),
+            Self::Conflict => text!("error-conflict"),
+            Self::TooManyConsents => text!("error-too-many-consents", limit = MOST_CONSENTS),
+            Self::PasswordChanged => text!("error-password-changed"),
+            Self::Internal => text!("error-internal"),
+        }
+    }
+
+    /// The messages about limits, which name them.
+    fn limit_text(&self) -> Text {
+        match *self {
+            Self::TooManyAttempts {
+                limit,
+                interval,
+                retry_after_s,
+            } => text!(
+                "error-too-many-attempts",
+                limit = limit,
+                interval = interval.as_secs_f64().to_string(),
+                retry_after = retry_after_s,
             ),
-            Self::AccountInactive => {
-                (S::FORBIDDEN, "account_inactive", "User account is inactive".to_owned())
+            Self::TooManyRegistrations {
+                of,
+                limit,
+                interval,
+                retry_after_s,
+            } => text!(
+                "error-too-many-registrations",
+                whose = of.text(),
+                limit = limit,
+                interval = interval.as_secs_f64().to_string(),
+                retry_after = retry_after_s,
+            ),
+            Self::Busy {
+                work,
+                retry_after_s,
+            } => {
+                text!(
+                    "error-busy",
+                    what = work.word(),
+                    retry_after = retry_after_s
+                )
             }
-            Self::RegistrationClosed => (
-                S::FORBIDDEN,
-                "registration_closed",
-                "This server takes no new accounts; ask its operator for one.".to_owned(),
+            Self::RateLimited {
+                of,
+                per_second,
+                retry_after_s,
+            } => text!(
+                "error-rate-limited",
+                whose = of.text(),
+                per_second = per_second,
+                retry_after = retry_after_s,
             ),
-            Self::EmailTaken => {
-                (S::CONFLICT, "email_taken", "Email already registered".to_owned())
+            Self::QueueFull { of, limit, .. } => {
+                text!("error-queue-full", whose = of.text(), limit = limit)
             }
-            Self::WrongPassword => (
-                S::FORBIDDEN,
-                "wrong_password",
-                "The current password is not right.".to_owned(),
-            ),
-            Self::ConfirmationMissing => (
-                S::BAD_REQUEST,
-                "confirmation_missing",
-                "Send {\"confirm\": true} to delete your account and everything in it.".to_owned(),
-            ),
-            Self::ConsentRequired => (
-                S::FORBIDDEN,
-                "consent_required",
-                "This server needs your consent first: POST /api/v1/privacy/consent with \
-                 consent_type biometric_capture."
-                    .to_owned(),
-            ),
-            Self::PhotoExpired => (
-                S::GONE,
-                "photo_expired",
-                "The original of this photo is no longer kept. Upload it again.".to_owned(),
-            ),
-            Self::TooManyAttempts { limit, interval, retry_after_s } => (
-                S::TOO_MANY_REQUESTS,
-                "too_many_attempts",
-                format!(
-                    "Too many failed sign-ins: the limit is {limit}, then one every {} s. Try again in \
-                     {retry_after_s} seconds.",
-                    interval.as_secs_f64()
-                ),
-            ),
-            Self::TooManyRegistrations { whose, limit, interval, retry_after_s } => (
-                S::TOO_MANY_REQUESTS,
-                "too_many_registrations",
-                format!(
-                    "The limit is {limit} new accounts for {whose}, then one every {} s. Try again in \
-                     {retry_after_s} seconds.",
-                    interval.as_secs_f64()
-                ),
-            ),
-            Self::Busy { what, retry_after_s } => (
-                S::SERVICE_UNAVAILABLE,
-                "busy",
-                format!("Too many {what} at this moment. Try again in {retry_after_s} seconds."),
-            ),
-            Self::RateLimited { whose, per_second, retry_after_s } => (
-                S::TOO_MANY_REQUESTS,
-                "rate_limited",
-                format!(
-                    "The limit is {per_second} requests a second for {whose}. Wait {retry_after_s} s, \
-                     then go on more slowly."
-                ),
-            ),
-            Self::QueueFull { whose, limit, .. } => (
-                S::TOO_MANY_REQUESTS,
-                "queue_full",
-                format!(
-                    "The limit is {limit} unfinished jobs for {whose}. Wait until some have finished, \
-                     then submit again."
-                ),
-            ),
-            Self::StorageFull { limit_bytes } => (
-                S::PAYLOAD_TOO_LARGE,
-                "storage_full",
-                format!(
-                    "The limit is {} of photos and results for one account. Delete some, then try again.",
-                    shown_size(*limit_bytes)
-                ),
-            ),
-            Self::TooManySockets { whose, limit } => (
-                S::TOO_MANY_REQUESTS,
-                "too_many_sockets",
-                format!(
-                    "The limit is {limit} open sockets for {whose}. Close some, or ask for the job \
-                     instead."
-                ),
-            ),
-            Self::TooManyTransfers { whose, limit } => (
-                S::SERVICE_UNAVAILABLE,
-                "too_many_transfers",
-                format!(
-                    "The limit is {limit} uploads and downloads at once for {whose}. Try again in \
-                     {BUSY_RETRY_S} s."
-                ),
-            ),
-            Self::TooManyUnconfirmed { limit, .. } => (
-                S::TOO_MANY_REQUESTS,
-                "too_many_unconfirmed",
-                format!(
-                    "The limit is {limit} announced photos that are not confirmed for one account. \
-                     Confirm or delete some, or wait until they are forgotten."
-                ),
-            ),
-            Self::NotFound(what) => (S::NOT_FOUND, "not_found", (*what).to_owned()),
-            Self::NotUploaded => (
-                S::CONFLICT,
-                "photo_not_uploaded",
-                "This photo has not been uploaded yet: PUT its bytes to the upload URL, then confirm."
-                    .to_owned(),
-            ),
-            Self::TakenInBefore => (
-                S::CONFLICT,
-                "photo_already_confirmed",
-                "This photo was confirmed before and does not change. Announce another one for other \
-                 bytes."
-                    .to_owned(),
-            ),
-            Self::NoValidPhotos => (
-                S::BAD_REQUEST,
-                "no_valid_photos",
-                "No valid photos found for processing".to_owned(),
-            ),
-            Self::IdempotencyKeyTaken => (
-                S::CONFLICT,
-                "idempotency_key_reused",
-                "This Idempotency-Key was used for another request. Use a new one.".to_owned(),
-            ),
-            Self::LinkExpired => (
-                S::FORBIDDEN,
-                "link_expired",
-                "This link has expired; ask for a new one.".to_owned(),
-            ),
-            Self::LinkForged => {
-                (S::FORBIDDEN, "link_invalid", "This link is not valid.".to_owned())
+            Self::StorageFull { limit_bytes } => {
+                text!("error-storage-full", limit = shown_size(limit_bytes))
             }
-            Self::TypeDiffers { expected } => (
-                S::FORBIDDEN,
-                "content_type_differs",
-                format!("This upload URL is for Content-Type {expected}."),
-            ),
-            Self::BodyTooLarge { limit_bytes } => (
-                S::PAYLOAD_TOO_LARGE,
-                RejectionCode::ImageTooLarge.as_str(),
-                format!(
-                    "The photo is larger than {} MB. Send a smaller one.",
-                    limit_bytes / (1024 * 1024)
-                ),
-            ),
-            Self::JsonTooLarge => (
-                S::PAYLOAD_TOO_LARGE,
-                "body_too_large",
-                "The body is larger than 64 KiB. Send less at once.".to_owned(),
-            ),
-            Self::BodyTooSlow => (
-                S::REQUEST_TIMEOUT,
-                "request_timeout",
-                "The request came too slowly and was given up. Send it again.".to_owned(),
-            ),
-            Self::TookTooLong => (
-                S::GATEWAY_TIMEOUT,
-                "timed_out",
-                "This took too long on our side. Try again shortly.".to_owned(),
-            ),
-            Self::MetricsForbidden => (
-                S::FORBIDDEN,
-                "metrics_forbidden",
-                "Send the operator's token, or an admin's access token, as bearer.".to_owned(),
-            ),
-            Self::RangeNotSatisfiable { .. } => (
-                S::RANGE_NOT_SATISFIABLE,
-                "range_not_satisfiable",
-                "The range lies outside of the file.".to_owned(),
-            ),
-            Self::Photo(rejection) => {
-                (status_of(rejection.code), rejection.code.as_str(), rejection.message.clone())
+            Self::TooManySockets { of, limit } => {
+                text!("error-too-many-sockets", whose = of.text(), limit = limit)
             }
-            Self::Invalid { msg, .. } => {
-                (S::UNPROCESSABLE_ENTITY, "validation_error", msg.clone())
+            Self::TooManyTransfers { of, limit } => text!(
+                "error-too-many-transfers",
+                whose = of.text(),
+                limit = limit,
+                retry_after = BUSY_RETRY_S,
+            ),
+            Self::TooManyUnconfirmed { limit, .. } => {
+                text!("error-too-many-unconfirmed", limit = limit)
             }
-            Self::Unavailable => (
-                S::SERVICE_UNAVAILABLE,
-                "unavailable",
-                "The service cannot do this at the moment. Try again shortly.".to_owned(),
-            ),
-            Self::Conflict => (
-                S::CONFLICT,
-                "conflict",
-                "Something that this refers to was changed or deleted in the meantime. Look at it again \
-                 before you repeat this."
-                    .to_owned(),
-            ),
-            Self::TooManyConsents => (
-                S::CONFLICT,
-                "too_many_consents",
-                format!(
-                    "The limit is {MOST_CONSENTS} consents on record for one account. Ask the operator of \
-                     this server."
-                ),
-            ),
-            Self::PasswordChanged => (
-                S::CONFLICT,
-                "password_changed",
-                "The password was changed in the meantime by another request. This one changed nothing."
-                    .to_owned(),
-            ),
-            Self::Internal => (
-                S::INTERNAL_SERVER_ERROR,
-                "internal",
-                "Something went wrong on our side.".to_owned(),
-            ),
+            // `text` asks for these alone.
+            _ => text!("error-internal"),
+        }
+    }
+}
+
+/// Whose limit is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LimitOf {
+    Account,
+    Address,
+    /// The address that the request comes from.
+    ThisAddress,
+    Server,
+}
+
+impl LimitOf {
+    pub(crate) fn text(self) -> Text {
+        match self {
+            Self::Account => text!("limit-of-account"),
+            Self::Address => text!("limit-of-address"),
+            Self::ThisAddress => text!("limit-of-this-address"),
+            Self::Server => text!("limit-of-server"),
+        }
+    }
+}
+
+/// The work whose queue is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BusyWork {
+    SignIns,
+    Photos,
+}
+
+impl BusyWork {
+    fn word(self) -> &'static str {
+        match self {
+            Self::SignIns => "sign-ins",
+            Self::Photos => "photos",
+        }
+    }
+}
+
+/// What a request names and is not there, or belongs to somebody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    Batch,
+    Consent,
+    File,
+    Job,
+    /// The job that is to be processed again.
+    OriginalJob,
+    Path,
+    Photo,
+    Session,
+}
+
+impl Missing {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Batch => "batch",
+            Self::Consent => "consent",
+            Self::File => "file",
+            Self::Job => "job",
+            Self::OriginalJob => "original-job",
+            Self::Path => "path",
+            Self::Photo => "photo",
+            Self::Session => "session",
         }
     }
 }
@@ -400,21 +411,26 @@ fn status_of(code: RejectionCode) -> StatusCode {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let (status, code, detail) = self.parts();
-        if let Self::Invalid { loc, msg, kind } = &self {
+        let (status, code) = self.status_and_code();
+        let detail = self.text().in_language(Language::PROGRAM);
+        if let Self::Invalid { loc, kind, .. } = self {
             let issue = ValidationIssue {
-                loc: loc.clone(),
-                msg: msg.clone(),
-                kind: (*kind).to_owned(),
+                loc,
+                msg: detail,
+                kind: kind.to_owned(),
             };
             let body = ValidationBody {
                 detail: vec![issue],
-                code: "validation_error",
+                code,
             };
             return (status, Json(body)).into_response();
         }
         let suggestion = match &self {
-            Self::Photo(rejection) => Some(rejection.suggestion.clone()),
+            Self::Photo(rejection) => Some(
+                photos::rejection(rejection)
+                    .suggestion
+                    .in_language(Language::PROGRAM),
+            ),
             _ => None,
         };
         let body = ErrorBody {
@@ -423,33 +439,40 @@ impl IntoResponse for ApiError {
             suggestion,
         };
         let mut response = (status, Json(body)).into_response();
-        let headers = response.headers_mut();
-        match &self {
-            _ if status == StatusCode::UNAUTHORIZED => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        if let Some((name, value)) = self.header() {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}
+
+impl ApiError {
+    /// The header by which programs learn when to try again, how to sign in, or which ranges there are.
+    fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        let retry_after = |seconds: u64| Some((header::RETRY_AFTER, HeaderValue::from(seconds)));
+        match *self {
+            Self::NotAuthenticated
+            | Self::InvalidToken
+            | Self::TokenExpired
+            | Self::WrongCredentials => {
+                Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
             }
             Self::TooManyAttempts { retry_after_s, .. }
             | Self::TooManyRegistrations { retry_after_s, .. }
             | Self::Busy { retry_after_s, .. }
             | Self::RateLimited { retry_after_s, .. }
             | Self::QueueFull { retry_after_s, .. }
-            | Self::TooManyUnconfirmed { retry_after_s, .. } => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_s));
-            }
+            | Self::TooManyUnconfirmed { retry_after_s, .. } => retry_after(retry_after_s),
             Self::TooManySockets { .. } | Self::TooManyTransfers { .. } => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(BUSY_RETRY_S));
+                retry_after(BUSY_RETRY_S)
             }
-            Self::Unavailable => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-            }
+            Self::Unavailable => retry_after(1),
             Self::RangeNotSatisfiable { size_bytes } => {
-                if let Ok(range) = HeaderValue::from_str(&format!("bytes */{size_bytes}")) {
-                    headers.insert(header::CONTENT_RANGE, range);
-                }
+                let range = HeaderValue::from_str(&format!("bytes */{size_bytes}")).ok()?;
+                Some((header::CONTENT_RANGE, range))
             }
-            _ => {}
+            _ => None,
         }
-        response
     }
 }
 
@@ -502,10 +525,6 @@ impl From<JsonRejection> for ApiError {
             JsonRejection::MissingJsonContentType(_) => "content_type",
             _ => "value_error",
         };
-        Self::Invalid {
-            loc: vec!["body".to_owned()],
-            msg: rejection.body_text(),
-            kind,
-        }
+        Self::unparsed("body", rejection.body_text(), kind)
     }
 }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use irisflow_jobs::{
     Estimate, EstimateInput, Estimator, Event, EventKind, Job, JobId, JobPosition, JobState, Photo,
     PhotoId, QueuePlace, QueueReader, StoreError, Timestamp, UserId, WaitingReason, WorkerCapacity,
-    trying_again,
 };
+use irisflow_messages::{Language, progress, text};
 use serde::Serialize;
 use tokio::sync::Mutex;
 use utoipa::ToSchema;
@@ -60,14 +60,16 @@ impl EstimateBody {
             queue_position: estimate.queue_position,
             waiting_because: estimate.waiting_because.map(|reason| WaitingBody {
                 code: reason.code(),
-                message: reason.message(),
+                message: progress::waiting(reason).in_language(Language::PROGRAM),
             }),
             eta_ms: estimate.eta.map(|eta| EtaBody {
                 low: millis(eta.low),
                 high: millis(eta.high),
             }),
             slower_than_usual: estimate.slower_than_usual,
-            retrying: (attempt_count > 0).then(|| trying_again(attempt_count)),
+            retrying: (attempt_count > 0).then(|| {
+                text!("retrying", attempt = attempt_count + 1).in_language(Language::PROGRAM)
+            }),
         }
     }
 

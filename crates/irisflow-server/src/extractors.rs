@@ -5,6 +5,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use irisflow_jobs::PageRequest;
+use irisflow_messages::{Text, text};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
@@ -35,22 +36,14 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for OptionalJson<T> {
                 if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
                     return ApiError::JsonTooLarge;
                 }
-                ApiError::Invalid {
-                    loc: vec!["body".to_owned()],
-                    msg: rejection.body_text(),
-                    kind: "body_incomplete",
-                }
+                ApiError::unparsed("body", rejection.body_text(), "body_incomplete")
             })?;
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self(None));
         }
         serde_json::from_slice(&bytes)
             .map(Self)
-            .map_err(|error| ApiError::Invalid {
-                loc: vec!["body".to_owned()],
-                msg: error.to_string(),
-                kind: "json_invalid",
-            })
+            .map_err(|error| ApiError::unparsed("body", error.to_string(), "json_invalid"))
     }
 }
 
@@ -73,21 +66,24 @@ impl PageQuery {
         let page = self.page.unwrap_or(1);
         let page_size = self.page_size.unwrap_or(20);
         if !(1..=LAST_PAGE).contains(&page) {
-            let message = format!("pages are counted from 1 to {LAST_PAGE}");
-            return Err(invalid_query("page", &message));
+            return Err(invalid_query(
+                "page",
+                text!("invalid-page", last = LAST_PAGE),
+            ));
         }
         if !(1..=MAX_PAGE_SIZE).contains(&page_size) {
-            return Err(invalid_query("page_size", "a page has 1 to 100 items"));
+            let text = text!("invalid-page-size", most = MAX_PAGE_SIZE);
+            return Err(invalid_query("page_size", text));
         }
         Ok(PageRequest { page, page_size })
     }
 }
 
-fn invalid_query(name: &str, msg: &str) -> ApiError {
+fn invalid_query(name: &str, text: Text) -> ApiError {
     let loc = vec!["query".to_owned(), name.to_owned()];
     ApiError::Invalid {
         loc,
-        msg: msg.to_owned(),
+        text,
         kind: "value_error",
     }
 }
@@ -101,11 +97,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for ApiQuery<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match Query::from_request_parts(parts, state).await {
             Ok(Query(value)) => Ok(Self(value)),
-            Err(rejection) => Err(ApiError::Invalid {
-                loc: vec!["query".to_owned()],
-                msg: rejection.body_text(),
-                kind: "value_error",
-            }),
+            Err(rejection) => {
+                let reason = rejection.body_text();
+                Err(ApiError::unparsed("query", reason, "value_error"))
+            }
         }
     }
 }
@@ -123,7 +118,7 @@ impl<S: Send + Sync, T: std::str::FromStr> FromRequestParts<S> for PathId<T> {
             .map(Self)
             .ok_or_else(|| ApiError::Invalid {
                 loc: vec!["path".to_owned(), "id".to_owned()],
-                msg: "not a valid UUID".to_owned(),
+                text: text!("invalid-id"),
                 kind: "uuid_parsing",
             })
     }

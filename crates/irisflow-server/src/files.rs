@@ -15,7 +15,7 @@ use tokio_util::io::ReaderStream;
 use utoipa::IntoParams;
 
 use crate::app::{App, AppState};
-use crate::error::{ApiError, ErrorBody, ValidationBody};
+use crate::error::{ApiError, ErrorBody, Missing, ValidationBody};
 use crate::extractors::ApiQuery;
 use crate::photos::create::content_length;
 
@@ -26,8 +26,6 @@ pub(crate) struct SignatureQuery {
     exp: Option<i64>,
     sig: Option<String>,
 }
-
-const UNKNOWN_FILE: &str = "There is no such file.";
 
 /// Download a file by its presigned URL. Supports ranges and ETags.
 #[utoipa::path(get, path = "/files/{key}", tag = "files",
@@ -48,10 +46,12 @@ pub(crate) async fn read(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let key = app.check_signature(&name, &Access::Read, &query)?;
-    let content_type = key.content_type().ok_or(ApiError::NotFound(UNKNOWN_FILE))?;
+    let content_type = key
+        .content_type()
+        .ok_or(ApiError::NotFound(Missing::File))?;
     let files = app.parts.files.clone();
     let object = tokio::task::spawn_blocking(move || files.open_object(&key)).await??;
-    let object = object.ok_or(ApiError::NotFound(UNKNOWN_FILE))?;
+    let object = object.ok_or(ApiError::NotFound(Missing::File))?;
 
     // An object is never overwritten with other bytes, so that its key identifies its version.
     let etag = format!("\"{}\"", name.rsplit('/').next().unwrap_or_default());
@@ -62,53 +62,73 @@ pub(crate) async fn read(
     }
 
     let size_bytes = object.size_bytes;
-    let range = match headers
-        .get(header::RANGE)
-        .and_then(|value| value.to_str().ok())
-    {
-        None => None,
-        Some(text) => match parse_range(text, size_bytes) {
-            Range::Ignored => None,
-            Range::Part(first, last) => Some((first, last)),
-            Range::Outside => return Err(ApiError::RangeNotSatisfiable { size_bytes }),
-        },
+    let range = wanted_range(&headers, size_bytes)?;
+    let body = part_of_file(object.file, range, size_bytes).await?;
+    let status = if range.is_some() {
+        StatusCode::PARTIAL_CONTENT
+    } else {
+        StatusCode::OK
     };
-    let (first, length) = range.map_or((0, size_bytes), |(first, last)| (first, last - first + 1));
-    let mut file = object.file;
+    let mut response = (status, body).into_response();
+    let answer = response.headers_mut();
+    answer.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer.insert(
+        header::CONTENT_LENGTH,
+        HeaderValue::from(length(range, size_bytes)),
+    );
+    answer.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    // Keeps browsers from running scripts, whatever the stored file contains.
+    answer.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; sandbox"),
+    );
+    let content_range = range.map(|(first, last)| format!("bytes {first}-{last}/{size_bytes}"));
+    let computed = [
+        (header::CACHE_CONTROL, Some(cache_control)),
+        (header::ETAG, Some(etag)),
+        (header::CONTENT_RANGE, content_range),
+    ];
+    for (name, value) in computed {
+        if let Some(Ok(value)) = value.map(HeaderValue::try_from) {
+            answer.insert(name, value);
+        }
+    }
+    Ok(response)
+}
+
+/// The first and the last byte of a part.
+type Part = (u64, u64);
+
+/// The part that `Range` asks for; none for the whole file.
+fn wanted_range(headers: &HeaderMap, size_bytes: u64) -> Result<Option<Part>, ApiError> {
+    let text = headers
+        .get(header::RANGE)
+        .and_then(|value| value.to_str().ok());
+    match text.map(|text| parse_range(text, size_bytes)) {
+        None | Some(Range::Ignored) => Ok(None),
+        Some(Range::Part(first, last)) => Ok(Some((first, last))),
+        Some(Range::Outside) => Err(ApiError::RangeNotSatisfiable { size_bytes }),
+    }
+}
+
+fn length(range: Option<Part>, size_bytes: u64) -> u64 {
+    range.map_or(size_bytes, |(first, last)| last - first + 1)
+}
+
+async fn part_of_file(
+    mut file: std::fs::File,
+    range: Option<Part>,
+    size_bytes: u64,
+) -> Result<Body, ApiError> {
+    let first = range.map_or(0, |(first, _)| first);
     let file = tokio::task::spawn_blocking(move || file.seek(SeekFrom::Start(first)).map(|_| file))
         .await?
         .map_err(|error| {
             tracing::error!(%error, "could not seek in a file");
             ApiError::Unavailable
         })?;
-    let stream = ReaderStream::new(tokio::fs::File::from_std(file).take(length));
-    let status = if range.is_some() {
-        StatusCode::PARTIAL_CONTENT
-    } else {
-        StatusCode::OK
-    };
-    let mut response = (status, Body::from_stream(stream)).into_response();
-    let answer = response.headers_mut();
-    answer.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    answer.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    answer.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    if let Ok(cache_control) = HeaderValue::from_str(&cache_control) {
-        answer.insert(header::CACHE_CONTROL, cache_control);
-    }
-    // Keeps browsers from running scripts, whatever the stored file contains.
-    answer.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; sandbox"),
-    );
-    if let Ok(etag) = HeaderValue::from_str(&etag) {
-        answer.insert(header::ETAG, etag);
-    }
-    if let Some((first, last)) = range
-        && let Ok(range) = HeaderValue::from_str(&format!("bytes {first}-{last}/{size_bytes}"))
-    {
-        answer.insert(header::CONTENT_RANGE, range);
-    }
-    Ok(response)
+    let part = tokio::fs::File::from_std(file).take(length(range, size_bytes));
+    Ok(Body::from_stream(ReaderStream::new(part)))
 }
 
 /// Upload a photo to the URL from `POST /photos/upload`, with the Content-Type that was given there.
@@ -146,7 +166,7 @@ pub(crate) async fn write(
         checked => checked?,
     };
     let ObjectKey::Incoming { user_id, photo_id } = key else {
-        return Err(ApiError::NotFound(UNKNOWN_FILE));
+        return Err(ApiError::NotFound(Missing::File));
     };
     app.check_upload_expected(user_id, photo_id).await?;
     app.check_storage(user_id, declared_bytes).await?;
@@ -212,7 +232,7 @@ impl AppState {
         match photo.map(|photo| photo.status) {
             Some(UploadStatus::Pending | UploadStatus::Failed) => Ok(()),
             Some(UploadStatus::Uploaded | UploadStatus::Expired) => Err(ApiError::TakenInBefore),
-            None => Err(ApiError::NotFound(UNKNOWN_FILE)),
+            None => Err(ApiError::NotFound(Missing::File)),
         }
     }
 

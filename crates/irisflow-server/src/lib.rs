@@ -40,7 +40,7 @@ mod web;
 pub use app::{Secrets, ServerParts};
 /// Rules for email addresses and passwords, shared with the commands of the operator.
 pub mod accounts {
-    pub use crate::auth::passwords::{NewPasswordError, hash_new_password};
+    pub use crate::auth::passwords::{NewPasswordError, Weakness, hash_new_password};
     pub use crate::auth::register::parse_email;
 }
 

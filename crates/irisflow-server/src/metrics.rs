@@ -16,7 +16,7 @@ use metrics::gauge;
 use sha2::{Digest as _, Sha256};
 
 use crate::app::{App, AppState};
-use crate::error::{ApiError, ErrorBody};
+use crate::error::{ApiError, ErrorBody, Missing};
 use crate::public_url::names_loopback;
 
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -38,7 +38,7 @@ pub(crate) async fn metrics(
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, ApiError> {
     let Some(token) = app.settings.metrics_token.as_deref() else {
-        return Err(ApiError::NotFound("Not found"));
+        return Err(ApiError::NotFound(Missing::Path));
     };
     if !app.may_read_metrics(token, &headers).await {
         return Err(ApiError::MetricsForbidden);
@@ -53,14 +53,14 @@ pub(crate) fn listener_router(app: &App, listen: SocketAddr) -> Router {
             // Against DNS rebinding: a web page in a local browser must not read metrics through its own host
             // name that resolves to loopback.
             if listen.ip().is_loopback() && !names_loopback(&headers) {
-                return Err(ApiError::NotFound("Not found"));
+                return Err(ApiError::NotFound(Missing::Path));
             }
             render(&app).await
         },
     );
     Router::new()
         .route("/metrics", read)
-        .fallback(|| async { ApiError::NotFound("Not found") })
+        .fallback(|| async { ApiError::NotFound(Missing::Path) })
         .with_state(app.clone())
 }
 

@@ -5,6 +5,7 @@ use axum::middleware::{from_fn, from_fn_with_state, map_request};
 use axum::response::IntoResponse as _;
 use axum::routing::get;
 use axum::{Json, Router};
+use irisflow_messages::{Language, text};
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -14,7 +15,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::app::App;
 use crate::connections::track;
 use crate::cors::with_cors;
-use crate::error::ApiError;
+use crate::error::{ApiError, Missing};
 use crate::live::job_socket;
 use crate::openapi::{self, ApiDescription};
 use crate::public_url::set_host_from_authority;
@@ -99,7 +100,7 @@ pub(crate) fn router(app: &App) -> Router {
         .with_state(app.clone())
         .merge(web::docs_page(docs.into()))
         .merge(web::web_app())
-        .fallback(|| async { ApiError::NotFound("Not found") })
+        .fallback(|| async { ApiError::NotFound(Missing::Path) })
         .method_not_allowed_fallback(method_not_allowed);
     // The layer added last is the outermost. So every response has a request id, is counted and has CORS headers,
     // also those of the timeout and limit layers.
@@ -115,7 +116,7 @@ pub(crate) fn router(app: &App) -> Router {
 
 async fn method_not_allowed() -> axum::response::Response {
     let body = serde_json::json!({
-        "detail": "This path does not take this method.",
+        "detail": text!("error-method-not-allowed").in_language(Language::PROGRAM),
         "code": "method_not_allowed",
     });
     (axum::http::StatusCode::METHOD_NOT_ALLOWED, Json(body)).into_response()

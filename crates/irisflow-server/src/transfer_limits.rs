@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::app::{App, AppState};
 use crate::concurrency_limits::{ConcurrencyLimit, LimitReached, Permit};
 use crate::connections::ConnectionLimits;
-use crate::error::ApiError;
+use crate::error::{ApiError, LimitOf};
 
 /// The limits, with the permits of the transfers in progress.
 #[derive(Debug)]
@@ -49,21 +49,21 @@ impl Transfers {
     ) -> Result<TransferPermit, ApiError> {
         let rejection = |limit_reached, of_key, limit_of_key| match limit_reached {
             LimitReached::Total => ApiError::TooManyTransfers {
-                whose: "this server",
+                of: LimitOf::Server,
                 limit: self.by_address.total(),
             },
             LimitReached::Key => ApiError::TooManyTransfers {
-                whose: of_key,
+                of: of_key,
                 limit: limit_of_key,
             },
         };
         let of_user = user_id.map(|user_id| self.by_user.try_acquire(user_id));
         let of_user = of_user.transpose().map_err(|limit_reached| {
-            rejection(limit_reached, "one account", self.by_user.per_key())
+            rejection(limit_reached, LimitOf::Account, self.by_user.per_key())
         })?;
         let of_address = self.by_address.try_acquire(network);
         let of_address = of_address.map_err(|limit_reached| {
-            rejection(limit_reached, "one address", self.by_address.per_key())
+            rejection(limit_reached, LimitOf::Address, self.by_address.per_key())
         })?;
         Ok(TransferPermit {
             _of_address: of_address,

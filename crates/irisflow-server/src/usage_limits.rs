@@ -16,7 +16,7 @@ use crate::app::{App, AppState};
 use crate::client_address::ClientAddress;
 use crate::concurrency_limits::{ConcurrencyLimit, LimitReached, Permit};
 use crate::connections::ConnectionLimits;
-use crate::error::ApiError;
+use crate::error::{ApiError, LimitOf};
 use crate::rate_limiter::{RateLimiter, retry_after_s};
 
 /// The defaults are so high that normal use of the app reaches none of them.
@@ -78,8 +78,8 @@ impl Sockets {
     }
 
     fn try_acquire(&self, user_id: UserId, address: IpAddr) -> Result<SocketPermit, ApiError> {
-        let of_user = try_acquire(&self.by_user, user_id, "one account")?;
-        let of_address = try_acquire(&self.by_address, address, "one address")?;
+        let of_user = try_acquire(&self.by_user, user_id, LimitOf::Account)?;
+        let of_address = try_acquire(&self.by_address, address, LimitOf::Address)?;
         Ok(SocketPermit {
             _of_address: of_address,
             _of_user: of_user,
@@ -90,17 +90,17 @@ impl Sockets {
 fn try_acquire<K: Hash + Eq + Clone>(
     concurrency: &Arc<ConcurrencyLimit<K>>,
     key: K,
-    whose: &'static str,
+    of: LimitOf,
 ) -> Result<Permit<K>, ApiError> {
     concurrency
         .try_acquire(key)
         .map_err(|limit_reached| match limit_reached {
             LimitReached::Key => ApiError::TooManySockets {
-                whose,
+                of,
                 limit: concurrency.per_key(),
             },
             LimitReached::Total => ApiError::TooManySockets {
-                whose: "this server",
+                of: LimitOf::Server,
                 limit: concurrency.total(),
             },
         })
@@ -142,7 +142,7 @@ pub(crate) async fn limit_address(
     match app.rates.addresses.take(client.network(), app.now()) {
         Ok(()) => next.run(request).await,
         Err(wait) => ApiError::RateLimited {
-            whose: "this address",
+            of: LimitOf::ThisAddress,
             per_second: app.settings.use_limits.address_rate,
             retry_after_s: retry_after_s(wait),
         }
@@ -154,7 +154,7 @@ impl AppState {
     pub(crate) fn check_user_rate(&self, user_id: UserId) -> Result<(), ApiError> {
         let taken = self.rates.users.take(user_id, self.now());
         taken.map_err(|wait| ApiError::RateLimited {
-            whose: "one account",
+            of: LimitOf::Account,
             per_second: self.settings.use_limits.user_rate,
             retry_after_s: retry_after_s(wait),
         })
@@ -219,7 +219,7 @@ impl AppState {
 
     pub(crate) fn user_queue_is_full(&self) -> ApiError {
         ApiError::QueueFull {
-            whose: "one account",
+            of: LimitOf::Account,
             limit: self.settings.use_limits.user_jobs,
             retry_after_s: QUEUE_RETRY_S,
         }
@@ -227,7 +227,7 @@ impl AppState {
 
     pub(crate) fn queue_is_full(&self) -> ApiError {
         ApiError::QueueFull {
-            whose: "this server",
+            of: LimitOf::Server,
             limit: self.settings.use_limits.queue_jobs,
             retry_after_s: QUEUE_RETRY_S,
         }

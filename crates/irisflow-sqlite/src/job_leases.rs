@@ -115,7 +115,7 @@ impl JobLeases for SqliteStore {
         self.apply_fenced(fence, JobEvent::Stopped { fence }).await
     }
 
-    async fn reap_one(&self) -> Result<Option<Job>> {
+    async fn reap_one(&self, failure: Failure) -> Result<Option<Job>> {
         // By the time of the call: a lease that was renewed before it is not held against a disk that
         // keeps this transaction waiting.
         let asked_at = self.now();
@@ -129,11 +129,11 @@ impl JobLeases for SqliteStore {
         .await
         .map_err(unavailable)?;
         let Some(row) = row else { return Ok(None) };
-        let Ok(transition) =
-            row.job
-                .clone()
-                .apply(JobEvent::LeaseLost, unit_of_work.now, &self.policy)
-        else {
+        let Ok(transition) = row.job.clone().apply(
+            JobEvent::LeaseLost { failure },
+            unit_of_work.now,
+            &self.policy,
+        ) else {
             return Ok(None);
         };
         unit_of_work.update_job(&row, &transition).await?;

@@ -40,7 +40,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use irisflow_jobs::{Clock, JobLeases as _, JobPolicy, Notifier, StoreError, Timestamp};
+use irisflow_jobs::{Clock, Failure, JobLeases as _, JobPolicy, Notifier, StoreError, Timestamp};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, SqlitePool};
 
@@ -108,8 +108,9 @@ impl SqliteStore {
     }
 
     /// Takes every job from its worker, as if all leases had run out. For the start of a process that
-    /// holds the lock on the data folder: no worker of an earlier one can be alive. Returns how many.
-    pub async fn void_leases(&self) -> Result<u64, StoreError> {
+    /// holds the lock on the data folder: no worker of an earlier one can be alive. `failure` is
+    /// recorded as the reason. Returns how many.
+    pub async fn void_leases(&self, failure: &Failure) -> Result<u64, StoreError> {
         let mut unit_of_work = self.begin().await?;
         sqlx::query("UPDATE jobs SET lease_until = 0 WHERE state = 'processing'")
             .execute(unit_of_work.connection()?)
@@ -121,7 +122,7 @@ impl SqliteStore {
             .map_err(unavailable)?;
         unit_of_work.commit().await?;
         let mut voided = 0;
-        while self.reap_one().await?.is_some() {
+        while self.reap_one(failure.clone()).await?.is_some() {
             voided += 1;
         }
         Ok(voided)

@@ -11,12 +11,20 @@ use std::time::Duration;
 
 use irisflow_jobs::conformance::{Setup, StoreUnderTest, Stores};
 use irisflow_jobs::{
-    Failure, Fence, JobId, JobLeases as _, JobState, Renewal, StoreHealth as _, WorkerId,
+    ErrorType, Failure, Fence, JobId, JobLeases as _, JobState, Renewal, StoreHealth as _, WorkerId,
 };
 use irisflow_sqlite::SqliteStore;
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
 use tokio::task::JoinSet;
+
+fn worker_lost() -> Failure {
+    Failure::new(ErrorType::ServerError, "worker_lost", "m", "s")
+}
+
+fn storage_unavailable() -> Failure {
+    Failure::new(ErrorType::TransientError, "storage_unavailable", "m", "s")
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reopened_file_holds_everything() {
@@ -49,7 +57,10 @@ async fn voiding_returns_running_jobs_at_once_and_counts_a_crash() {
     drop(before);
 
     let after = process(folder.path()).await;
-    let voided = connection(folder.path()).await.void_leases().await;
+    let voided = connection(folder.path())
+        .await
+        .void_leases(&worker_lost())
+        .await;
 
     assert_eq!(voided.expect("voided"), 2);
     for job in running {
@@ -69,11 +80,14 @@ async fn a_photo_that_stops_every_process_fails_at_the_crash_limit() {
     for _ in 0..store.policy.max_crashes {
         store.claim().await;
         let next_process = connection(folder.path()).await;
-        next_process.void_leases().await.expect("voided");
+        next_process
+            .void_leases(&worker_lost())
+            .await
+            .expect("voided");
     }
 
     let job = store.read(&job).await.expect("the job is kept");
-    assert_eq!(job.state, JobState::Failed(Failure::worker_lost()));
+    assert_eq!(job.state, JobState::Failed(worker_lost()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -83,7 +97,10 @@ async fn a_voided_worker_is_fenced_off() {
     let job = store.running_job().await;
 
     let next_process = connection(folder.path()).await;
-    next_process.void_leases().await.expect("voided");
+    next_process
+        .void_leases(&worker_lost())
+        .await
+        .expect("voided");
 
     let fence = Fence {
         job_id: job.id,
@@ -138,7 +155,7 @@ async fn jobs_of_a_clock_that_was_set_back_are_due_again() {
     let before = process(folder.path()).await;
     before.advance(Duration::from_secs(2 * 60 * 60));
     let retried = before.running_job().await;
-    let retried = before.fail(&retried, Failure::storage_unavailable()).await;
+    let retried = before.fail(&retried, storage_unavailable()).await;
     let queued = before.queue(before.user().await).await;
 
     // Its clock stands where the first one began.
@@ -163,7 +180,7 @@ async fn the_pause_before_a_retry_is_left_alone() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let store = process(folder.path()).await;
     let retried = store.running_job().await;
-    let retried = store.fail(&retried, Failure::storage_unavailable()).await;
+    let retried = store.fail(&retried, storage_unavailable()).await;
 
     let repaired = connection(folder.path()).await.repair_times().await;
 

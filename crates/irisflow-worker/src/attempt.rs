@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 use irisflow_image::pipeline::{
     self, ProcessError, ProcessOptions, ProcessedIris, Stage, StageMark,
 };
-use irisflow_image::rejection::Rejection;
 use irisflow_jobs::{
-    Checkpoint, ErrorType, Failure, Fence, Job, JobResult, MissedLimit, StoreError, StoredPhoto,
-    WriteOutcome,
+    Checkpoint, Failure, Fence, Job, JobResult, StoreError, StoredPhoto, WriteOutcome,
 };
+use irisflow_messages::{Language, failures, photos};
 use irisflow_photos::{ObjectKey, Reservation, StorageError};
 
 use crate::checkpoint_recorder::CheckpointRecorder;
@@ -80,7 +79,7 @@ pub(crate) fn run(shared: &Arc<Shared>, job: &Job, running: &Arc<RunningJob>) ->
     };
     let outcome = catch_unwind(AssertUnwindSafe(|| attempt.work())).unwrap_or_else(|_| {
         tracing::error!(job_id = %job.id, "a step panicked");
-        Outcome::Unfinished(Failure::step_failed().into())
+        Outcome::Unfinished(failures::step_failed().into())
     });
     running.work_has_ended();
     let mut is_trouble = false;
@@ -106,7 +105,7 @@ async fn weigh(shared: &Arc<Shared>, outcome: Outcome) -> Outcome {
         Outcome::Unfinished(Setback::Trouble(trouble))
             if !shared.meets_outage(&trouble.what).await && trouble.reading_photo =>
         {
-            Outcome::Unfinished(Failure::storage_unavailable().into())
+            Outcome::Unfinished(failures::storage_unavailable().into())
         }
         outcome => outcome,
     }
@@ -132,13 +131,13 @@ async fn end(
             offer(shared, running, End::HandBack).await
         }
         (Some(StopReason::TimedOut), _) => {
-            offer(shared, running, End::Fail(Failure::timed_out())).await
+            offer(shared, running, End::Fail(failures::timed_out())).await
         }
         (None, Outcome::Unfinished(Setback::Failed(failure))) => {
             offer(shared, running, End::Fail(failure)).await
         }
         (None, Outcome::Unfinished(Setback::Stopped)) => {
-            offer(shared, running, End::Fail(Failure::unexpected())).await
+            offer(shared, running, End::Fail(failures::unexpected())).await
         }
     }
 }
@@ -265,7 +264,10 @@ impl Attempt<'_> {
             step_ms: step_ms(&processed, fetching, writing.elapsed()),
             quality: quality_of(&processed),
             quality_score: Some(processed.judged.score()),
-            quality_message: Some(processed.headline.clone()),
+            quality_message: Some(
+                photos::praise(&processed.judged, processed.eyes_seen)
+                    .in_language(Language::PROGRAM),
+            ),
             stored_bytes: objects_of(&processed)
                 .map(|bytes| bytes.len() as u64)
                 .iter()
@@ -338,19 +340,19 @@ impl Attempt<'_> {
             }
             Some(Err(error)) => {
                 tracing::error!(job_id = %self.job.id, %error, "could not look a photo up");
-                return Err(Failure::unexpected().into());
+                return Err(failures::unexpected().into());
             }
             None => return Err(Setback::Stopped),
         };
         let stored = photo.and_then(|photo| photo.stored);
-        stored.ok_or_else(|| Failure::unexpected().into())
+        stored.ok_or_else(|| failures::unexpected().into())
     }
 
     fn read(&self, stored: &StoredPhoto) -> Result<Vec<u8>, Setback> {
         let key = ObjectKey::of_original(self.job.user_id, self.job.photo_id, stored);
         match self.shared.parts.files.get(&key) {
             Ok(Some(bytes)) => Ok(bytes),
-            Ok(None) => Err(Failure::unexpected().into()),
+            Ok(None) => Err(failures::unexpected().into()),
             Err(error) => Err(self.setback_of(&error, true)),
         }
     }
@@ -364,7 +366,7 @@ impl Attempt<'_> {
                 reading_photo,
             })
         } else {
-            Failure::storage_unavailable().into()
+            failures::storage_unavailable().into()
         }
     }
 
@@ -395,10 +397,12 @@ impl Attempt<'_> {
             (_, Some(failure)) => Err(failure.into()),
             (Ok(processed), None) => Ok(processed),
             (Err(ProcessError::Stopped), None) => Err(Setback::Stopped),
-            (Err(ProcessError::Rejected(rejection)), None) => Err(failure_of(rejection).into()),
+            (Err(ProcessError::Rejected(rejection)), None) => {
+                Err(failures::rejected(&rejection).into())
+            }
             (Err(ProcessError::Internal(error)), None) => {
                 tracing::error!(job_id = %self.job.id, error, "a step failed");
-                Err(Failure::step_failed().into())
+                Err(failures::step_failed().into())
             }
         }
     }
@@ -454,23 +458,6 @@ fn point_of(stage: Stage) -> Option<&'static str> {
         Stage::RemovingReflections => Some(point::REMOVING_REFLECTIONS),
         Stage::Enhancing => Some(point::ENHANCING),
         Stage::Saving => Some(point::SAVING),
-    }
-}
-
-fn failure_of(rejection: Rejection) -> Failure {
-    let measured = rejection.measured.map(|measured| MissedLimit {
-        figure: measured.figure.to_owned(),
-        value: measured.value,
-        threshold: measured.threshold,
-    });
-    Failure {
-        measured,
-        ..Failure::new(
-            ErrorType::QualityIssue,
-            rejection.code.as_str(),
-            rejection.message,
-            rejection.suggestion,
-        )
     }
 }
 

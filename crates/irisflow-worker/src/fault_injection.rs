@@ -70,6 +70,8 @@ mod planned {
     use std::sync::{Mutex, PoisonError};
     use std::time::Duration;
 
+    use irisflow_messages::failures;
+
     use super::{Failure, FaultPlanError, Job};
 
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,8 +130,8 @@ mod planned {
             };
             tracing::info!(job_id = %job.id, point, ?kind, "a planned fault strikes");
             match kind {
-                Kind::Transient => return Err(Failure::storage_unavailable()),
-                Kind::Server => return Err(Failure::step_failed()),
+                Kind::Transient => return Err(failures::storage_unavailable()),
+                Kind::Server => return Err(failures::step_failed()),
                 Kind::Panic => std::panic::panic_any(format!("planned panic at {point}")),
                 Kind::Abort => std::process::abort(),
                 Kind::Kill => signal_self("-KILL"),

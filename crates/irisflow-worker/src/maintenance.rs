@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use irisflow_jobs::{StoreError, Sweep, SweepTarget};
+use irisflow_messages::failures;
 use irisflow_photos::{delete_all_of_user, delete_swept, swept_objects};
 
 use crate::heartbeat::renew;
@@ -67,7 +68,12 @@ async fn reap(shared: Arc<Shared>) {
             continue;
         }
         loop {
-            match shared.parts.job_leases.reap_one().await {
+            match shared
+                .parts
+                .job_leases
+                .reap_one(failures::worker_lost())
+                .await
+            {
                 Ok(Some(job)) => {
                     metrics::worker_lost();
                     tracing::warn!(

@@ -7,6 +7,8 @@ use std::time::Instant;
 
 use irisflow_image::check::{Checked, check_photo};
 use irisflow_image::load::Limits;
+use irisflow_image::segment::Verdict;
+use irisflow_messages::{Language, Text, photos, text};
 use serde_json::{Value, json};
 
 use crate::exit_code::Outcome;
@@ -63,18 +65,36 @@ fn check_one(photo: &Path, format: Formatter) -> anyhow::Result<Outcome> {
 
 fn as_text(photo: &Path, checked: &Checked, _checked_in_ms: u128) -> String {
     let verdict = &checked.verdict;
-    let judged = match (&verdict.rejection, &verdict.iris) {
-        (None, Some(iris)) => format!("usable, {} of 100", iris.quality.score()),
-        (None, None) => "usable".to_owned(),
-        (Some(rejection), _) => {
-            let number = rejection.measured;
-            let number = number.map_or_else(String::new, |number| format!(" ({number})"));
-            format!("not usable, {}{number}", rejection.code.as_str())
-        }
+    let words = [photos::headline(verdict), photos::tip(verdict)];
+    let words: Vec<String> = words.into_iter().flatten().map(said).collect();
+    let usable = said(usable(verdict));
+    format!("{}: {usable}: {}", photo.display(), words.join(" "))
+}
+
+/// Whether the photo can be used, and the number behind it.
+fn usable(verdict: &Verdict) -> Text {
+    let Some(rejection) = &verdict.rejection else {
+        return match &verdict.iris {
+            Some(iris) => text!(
+                "cli-usable-with-score",
+                score = u32::from(iris.quality.score()),
+            ),
+            None => text!("cli-usable"),
+        };
     };
-    let words = [Some(verdict.headline()), verdict.tip()];
-    let words: Vec<String> = words.into_iter().flatten().collect();
-    format!("{}: {judged}: {}", photo.display(), words.join(" "))
+    let code = rejection.code().as_str();
+    match rejection.missed_limit() {
+        Some(missed) => text!(
+            "cli-not-usable-with-figure",
+            code = code,
+            figure = photos::missed_limit(&missed),
+        ),
+        None => text!("cli-not-usable", code = code),
+    }
+}
+
+fn said(text: Text) -> String {
+    text.in_language(Language::PROGRAM)
 }
 
 /// The fields of the response of `POST /photos/{id}/check`, and the file name.
@@ -84,8 +104,8 @@ fn as_json(photo: &Path, checked: &Checked, checked_in_ms: u128) -> String {
         "file": photo.display().to_string(),
         "usable": verdict.rejection.is_none(),
         "eyes_seen": verdict.eyes_seen,
-        "message": verdict.headline(),
-        "suggestion": verdict.tip(),
+        "message": photos::headline(verdict).map(said).unwrap_or_default(),
+        "suggestion": photos::tip(verdict).map(said),
         "rejection": verdict.rejection.as_ref().map(iris_report::rejection),
         "photo": checked.photo_size.map(iris_report::photo),
         "checked_in_ms": u64::try_from(checked_in_ms).unwrap_or(u64::MAX),

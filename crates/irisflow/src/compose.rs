@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use irisflow_bus::LocalBus;
 use irisflow_jobs::{Clock, JobPolicy, Notifier, SteadyClock, StoreError, StoreHealth as _};
+use irisflow_messages::failures;
 use irisflow_photos::{FileStore, MemoryBudget};
 use irisflow_server::ServerParts;
 use irisflow_sqlite::SqliteStore;
@@ -52,7 +53,7 @@ pub(crate) async fn embedded(
         .context("checking the counters of the queue")?;
     // Safe because this process holds the folder lock: any lease belongs to a process that has ended.
     let voided = store
-        .void_leases()
+        .void_leases(&failures::worker_lost())
         .await
         .context("looking for interrupted jobs")?;
     if voided > 0 {

@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use irisflow_client::{Client, ClientError, JobId, JobStatus, Status, Update};
+use irisflow_messages::{Language, progress, text};
 use serde_json::{Value, json};
 
 use crate::atomic_file::write_atomically;
@@ -20,7 +21,7 @@ pub(crate) async fn follow(
 ) -> Outcome {
     let followed = try_follow(client, job_id, names, bar, bars).await;
     followed.unwrap_or_else(|error| {
-        bar.end(&format!("error: {error:#}"));
+        bar.fail(format!("{error:#}"));
         Outcome::Failed
     })
 }
@@ -53,11 +54,11 @@ async fn try_follow(
 fn show_outcome(job: &JobStatus, bar: &PhotoBar) -> Outcome {
     match job.status {
         Status::Completed => {
-            bar.end("Complete!");
+            bar.end(&progress::completed().in_language(Language::PROGRAM));
             Outcome::Completed
         }
         Status::Cancelled => {
-            bar.end("cancelled");
+            bar.end(&text!("cli-cancelled").in_language(Language::PROGRAM));
             Outcome::Failed
         }
         Status::Failed | Status::Pending | Status::Processing | Status::Unknown => {

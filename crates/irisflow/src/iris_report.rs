@@ -4,6 +4,7 @@
 use irisflow_image::geometry::Ellipse;
 use irisflow_image::rejection::Rejection;
 use irisflow_image::segment::{IrisSegmentation, Quality};
+use irisflow_messages::{Language, photos};
 use serde_json::{Map, Value, json};
 
 /// Adds the fields of the iris to the JSON object `report`; they are null when there is none.
@@ -34,13 +35,15 @@ fn iris_fields(found: Option<&IrisSegmentation>) -> Map<String, Value> {
 }
 
 pub(crate) fn rejection(rejection: &Rejection) -> Value {
+    let advice = photos::rejection(rejection);
+    let missed = rejection.missed_limit();
     json!({
-        "code": rejection.code.as_str(),
-        "message": rejection.message,
-        "suggestion": rejection.suggestion,
-        "figure": rejection.measured.map(|measured| measured.figure),
-        "value": rejection.measured.map(|measured| measured.value),
-        "threshold": rejection.measured.map(|measured| measured.threshold),
+        "code": rejection.code().as_str(),
+        "message": advice.message.in_language(Language::PROGRAM),
+        "suggestion": advice.suggestion.in_language(Language::PROGRAM),
+        "figure": missed.map(|missed| missed.figure),
+        "value": missed.map(|missed| missed.value),
+        "threshold": missed.map(|missed| missed.threshold),
     })
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use irisflow_client::Frame;
+use irisflow_messages::{Language, Text, text};
 
 /// All bars of a run.
 #[derive(Debug)]
@@ -68,15 +69,15 @@ impl Bars {
     }
 
     /// Prints a line to stderr, above the bars.
-    pub(crate) fn print_line(&self, text: &str) {
-        print_to(self.multi.as_ref(), text);
+    pub(crate) fn print_line(&self, text: &Text) {
+        print_to(self.multi.as_ref(), &said(text));
     }
 }
 
 impl PhotoBar {
     /// Shows the progress of the upload, in bytes.
     pub(crate) fn show_upload(&self, sent: u64, total: u64) {
-        self.show("Uploading...");
+        self.show(&said(&text!("cli-uploading")));
         if let Some((bar, _)) = &self.bar {
             bar.set_position(sent * 100 / total.max(1));
         }
@@ -87,7 +88,7 @@ impl PhotoBar {
         if let Some((bar, _)) = &self.bar {
             bar.set_position(0);
         }
-        self.show("Waiting for its turn...");
+        self.show(&said(&text!("cli-waiting-for-turn")));
     }
 
     pub(crate) fn show_frame(&self, frame: &Frame) {
@@ -99,7 +100,7 @@ impl PhotoBar {
         }
         if self.is_new_attempt(frame.attempt_count) {
             let attempt = frame.attempt_count + 1;
-            self.show(&format!("Trying again, attempt {attempt}..."));
+            self.show(&said(&text!("cli-retrying", attempt = attempt)));
         } else if let Some(waiting) = &frame.waiting_because {
             self.show(&waiting.message);
         } else {
@@ -112,21 +113,27 @@ impl PhotoBar {
     fn show_estimate(&self, frame: &Frame) {
         if let (Some((bar, _)), Some(eta)) = (&self.bar, frame.eta_ms) {
             let (low, high) = (eta.low / 1000, eta.high.div_ceil(1000));
-            let text = self.last_message().text.clone();
-            let slow = if frame.slower_than_usual {
-                ", slower than usual"
+            let words = self.last_message().text.clone();
+            let text = if frame.slower_than_usual {
+                text!("cli-eta-slow", words = words, low = low, high = high)
             } else {
-                ""
+                text!("cli-eta", words = words, low = low, high = high)
             };
-            bar.set_message(format!("{text} {low} to {high} s{slow}"));
+            bar.set_message(said(&text));
         }
     }
 
     pub(crate) fn show_reconnecting(&self, reason: &str, wait: Duration) {
-        let seconds = wait.as_secs_f32();
-        self.show(&format!(
-            "{reason}; the job goes on, connecting again in {seconds:.1} s..."
-        ));
+        self.show(&said(&text!(
+            "cli-connection-lost",
+            reason = reason.to_owned(),
+            seconds = format!("{:.1}", wait.as_secs_f32()),
+        )));
+    }
+
+    /// Ends with an error message.
+    pub(crate) fn fail(&self, error: String) {
+        self.end(&said(&text!("cli-error", error = error)));
     }
 
     /// Removes the bar and prints the final message as a line.
@@ -161,6 +168,10 @@ impl PhotoBar {
     fn last_message(&self) -> std::sync::MutexGuard<'_, LastMessage> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn said(text: &Text) -> String {
+    text.in_language(Language::PROGRAM)
 }
 
 /// Write errors are ignored: a closed stderr must not stop the work.

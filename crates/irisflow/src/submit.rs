@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use irisflow_client::{BATCH_LIMIT, Batch, Client, ClientError, JobId, PhotoId};
+use irisflow_messages::{Language, text};
 
 use crate::account::AccountArgs;
 use crate::exit_code::Outcome;
@@ -153,7 +154,7 @@ impl Run {
         let place = match self.try_upload(path, &names, &bar).await {
             Ok(place) => place,
             Err(error) => {
-                bar.end(&format!("error: {error:#}"));
+                bar.fail(format!("{error:#}"));
                 Place::Ended(Outcome::Failed)
             }
         };
@@ -207,7 +208,7 @@ impl Run {
                 outcome
             }
             Place::Uploaded(_) => {
-                bar.end("error: the server did not take it into its batch");
+                bar.fail(text!("cli-not-in-batch").in_language(Language::PROGRAM));
                 Outcome::Failed
             }
         }
@@ -216,15 +217,16 @@ impl Run {
     fn print_watch_command(&self, server: &str, out: &Path) {
         let unfinished = self.unfinished();
         if unfinished.is_empty() {
-            self.bars.print_line("Interrupted; no job is unfinished.");
+            self.bars.print_line(&text!("cli-interrupted-all-finished"));
             return;
         }
         let ids: Vec<&str> = unfinished.iter().map(JobId::as_str).collect();
         let (count, ids) = (ids.len(), ids.join(" "));
         let out = out.display();
-        self.bars.print_line(&format!(
-            "Interrupted. {count} unfinished on the server, which works on; come back with:\n  \
-             irisflow watch --server {server} --out {out} {ids}"
+        self.bars.print_line(&text!(
+            "cli-interrupted-unfinished",
+            count = count,
+            command = format!("irisflow watch --server {server} --out {out} {ids}"),
         ));
     }
 
@@ -250,7 +252,7 @@ impl PhotoTask {
                 }
             }
             Err(error) => {
-                self.bar.end(&format!("error: {error:#}"));
+                self.bar.fail(format!("{error:#}"));
                 self.place = Place::Ended(Outcome::Failed);
             }
         }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use futures_util::{StreamExt as _, stream};
 use irisflow_client::{Client, JobId};
+use irisflow_messages::text;
 
 use crate::account::AccountArgs;
 use crate::exit_code::Outcome;
@@ -66,7 +67,7 @@ async fn watch(args: WatchArgs) -> anyhow::Result<ExitCode> {
         outcome = follow_all(&client, jobs, &bars) => Ok(outcome.into()),
         pressed = tokio::signal::ctrl_c() => {
             pressed.context("listening for Ctrl-C")?;
-            bars.print_line("Interrupted; the server works on.");
+            bars.print_line(&text!("cli-interrupted-watching"));
             Ok(Outcome::Interrupted.into())
         }
     }

@@ -6,19 +6,30 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 /// Who may depend on whom. Everything else of ours is forbidden.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("irisflow-image", &[]),
     ("irisflow-jobs", &[]),
+    ("irisflow-messages", &["irisflow-image", "irisflow-jobs"]),
     ("irisflow-sqlite", &["irisflow-jobs"]),
     ("irisflow-photos", &["irisflow-jobs"]),
     ("irisflow-bus", &["irisflow-jobs"]),
     (
         "irisflow-worker",
-        &["irisflow-image", "irisflow-jobs", "irisflow-photos"],
+        &[
+            "irisflow-image",
+            "irisflow-jobs",
+            "irisflow-messages",
+            "irisflow-photos",
+        ],
     ),
     (
         "irisflow-server",
-        &["irisflow-image", "irisflow-jobs", "irisflow-photos"],
+        &[
+            "irisflow-image",
+            "irisflow-jobs",
+            "irisflow-messages",
+            "irisflow-photos",
+        ],
     ),
     ("irisflow-client", &[]),
     (
@@ -28,6 +39,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
             "irisflow-client",
             "irisflow-image",
             "irisflow-jobs",
+            "irisflow-messages",
             "irisflow-photos",
             "irisflow-server",
             "irisflow-sqlite",

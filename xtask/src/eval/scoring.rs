@@ -39,9 +39,9 @@ pub(super) fn segment_bytes(bytes: &[u8]) -> anyhow::Result<(EyePhoto, Segmentat
     let found = segment_iris(&photo);
     let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
     let found = found.map_err(|rejection| Rejection {
-        code: rejection.code.as_str(),
-        value: rejection.measured.map(|measured| measured.value),
-        threshold: rejection.measured.map(|measured| measured.threshold),
+        code: rejection.code().as_str(),
+        value: rejection.missed_limit().map(|missed| missed.value),
+        threshold: rejection.missed_limit().map(|missed| missed.threshold),
     });
     Ok((
         photo,

@@ -1,6 +1,5 @@
 //! What kind of file this is, found from its first bytes; a name or a content type can lie.
 
-use super::rejections;
 use crate::rejection::Rejection;
 
 /// A format that is read.
@@ -40,26 +39,48 @@ impl std::fmt::Display for PhotoFormat {
     }
 }
 
-/// Picture formats that are recognised in order to be turned down by name.
-const UNSUPPORTED: &[(&[u8], &str)] = &[
-    (b"GIF87a", "GIF"),
-    (b"GIF89a", "GIF"),
-    (b"II*\0", "TIFF or RAW"),
-    (b"MM\0*", "TIFF or RAW"),
-    (b"II+\0", "TIFF or RAW"),
-    (b"MM\0+", "TIFF or RAW"),
-    (b"\xff\x0a", "JPEG XL"),
-    (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
-    (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
-    (b"\xff\x4f\xff\x51", "JPEG 2000"),
-    (b"8BPS", "Photoshop"),
-    (b"\0\0\x01\0", "Icon"),
-    (b"qoif", "QOI"),
+/// A format that is recognised in order to be rejected by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum UnsupportedFormat {
+    AnimatedWebP,
+    Avif,
+    Bmp,
+    /// With printing colours.
+    CmykJpeg,
+    Gif,
+    /// The height comes after the pixels.
+    HeightlessJpeg,
+    Heic,
+    Icon,
+    Jpeg2000,
+    JpegXl,
+    /// Lossless, or arithmetic-coded.
+    LosslessJpeg,
+    Photoshop,
+    Qoi,
+    TiffOrRaw,
+    TwelveBitJpeg,
+}
+
+const UNSUPPORTED: &[(&[u8], UnsupportedFormat)] = &[
+    (b"GIF87a", UnsupportedFormat::Gif),
+    (b"GIF89a", UnsupportedFormat::Gif),
+    (b"II*\0", UnsupportedFormat::TiffOrRaw),
+    (b"MM\0*", UnsupportedFormat::TiffOrRaw),
+    (b"II+\0", UnsupportedFormat::TiffOrRaw),
+    (b"MM\0+", UnsupportedFormat::TiffOrRaw),
+    (b"\xff\x0a", UnsupportedFormat::JpegXl),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", UnsupportedFormat::JpegXl),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", UnsupportedFormat::Jpeg2000),
+    (b"\xff\x4f\xff\x51", UnsupportedFormat::Jpeg2000),
+    (b"8BPS", UnsupportedFormat::Photoshop),
+    (b"\0\0\x01\0", UnsupportedFormat::Icon),
+    (b"qoif", UnsupportedFormat::Qoi),
 ];
 
 pub(super) fn sniff(bytes: &[u8]) -> Result<PhotoFormat, Rejection> {
     if bytes.is_empty() {
-        return Err(rejections::empty());
+        return Err(Rejection::EmptyFile);
     }
     if bytes.starts_with(b"\xff\xd8\xff") {
         return Ok(PhotoFormat::Jpeg);
@@ -70,22 +91,24 @@ pub(super) fn sniff(bytes: &[u8]) -> Result<PhotoFormat, Rejection> {
     if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") {
         return Ok(PhotoFormat::WebP);
     }
-    Err(refuse_by_name(bytes))
+    Err(
+        unsupported_format(bytes).map_or(Rejection::NotAPhoto, |format| {
+            Rejection::UnsupportedFormat { format }
+        }),
+    )
 }
 
-fn refuse_by_name(bytes: &[u8]) -> Rejection {
+fn unsupported_format(bytes: &[u8]) -> Option<UnsupportedFormat> {
     if bytes.get(4..8) == Some(b"ftyp") {
-        return refuse_iso_media(bytes);
+        return iso_media_format(bytes);
     }
     if is_bmp(bytes) {
-        return rejections::unsupported("BMP");
+        return Some(UnsupportedFormat::Bmp);
     }
     UNSUPPORTED
         .iter()
         .find(|(magic, _)| bytes.starts_with(magic))
-        .map_or_else(rejections::not_a_photo, |(_, name)| {
-            rejections::unsupported(name)
-        })
+        .map(|&(_, format)| format)
 }
 
 /// "BM" also begins ordinary words: the four reserved bytes of a bitmap are zero.
@@ -94,7 +117,7 @@ fn is_bmp(bytes: &[u8]) -> bool {
 }
 
 /// ISO base media files: the major brand, or one of the compatible ones, names the codec.
-fn refuse_iso_media(bytes: &[u8]) -> Rejection {
+fn iso_media_format(bytes: &[u8]) -> Option<UnsupportedFormat> {
     let size = bytes
         .first_chunk::<4>()
         .map_or(0, |size| u32::from_be_bytes(*size) as usize);
@@ -104,12 +127,9 @@ fn refuse_iso_media(bytes: &[u8]) -> Rejection {
         .clone()
         .any(|brand| brand == b"avif" || brand == b"avis")
     {
-        return rejections::heic("AVIF");
+        return Some(UnsupportedFormat::Avif);
     }
     let is_heif =
         |brand: &[u8]| matches!(&brand[..2], b"he") || brand == b"mif1" || brand == b"msf1";
-    if brands.any(is_heif) {
-        return rejections::heic("HEIC");
-    }
-    rejections::not_a_photo()
+    brands.any(is_heif).then_some(UnsupportedFormat::Heic)
 }

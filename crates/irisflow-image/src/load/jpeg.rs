@@ -7,8 +7,8 @@ use zune_jpeg::JpegDecoder;
 
 use super::exif::{self, Orientation};
 use super::frame::{self, Channels, Frame};
-use super::{Facts, Limits, PhotoFormat, keep_size_limits, pixels_of, rejections};
-use crate::rejection::Rejection;
+use super::{Facts, Limits, PhotoFormat, UnsupportedFormat, keep_size_limits, pixels_of};
+use crate::rejection::{MissedLimit, Rejection};
 
 pub(super) const APP0: u8 = 0xe0;
 pub(super) const APP1: u8 = 0xe1;
@@ -52,12 +52,12 @@ impl<'a> Segments<'a> {
         if self.at > bytes.len() {
             return Ok(None);
         }
-        let start = self.at + distance_to_ff(&bytes[self.at..]).ok_or_else(cut_off)?;
+        let start = self.at + distance_to_ff(&bytes[self.at..]).ok_or_else(truncated)?;
         let mut code = start + 1;
         while bytes.get(code) == Some(&0xff) {
             code += 1;
         }
-        let marker = *bytes.get(code).ok_or_else(cut_off)?;
+        let marker = *bytes.get(code).ok_or_else(truncated)?;
         let start = code - 1;
         let payload_start = if has_no_payload(marker) {
             code + 1
@@ -67,13 +67,15 @@ impl<'a> Segments<'a> {
         let payload_end = if has_no_payload(marker) {
             payload_start
         } else {
-            let length = bytes.get(code + 1..code + 3).ok_or_else(cut_off)?;
+            let length = bytes.get(code + 1..code + 3).ok_or_else(truncated)?;
             let length = usize::from(u16::from_be_bytes([length[0], length[1]]));
             code + 1 + length.max(2)
         };
-        let payload = bytes.get(payload_start..payload_end).ok_or_else(cut_off)?;
+        let payload = bytes
+            .get(payload_start..payload_end)
+            .ok_or_else(truncated)?;
         let end = if marker == SOS {
-            end_of_scan(bytes, payload_end).ok_or_else(cut_off)?
+            end_of_scan(bytes, payload_end).ok_or_else(truncated)?
         } else {
             payload_end
         };
@@ -109,12 +111,16 @@ fn distance_to_ff(bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|&byte| byte == 0xff)
 }
 
-fn cut_off() -> Rejection {
-    rejections::cut_off(PhotoFormat::Jpeg)
+fn truncated() -> Rejection {
+    Rejection::TruncatedFile {
+        format: PhotoFormat::Jpeg,
+    }
 }
 
 fn damaged() -> Rejection {
-    rejections::damaged(PhotoFormat::Jpeg)
+    Rejection::DamagedFile {
+        format: PhotoFormat::Jpeg,
+    }
 }
 
 pub(super) fn facts<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Facts<'a>, Rejection> {
@@ -138,14 +144,22 @@ pub(super) fn facts<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Facts<'a>, R
                 }
             }
             SOS => scans += 1,
-            DNL => return Err(rejections::unsupported("Heightless JPEG")),
+            DNL => {
+                return Err(Rejection::UnsupportedFormat {
+                    format: UnsupportedFormat::HeightlessJpeg,
+                });
+            }
             _ => {}
         }
         end = segment.end;
     }
     let (width, height) = size.filter(|_| scans > 0).ok_or_else(damaged)?;
     if scans > limits.max_jpeg_scans {
-        return Err(rejections::too_many_scans(scans, limits.max_jpeg_scans));
+        return Err(Rejection::TooManyScans(MissedLimit::of_count(
+            "passes",
+            scans as u64,
+            limits.max_jpeg_scans as u64,
+        )));
     }
     // Of a photo in several passes all coefficients are kept, two bytes each, until the last pass.
     let kept = if progressive || scans > 1 {
@@ -173,17 +187,21 @@ fn frame_size(segment: &Segment<'_>) -> Result<(u32, u32), Rejection> {
     let header: &[u8; 6] = segment.payload.first_chunk().ok_or_else(damaged)?;
     let [precision, h1, h0, w1, w0, components] = *header;
     if !matches!(segment.marker, 0xc0..=0xc2) {
-        return Err(rejections::unsupported(
-            "Lossless and arithmetic-coded JPEG",
-        ));
+        return Err(Rejection::UnsupportedFormat {
+            format: UnsupportedFormat::LosslessJpeg,
+        });
     }
     if precision != 8 {
-        return Err(rejections::unsupported("12-bit JPEG"));
+        return Err(Rejection::UnsupportedFormat {
+            format: UnsupportedFormat::TwelveBitJpeg,
+        });
     }
     match components {
         1 | 3 => {}
         4 => {
-            return Err(rejections::unsupported("CMYK (printing colour) JPEG"));
+            return Err(Rejection::UnsupportedFormat {
+                format: UnsupportedFormat::CmykJpeg,
+            });
         }
         _ => return Err(damaged()),
     }

@@ -11,7 +11,6 @@ mod frame;
 mod jpeg;
 mod png;
 mod profile;
-mod rejections;
 mod strip;
 mod webp;
 
@@ -19,11 +18,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::geometry::PixelRect;
 use crate::plane::{ReducedPhoto, YCbCr};
-use crate::rejection::Rejection;
+use crate::rejection::{MissedLimit, Rejection};
 use crate::segment::PhotoPixels;
 
 pub use exif::Orientation;
-pub use format::PhotoFormat;
+pub use format::{PhotoFormat, UnsupportedFormat};
 pub use profile::ColourProfile;
 pub use strip::strip_metadata;
 
@@ -152,7 +151,11 @@ pub fn probe(bytes: &[u8], limits: &Limits) -> Result<PhotoHeader, Rejection> {
 pub fn load_photo(bytes: &[u8], limits: &Limits) -> Result<EyePhoto, Rejection> {
     let facts = facts_of(bytes, limits)?;
     let (frame, profile) = catch_unwind(AssertUnwindSafe(|| decode(&facts, limits)))
-        .unwrap_or_else(|_panic| Err(rejections::damaged(facts.format)))?;
+        .unwrap_or_else(|_panic| {
+            Err(Rejection::DamagedFile {
+                format: facts.format,
+            })
+        })?;
     Ok(EyePhoto {
         format: facts.format,
         frame,
@@ -178,7 +181,11 @@ fn decode(facts: &Facts<'_>, limits: &Limits) -> Result<(Frame, Option<ColourPro
 
 fn facts_of<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Facts<'a>, Rejection> {
     if bytes.len() > limits.max_bytes {
-        return Err(rejections::too_many_bytes(bytes.len(), limits.max_bytes));
+        return Err(Rejection::TooManyBytes(MissedLimit::of_count(
+            "bytes",
+            bytes.len() as u64,
+            limits.max_bytes as u64,
+        )));
     }
     let facts = match format::sniff(bytes)? {
         PhotoFormat::Jpeg => jpeg::facts(bytes, limits),
@@ -186,10 +193,11 @@ fn facts_of<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Facts<'a>, Rejection
         PhotoFormat::WebP => webp::facts(bytes, limits),
     }?;
     if facts.decode_bytes > limits.max_decode_bytes {
-        return Err(rejections::too_much_memory(
+        return Err(Rejection::TooMuchMemory(MissedLimit::of_count(
+            "decode_bytes",
             facts.decode_bytes,
             limits.max_decode_bytes,
-        ));
+        )));
     }
     Ok(facts)
 }
@@ -206,15 +214,23 @@ fn keep_size_limits(
     limits: &Limits,
 ) -> Result<(), Rejection> {
     if width == 0 || height == 0 {
-        return Err(rejections::damaged(format));
+        return Err(Rejection::DamagedFile { format });
     }
     let side = width.max(height);
     if side > limits.max_side {
-        return Err(rejections::side_too_long(side, limits.max_side));
+        return Err(Rejection::SideTooLong(MissedLimit::of_count(
+            "longer_side_px",
+            side.into(),
+            limits.max_side.into(),
+        )));
     }
     let pixels = pixels_of((width, height));
     if pixels > limits.max_pixels {
-        return Err(rejections::too_many_pixels(pixels, limits.max_pixels));
+        return Err(Rejection::TooManyPixels(MissedLimit::of_count(
+            "pixels",
+            pixels,
+            limits.max_pixels,
+        )));
     }
     Ok(())
 }

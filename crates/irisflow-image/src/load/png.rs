@@ -9,7 +9,7 @@ use ::png::{BitDepth, ColorType, Decoder, Limits as PngLimits, Transformations};
 
 use super::exif::{self, Orientation};
 use super::frame::{Channels, Frame, over_grey, ycbcr_from_rgb};
-use super::{Facts, Limits, PhotoFormat, keep_size_limits, pixels_of, rejections};
+use super::{Facts, Limits, PhotoFormat, keep_size_limits, pixels_of};
 use crate::rejection::Rejection;
 
 pub(super) const SIGNATURE_BYTES: usize = 8;
@@ -45,10 +45,12 @@ impl<'a> Chunks<'a> {
             return Ok(None);
         }
         let rest = &self.bytes[self.at..];
-        let head: &[u8; 8] = rest.first_chunk().ok_or_else(cut_off)?;
+        let head: &[u8; 8] = rest.first_chunk().ok_or_else(truncated)?;
         let [l3, l2, l1, l0, kind @ ..] = *head;
         let length = u32::from_be_bytes([l3, l2, l1, l0]) as usize;
-        let whole = rest.get(..length.saturating_add(12)).ok_or_else(cut_off)?;
+        let whole = rest
+            .get(..length.saturating_add(12))
+            .ok_or_else(truncated)?;
         let end = self.at + whole.len();
         self.at = if &kind == b"IEND" {
             self.bytes.len() + 1
@@ -64,12 +66,16 @@ impl<'a> Chunks<'a> {
     }
 }
 
-fn cut_off() -> Rejection {
-    rejections::cut_off(PhotoFormat::Png)
+fn truncated() -> Rejection {
+    Rejection::TruncatedFile {
+        format: PhotoFormat::Png,
+    }
 }
 
 fn damaged() -> Rejection {
-    rejections::damaged(PhotoFormat::Png)
+    Rejection::DamagedFile {
+        format: PhotoFormat::Png,
+    }
 }
 
 pub(super) fn facts<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Facts<'a>, Rejection> {

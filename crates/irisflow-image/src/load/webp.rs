@@ -8,7 +8,7 @@ use image_webp::WebPDecoder;
 
 use super::exif::{self, Orientation};
 use super::frame::{Channels, Frame, over_grey, ycbcr_from_rgb};
-use super::{Facts, Limits, PhotoFormat, keep_size_limits, pixels_of, rejections};
+use super::{Facts, Limits, PhotoFormat, UnsupportedFormat, keep_size_limits, pixels_of};
 use crate::rejection::Rejection;
 
 /// What the decoder holds of each pixel: planes at half chroma and the picture.
@@ -45,29 +45,35 @@ impl<'a> Chunks<'a> {
         if self.rest.is_empty() {
             return Ok(None);
         }
-        let head: &[u8; 8] = self.rest.first_chunk().ok_or_else(cut_off)?;
+        let head: &[u8; 8] = self.rest.first_chunk().ok_or_else(truncated)?;
         let [kind @ .., l0, l1, l2, l3] = *head;
         let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
         let data = self.rest.get(8..length.saturating_add(8));
-        let data = data.ok_or_else(cut_off)?;
+        let data = data.ok_or_else(truncated)?;
         let padded = (8 + length + length % 2).min(self.rest.len());
         self.rest = &self.rest[padded..];
         Ok(Some(Chunk { kind, data }))
     }
 }
 
-fn cut_off() -> Rejection {
-    rejections::cut_off(PhotoFormat::WebP)
+fn truncated() -> Rejection {
+    Rejection::TruncatedFile {
+        format: PhotoFormat::WebP,
+    }
 }
 
 fn damaged() -> Rejection {
-    rejections::damaged(PhotoFormat::WebP)
+    Rejection::DamagedFile {
+        format: PhotoFormat::WebP,
+    }
 }
 
 pub(super) fn facts<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Facts<'a>, Rejection> {
-    let length: &[u8; 4] = bytes[4..].first_chunk().ok_or_else(cut_off)?;
+    let length: &[u8; 4] = bytes[4..].first_chunk().ok_or_else(truncated)?;
     let length = u32::from_le_bytes(*length) as usize;
-    let picture = bytes.get(..length.saturating_add(8)).ok_or_else(cut_off)?;
+    let picture = bytes
+        .get(..length.saturating_add(8))
+        .ok_or_else(truncated)?;
     let mut canvas = None;
     let mut size = None;
     let mut pixel_bytes = 0;
@@ -120,7 +126,9 @@ fn canvas_size(data: &[u8]) -> Result<(u32, u32), Rejection> {
     let header: &[u8; 10] = data.first_chunk().ok_or_else(damaged)?;
     let [flags, _, _, _, w0, w1, w2, h0, h1, h2] = *header;
     if flags & ANIMATION_FLAG != 0 {
-        return Err(rejections::unsupported("Animated WebP"));
+        return Err(Rejection::UnsupportedFormat {
+            format: UnsupportedFormat::AnimatedWebP,
+        });
     }
     let side = |b0, b1, b2| u32::from_le_bytes([b0, b1, b2, 0]) + 1;
     Ok((side(w0, w1, w2), side(h0, h1, h2)))

@@ -1,5 +1,6 @@
 //! Find the iris: limbus and pupil as ellipses, lids as curves, a label per pixel, and a confidence.
 
+mod advice;
 mod closeup;
 mod detection;
 mod edges;
@@ -12,15 +13,14 @@ mod lids;
 mod limbus;
 mod pupil;
 mod quality;
-mod rejection_texts;
 mod ring_light;
 mod sharpness;
+mod side;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod verdict;
-mod verdict_texts;
 
 use crate::geometry::{Ellipse, PixelRect, Polyline};
 use crate::plane::{Plane, ReducedPhoto, YCbCr};
@@ -37,9 +37,10 @@ use pupil::{ExpectedPupil, find_pupil};
 use quality::measure_quality;
 use ring_light::RingLight;
 
+pub use advice::{Praise, Tip};
 pub use evidence::Evidence;
 pub use quality::Quality;
-pub use rejection_texts::Side;
+pub use side::Side;
 pub use verdict::LIMITS;
 
 /// What `segment_iris` needs of a photo: a reduced copy of all of it, and full resolution where asked.
@@ -103,6 +104,15 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Of a photo that cannot even be decoded.
+    pub fn unreadable(rejection: Rejection) -> Self {
+        Self {
+            eyes_seen: 0,
+            iris: None,
+            rejection: Some(rejection),
+        }
+    }
+
     /// The iris, when it can be used.
     ///
     /// # Errors
@@ -111,11 +121,7 @@ impl Verdict {
         match (self.rejection, self.iris) {
             (Some(rejection), _) => Err(rejection),
             (None, Some(iris)) => Ok(iris),
-            (None, None) => Err(rejection_texts::no_iris_found(
-                0.0,
-                verdict::LEAST_CONFIDENCE,
-                true,
-            )),
+            (None, None) => Err(verdict::no_iris_found(0.0, true)),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Judgement: how sure it is that an iris was found and measured rightly, whether the photo can be used,
-//! and if not, why. `rejection_texts.rs` has the sentences.
+//! and if not, why.
 
 use super::evidence::Evidence;
 use super::float_image::percentile;
-use super::{IrisSegmentation, quality, rejection_texts};
+use super::{IrisSegmentation, Side, quality};
 use crate::plane::Plane;
-use crate::rejection::Rejection;
+use crate::rejection::{MissedLimit, Rejection};
 
 /// Less difference between the surroundings and what lies beside the limbus than this share of the step
 /// across it is a plain ground without lids or lashes.
@@ -56,52 +56,51 @@ pub(super) fn confidence(evidence: &Evidence) -> f32 {
 pub(super) fn judge(iris: &IrisSegmentation, photo_size: (u32, u32)) -> Result<(), Rejection> {
     let q = &iris.quality;
     if q.iris_radius_px < LEAST_RADIUS_PX {
-        return Err(rejection_texts::iris_too_small(
-            q.iris_radius_px,
-            LEAST_RADIUS_PX,
-        ));
+        return Err(iris_too_small(q.iris_radius_px));
     }
     let in_frame = quality::share_in_frame(&iris.labels, &iris.iris);
     if in_frame < LEAST_SHARE_IN_FRAME {
-        let cut = rejection_texts::cut_side(&iris.iris, photo_size);
-        return Err(rejection_texts::iris_cut_off(
-            in_frame,
-            LEAST_SHARE_IN_FRAME,
-            cut,
-        ));
+        return Err(Rejection::IrisCutOff {
+            share_in_frame: missed("share_in_frame", in_frame, LEAST_SHARE_IN_FRAME),
+            side: Side::most_cut(&iris.iris, photo_size),
+        });
     }
     let luma = q.median_luma;
     if luma < LEAST_IRIS_LUMA {
-        return Err(rejection_texts::too_dark(
+        return Err(Rejection::TooDark(missed(
             "median_luma",
             luma,
             LEAST_IRIS_LUMA,
-        ));
+        )));
     }
     if luma > MOST_IRIS_LUMA {
-        return Err(rejection_texts::overexposed(
+        return Err(Rejection::Overexposed(missed(
             "median_luma",
             luma,
             MOST_IRIS_LUMA,
-        ));
+        )));
     }
     if q.visible_share < LEAST_VISIBLE_SHARE {
+        let visible = missed("visible_share", q.visible_share, LEAST_VISIBLE_SHARE);
         let behind_lids = iris.open_share < LEAST_VISIBLE_SHARE;
         return Err(match behind_lids {
-            true => rejection_texts::iris_behind_lids(q.visible_share, LEAST_VISIBLE_SHARE),
-            false => rejection_texts::iris_behind_hair(q.visible_share, LEAST_VISIBLE_SHARE),
+            true => Rejection::IrisBehindLids(visible),
+            false => Rejection::IrisBehindHair(visible),
         });
     }
     if q.usable_share() < LEAST_USABLE_SHARE {
-        return Err(rejection_texts::iris_behind_light(
-            q.usable_share(),
-            LEAST_USABLE_SHARE,
-            iris.light_from,
-        ));
+        return Err(Rejection::IrisBehindLight {
+            usable_share: missed("usable_share", q.usable_share(), LEAST_USABLE_SHARE),
+            light_from: iris.light_from,
+        });
     }
     // A dark brown iris has hardly any texture to be crisp: then what is around it decides.
     if q.sharpness < LEAST_SHARPNESS && q.sharpness_around < LEAST_SHARPNESS_AROUND {
-        return Err(rejection_texts::too_blurry(q.sharpness, LEAST_SHARPNESS));
+        return Err(Rejection::TooBlurry(missed(
+            "sharpness",
+            q.sharpness,
+            LEAST_SHARPNESS,
+        )));
     }
     Ok(())
 }
@@ -112,13 +111,33 @@ pub(super) fn nothing_found(luma: &Plane, confidence: f32) -> Rejection {
     let bright = percentile(&mut lumas, 0.95).unwrap_or(0.0);
     let dim = percentile(&mut lumas, 0.15).unwrap_or(255.0);
     if bright < LEAST_BRIGHT_LUMA {
-        rejection_texts::too_dark("luma_p95", bright, LEAST_BRIGHT_LUMA)
+        Rejection::TooDark(missed("luma_p95", bright, LEAST_BRIGHT_LUMA))
     } else if dim > MOST_DIM_LUMA {
-        rejection_texts::overexposed("luma_p15", dim, MOST_DIM_LUMA)
+        Rejection::Overexposed(missed("luma_p15", dim, MOST_DIM_LUMA))
     } else {
-        let well_lit = bright >= WELL_LIT_LUMA;
-        rejection_texts::no_iris_found(confidence, LEAST_CONFIDENCE, well_lit)
+        no_iris_found(confidence, bright >= WELL_LIT_LUMA)
     }
+}
+
+pub(super) fn no_iris_found(confidence: f32, well_lit: bool) -> Rejection {
+    Rejection::NoIrisFound {
+        confidence: missed("confidence", confidence, LEAST_CONFIDENCE),
+        well_lit,
+    }
+}
+
+fn iris_too_small(radius_px: f32) -> Rejection {
+    /// More than this is only an estimate.
+    const MOST_TIMES_CLOSER: f32 = 6.0;
+    let times_closer = (1.5 * LEAST_RADIUS_PX / radius_px).ceil();
+    Rejection::IrisTooSmall {
+        radius_px: missed("iris_radius_px", radius_px, LEAST_RADIUS_PX),
+        times_closer: (times_closer <= MOST_TIMES_CLOSER).then_some(times_closer as u32),
+    }
+}
+
+fn missed(figure: &'static str, value: f32, threshold: f32) -> MissedLimit {
+    MissedLimit::of_measure(figure, value, threshold)
 }
 
 /// What is needed at least of each figure, by name, for the developers' tools.
@@ -187,11 +206,7 @@ mod tests {
 
     #[test]
     fn each_fault_has_its_code_its_figure_and_its_limit() {
-        let told = |spoil: fn(&mut IrisSegmentation)| {
-            let refusal = refusal(spoil);
-            let measured = refusal.measured.expect("a number");
-            format!("{}: {measured}", refusal.code.as_str())
-        };
+        let told = |spoil: fn(&mut IrisSegmentation)| refusal(spoil).to_string();
         assert_eq!(
             [
                 told(|i| i.quality.iris_radius_px = 39.0),
@@ -203,23 +218,35 @@ mod tests {
                 told(|i| (i.quality.sharpness, i.quality.sharpness_around) = (0.1, 0.1)),
             ],
             [
-                "iris_too_small: iris_radius_px 39, at least 40 needed",
-                "iris_cut_off: share_in_frame 0.36, at least 0.45 needed",
-                "too_dark: median_luma 9, at least 10 needed",
-                "overexposed: median_luma 230, at most 225 needed",
-                "iris_covered: visible_share 0.35, at least 0.4 needed",
-                "iris_covered: usable_share 0.19, at least 0.35 needed",
-                "too_blurry: sharpness 0.1, at least 0.15 needed",
+                "iris_too_small: iris_radius_px 39 (limit 40)",
+                "iris_cut_off: share_in_frame 0.360016 (limit 0.45)",
+                "too_dark: median_luma 9 (limit 10)",
+                "overexposed: median_luma 230 (limit 225)",
+                "iris_covered: visible_share 0.35 (limit 0.4)",
+                "iris_covered: usable_share 0.19 (limit 0.35)",
+                "too_blurry: sharpness 0.1 (limit 0.15)",
             ]
         );
     }
 
     #[test]
-    fn lids_are_opened_and_hair_is_moved_aside() {
+    fn lids_are_told_from_hair() {
         let lids = refusal(|i| (i.quality.visible_share, i.open_share) = (0.3, 0.3));
-        assert!(lids.suggestion.contains("wider"), "{lids}");
+        assert!(matches!(lids, Rejection::IrisBehindLids(_)), "{lids:?}");
         let hair = refusal(|i| (i.quality.visible_share, i.open_share) = (0.3, 0.8));
-        assert!(hair.suggestion.contains("aside"), "{hair}");
+        assert!(matches!(hair, Rejection::IrisBehindHair(_)), "{hair:?}");
+    }
+
+    #[test]
+    fn how_much_closer_to_come_is_counted_up_to_six_times() {
+        let times = |radius| match iris_too_small(radius) {
+            Rejection::IrisTooSmall { times_closer, .. } => times_closer,
+            _ => None,
+        };
+        assert_eq!(
+            [39.9, 30.0, 29.9, 10.0, 9.99, 0.0].map(times),
+            [Some(2), Some(2), Some(3), Some(6), None, None]
+        );
     }
 
     #[test]
@@ -233,7 +260,7 @@ mod tests {
     fn the_limits_named_are_the_limits_kept() {
         for (figure, limit) in LIMITS {
             let refusal = match figure {
-                "confidence" => rejection_texts::no_iris_found(0.0, LEAST_CONFIDENCE, true),
+                "confidence" => no_iris_found(0.0, true),
                 "iris_radius_px" => refusal(|i| i.quality.iris_radius_px = 1.0),
                 "median_luma" => refusal(|i| i.quality.median_luma = 1.0),
                 "visible_share" => refusal(|i| i.quality.visible_share = 0.1),
@@ -243,9 +270,9 @@ mod tests {
                 }
                 _ => continue,
             };
-            let measured = refusal.measured.expect("a number");
-            let is_kept = (measured.threshold - f64::from(limit)).abs() < 1e-6;
-            assert!(measured.figure == figure && is_kept, "{figure}: {measured}");
+            let missed = refusal.missed_limit().expect("a number");
+            let is_kept = (missed.threshold - f64::from(limit)).abs() < 1e-6;
+            assert!(missed.figure == figure && is_kept, "{figure}: {missed}");
         }
     }
 }

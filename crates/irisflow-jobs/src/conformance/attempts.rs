@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::StoreUnderTest;
-use super::store_under_test::{fence, quality_issue, recorded, result_of};
-use crate::{Checkpoint, EventKind, Failure, JobState, Renewal};
+use super::store_under_test::{
+    fence, quality_issue, recorded, result_of, storage_unavailable, timed_out, worker_lost,
+};
+use crate::{Checkpoint, EventKind, JobState, Renewal};
 
 pub async fn checkpoints_are_logged_in_order(store: StoreUnderTest) {
     let job = store.running_job().await;
@@ -65,7 +67,7 @@ pub async fn finishing_records_the_result_with_the_last_event(store: StoreUnderT
 pub async fn a_transient_error_waits_for_its_stored_retry(store: StoreUnderTest) {
     let job = store.running_job().await;
 
-    store.fail(&job, Failure::storage_unavailable()).await;
+    store.fail(&job, storage_unavailable()).await;
 
     let read = store.read(&job).await.expect("the job is kept");
     let latest = store.now() + store.policy.backoff_base;
@@ -78,7 +80,7 @@ pub async fn a_transient_error_waits_for_its_stored_retry(store: StoreUnderTest)
 pub async fn a_retry_says_why_and_counts_the_attempt(store: StoreUnderTest) {
     let job = store.running_job().await;
 
-    store.fail(&job, Failure::storage_unavailable()).await;
+    store.fail(&job, storage_unavailable()).await;
 
     let events = store.events(&job).await;
     let last = events.last().expect("there are events");
@@ -86,22 +88,22 @@ pub async fn a_retry_says_why_and_counts_the_attempt(store: StoreUnderTest) {
         (last.kind, last.body.attempt_count),
         (EventKind::Retrying, 1)
     );
-    assert_eq!(last.body.failure, Some(Failure::storage_unavailable()));
+    assert_eq!(last.body.failure, Some(storage_unavailable()));
     assert_eq!(last.body.status, "processing");
 }
 
 pub async fn a_job_fails_at_the_limit_of_its_retries(store: StoreUnderTest) {
     let mut job = store.running_job().await;
     for _ in 0..store.policy.max_retries {
-        store.fail(&job, Failure::storage_unavailable()).await;
+        store.fail(&job, storage_unavailable()).await;
         store.advance(store.policy.backoff_cap);
         job = store.claim().await;
     }
 
-    store.fail(&job, Failure::timed_out()).await;
+    store.fail(&job, timed_out()).await;
 
     let read = store.read(&job).await.expect("the job is kept");
-    assert_eq!(read.state, JobState::Failed(Failure::timed_out()));
+    assert_eq!(read.state, JobState::Failed(timed_out()));
     assert_eq!(store.kinds(&job).await.last(), Some(&EventKind::Failed));
     assert_eq!(store.try_claim().await, None, "nobody tries again");
 }
@@ -199,6 +201,6 @@ pub async fn a_job_that_loses_every_worker_fails_at_the_crash_limit(store: Store
     }
 
     let read = store.read(&job).await.expect("the job is kept");
-    assert_eq!(read.state, JobState::Failed(Failure::worker_lost()));
+    assert_eq!(read.state, JobState::Failed(worker_lost()));
     assert_eq!(store.try_claim().await, None, "nobody tries again");
 }

@@ -1,8 +1,8 @@
 //! Cancelling: at once while a job waits, by its worker while it runs, never once it has ended.
 
 use super::StoreUnderTest;
-use super::store_under_test::{fence, recorded};
-use crate::{Checkpoint, EventKind, Failure, JobId, JobState, Renewal};
+use super::store_under_test::{fence, recorded, storage_unavailable};
+use crate::{Checkpoint, EventKind, JobId, JobState, Renewal};
 
 pub async fn a_waiting_job_is_cancelled_at_once(store: StoreUnderTest) {
     let job = store.queue(store.user().await).await;
@@ -18,7 +18,7 @@ pub async fn a_waiting_job_is_cancelled_at_once(store: StoreUnderTest) {
 
 pub async fn a_job_between_two_attempts_is_cancelled_at_once(store: StoreUnderTest) {
     let job = store.running_job().await;
-    store.fail(&job, Failure::storage_unavailable()).await;
+    store.fail(&job, storage_unavailable()).await;
 
     let cancelled = store.cancel(&job).await.expect("it is known");
 
@@ -59,7 +59,7 @@ pub async fn a_job_to_cancel_ends_with_its_worker_however_that_ends(store: Store
         store.cancel(job).await;
     }
 
-    store.fail(&failing, Failure::storage_unavailable()).await;
+    store.fail(&failing, storage_unavailable()).await;
     store.hand_back(&handed_back).await;
     store.let_leases_expire();
     store.reap().await.expect("one worker is lost");

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::StoreUnderTest;
-use super::store_under_test::quality_issue;
-use crate::{Failure, JobState, Lease, Priority, WorkerId};
+use super::store_under_test::{quality_issue, storage_unavailable};
+use crate::{JobState, Lease, Priority, WorkerId};
 
 const MOMENT: Duration = Duration::from_millis(1);
 
@@ -240,7 +240,7 @@ pub async fn a_default_job_that_waited_less_than_a_minute_does_not(store: StoreU
 
 pub async fn a_job_is_not_claimed_before_its_time(store: StoreUnderTest) {
     let job = store.running_job().await;
-    let waiting = store.fail(&job, Failure::storage_unavailable()).await;
+    let waiting = store.fail(&job, storage_unavailable()).await;
 
     store.advance(waiting.run_at.since(store.now()) - MOMENT);
     let too_early = store.try_claim().await;
@@ -254,8 +254,8 @@ pub async fn a_job_is_not_claimed_before_its_time(store: StoreUnderTest) {
 pub async fn the_next_due_moment_is_that_of_the_first_waiting_job(store: StoreUnderTest) {
     let first = store.running_job().await;
     let second = store.running_job().await;
-    let first = store.fail(&first, Failure::storage_unavailable()).await;
-    let second = store.fail(&second, Failure::storage_unavailable()).await;
+    let first = store.fail(&first, storage_unavailable()).await;
+    let second = store.fail(&second, storage_unavailable()).await;
 
     let next_due = store.job_leases.next_due().await.expect("the store works");
 

@@ -7,10 +7,9 @@ use tokio::task::JoinSet;
 
 use super::StoreUnderTest;
 use super::accounts::{refresh, rotated, sign_in};
-use super::store_under_test::{fence, result_of};
+use super::store_under_test::{fence, result_of, timed_out, worker_lost};
 use crate::{
-    Failure, Job, JobId, NewAccount, PasswordChange, Priority, Submission, UserId, WorkerId,
-    WriteOutcome,
+    Job, JobId, NewAccount, PasswordChange, Priority, Submission, UserId, WorkerId, WriteOutcome,
 };
 
 const WORKERS: usize = 8;
@@ -62,7 +61,7 @@ pub async fn of_two_writers_with_one_fence_only_one_ends_the_job(store: StoreUnd
             if index % 2 == 0 {
                 leases.finish(fence, result).await
             } else {
-                leases.fail_attempt(fence, Failure::timed_out()).await
+                leases.fail_attempt(fence, timed_out()).await
             }
         });
     }
@@ -82,7 +81,12 @@ pub async fn of_many_reapers_one_takes_the_job(store: StoreUnderTest) {
     let mut reapers = JoinSet::new();
     for _ in 0..WORKERS {
         let leases = Arc::clone(&store.job_leases);
-        reapers.spawn(async move { leases.reap_one().await.expect("the store works") });
+        reapers.spawn(async move {
+            leases
+                .reap_one(worker_lost())
+                .await
+                .expect("the store works")
+        });
     }
 
     let reaped = reapers.join_all().await;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::StoreUnderTest;
-use super::store_under_test::{result_of, stored_photo};
+use super::store_under_test::{result_of, storage_unavailable, stored_photo};
 use crate::{
-    Failure, Job, JobId, OwnPlace, Priority, QueueOrder, QueuePlace, StepTimes, UserId,
-    WorkerCapacity, WorkerId,
+    Job, JobId, OwnPlace, Priority, QueueOrder, QueuePlace, StepTimes, UserId, WorkerCapacity,
+    WorkerId,
 };
 
 const MOMENT: Duration = Duration::from_millis(1);
@@ -90,7 +90,7 @@ pub async fn the_jobs_of_one_user_are_listed_as_they_are_claimed(store: StoreUnd
     }
     store.advance(store.policy.ageing);
     let failing = store.claim().await;
-    store.fail(&failing, Failure::storage_unavailable()).await;
+    store.fail(&failing, storage_unavailable()).await;
     for priority in [Priority::Default, Priority::High, Priority::High] {
         store.queue_as(user_id, priority).await;
         store.advance(MOMENT);

@@ -2,8 +2,8 @@
 //! what it is refused leaves no trace.
 
 use super::StoreUnderTest;
-use super::store_under_test::{fence, result_of};
-use crate::{Checkpoint, Event, Failure, Fence, Job, JobId, Renewal, WriteOutcome};
+use super::store_under_test::{fence, result_of, storage_unavailable};
+use crate::{Checkpoint, Event, Fence, Job, JobId, Renewal, WriteOutcome};
 
 pub async fn nothing_is_written_after_the_lease_was_reaped(store: StoreUnderTest) {
     let job = store.running_job().await;
@@ -68,7 +68,7 @@ async fn every_write_is_refused(store: &StoreUnderTest, lost: &Job) {
 
     let renewal = leases.renew(fence).await.expect("the store works");
     let checkpoint = [Checkpoint::SavingBegun];
-    let failure = Failure::storage_unavailable();
+    let failure = storage_unavailable();
     let writes = [
         ("reach", leases.record_checkpoints(fence, &checkpoint).await),
         ("finish", leases.finish(fence, result_of(lost)).await),

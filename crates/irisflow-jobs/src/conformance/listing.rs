@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use super::StoreUnderTest;
-use super::store_under_test::{fence, quality_issue, recorded};
+use super::store_under_test::{fence, quality_issue, recorded, storage_unavailable};
 use crate::{
-    BatchId, Checkpoint, Failure, JobFilter, JobId, Page, PageRequest, Priority, StatusFilter,
-    UserId,
+    BatchId, Checkpoint, JobFilter, JobId, Page, PageRequest, Priority, StatusFilter, UserId,
 };
 
 pub async fn a_job_is_read_as_it_was_written(store: StoreUnderTest) {
@@ -102,7 +101,7 @@ pub async fn a_filter_shows_the_jobs_of_one_status(store: StoreUnderTest) {
 
 pub async fn a_job_between_two_attempts_is_listed_as_processing(store: StoreUnderTest) {
     let job = store.running_job().await;
-    store.fail(&job, Failure::storage_unavailable()).await;
+    store.fail(&job, storage_unavailable()).await;
 
     let filter = JobFilter {
         status: Some(StatusFilter::Processing),

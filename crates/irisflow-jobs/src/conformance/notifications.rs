@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::StoreUnderTest;
 use super::accounts::{end, refresh, sign_in};
-use super::store_under_test::fence;
-use crate::{Checkpoint, Event, Failure, Job, Priority, Submission};
+use super::store_under_test::{fence, storage_unavailable};
+use crate::{Checkpoint, Event, Job, Priority, Submission};
 
 pub async fn every_event_is_announced_as_it_is_stored(store: StoreUnderTest) {
     let job = a_whole_life(&store).await;
@@ -63,7 +63,7 @@ pub async fn work_is_announced_when_a_job_waits(store: StoreUnderTest) {
     store.reap().await.expect("the lease has run out");
     let reaped = notifications();
     let job = store.claim().await;
-    store.fail(&job, Failure::storage_unavailable()).await;
+    store.fail(&job, storage_unavailable()).await;
     let retried = notifications();
 
     assert!(0 < queued, "when a job is queued");
@@ -129,7 +129,7 @@ pub async fn a_betrayed_session_is_announced(store: StoreUnderTest) {
 async fn a_whole_life(store: &StoreUnderTest) -> Job {
     let job = store.running_job().await;
     store.reach(&job, &Checkpoint::ALL[..3]).await;
-    store.fail(&job, Failure::storage_unavailable()).await;
+    store.fail(&job, storage_unavailable()).await;
     store.advance(store.policy.backoff_cap);
     let job = store.claim().await;
     store.reach(&job, &Checkpoint::ALL[..9]).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::StoreUnderTest;
-use super::store_under_test::{quality_issue, result_of, stored_photo};
+use super::store_under_test::{quality_issue, result_of, storage_unavailable, stored_photo};
 use crate::{QueueStatistics, Usage, UserId};
 
 pub async fn an_empty_queue_counts_nothing(store: StoreUnderTest) {
@@ -32,9 +32,7 @@ pub async fn the_oldest_due_job_says_since_when(store: StoreUnderTest) {
 
 pub async fn a_job_that_waits_for_its_retry_is_not_due(store: StoreUnderTest) {
     let job = store.running_job().await;
-    store
-        .fail(&job, crate::Failure::storage_unavailable())
-        .await;
+    store.fail(&job, storage_unavailable()).await;
 
     let standing = queue(&store).await;
 

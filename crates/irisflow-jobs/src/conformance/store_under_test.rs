@@ -237,7 +237,10 @@ impl StoreUnderTest {
     }
 
     pub async fn reap(&self) -> Option<Job> {
-        self.job_leases.reap_one().await.expect("the store works")
+        self.job_leases
+            .reap_one(worker_lost())
+            .await
+            .expect("the store works")
     }
 
     pub async fn delete_photo_of(&self, job: &Job) {
@@ -329,6 +332,33 @@ pub(crate) fn recorded(written: Result<WriteOutcome, crate::StoreError>) -> Job 
         WriteOutcome::Fenced => None,
     }
     .expect("the worker owns the job")
+}
+
+pub(crate) fn storage_unavailable() -> Failure {
+    Failure::new(
+        ErrorType::TransientError,
+        "storage_unavailable",
+        "The photo storage did not answer.",
+        "Try again.",
+    )
+}
+
+pub(crate) fn timed_out() -> Failure {
+    Failure::new(
+        ErrorType::TransientError,
+        "timed_out",
+        "It took too long.",
+        "Try again.",
+    )
+}
+
+pub(crate) fn worker_lost() -> Failure {
+    Failure::new(
+        ErrorType::ServerError,
+        "worker_lost",
+        "The worker is gone.",
+        "Try another photo.",
+    )
 }
 
 pub(crate) fn quality_issue() -> Failure {

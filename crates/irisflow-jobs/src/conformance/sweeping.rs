@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::StoreUnderTest;
-use super::store_under_test::quality_issue;
-use crate::{Failure, Job, SweepTarget};
+use super::store_under_test::{quality_issue, storage_unavailable};
+use crate::{Job, SweepTarget};
 
 pub async fn sweeps_come_in_the_order_of_their_time(store: StoreUnderTest) {
     let (earlier, later) = two_failed_jobs(&store).await;
@@ -101,7 +101,7 @@ pub async fn an_expected_upload_is_swept_when_its_url_has_run_out(store: StoreUn
 
 pub async fn a_failed_attempt_is_swept_now_and_when_its_worker_must_be_gone(store: StoreUnderTest) {
     let job = store.running_job().await;
-    store.fail(&job, Failure::storage_unavailable()).await;
+    store.fail(&job, storage_unavailable()).await;
 
     swept_now_and_after_the_lease(&store, &job).await;
 }

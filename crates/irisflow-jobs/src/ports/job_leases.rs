@@ -63,5 +63,7 @@ pub trait JobLeases: Send + Sync + std::fmt::Debug {
     async fn record_cancelled(&self, fence: Fence) -> Result<WriteOutcome>;
 
     /// Takes one job whose lease has expired from its worker. `None` when there is none.
-    async fn reap_one(&self) -> Result<Option<Job>>;
+    ///
+    /// `failure` is recorded as the reason.
+    async fn reap_one(&self, failure: Failure) -> Result<Option<Job>>;
 }

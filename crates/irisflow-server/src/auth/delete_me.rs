@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use irisflow_jobs::UserId;
+use irisflow_messages::{Language, text};
 use irisflow_photos::delete_all_of_user;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -21,7 +22,7 @@ pub(crate) struct DeleteMeRequest {
 /// Proof of the deletion. The server keeps a copy without any reference to the account.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ReceiptBody {
-    message: &'static str,
+    message: String,
     receipt_id: String,
     /// RFC 3339, UTC.
     deleted_at: String,
@@ -68,7 +69,7 @@ pub(crate) async fn delete_me(
     }
     let destroyed = receipt.destroyed;
     Ok(Json(ReceiptBody {
-        message: "Your account and everything in it was deleted.",
+        message: text!("account-deleted").in_language(Language::PROGRAM),
         receipt_id: receipt.id.to_string(),
         deleted_at: receipt.at.to_rfc3339(),
         destroyed: DestroyedBody {

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::CurrentUser;
 use crate::app::App;
-use crate::error::{ApiError, ErrorBody, ValidationBody};
+use crate::error::{ApiError, ErrorBody, Missing, ValidationBody};
 use crate::extractors::PathId;
 
 #[derive(Serialize, ToSchema)]
@@ -55,6 +55,6 @@ pub(crate) async fn end_session(
     {
         Ok(StatusCode::NO_CONTENT)
     } else {
-        Err(ApiError::NotFound("Session not found"))
+        Err(ApiError::NotFound(Missing::Session))
     }
 }

@@ -7,6 +7,7 @@ use axum::extract::{Form, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::AppendHeaders;
 use irisflow_jobs::{Account, NewSession, Session, SessionId};
+use irisflow_messages::text;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -70,11 +71,7 @@ pub(crate) async fn login_form(
 ) -> Result<SignedIn, ApiError> {
     let Form(form) = form.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => ApiError::JsonTooLarge,
-        _ => ApiError::Invalid {
-            loc: vec!["body".to_owned()],
-            msg: rejection.body_text(),
-            kind: "value_error",
-        },
+        _ => ApiError::unparsed("body", rejection.body_text(), "value_error"),
     })?;
     let credentials = (form.username.as_str(), form.password);
     sign_in(&app, client, &headers, "username", credentials).await
@@ -95,8 +92,8 @@ async fn sign_in(
 ) -> Result<SignedIn, ApiError> {
     let email = email.trim();
     if email.len() > MAX_EMAIL_BYTES {
-        let limit = format!("at most {MAX_EMAIL_BYTES} characters");
-        return Err(ApiError::invalid_field(email_field, limit));
+        let text = text!("invalid-email-too-long", limit = MAX_EMAIL_BYTES);
+        return Err(ApiError::invalid_field(email_field, text));
     }
     let email = email.to_lowercase();
     let device = app.devices.recognise(headers, &email, app.now());

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use irisflow_messages::{Language, text};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -11,7 +12,7 @@ use crate::error::{ApiError, ErrorBody};
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct LogoutBody {
-    message: &'static str,
+    message: String,
 }
 
 /// End the current session with its refresh tokens and sockets. No body is needed.
@@ -26,6 +27,6 @@ pub(crate) async fn logout(
         .end_session(user.id(), user.session_id)
         .await?;
     Ok(Json(LogoutBody {
-        message: "Logged out successfully",
+        message: text!("logged-out").in_language(Language::PROGRAM),
     }))
 }

@@ -11,12 +11,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
+use irisflow_messages::{Language, Text, text};
 use tokio::sync::Semaphore;
 
 use super::device::DeviceId;
 use super::throttle::Caller;
 use crate::concurrency_limits::{ConcurrencyLimit, Permit};
-use crate::error::ApiError;
+use crate::error::{ApiError, BusyWork};
 
 /// Hashes computed concurrently.
 const MAX_HASHING: usize = 2;
@@ -34,7 +35,8 @@ const NEW_PASSWORDS: usize = 64;
 const NEW_PASSWORDS_OF_NETWORK: usize = 32;
 /// `Retry-After` in seconds when the queue is full.
 const RETRY_AFTER_S: u64 = 2;
-/// Maximum length of a password in characters.
+/// Minimum and maximum length of a password in characters.
+const MIN_CHARS: usize = 8;
 const MAX_CHARS: usize = 1024;
 
 #[derive(Debug)]
@@ -141,7 +143,7 @@ impl Passwords {
 }
 
 const BUSY: ApiError = ApiError::Busy {
-    what: "sign-ins",
+    work: BusyWork::SignIns,
     retry_after_s: RETRY_AFTER_S,
 };
 
@@ -227,8 +229,8 @@ enum HashingError {
 /// The password violates the rule, or could not be hashed.
 #[derive(Debug, thiserror::Error)]
 pub enum NewPasswordError {
-    #[error("the password is too simple: {0}")]
-    TooSimple(&'static str),
+    #[error("{}", too_simple(*.0))]
+    TooSimple(Weakness),
     #[error("the password could not be hashed: {0}")]
     Hashing(String),
 }
@@ -251,29 +253,56 @@ pub fn hash_new_password(password: &str) -> Result<String, NewPasswordError> {
 pub(crate) fn check_strength(field: &str, password: &str) -> Result<(), ApiError> {
     match weakness(password) {
         None => Ok(()),
-        Some(advice) => Err(ApiError::invalid_field(
+        Some(weakness) => Err(ApiError::invalid_field(
             field,
-            format!("The password is too simple: {advice}."),
+            text!("invalid-password", missing = weakness.text()),
         )),
     }
 }
 
-/// Advice for a password that violates the rule; `None` for one that follows it.
-fn weakness(password: &str) -> Option<&'static str> {
-    let advice = if password.chars().count() < 8 {
-        "use at least 8 characters"
+/// The part of the rule that a password violates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weakness {
+    TooShort,
+    TooLong,
+    NoUpperCase,
+    NoLowerCase,
+    NoDigit,
+}
+
+impl Weakness {
+    /// The advice that follows from it.
+    fn text(self) -> Text {
+        match self {
+            Self::TooShort => text!("password-too-short", least = MIN_CHARS),
+            Self::TooLong => text!("password-too-long", most = MAX_CHARS),
+            Self::NoUpperCase => text!("password-without-upper-case"),
+            Self::NoLowerCase => text!("password-without-lower-case"),
+            Self::NoDigit => text!("password-without-digit"),
+        }
+    }
+}
+
+fn too_simple(weakness: Weakness) -> String {
+    text!("cli-password-too-simple", missing = weakness.text()).in_language(Language::PROGRAM)
+}
+
+/// `None` for a password that follows the rule.
+fn weakness(password: &str) -> Option<Weakness> {
+    let weakness = if password.chars().count() < MIN_CHARS {
+        Weakness::TooShort
     } else if password.chars().count() > MAX_CHARS {
-        "use at most 1024 characters"
+        Weakness::TooLong
     } else if !password.chars().any(char::is_uppercase) {
-        "add an upper-case letter"
+        Weakness::NoUpperCase
     } else if !password.chars().any(char::is_lowercase) {
-        "add a lower-case letter"
+        Weakness::NoLowerCase
     } else if !password.chars().any(|c| c.is_ascii_digit()) {
-        "add a digit"
+        Weakness::NoDigit
     } else {
         return None;
     };
-    Some(advice)
+    Some(weakness)
 }
 
 #[cfg(test)]

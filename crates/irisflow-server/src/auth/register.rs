@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use irisflow_jobs::{Account, NewAccount, UserId};
+use irisflow_messages::text;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -76,7 +77,7 @@ pub(crate) async fn register(
         return Err(ApiError::RegistrationClosed);
     }
     let email = parse_email(&request.email)
-        .ok_or_else(|| ApiError::invalid_field("email", "This is not an email address."))?;
+        .ok_or_else(|| ApiError::invalid_field("email", text!("invalid-email")))?;
     check_strength("password", &request.password)?;
     let network = client.network();
     app.throttle.register(network)?;

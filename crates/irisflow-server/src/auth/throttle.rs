@@ -28,7 +28,7 @@ use irisflow_jobs::Clock;
 use sha2::{Digest as _, Sha256};
 
 use super::device::DeviceId;
-use crate::error::ApiError;
+use crate::error::{ApiError, LimitOf};
 use crate::rate_limiter::{RateLimiter, retry_after_s};
 
 /// Token buckets: each has a size (the burst) and an interval after which one token is added.
@@ -209,7 +209,7 @@ impl Throttle {
         let limits = &self.limits;
         let taken = self.registrations_of_networks.take(key, now);
         taken.map_err(|wait| ApiError::TooManyRegistrations {
-            whose: "one address",
+            of: LimitOf::Address,
             limit: limits.registrations_of_network,
             interval: limits.registration_refill,
             retry_after_s: retry_after_s(wait),
@@ -217,7 +217,7 @@ impl Throttle {
         self.registrations.take((), now).map_err(|wait| {
             self.registrations_of_networks.give_back(&key);
             ApiError::TooManyRegistrations {
-                whose: "this server",
+                of: LimitOf::Server,
                 limit: limits.registrations,
                 interval: limits.registration_refill / 10,
                 retry_after_s: retry_after_s(wait),
@@ -405,13 +405,13 @@ mod tests {
         let throttle = Throttle::new(limits, clock.clone());
         let register = |number: u8| throttle.register(IpAddr::from([192, 0, 2, number]));
         let whose = |rejected: Result<(), ApiError>| match rejected {
-            Err(ApiError::TooManyRegistrations { whose, .. }) => Some(whose),
+            Err(ApiError::TooManyRegistrations { of, .. }) => Some(of),
             _ => None,
         };
         assert_eq!((whose(register(1)), whose(register(1))), (None, None));
-        assert_eq!(whose(register(1)), Some("one address"));
+        assert_eq!(whose(register(1)), Some(LimitOf::Address));
         assert_eq!(whose(register(2)), None);
-        assert_eq!(whose(register(3)), Some("this server"));
+        assert_eq!(whose(register(3)), Some(LimitOf::Server));
         clock.advance(Duration::from_secs(1));
         assert_eq!(whose(register(3)), None);
     }

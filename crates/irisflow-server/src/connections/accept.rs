@@ -9,6 +9,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::middleware::AddExtension;
 use axum_server::accept::Accept;
+use irisflow_messages::{Language, text};
 use metrics::counter;
 use socket2::SockRef;
 use tokio::net::TcpStream;
@@ -20,6 +21,7 @@ use super::stream::GuardedStream;
 use super::table::Connections;
 use crate::client_address::network_of;
 use crate::concurrency_limits::LimitReached;
+use crate::error::LimitOf;
 
 /// `SO_SNDBUF` in bytes (Linux doubles the value). It bounds the kernel memory of a connection whose client
 /// reads slowly. With a much larger buffer a slow client could not be told from a stalled one: the kernel
@@ -87,17 +89,22 @@ impl<S> Accept<TcpStream, S> for GuardedAcceptor {
 
 /// Sends a 503 response with the reason, without blocking: it is lost when the socket is not ready.
 fn send_rejection(stream: &TcpStream, limit_reached: LimitReached, limit: usize) {
-    let whose = match limit_reached {
-        LimitReached::Total => "this server",
-        LimitReached::Key => "one address",
+    const RETRY_AFTER_S: u32 = 5;
+    let of = match limit_reached {
+        LimitReached::Total => LimitOf::Server,
+        LimitReached::Key => LimitOf::Address,
     };
-    let body = format!(
-        "{{\"detail\":\"The limit is {limit} connections at once for {whose}. Close some, or try \
-         again in 5 s.\",\"code\":\"too_many_connections\"}}"
+    let detail = text!(
+        "error-too-many-connections",
+        whose = of.text(),
+        limit = limit,
+        retry_after = RETRY_AFTER_S,
     );
+    let detail = serde_json::Value::String(detail.in_language(Language::PROGRAM));
+    let body = format!("{{\"detail\":{detail},\"code\":\"too_many_connections\"}}");
     let response = format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 5\r\n\
-         connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
+         retry-after: {RETRY_AFTER_S}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
     let socket = SockRef::from(stream);

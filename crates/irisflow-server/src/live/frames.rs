@@ -1,6 +1,7 @@
 //! JSON frames of the WebSocket of one job.
 
-use irisflow_jobs::{ErrorType, Event, EventKind, Failure, JobId, Timestamp, shown_step};
+use irisflow_jobs::{ErrorType, Event, EventKind, JobId, Timestamp};
+use irisflow_messages::{Advice, Language, Text, advice, failures, progress, text};
 use irisflow_photos::ObjectKey;
 use serde::Serialize;
 
@@ -19,7 +20,7 @@ struct JobFrame<'a> {
     job_id: JobId,
     status: &'a str,
     progress: u8,
-    step: &'static str,
+    step: String,
     timestamp: String,
     attempt_count: u32,
     /// `None` in the final frame.
@@ -79,7 +80,7 @@ pub(crate) struct JobStatusFields {
     job_id: Option<JobId>,
     status: String,
     progress: u8,
-    step: &'static str,
+    step: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     timestamp: Option<String>,
 }
@@ -90,7 +91,7 @@ impl JobStatusFields {
             job_id: Some(event.job_id),
             status: event.body.status.clone(),
             progress: event.body.progress,
-            step: shown_step(event.body.step),
+            step: progress::step(event.body.step).in_language(Language::PROGRAM),
             timestamp: Some(event.at.to_rfc3339()),
         }
     }
@@ -102,7 +103,7 @@ impl JobStatusFields {
             job_id: None,
             status: "processing".to_owned(),
             progress: 0,
-            step: shown_step(None),
+            step: progress::step(None).in_language(Language::PROGRAM),
             timestamp: None,
         }
     }
@@ -114,10 +115,10 @@ impl JobStatusFields {
 }
 
 impl ErrorFrame {
-    pub(crate) fn new(error: &'static str, detail: impl Into<String>, code: &'static str) -> Self {
+    pub(crate) fn new(error: &'static str, detail: Text, code: &'static str) -> Self {
         Self {
             error,
-            detail: detail.into(),
+            detail: detail.in_language(Language::PROGRAM),
             code,
             job_status: JobStatusFields::unknown(),
             reason: None,
@@ -126,24 +127,20 @@ impl ErrorFrame {
 
     /// Gives the frame the status `failed`, a final state that every client supports; `code` holds the exact
     /// reason.
-    pub(crate) fn failed(mut self, error_type: ErrorType, message: &str, suggestion: &str) -> Self {
+    pub(crate) fn failed(mut self, error_type: ErrorType, advice: &Advice) -> Self {
         self.job_status.status = FAILED.to_owned();
         self.reason = Some(Reason {
             error_type: error_type.name(),
-            message: message.to_owned(),
-            suggestion: suggestion.to_owned(),
+            message: advice.message.in_language(Language::PROGRAM),
+            suggestion: advice.suggestion.in_language(Language::PROGRAM),
         });
         self
     }
 
     /// The job's owner deleted it.
     pub(crate) fn deleted() -> Self {
-        let failure = Failure::deleted();
-        Self::new("Job not found", "Job was deleted", "deleted").failed(
-            failure.error_type,
-            &failure.message,
-            &failure.suggestion,
-        )
+        Self::new("Job not found", text!("socket-job-deleted"), "deleted")
+            .failed(ErrorType::QualityIssue, &advice!("failure-deleted"))
     }
 
     /// Adds the state of the job from the frame sent last.
@@ -186,7 +183,7 @@ impl AppState {
         });
         let failure = match event.kind {
             EventKind::Failed => body.failure.clone(),
-            EventKind::Cancelled => Some(Failure::cancelled()),
+            EventKind::Cancelled => Some(failures::cancelled()),
             EventKind::Queued
             | EventKind::Progress
             | EventKind::Retrying
@@ -209,7 +206,7 @@ impl AppState {
             job_id: event.job_id,
             status,
             progress: body.progress,
-            step: shown_step(body.step),
+            step: progress::step(body.step).in_language(Language::PROGRAM),
             timestamp: timestamp.to_rfc3339(),
             attempt_count: body.attempt_count,
             estimate: (!event.kind.is_final()).then_some(estimate),

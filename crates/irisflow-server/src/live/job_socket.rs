@@ -14,6 +14,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use irisflow_jobs::{ErrorType, Event, EventKind, JobId, StoreError, Timestamp};
+use irisflow_messages::{advice, text};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::Instrument as _;
@@ -126,31 +127,25 @@ impl Ending {
     /// find out which ids exist.
     fn unknown_job(job_id: &str) -> Self {
         let shown: String = job_id.chars().take(64).collect();
-        let detail = format!("No job with ID {shown}");
+        let detail = text!("socket-job-not-found", job = shown);
         Self::rejected(
-            ErrorFrame::new("Job not found", detail, "job_not_found").failed(
-                ErrorType::QualityIssue,
-                "This picture is not here.",
-                "It may have been deleted. Take a new photo to make another one.",
-            ),
+            ErrorFrame::new("Job not found", detail, "job_not_found")
+                .failed(ErrorType::QualityIssue, &advice!("end-unknown-job")),
         )
     }
 
     fn foreign_origin() -> Self {
-        let detail = "This page may not open this socket.";
+        let detail = text!("socket-origin-not-allowed");
         Self::rejected(
-            ErrorFrame::new("Origin not allowed", detail, "origin_not_allowed").failed(
-                ErrorType::ServerError,
-                "This page may not show this picture.",
-                "Open the picture on the server's own page.",
-            ),
+            ErrorFrame::new("Origin not allowed", detail, "origin_not_allowed")
+                .failed(ErrorType::ServerError, &advice!("end-foreign-origin")),
         )
     }
 
     fn timed_out() -> Self {
         Self::closed_normally(ErrorFrame::new(
             "Connection timeout",
-            "Maximum connection time exceeded. Job continues in background.",
+            text!("socket-timeout"),
             "connection_timeout",
         ))
     }
@@ -158,7 +153,7 @@ impl Ending {
     fn internal_error() -> Self {
         let frame = ErrorFrame::new(
             "Internal server error",
-            "The service cannot say more at the moment. Connect again shortly.",
+            text!("socket-internal"),
             "internal",
         );
         Self::Close {
@@ -178,44 +173,35 @@ impl From<StoreError> for Ending {
 
 impl From<ApiError> for Ending {
     fn from(error: ApiError) -> Self {
-        let sign_in_again = |frame: ErrorFrame| {
-            frame.failed(
-                ErrorType::TransientError,
-                "Your sign-in has ended. Your picture goes on without you.",
-                "Sign in again to see it.",
-            )
-        };
+        let sign_in_again =
+            |frame: ErrorFrame| frame.failed(ErrorType::TransientError, &advice!("end-signed-out"));
         Self::rejected(match error {
             ApiError::NotAuthenticated => sign_in_again(ErrorFrame::new(
                 "Authentication required",
-                "Token missing from query parameters",
+                text!("socket-token-missing"),
                 "not_authenticated",
             )),
             ApiError::TokenExpired => sign_in_again(ErrorFrame::new(
                 "Token expired",
-                "Refresh the access token and connect again.",
+                text!("socket-token-expired"),
                 "token_expired",
             )),
             ApiError::InvalidToken => sign_in_again(ErrorFrame::new(
                 "Could not validate credentials",
-                "The token is not valid, or its session has ended.",
+                text!("socket-token-invalid"),
                 "invalid_token",
             )),
             ApiError::AccountInactive => ErrorFrame::new(
                 "User account is inactive",
-                "Ask the operator of this server.",
+                text!("socket-account-inactive"),
                 "account_inactive",
             )
-            .failed(
-                ErrorType::ServerError,
-                "This account has been switched off.",
-                "Please ask the people who run this server.",
-            ),
+            .failed(ErrorType::ServerError, &advice!("end-account-inactive")),
             ApiError::RateLimited { .. } => {
-                ErrorFrame::new("Too many requests", error.detail(), "rate_limited")
+                ErrorFrame::new("Too many requests", error.text(), "rate_limited")
             }
             ApiError::TooManySockets { .. } => {
-                ErrorFrame::new("Too many sockets", error.detail(), "too_many_sockets")
+                ErrorFrame::new("Too many sockets", error.text(), "too_many_sockets")
             }
             _ => return Self::internal_error(),
         })

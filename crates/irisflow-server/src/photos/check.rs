@@ -9,14 +9,14 @@ use irisflow_image::geometry::{Ellipse, Polyline};
 use irisflow_image::rejection::Rejection;
 use irisflow_image::segment::Quality;
 use irisflow_jobs::{PhotoId, StoredPhoto};
+use irisflow_messages::{Language, Text, photos};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::UNKNOWN_PHOTO;
 use super::photo_body::key_of;
 use crate::app::App;
 use crate::auth::CurrentUser;
-use crate::error::{ApiError, ErrorBody, ValidationBody};
+use crate::error::{ApiError, ErrorBody, Missing, ValidationBody};
 use crate::extractors::PathId;
 use crate::processing::submit::check_usable;
 use crate::quality::QualityBody;
@@ -102,7 +102,7 @@ pub(crate) async fn check(
 ) -> Result<Json<CheckBody>, ApiError> {
     app.check_consent(&user).await?;
     let photo = app.parts.photos.photo(user.id(), photo_id).await?;
-    let photo = photo.ok_or(ApiError::NotFound(UNKNOWN_PHOTO))?;
+    let photo = photo.ok_or(ApiError::NotFound(Missing::Photo))?;
     check_usable(&photo)?;
     let (files, limits) = (app.parts.files.clone(), app.settings.photo_limits);
     let (key, stored) = (key_of(&photo), photo.stored.as_ref());
@@ -111,7 +111,7 @@ pub(crate) async fn check(
         let begun = Instant::now();
         let bytes = files.get(&key)?;
         // Deleted since it was looked up.
-        let bytes = bytes.ok_or(ApiError::NotFound(UNKNOWN_PHOTO))?;
+        let bytes = bytes.ok_or(ApiError::NotFound(Missing::Photo))?;
         let checked = check_photo(&bytes, &limits);
         let checked_in_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok::<_, ApiError>(CheckBody::of(&checked, checked_in_ms))
@@ -128,8 +128,8 @@ impl CheckBody {
         Self {
             usable: verdict.rejection.is_none(),
             eyes_seen: verdict.eyes_seen,
-            message: verdict.headline(),
-            suggestion: verdict.tip(),
+            message: photos::headline(verdict).map(said).unwrap_or_default(),
+            suggestion: photos::tip(verdict).map(said),
             rejection: verdict.rejection.as_ref().map(RejectionBody::from),
             quality: iris.map(|iris| named(&iris.quality)),
             quality_score: iris.map(|iris| iris.quality.score()),
@@ -146,15 +146,21 @@ impl CheckBody {
     }
 }
 
+fn said(text: Text) -> String {
+    text.in_language(Language::PROGRAM)
+}
+
 impl From<&Rejection> for RejectionBody {
     fn from(rejection: &Rejection) -> Self {
+        let advice = photos::rejection(rejection);
+        let missed = rejection.missed_limit();
         Self {
-            code: rejection.code.as_str(),
-            message: rejection.message.clone(),
-            suggestion: rejection.suggestion.clone(),
-            figure: rejection.measured.map(|measured| measured.figure),
-            value: rejection.measured.map(|measured| measured.value),
-            threshold: rejection.measured.map(|measured| measured.threshold),
+            code: rejection.code().as_str(),
+            message: said(advice.message),
+            suggestion: said(advice.suggestion),
+            figure: missed.map(|missed| missed.figure),
+            value: missed.map(|missed| missed.value),
+            threshold: missed.map(|missed| missed.threshold),
         }
     }
 }

@@ -7,11 +7,10 @@ use irisflow_jobs::{PhotoId, UploadStatus};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::UNKNOWN_PHOTO;
 use super::photo_body::PhotoBody;
 use crate::app::App;
 use crate::auth::CurrentUser;
-use crate::error::{ApiError, ErrorBody, ValidationBody};
+use crate::error::{ApiError, ErrorBody, Missing, ValidationBody};
 use crate::extractors::{OptionalJson, PathId};
 
 /// Properties of the file from the client. They are accepted and ignored: the server reads the file itself.
@@ -47,7 +46,7 @@ pub(crate) async fn confirm(
     _claimed: OptionalJson<ConfirmRequest>,
 ) -> Result<Json<PhotoBody>, ApiError> {
     let photo = app.parts.photos.photo(user.id(), photo_id).await?;
-    let photo = photo.ok_or(ApiError::NotFound(UNKNOWN_PHOTO))?;
+    let photo = photo.ok_or(ApiError::NotFound(Missing::Photo))?;
     let photo = match photo.status {
         UploadStatus::Uploaded | UploadStatus::Expired => photo,
         UploadStatus::Pending | UploadStatus::Failed => {

@@ -5,6 +5,7 @@ use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, FromRequest as _, Multipart, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use irisflow_jobs::{NewPhoto, PhotoId, UserId};
+use irisflow_messages::text;
 
 use super::photo_body::PhotoBody;
 use crate::app::App;
@@ -75,6 +76,7 @@ pub(crate) fn content_length(headers: &HeaderMap) -> u64 {
 }
 
 /// What a form may have beside the photo.
+const MULTIPART_INVALID: &str = "multipart_invalid";
 const FORM_BYTES: usize = 64 * 1024;
 
 async fn receive_multipart(
@@ -85,11 +87,7 @@ async fn receive_multipart(
 ) -> Result<(), ApiError> {
     // Replaces the router's limit, which is for JSON bodies.
     DefaultBodyLimit::max(app.settings.photo_limits.max_bytes + FORM_BYTES).apply(&mut request);
-    let unreadable = |msg: String| ApiError::Invalid {
-        loc: vec!["body".to_owned()],
-        msg,
-        kind: "multipart_invalid",
-    };
+    let unreadable = |reason| ApiError::unparsed("body", reason, MULTIPART_INVALID);
     let mut parts = Multipart::from_request(request, &())
         .await
         .map_err(|rejection| unreadable(rejection.body_text()))?;
@@ -102,7 +100,9 @@ async fn receive_multipart(
             return app.receive(user_id, photo_id, field).await;
         }
     }
-    Err(unreadable(
-        "no file in the form: send the photo in a field named `file`".to_owned(),
-    ))
+    Err(ApiError::Invalid {
+        loc: vec!["body".to_owned()],
+        text: text!("invalid-form-without-file"),
+        kind: MULTIPART_INVALID,
+    })
 }

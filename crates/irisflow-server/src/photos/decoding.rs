@@ -9,7 +9,7 @@ use irisflow_photos::{MemoryBudget, Reservation};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::error::ApiError;
+use crate::error::{ApiError, BusyWork};
 
 /// Limits of decoding photos for requests.
 #[derive(Debug, Clone, Copy)]
@@ -125,7 +125,7 @@ impl PhotoDecoding {
 
 fn busy() -> ApiError {
     ApiError::Busy {
-        what: "photos are being read",
+        work: BusyWork::Photos,
         retry_after_s: RETRY_AFTER_S,
     }
 }

@@ -4,10 +4,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use irisflow_jobs::PhotoId;
 
-use super::UNKNOWN_PHOTO;
 use crate::app::App;
 use crate::auth::CurrentUser;
-use crate::error::{ApiError, ErrorBody, ValidationBody};
+use crate::error::{ApiError, ErrorBody, Missing, ValidationBody};
 use crate::extractors::PathId;
 
 /// Delete a photo and everything made from it: jobs, results, masks.
@@ -28,6 +27,6 @@ pub(crate) async fn delete(
         tracing::info!(%photo_id, "photo deleted");
         Ok(StatusCode::NO_CONTENT)
     } else {
-        Err(ApiError::NotFound(UNKNOWN_PHOTO))
+        Err(ApiError::NotFound(Missing::Photo))
     }
 }

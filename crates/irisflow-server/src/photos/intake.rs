@@ -15,9 +15,8 @@ use irisflow_photos::{FileStore, ObjectKey, StorageError};
 use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
-use super::UNKNOWN_PHOTO;
 use crate::app::{App, AppState};
-use crate::error::ApiError;
+use crate::error::{ApiError, Missing};
 
 /// An upload that was read and found to be a photo.
 struct Upload {
@@ -37,7 +36,7 @@ impl AppState {
         let intake = async move {
             let _turn = app.photo_locks.lock(photo_id).await;
             let photo = app.parts.photos.photo(user_id, photo_id).await?;
-            let photo = photo.ok_or(ApiError::NotFound(UNKNOWN_PHOTO))?;
+            let photo = photo.ok_or(ApiError::NotFound(Missing::Photo))?;
             match photo.status {
                 UploadStatus::Uploaded | UploadStatus::Expired => Ok(photo),
                 UploadStatus::Pending | UploadStatus::Failed => {
@@ -66,7 +65,7 @@ impl AppState {
             }
         };
         let intake = self.parts.photos.begin_intake(user_id, photo_id).await?;
-        let intake = intake.ok_or(ApiError::NotFound(UNKNOWN_PHOTO))?;
+        let intake = intake.ok_or(ApiError::NotFound(Missing::Photo))?;
         let (files, limits) = (self.parts.files.clone(), self.settings.photo_limits);
         let stored = tokio::task::spawn_blocking(move || {
             store_original(&files, &limits, user_id, photo_id, intake, &upload)
@@ -84,7 +83,7 @@ impl AppState {
             .confirm_photo(user_id, photo_id, stored, limit_bytes);
         match confirmed.await? {
             Confirmed::Photo(photo) => Ok(photo),
-            Confirmed::Missing => Err(ApiError::NotFound(UNKNOWN_PHOTO)),
+            Confirmed::Missing => Err(ApiError::NotFound(Missing::Photo)),
             Confirmed::StorageFull => Err(self.storage_full()),
             // It took longer than intakes may, and its objects are swept.
             Confirmed::Superseded => Err(ApiError::Unavailable),
@@ -105,7 +104,7 @@ impl AppState {
             .photos
             .record_upload_failure(user_id, photo_id)
             .await?;
-        tracing::info!(%photo_id, code = rejection.code.as_str(), "upload turned down");
+        tracing::info!(%photo_id, code = rejection.code().as_str(), "upload turned down");
         Ok(ApiError::Photo(rejection))
     }
 

@@ -17,5 +17,3 @@ pub use decoding::DecodeLimits;
 pub(crate) use decoding::PhotoDecoding;
 pub(crate) use photo_locks::PhotoLocks;
 pub(crate) use receive::UploadsInProgress;
-
-pub(crate) const UNKNOWN_PHOTO: &str = "Photo not found or access denied";

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::{Stream, StreamExt as _};
 use irisflow_jobs::{PhotoId, Received, UserId};
+use irisflow_messages::text;
 use irisflow_photos::{Incoming, ObjectKey};
 use tracing::Instrument as _;
 
-use super::UNKNOWN_PHOTO;
 use crate::app::{App, AppState};
-use crate::error::ApiError;
+use crate::error::{ApiError, Missing};
 
 /// Bytes received by uploads in progress, by account.
 #[derive(Debug, Default)]
@@ -87,7 +87,7 @@ impl AppState {
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(|error| ApiError::Invalid {
                 loc: vec!["body".to_owned()],
-                msg: format!("the upload broke off: {error}"),
+                text: text!("invalid-upload-broke-off", reason = error.to_string()),
                 kind: "body_incomplete",
             })?;
             let length = piece.len() as u64;
@@ -123,7 +123,7 @@ impl AppState {
         match received.await? {
             Received::Counted => Ok(tokio::task::spawn_blocking(|| incoming.finish()).await??),
             Received::TakenInBefore => Err(ApiError::TakenInBefore),
-            Received::Missing => Err(ApiError::NotFound(UNKNOWN_PHOTO)),
+            Received::Missing => Err(ApiError::NotFound(Missing::Photo)),
             Received::StorageFull => Err(self.storage_full()),
         }
     }

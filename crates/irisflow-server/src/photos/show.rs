@@ -5,11 +5,10 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use irisflow_jobs::PhotoId;
 
-use super::UNKNOWN_PHOTO;
 use super::photo_body::PhotoBody;
 use crate::app::App;
 use crate::auth::CurrentUser;
-use crate::error::{ApiError, ErrorBody, ValidationBody};
+use crate::error::{ApiError, ErrorBody, Missing, ValidationBody};
 use crate::extractors::PathId;
 
 /// Show one of your photos.
@@ -28,6 +27,6 @@ pub(crate) async fn show(
     headers: HeaderMap,
 ) -> Result<Json<PhotoBody>, ApiError> {
     let photo = app.parts.photos.photo(user.id(), photo_id).await?;
-    let photo = photo.ok_or(ApiError::NotFound(UNKNOWN_PHOTO))?;
+    let photo = photo.ok_or(ApiError::NotFound(Missing::Photo))?;
     Ok(Json(app.photo_body(&photo, &app.public_url.base(&headers))))
 }

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use irisflow_jobs::{NewPhoto, PhotoId};
+use irisflow_messages::text;
 use irisflow_photos::ObjectKey;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -101,7 +102,7 @@ fn check_image_type(content_type: &str) -> Result<(), ApiError> {
     } else {
         Err(ApiError::invalid_field(
             "content_type",
-            "This is no image type; use image/jpeg, image/png or image/webp.",
+            text!("invalid-image-type"),
         ))
     }
 }

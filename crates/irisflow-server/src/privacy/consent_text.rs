@@ -1,25 +1,10 @@
 //! The consent text and its version. The operator may configure both.
 
+use irisflow_messages::{Language, text};
 use sha2::{Digest as _, Sha256};
 
 const MAX_TEXT_BYTES: usize = 32 * 1024;
 pub(super) const MAX_VERSION_CHARS: usize = 100;
-
-const DEFAULT_TEXT: &str = "\
-The pattern of your iris is biometric data: it can tell you apart from everybody else. That is why we ask \
-before we take a photo of it.
-
-What it is for: from the photos that you give us we find your iris and make a clean, enlarged picture of it \
-for you. We use them for nothing else. They are not sold and not used to recognise anybody.
-
-What is kept: your photos and the pictures made from them, until you delete them or your account, or until \
-the time is up that this service keeps them for.
-
-Your rights: you can withdraw this consent at any time; after that no photo is taken in and nothing more is \
-made. You can delete single photos, single pictures, or your account with everything in it at any time.
-
-By agreeing you say that you have read this, and that the eye is yours or that you may decide for the person \
-whose eye it is.";
 
 /// The text that users are shown before they consent, with its version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,9 +57,10 @@ impl ConsentText {
 
 impl Default for ConsentText {
     fn default() -> Self {
+        let text = text!("consent-biometric").in_language(Language::PROGRAM);
         Self {
-            text: DEFAULT_TEXT.to_owned(),
-            version: version_of(DEFAULT_TEXT),
+            version: version_of(&text),
+            text,
         }
     }
 }

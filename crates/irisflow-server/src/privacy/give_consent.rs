@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use irisflow_jobs::{ConsentType, Jurisdiction, NewConsent};
+use irisflow_messages::text;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -54,9 +55,8 @@ impl ConsentRequest {
         let Some(name) = &self.jurisdiction else {
             return Ok(Jurisdiction::Generic);
         };
-        Jurisdiction::from_name(name).ok_or_else(|| {
-            ApiError::invalid_field("jurisdiction", "one of gdpr, bipa, ccpa, generic")
-        })
+        Jurisdiction::from_name(name)
+            .ok_or_else(|| ApiError::invalid_field("jurisdiction", text!("invalid-jurisdiction")))
     }
 
     fn text_version(self) -> Result<String, ApiError> {
@@ -64,14 +64,14 @@ impl ConsentRequest {
             (Some(one), Some(other)) if one != other => {
                 return Err(ApiError::invalid_field(
                     "consent_text_version",
-                    "differs from text_version; send one of them, or both alike",
+                    text!("invalid-consent-versions-differ"),
                 ));
             }
             (Some(version), _) | (None, Some(version)) => version,
             (None, None) => {
                 return Err(ApiError::invalid_field(
                     "text_version",
-                    "this field is required",
+                    text!("invalid-field-missing"),
                 ));
             }
         };
@@ -80,7 +80,7 @@ impl ConsentRequest {
         } else {
             Err(ApiError::invalid_field(
                 "text_version",
-                "1 to 100 characters",
+                text!("invalid-consent-version", longest = MAX_VERSION_CHARS),
             ))
         }
     }
@@ -100,10 +100,8 @@ pub(crate) async fn give(
     user: CurrentUser,
     ApiJson(request): ApiJson<ConsentRequest>,
 ) -> Result<(StatusCode, Json<ConsentBody>), ApiError> {
-    let consent_type = ConsentType::from_name(&request.consent_type).ok_or_else(|| {
-        let message = "one of biometric_capture, data_processing, marketing";
-        ApiError::invalid_field("consent_type", message)
-    })?;
+    let consent_type = ConsentType::from_name(&request.consent_type)
+        .ok_or_else(|| ApiError::invalid_field("consent_type", text!("invalid-consent-type")))?;
     let new = NewConsent {
         user_id: user.id(),
         consent_type,

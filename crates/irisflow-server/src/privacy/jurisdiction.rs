@@ -6,6 +6,7 @@
 use axum::Json;
 use axum::extract::State;
 use irisflow_jobs::Jurisdiction;
+use irisflow_messages::{Language, text};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -26,7 +27,7 @@ pub(crate) struct Place {
 pub(crate) struct JurisdictionBody {
     /// `gdpr`, `bipa`, `ccpa` or `generic`.
     jurisdiction: &'static str,
-    jurisdiction_name: &'static str,
+    jurisdiction_name: String,
     /// The text to show to the user.
     consent_text: String,
     /// To be sent with the consent.
@@ -41,7 +42,7 @@ pub(crate) struct JurisdictionBody {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct RequirementsBody {
     jurisdiction: &'static str,
-    jurisdiction_name: &'static str,
+    jurisdiction_name: String,
     consent_text: String,
     consent_text_version: String,
     requires_explicit_consent: bool,
@@ -100,11 +101,12 @@ pub(crate) async fn jurisdiction(
 }
 
 /// The name of the jurisdiction for users.
-fn display_name(jurisdiction: Jurisdiction) -> &'static str {
-    match jurisdiction {
-        Jurisdiction::Gdpr => "European Union (GDPR)",
-        Jurisdiction::Bipa => "Illinois (BIPA)",
-        Jurisdiction::Ccpa => "California (CCPA)",
-        Jurisdiction::Generic => "General",
-    }
+fn display_name(jurisdiction: Jurisdiction) -> String {
+    let text = match jurisdiction {
+        Jurisdiction::Gdpr => text!("jurisdiction-gdpr"),
+        Jurisdiction::Bipa => text!("jurisdiction-bipa"),
+        Jurisdiction::Ccpa => text!("jurisdiction-ccpa"),
+        Jurisdiction::Generic => text!("jurisdiction-generic"),
+    };
+    text.in_language(Language::PROGRAM)
 }

@@ -7,7 +7,7 @@ use irisflow_jobs::ConsentId;
 use super::ConsentBody;
 use crate::app::App;
 use crate::auth::CurrentUser;
-use crate::error::{ApiError, ErrorBody, ValidationBody};
+use crate::error::{ApiError, ErrorBody, Missing, ValidationBody};
 use crate::extractors::PathId;
 
 /// Withdraw a consent, together with all others of the same type. The consents stay on record with the time of
@@ -27,6 +27,6 @@ pub(crate) async fn withdraw(
 ) -> Result<Json<ConsentBody>, ApiError> {
     let privacy = &app.parts.privacy;
     let withdrawn = privacy.withdraw_consent(user.id(), consent_id).await?;
-    let withdrawn = withdrawn.ok_or(ApiError::NotFound("Consent record not found"))?;
+    let withdrawn = withdrawn.ok_or(ApiError::NotFound(Missing::Consent))?;
     Ok(Json(ConsentBody::from(withdrawn)))
 }

@@ -9,11 +9,10 @@ use axum::http::HeaderMap;
 use irisflow_jobs::{Delivery, Job, JobId, Notification, Subscription};
 use tokio::time::timeout;
 
-use super::UNKNOWN_JOB;
 use super::job_body::JobStatusBody;
 use crate::app::{App, AppState};
 use crate::auth::CurrentUser;
-use crate::error::{ApiError, ErrorBody, ValidationBody};
+use crate::error::{ApiError, ErrorBody, Missing, ValidationBody};
 use crate::extractors::PathId;
 
 /// How long the response waits for the worker of a running job, so that it can show the job as cancelled.
@@ -38,11 +37,11 @@ pub(crate) async fn cancel(
     // Subscribe before cancelling, or the notification of a fast worker would be missed.
     let notifications = app.parts.bus.subscribe_to_user(user.id()).await;
     let job = app.parts.job_commands.cancel(user.id(), job_id).await?;
-    let job = job.ok_or(ApiError::NotFound(UNKNOWN_JOB))?;
+    let job = job.ok_or(ApiError::NotFound(Missing::Job))?;
     app.wait_for_end(std::slice::from_ref(&job), notifications)
         .await;
     let job = app.parts.job_reader.job(user.id(), job_id).await?;
-    let job = job.ok_or(ApiError::NotFound(UNKNOWN_JOB))?;
+    let job = job.ok_or(ApiError::NotFound(Missing::Job))?;
     let photo = app.parts.photos.photo(user.id(), job.photo_id).await?;
     let base = app.public_url.base(&headers);
     Ok(Json(app.job_status_body(&job, photo.as_ref(), &base).await))

@@ -4,11 +4,10 @@ use axum::Json;
 use axum::extract::State;
 use irisflow_jobs::BatchId;
 
-use super::UNKNOWN_BATCH;
 use super::show_batch::BatchStatusBody;
 use crate::app::App;
 use crate::auth::CurrentUser;
-use crate::error::{ApiError, ErrorBody, ValidationBody};
+use crate::error::{ApiError, ErrorBody, Missing, ValidationBody};
 use crate::extractors::PathId;
 
 /// Cancel all unfinished jobs of a batch. The response shows their current state.
@@ -32,9 +31,9 @@ pub(crate) async fn cancel_batch(
         .job_commands
         .cancel_batch(user.id(), batch_id)
         .await?;
-    let batch = batch.ok_or(ApiError::NotFound(UNKNOWN_BATCH))?;
+    let batch = batch.ok_or(ApiError::NotFound(Missing::Batch))?;
     app.wait_for_end(&batch.jobs, notifications).await;
     let batch = app.parts.job_reader.batch(user.id(), batch_id).await?;
-    let batch = batch.ok_or(ApiError::NotFound(UNKNOWN_BATCH))?;
+    let batch = batch.ok_or(ApiError::NotFound(Missing::Batch))?;
     Ok(Json(app.batch_status_body(&batch).await?))
 }

@@ -4,10 +4,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use irisflow_jobs::JobId;
 
-use super::UNKNOWN_JOB;
 use crate::app::App;
 use crate::auth::CurrentUser;
-use crate::error::{ApiError, ErrorBody, ValidationBody};
+use crate::error::{ApiError, ErrorBody, Missing, ValidationBody};
 use crate::extractors::PathId;
 
 /// Delete a job with its result, mask and events, also while it runs. Its photo stays.
@@ -28,6 +27,6 @@ pub(crate) async fn delete(
         tracing::info!(%job_id, "job deleted");
         Ok(StatusCode::NO_CONTENT)
     } else {
-        Err(ApiError::NotFound(UNKNOWN_JOB))
+        Err(ApiError::NotFound(Missing::Job))
     }
 }

@@ -3,6 +3,7 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use irisflow_jobs::{SubmissionKey, UserId};
+use irisflow_messages::text;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -29,7 +30,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
             }
             _ => Err(ApiError::Invalid {
                 loc: vec!["header".to_owned(), "Idempotency-Key".to_owned()],
-                msg: format!("a key has 1 to {MAX_BYTES} visible ASCII characters"),
+                text: text!("invalid-idempotency-key", longest = MAX_BYTES),
                 kind: "value_error",
             }),
         }

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use irisflow_jobs::{Failure, Job, JobState, Photo, PhotoId, StoreError, UserId, shown_step};
+use irisflow_jobs::{Job, JobState, Photo, PhotoId, StoreError, UserId};
+use irisflow_messages::{Language, failures, progress};
 use irisflow_photos::ObjectKey;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -24,7 +25,7 @@ pub(crate) struct JobBody {
     /// The internal name of the step, as in `segmenting`; null before the first.
     current_step: Option<&'static str>,
     /// Text for the user, as in "Finding your iris...".
-    step: &'static str,
+    step: String,
     /// Per cent. Never decreases.
     progress: u8,
     /// Number of restarts after an error or a lost worker.
@@ -93,7 +94,7 @@ impl JobBody {
             batch_id: job.batch_id.map(|id| id.to_string()),
             status: job.state.status(),
             current_step: job.step.map(irisflow_jobs::Step::name),
-            step: shown_step(job.step),
+            step: progress::step(job.step).in_language(Language::PROGRAM),
             progress: job.progress,
             attempt_count: job.attempt_count,
             created_at: job.created_at.to_rfc3339(),
@@ -178,7 +179,7 @@ impl AppState {
         };
         let failure = match &job.state {
             JobState::Failed(failure) => Some(failure.clone()),
-            JobState::Cancelled => Some(Failure::cancelled()),
+            JobState::Cancelled => Some(failures::cancelled()),
             JobState::Pending
             | JobState::Processing(_)
             | JobState::Waiting

@@ -7,7 +7,8 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-use irisflow_jobs::{Event, EventKind, Failure, Job, JobId, JobState, UserId};
+use irisflow_jobs::{Event, EventKind, Job, JobId, JobState, UserId};
+use irisflow_messages::failures;
 use irisflow_photos::ObjectKey;
 
 use crate::app::AppState;
@@ -47,7 +48,7 @@ impl AppState {
         if let JobState::Completed(result) = &job.state
             && self.is_missing(job.user_id, job.id, result.epoch).await
         {
-            job.state = JobState::Failed(Failure::result_missing());
+            job.state = JobState::Failed(failures::result_missing());
         }
         job
     }
@@ -55,7 +56,7 @@ impl AppState {
     /// The same check against the cache, for lists.
     pub(crate) fn with_result_from_cache(&self, mut job: Job) -> Job {
         if matches!(job.state, JobState::Completed(_)) && self.missing_results.contains(job.id) {
-            job.state = JobState::Failed(Failure::result_missing());
+            job.state = JobState::Failed(failures::result_missing());
         }
         job
     }
@@ -67,7 +68,7 @@ impl AppState {
                 .is_missing(event.user_id, event.job_id, result.epoch)
                 .await
         {
-            let failure = Failure::result_missing();
+            let failure = failures::result_missing();
             event.kind = EventKind::Failed;
             event.body.status = JobState::Failed(failure.clone()).status().to_owned();
             event.body.failure = Some(failure);

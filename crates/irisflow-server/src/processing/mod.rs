@@ -14,6 +14,3 @@ pub(crate) mod submit;
 pub(crate) mod submit_batch;
 
 pub(crate) use missing_result::MissingResults;
-
-pub(crate) const UNKNOWN_BATCH: &str = "Batch not found";
-pub(crate) const UNKNOWN_JOB: &str = "Job not found";

@@ -10,9 +10,8 @@ use super::job_body::JobBody;
 use super::submit::check_usable;
 use crate::app::App;
 use crate::auth::CurrentUser;
-use crate::error::{ApiError, ErrorBody, ValidationBody};
+use crate::error::{ApiError, ErrorBody, Missing, ValidationBody};
 use crate::extractors::PathId;
-use crate::photos::UNKNOWN_PHOTO;
 
 /// Submit the photo of a job again, as a new job.
 #[utoipa::path(post, path = "/processing/jobs/{id}/reprocess", tag = "processing",
@@ -36,14 +35,14 @@ pub(crate) async fn reprocess(
     PathId(job_id): PathId<JobId>,
 ) -> Result<(StatusCode, Json<JobBody>), ApiError> {
     let original = app.parts.job_reader.job(user.id(), job_id).await?;
-    let original = original.ok_or(ApiError::NotFound("Original job not found"))?;
+    let original = original.ok_or(ApiError::NotFound(Missing::OriginalJob))?;
     let key = key.submission_key(user.id(), "reprocess", &job_id, String::new());
     let job = match app.submitted_job(key.as_ref()).await? {
         Some(job) => job,
         None => {
             let photo = app.parts.photos.photo(user.id(), original.photo_id).await?;
             app.check_consent(&user).await?;
-            check_usable(&photo.ok_or(ApiError::NotFound(UNKNOWN_PHOTO))?)?;
+            check_usable(&photo.ok_or(ApiError::NotFound(Missing::Photo))?)?;
             app.check_room_for_results(user.id(), 1).await?;
             app.enqueue_one(user.id(), original.photo_id, key).await?
         }

@@ -5,11 +5,10 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use irisflow_jobs::JobId;
 
-use super::UNKNOWN_JOB;
 use super::job_body::JobStatusBody;
 use crate::app::App;
 use crate::auth::CurrentUser;
-use crate::error::{ApiError, ErrorBody, ValidationBody};
+use crate::error::{ApiError, ErrorBody, Missing, ValidationBody};
 use crate::extractors::PathId;
 
 /// Show one of your jobs, with newly signed URLs.
@@ -28,7 +27,7 @@ pub(crate) async fn show(
     headers: HeaderMap,
 ) -> Result<Json<JobStatusBody>, ApiError> {
     let job = app.parts.job_reader.job(user.id(), job_id).await?;
-    let job = job.ok_or(ApiError::NotFound(UNKNOWN_JOB))?;
+    let job = job.ok_or(ApiError::NotFound(Missing::Job))?;
     let job = app.with_verified_result(job).await;
     let photo = app.parts.photos.photo(user.id(), job.photo_id).await?;
     let base = app.public_url.base(&headers);

@@ -6,11 +6,10 @@ use irisflow_jobs::{Batch, BatchId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::UNKNOWN_BATCH;
 use super::job_body::JobBody;
 use crate::app::{App, AppState};
 use crate::auth::CurrentUser;
-use crate::error::{ApiError, ErrorBody, ValidationBody};
+use crate::error::{ApiError, ErrorBody, Missing, ValidationBody};
 use crate::extractors::PathId;
 
 /// A batch: jobs that were submitted together.
@@ -52,7 +51,7 @@ pub(crate) async fn show_batch(
     PathId(batch_id): PathId<BatchId>,
 ) -> Result<Json<BatchStatusBody>, ApiError> {
     let batch = app.parts.job_reader.batch(user.id(), batch_id).await?;
-    let batch = batch.ok_or(ApiError::NotFound(UNKNOWN_BATCH))?;
+    let batch = batch.ok_or(ApiError::NotFound(Missing::Batch))?;
     Ok(Json(app.batch_status_body(&batch).await?))
 }
 

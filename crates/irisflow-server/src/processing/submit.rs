@@ -15,9 +15,8 @@ use super::idempotency::IdempotencyKey;
 use super::job_body::JobBody;
 use crate::app::{App, AppState};
 use crate::auth::CurrentUser;
-use crate::error::{ApiError, ErrorBody, ValidationBody};
+use crate::error::{ApiError, ErrorBody, Missing, ValidationBody};
 use crate::extractors::ApiJson;
-use crate::photos::UNKNOWN_PHOTO;
 
 #[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct SubmitRequest {
@@ -53,7 +52,7 @@ pub(crate) async fn submit(
         Some(job) => job,
         None => {
             let photo = app.parts.photos.photo(user.id(), photo_id).await?;
-            let photo = photo.ok_or(ApiError::NotFound(UNKNOWN_PHOTO))?;
+            let photo = photo.ok_or(ApiError::NotFound(Missing::Photo))?;
             app.check_consent(&user).await?;
             check_usable(&photo)?;
             app.check_room_for_results(user.id(), 1).await?;
@@ -103,7 +102,7 @@ impl AppState {
             Enqueued::KeyTaken => Err(ApiError::IdempotencyKeyTaken),
             Enqueued::UserQueueFull => Err(self.user_queue_is_full()),
             Enqueued::QueueFull => Err(self.queue_is_full()),
-            Enqueued::PhotoMissing(_) => Err(ApiError::NotFound(UNKNOWN_PHOTO)),
+            Enqueued::PhotoMissing(_) => Err(ApiError::NotFound(Missing::Photo)),
         }
     }
 }

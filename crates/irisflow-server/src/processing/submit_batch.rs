@@ -7,6 +7,7 @@ use irisflow_jobs::{
     BatchId, Enqueued, Job, NewJob, PhotoId, Priority, Submission, SubmissionKey, UploadStatus,
     UserId,
 };
+use irisflow_messages::text;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -70,8 +71,8 @@ pub(crate) async fn batch(
 ) -> Result<(StatusCode, Json<BatchBody>), ApiError> {
     let limit = app.settings.batch_limit;
     if request.photo_ids.len() > limit {
-        let msg = format!("A batch has at most {limit} photos; send several batches.");
-        return Err(ApiError::invalid_field("photo_ids", msg));
+        let text = text!("invalid-batch-size", limit = limit);
+        return Err(ApiError::invalid_field("photo_ids", text));
     }
     let key = |skipped: &[SkippedPhoto]| {
         let response = serde_json::to_string(skipped).unwrap_or_default();

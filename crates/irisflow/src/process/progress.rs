@@ -6,6 +6,7 @@ use std::path::Path;
 use indicatif::{ProgressBar, ProgressStyle};
 use irisflow_image::pipeline::{Stage, StageMark};
 use irisflow_image::rejection::Rejection;
+use irisflow_messages::{Advice, Language, photos, progress, text};
 
 pub(super) struct Progress {
     name: String,
@@ -29,22 +30,28 @@ impl Progress {
     pub(super) fn stage(&mut self, stage: Stage, mark: StageMark) {
         match (mark, &self.bar) {
             (StageMark::Begin, Some(bar)) => bar.set_message(shown(stage)),
-            (StageMark::Begin, None) => self.line(shown(stage)),
+            (StageMark::Begin, None) => self.line(&shown(stage)),
             (StageMark::End, Some(bar)) => bar.inc(1),
             (StageMark::End, None) => {}
         }
     }
 
     pub(super) fn complete(&self) {
-        self.end("Complete!");
+        self.end(&progress::completed().in_language(Language::PROGRAM));
     }
 
     pub(super) fn reject(&self, rejection: &Rejection) {
-        self.end(&format!("{} {}", rejection.message, rejection.suggestion));
+        let Advice {
+            message,
+            suggestion,
+        } = photos::rejection(rejection);
+        let said = [message, suggestion].map(|text| text.in_language(Language::PROGRAM));
+        self.end(&said.join(" "));
     }
 
     pub(super) fn fail(&self, error: &str) {
-        self.end(&format!("error: {error}"));
+        let text = text!("cli-error", error = error.to_owned());
+        self.end(&text.in_language(Language::PROGRAM));
     }
 
     fn end(&self, words: &str) {
@@ -60,12 +67,6 @@ impl Progress {
     }
 }
 
-fn shown(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Loading => "Preparing your image...",
-        Stage::Segmenting => "Finding your iris...",
-        Stage::RemovingReflections => "Removing reflections...",
-        Stage::Enhancing => "Enhancing quality...",
-        Stage::Saving => "Almost done...",
-    }
+fn shown(stage: Stage) -> String {
+    progress::stage(stage).in_language(Language::PROGRAM)
 }
