@@ -1,4 +1,4 @@
-//! What goes wrong with a request, and the tables from there to HTTP status, code and message.
+//! Errors of the API, and the tables that map them to HTTP status, code and message.
 
 use std::time::Duration;
 
@@ -13,18 +13,18 @@ use irisflow_photos::StorageError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// An error as it is sent: `{"detail": "...", "code": "..."}`.
+/// The body of an error response: `{"detail": "...", "code": "..."}`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ErrorBody {
-    /// A sentence for people.
+    /// A sentence for the user.
     detail: String,
     /// A stable name for programs.
     code: String,
-    /// One thing to do; null where there is none.
+    /// One thing that the user can do; null when there is none.
     suggestion: Option<String>,
 }
 
-/// A body or query that does not fit the description.
+/// The body of a response to an invalid body or query.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ValidationBody {
     detail: Vec<ValidationIssue>,
@@ -33,7 +33,7 @@ pub(crate) struct ValidationBody {
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ValidationIssue {
-    /// Where: `["body", "password"]`.
+    /// Location of the invalid value, as in `["body", "password"]`.
     loc: Vec<String>,
     msg: String,
     #[serde(rename = "type")]
@@ -64,7 +64,7 @@ pub(crate) enum ApiError {
         interval: Duration,
         retry_after_s: u64,
     },
-    /// A queue of work is full.
+    /// A work queue is full.
     Busy {
         work: BusyWork,
         retry_after_s: u64,
@@ -129,11 +129,11 @@ pub(crate) enum ApiError {
 
 const VALIDATION_ERROR: &str = "validation_error";
 
-/// When what is full is worth another try.
+/// `Retry-After` in seconds when a concurrency limit is reached.
 const BUSY_RETRY_S: u64 = 5;
 
 impl ApiError {
-    /// A field of the JSON body that does not fit.
+    /// An invalid field of the JSON body.
     pub(crate) fn invalid_field(field: &str, text: Text) -> Self {
         let loc = vec!["body".to_owned(), field.to_owned()];
         Self::Invalid {
@@ -143,7 +143,7 @@ impl ApiError {
         }
     }
 
-    /// A part of the request that a library could not parse, in the library's words.
+    /// A part of the request that a library could not parse, with the message of the library.
     pub(crate) fn unparsed(part: &str, reason: String, kind: &'static str) -> Self {
         Self::Invalid {
             loc: vec![part.to_owned()],
@@ -152,7 +152,7 @@ impl ApiError {
         }
     }
 
-    /// The table from error to status and code.
+    /// Maps each error to its status and code.
     fn status_and_code(&self) -> (StatusCode, &'static str) {
         use StatusCode as S;
         match self {
@@ -200,7 +200,7 @@ impl ApiError {
         }
     }
 
-    /// The table from error to message.
+    /// Maps each error to its message.
     pub(crate) fn text(&self) -> Text {
         match self {
             Self::NotAuthenticated => text!("error-not-authenticated"),
@@ -251,7 +251,7 @@ impl ApiError {
         }
     }
 
-    /// The messages about limits, which name them.
+    /// The messages of errors about limits.
     fn limit_text(&self) -> Text {
         match *self {
             Self::TooManyAttempts {
@@ -314,13 +314,13 @@ impl ApiError {
             Self::TooManyUnconfirmed { limit, .. } => {
                 text!("error-too-many-unconfirmed", limit = limit)
             }
-            // `text` asks for these alone.
+            // Unreachable: `text` calls this only for the errors above.
             _ => text!("error-internal"),
         }
     }
 }
 
-/// Whose limit is reached.
+/// What the reached limit applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LimitOf {
     Account,
@@ -357,7 +357,7 @@ impl BusyWork {
     }
 }
 
-/// What a request names and is not there, or belongs to somebody else.
+/// The kind of a resource that does not exist or belongs to another account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Missing {
     Batch,
@@ -447,7 +447,7 @@ impl IntoResponse for ApiError {
 }
 
 impl ApiError {
-    /// The header by which programs learn when to try again, how to sign in, or which ranges there are.
+    /// The header of the error, if any: `WWW-Authenticate`, `Retry-After` or `Content-Range`.
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         let retry_after = |seconds: u64| Some((header::RETRY_AFTER, HeaderValue::from(seconds)));
         match *self {

@@ -75,7 +75,7 @@ pub(crate) fn content_length(headers: &HeaderMap) -> u64 {
         .unwrap_or(0)
 }
 
-/// What a form may have beside the photo.
+/// Maximum size of a multipart form without the photo, in bytes.
 const MULTIPART_INVALID: &str = "multipart_invalid";
 const FORM_BYTES: usize = 64 * 1024;
 
