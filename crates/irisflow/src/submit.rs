@@ -93,11 +93,11 @@ struct Run {
 struct PhotoTask {
     names: OutputNames,
     bar: Arc<PhotoBar>,
-    place: Place,
+    state: PhotoState,
 }
 
 /// The state of a photo.
-enum Place {
+enum PhotoState {
     Uploaded(PhotoId),
     Submitted(JobId),
     Ended(Outcome),
@@ -131,9 +131,9 @@ impl Run {
         let mut tasks: Vec<PhotoTask> = uploads.buffered(UPLOADS_AT_ONCE).collect().await;
         let photo_ids: Vec<PhotoId> = tasks
             .iter()
-            .filter_map(|task| match &task.place {
-                Place::Uploaded(photo_id) => Some(photo_id.clone()),
-                Place::Submitted(_) | Place::Ended(_) => None,
+            .filter_map(|task| match &task.state {
+                PhotoState::Uploaded(photo_id) => Some(photo_id.clone()),
+                PhotoState::Submitted(_) | PhotoState::Ended(_) => None,
             })
             .collect();
         if photo_ids.is_empty() {
@@ -151,14 +151,14 @@ impl Run {
 
     async fn upload(&self, names: OutputNames, path: &Path) -> PhotoTask {
         let bar = Arc::new(self.bars.photo(&path.display().to_string()));
-        let place = match self.try_upload(path, &names, &bar).await {
-            Ok(place) => place,
+        let state = match self.try_upload(path, &names, &bar).await {
+            Ok(state) => state,
             Err(error) => {
                 bar.fail(format!("{error:#}"));
-                Place::Ended(Outcome::Failed)
+                PhotoState::Ended(Outcome::Failed)
             }
         };
-        PhotoTask { names, bar, place }
+        PhotoTask { names, bar, state }
     }
 
     async fn try_upload(
@@ -166,7 +166,7 @@ impl Run {
         path: &Path,
         names: &OutputNames,
         bar: &Arc<PhotoBar>,
-    ) -> anyhow::Result<Place> {
+    ) -> anyhow::Result<PhotoState> {
         let photo = read_photo(path).await?;
         let total = photo.len() as u64;
         let shown = Arc::clone(bar);
@@ -174,12 +174,12 @@ impl Run {
         match self.client.upload(photo, sent).await {
             Ok(photo) => {
                 bar.show_uploaded();
-                Ok(Place::Uploaded(photo.id))
+                Ok(PhotoState::Uploaded(photo.id))
             }
             Err(error) if is_rejection(&error) => {
                 write_report(names, &rejected_upload_report(&error))?;
                 bar.end(&advice(&error));
-                Ok(Place::Ended(Outcome::Rejected))
+                Ok(PhotoState::Ended(Outcome::Rejected))
             }
             Err(error) => Err(error.into()),
         }
@@ -199,15 +199,15 @@ impl Run {
     }
 
     async fn finish(&self, task: PhotoTask) -> Outcome {
-        let PhotoTask { names, bar, place } = task;
-        match place {
-            Place::Ended(outcome) => outcome,
-            Place::Submitted(job_id) => {
+        let PhotoTask { names, bar, state } = task;
+        match state {
+            PhotoState::Ended(outcome) => outcome,
+            PhotoState::Submitted(job_id) => {
                 let outcome = follow(&self.client, &job_id, Some(&names), &bar, &self.bars).await;
                 self.unfinished().retain(|unfinished| *unfinished != job_id);
                 outcome
             }
-            Place::Uploaded(_) => {
+            PhotoState::Uploaded(_) => {
                 bar.fail(text!("cli-not-in-batch").in_language(Language::PROGRAM));
                 Outcome::Failed
             }
@@ -240,7 +240,7 @@ impl Run {
 impl PhotoTask {
     /// Sets the state from the result of the submit.
     fn apply_submit(&mut self, submitted: Result<&Vec<Batch>, &anyhow::Error>) {
-        let Place::Uploaded(photo_id) = &self.place else {
+        let PhotoState::Uploaded(photo_id) = &self.state else {
             return;
         };
         match submitted {
@@ -248,12 +248,12 @@ impl PhotoTask {
                 let jobs = batches.iter().flat_map(|batch| &batch.jobs);
                 let job = jobs.into_iter().find(|job| job.photo_id == *photo_id);
                 if let Some(job) = job {
-                    self.place = Place::Submitted(job.job_id.clone());
+                    self.state = PhotoState::Submitted(job.job_id.clone());
                 }
             }
             Err(error) => {
                 self.bar.fail(format!("{error:#}"));
-                self.place = Place::Ended(Outcome::Failed);
+                self.state = PhotoState::Ended(Outcome::Failed);
             }
         }
     }
