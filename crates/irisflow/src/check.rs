@@ -66,8 +66,8 @@ fn check_one(photo: &Path, format: Formatter) -> anyhow::Result<Outcome> {
 fn as_text(photo: &Path, checked: &Checked, _checked_in_ms: u128) -> String {
     let verdict = &checked.verdict;
     let words = [photos::headline(verdict), photos::tip(verdict)];
-    let words: Vec<String> = words.into_iter().flatten().map(said).collect();
-    let usable = said(usable(verdict));
+    let words: Vec<String> = words.into_iter().flatten().map(localized).collect();
+    let usable = localized(usable(verdict));
     format!("{}: {usable}: {}", photo.display(), words.join(" "))
 }
 
@@ -93,7 +93,7 @@ fn usable(verdict: &Verdict) -> Text {
     }
 }
 
-fn said(text: Text) -> String {
+fn localized(text: Text) -> String {
     text.in_language(Language::PROGRAM)
 }
 
@@ -104,8 +104,8 @@ fn as_json(photo: &Path, checked: &Checked, checked_in_ms: u128) -> String {
         "file": photo.display().to_string(),
         "usable": verdict.rejection.is_none(),
         "eyes_seen": verdict.eyes_seen,
-        "message": photos::headline(verdict).map(said).unwrap_or_default(),
-        "suggestion": photos::tip(verdict).map(said),
+        "message": photos::headline(verdict).map(localized).unwrap_or_default(),
+        "suggestion": photos::tip(verdict).map(localized),
         "rejection": verdict.rejection.as_ref().map(iris_report::rejection),
         "photo": checked.photo_size.map(iris_report::photo),
         "checked_in_ms": u64::try_from(checked_in_ms).unwrap_or(u64::MAX),

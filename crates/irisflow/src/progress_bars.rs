@@ -70,14 +70,14 @@ impl Bars {
 
     /// Prints a line to stderr, above the bars.
     pub(crate) fn print_line(&self, text: &Text) {
-        print_to(self.multi.as_ref(), &said(text));
+        print_to(self.multi.as_ref(), &localized(text));
     }
 }
 
 impl PhotoBar {
     /// Shows the progress of the upload, in bytes.
     pub(crate) fn show_upload(&self, sent: u64, total: u64) {
-        self.show(&said(&text!("cli-uploading")));
+        self.show(&localized(&text!("cli-uploading")));
         if let Some((bar, _)) = &self.bar {
             bar.set_position(sent * 100 / total.max(1));
         }
@@ -88,7 +88,7 @@ impl PhotoBar {
         if let Some((bar, _)) = &self.bar {
             bar.set_position(0);
         }
-        self.show(&said(&text!("cli-waiting-for-turn")));
+        self.show(&localized(&text!("cli-waiting-for-turn")));
     }
 
     pub(crate) fn show_frame(&self, frame: &Frame) {
@@ -100,7 +100,7 @@ impl PhotoBar {
         }
         if self.is_new_attempt(frame.attempt_count) {
             let attempt = frame.attempt_count + 1;
-            self.show(&said(&text!("cli-retrying", attempt = attempt)));
+            self.show(&localized(&text!("cli-retrying", attempt = attempt)));
         } else if let Some(waiting) = &frame.waiting_because {
             self.show(&waiting.message);
         } else {
@@ -119,12 +119,12 @@ impl PhotoBar {
             } else {
                 text!("cli-eta", words = words, low = low, high = high)
             };
-            bar.set_message(said(&text));
+            bar.set_message(localized(&text));
         }
     }
 
     pub(crate) fn show_reconnecting(&self, reason: &str, wait: Duration) {
-        self.show(&said(&text!(
+        self.show(&localized(&text!(
             "cli-connection-lost",
             reason = reason.to_owned(),
             seconds = format!("{:.1}", wait.as_secs_f32()),
@@ -133,7 +133,7 @@ impl PhotoBar {
 
     /// Ends with an error message.
     pub(crate) fn fail(&self, error: String) {
-        self.end(&said(&text!("cli-error", error = error)));
+        self.end(&localized(&text!("cli-error", error = error)));
     }
 
     /// Removes the bar and prints the final message as a line.
@@ -170,7 +170,7 @@ impl PhotoBar {
     }
 }
 
-fn said(text: &Text) -> String {
+fn localized(text: &Text) -> String {
     text.in_language(Language::PROGRAM)
 }
 

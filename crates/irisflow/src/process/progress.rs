@@ -29,8 +29,8 @@ impl Progress {
 
     pub(super) fn stage(&mut self, stage: Stage, mark: StageMark) {
         match (mark, &self.bar) {
-            (StageMark::Begin, Some(bar)) => bar.set_message(shown(stage)),
-            (StageMark::Begin, None) => self.line(&shown(stage)),
+            (StageMark::Begin, Some(bar)) => bar.set_message(stage_text(stage)),
+            (StageMark::Begin, None) => self.line(&stage_text(stage)),
             (StageMark::End, Some(bar)) => bar.inc(1),
             (StageMark::End, None) => {}
         }
@@ -45,8 +45,8 @@ impl Progress {
             message,
             suggestion,
         } = photos::rejection(rejection);
-        let said = [message, suggestion].map(|text| text.in_language(Language::PROGRAM));
-        self.end(&said.join(" "));
+        let sentences = [message, suggestion].map(|text| text.in_language(Language::PROGRAM));
+        self.end(&sentences.join(" "));
     }
 
     pub(super) fn fail(&self, error: &str) {
@@ -54,19 +54,19 @@ impl Progress {
         self.end(&text.in_language(Language::PROGRAM));
     }
 
-    fn end(&self, words: &str) {
+    fn end(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.abandon_with_message(words.to_owned()),
-            None => self.line(words),
+            Some(bar) => bar.abandon_with_message(text.to_owned()),
+            None => self.line(text),
         }
     }
 
-    fn line(&self, words: &str) {
+    fn line(&self, text: &str) {
         // Write errors are ignored: a closed stderr must not stop the work.
-        let _ = writeln!(io::stderr(), "{}: {words}", self.name);
+        let _ = writeln!(io::stderr(), "{}: {text}", self.name);
     }
 }
 
-fn shown(stage: Stage) -> String {
+fn stage_text(stage: Stage) -> String {
     progress::stage(stage).in_language(Language::PROGRAM)
 }
