@@ -10,6 +10,7 @@ mod bench;
 mod eval;
 mod faults;
 mod fuzz;
+mod golden;
 mod openapi;
 mod running_server;
 mod schemathesis;
@@ -24,6 +25,8 @@ enum Command {
     Test(test::TestArgs),
     /// Evaluate the segmenter on annotated photos and renders.
     Eval(eval::EvalArgs),
+    /// Make the golden pictures of the imaging core again, and compare them or store them anew.
+    Golden(golden::GoldenArgs),
     /// Write docs/openapi.json anew from the handlers.
     Openapi,
     /// Fuzz all external input for a given time.
@@ -40,6 +43,7 @@ fn main() -> anyhow::Result<()> {
     match Command::parse() {
         Command::Test(args) => test::run(args),
         Command::Eval(args) => eval::run(args),
+        Command::Golden(args) => golden::run(&args),
         Command::Openapi => openapi::run(),
         Command::Fuzz(args) => fuzz::run(args),
         Command::Bench(args) => bench::run(args),
