@@ -1,5 +1,5 @@
 //! `cargo xtask fuzz`: fuzzing of all external input for a given time. Runs the fuzz tests in
-//! `crates/irisflow/tests/service/hostile`, which the ordinary test run executes for some seconds each.
+//! `crates/irisflow/tests/service/hostile`, of which the ordinary test run tries a fixed number of inputs.
 
 use std::process::Command;
 

@@ -13,7 +13,6 @@ mod fuzz;
 mod golden;
 mod openapi;
 mod running_server;
-mod schemathesis;
 mod test;
 
 use clap::Parser as _;
@@ -40,6 +39,11 @@ enum Command {
 }
 
 fn main() -> anyhow::Result<()> {
+    // What stores and workers complain of when they run in this process.
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+        .with_writer(std::io::stderr)
+        .init();
     match Command::parse() {
         Command::Test(args) => test::run(args),
         Command::Eval(args) => eval::run(args),

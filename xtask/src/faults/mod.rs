@@ -24,7 +24,7 @@ use anyhow::{Context as _, bail};
 use futures_util::{StreamExt as _, stream};
 use rand::seq::IndexedRandom as _;
 
-use crate::test::workspace_root;
+use crate::test::{apt_install, workspace_root};
 use fault::{Fault, InjectionPoint};
 use matrix_cell::MatrixCell;
 use outcome_counts::OutcomeCounts;
@@ -163,6 +163,14 @@ const REQUIREMENTS: [Requirement; 4] = [
         description: "steps of the clock (libfaketime, in the Debian package faketime)",
     },
 ];
+
+/// Installs the Debian packages that some faults need, where that is possible.
+pub(crate) fn install_requirements() {
+    if !fake_clock::can_be_set() {
+        println!("== libfaketime is missing; installing it with apt-get");
+        apt_install(&["faketime"]);
+    }
+}
 
 /// Drops the cells whose requirements this machine does not meet, and prints what is skipped.
 fn retain_runnable(mut cells: Vec<MatrixCell>) -> (Vec<MatrixCell>, Option<String>) {

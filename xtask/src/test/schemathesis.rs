@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
+use super::python_tool::PythonTool;
 use crate::running_server::RunningServer;
 
 const VERSION: &str = "4.32.5";
@@ -16,7 +17,7 @@ const VERSION: &str = "4.32.5";
 const EXCLUDED_OPERATIONS: [&str; 3] = ["delete_me", "logout", "end_session"];
 
 /// Server arguments that lift the rate limits, which are not under test here.
-pub(crate) const UNLIMITED: [&str; 14] = [
+pub(super) const UNLIMITED: [&str; 14] = [
     "--user-rate",
     "100000",
     "--user-burst",
@@ -34,31 +35,18 @@ pub(crate) const UNLIMITED: [&str; 14] = [
 ];
 
 /// Path of schemathesis; installs it into `target/schemathesis` when it is missing. `None` when that fails.
-pub(crate) fn find_or_install(root: &Path) -> Option<PathBuf> {
-    let folder = root.join("target/schemathesis");
-    let program = folder.join("bin/schemathesis");
-    let runs = |program: &Path, arguments: &[&str]| {
-        Command::new(program)
-            .args(arguments)
-            .output()
-            .is_ok_and(|output| output.status.success())
-    };
-    if runs(&program, &["--version"]) {
-        return Some(program);
-    }
-    println!("== schemathesis is missing; installing it with pip");
+pub(super) fn find_or_install(root: &Path) -> Option<PathBuf> {
     let package = format!("schemathesis=={VERSION}");
-    let folder = folder.to_string_lossy();
-    let installed = runs(Path::new("python3"), &["-m", "venv", &folder])
-        && runs(
-            &Path::new(folder.as_ref()).join("bin/pip"),
-            &["install", "--quiet", &package],
-        );
-    (installed && runs(&program, &["--version"])).then_some(program)
+    let tool = PythonTool {
+        program: "schemathesis",
+        folder: root.join("target/schemathesis"),
+        requirements: &[&package],
+    };
+    tool.find_or_install(root)
 }
 
 /// The command that tests this server as a newly registered user.
-pub(crate) fn command(program: &Path, server: &RunningServer) -> anyhow::Result<Command> {
+pub(super) fn command(program: &Path, server: &RunningServer) -> anyhow::Result<Command> {
     let token = sign_up(&server.url)?;
     let mut command = Command::new(program);
     command
