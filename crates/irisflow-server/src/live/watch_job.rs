@@ -137,6 +137,8 @@ impl JobWatch {
 mod tests {
     use std::time::Duration;
 
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use async_trait::async_trait;
     use irisflow_bus::LocalBus;
     use irisflow_jobs::{Bus as _, EventBody, EventKind, JobSnapshot, Notifier as _, Timestamp};
@@ -145,9 +147,12 @@ mod tests {
     use super::super::resumption::Resumptions;
     use super::*;
 
-    /// A store with a slow query, as under load.
+    /// A store whose first query does not return.
     #[derive(Debug)]
-    struct SlowTimeline(Event);
+    struct SlowTimeline {
+        event: Event,
+        was_asked: AtomicBool,
+    }
 
     #[async_trait]
     impl Timeline for SlowTimeline {
@@ -166,8 +171,10 @@ mod tests {
             _: JobId,
             _: i64,
         ) -> Result<Vec<Event>, StoreError> {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            Ok(vec![self.0.clone()])
+            if !self.was_asked.swap(true, Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+            Ok(vec![self.event.clone()])
         }
 
         async fn jobs_with_events_after(
@@ -214,7 +221,10 @@ mod tests {
             },
             at: Timestamp::EPOCH,
         };
-        let timeline = SlowTimeline(last);
+        let timeline = SlowTimeline {
+            event: last,
+            was_asked: AtomicBool::new(false),
+        };
         bus.notify(user_id, Notification::TimelineAdvanced);
 
         // As `select!` does when another branch completes first, for example a ping.

@@ -1,7 +1,5 @@
 //! Cancellation of jobs, as seen by the API and by sockets.
 
-use std::time::{Duration, Instant};
-
 use reqwest::{Method, StatusCode};
 
 use crate::app::{App, good_eye, is_complete_failure_frame, json_of};
@@ -31,22 +29,20 @@ async fn a_waiting_job_is_cancelled_at_once_and_its_watcher_is_notified() {
 
 #[tokio::test]
 async fn a_running_job_is_cancelled_without_waiting_for_its_step_or_a_heartbeat() {
-    let app = App::start_with(&[("IRISFLOW_FAULTS", "enhancing:hang9000:1")]).await;
+    // Neither step nor heartbeat ends before this test gives up.
+    let app = App::start_with(&[
+        ("IRISFLOW_FAULTS", "enhancing:hang600000:1"),
+        ("IRISFLOW_LEASE_MS", "600000"),
+    ])
+    .await;
     let user = app.user("you").await;
     let job_id = user.upload_and_submit(good_eye()).await;
     user.until_progress(&job_id, 70).await;
     let socket = user.watch(&job_id).await;
 
-    let begun = Instant::now();
     user.cancel(&job_id).await;
     let watched = socket.until_the_end().await;
 
-    // The guarantee is 200 ms; the limit is higher because test machines may be busy.
-    assert!(
-        begun.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        begun.elapsed()
-    );
     assert_eq!(watched.last()["code"], "cancelled");
     assert_eq!(watched.last()["progress"], 70, "as far as it came");
     assert_eq!(watched.close_code, 1000);

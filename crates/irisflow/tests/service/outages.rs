@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -18,6 +18,11 @@ const SETTINGS: [(&str, &str); 3] = [
     ("IRISFLOW_FAULTS", "loading:hang300:99"),
 ];
 const JOBS: usize = 4;
+
+/// The duration of the fault, several lease periods. Nothing is waited for.
+async fn the_outage_lasts() {
+    tokio::time::sleep(Duration::from_secs(3)).await;
+}
 
 async fn submit_some(user: &User<'_>) -> Vec<String> {
     let photo_id = user.upload(good_eye()).await;
@@ -89,8 +94,7 @@ async fn jobs_wait_for_an_unavailable_storage_and_no_attempt_is_counted() {
         }
     };
     let ready = readiness(&app, StatusCode::SERVICE_UNAVAILABLE).await;
-    // For several lease periods.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    the_outage_lasts().await;
     std::fs::rename(&away, &files).expect("renamed");
 
     assert_eq!(told["status"], "pending");
@@ -149,12 +153,11 @@ async fn jobs_wait_for_file_descriptors_and_no_attempt_is_counted() {
         return eprintln!("skipped: prlimit is missing");
     }
 
-    let begun = Instant::now();
-    while !app.log().contains("an outage") {
-        assert!(begun.elapsed() < Duration::from_secs(30), "{}", app.log());
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    app.until("the outage is noticed", async || {
+        app.log().contains("an outage")
+    })
+    .await;
+    the_outage_lasts().await;
     assert!(limit("1024"), "the limit is lifted");
 
     assert_all_complete_at_first_attempt(&user, &jobs).await;
@@ -167,7 +170,7 @@ async fn a_process_that_was_suspended_has_not_lost_its_workers() {
     let jobs = submit_some(&user).await;
     user.until_progress(&jobs[0], 5).await;
     app.signal("STOP");
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    the_outage_lasts().await;
     app.signal("CONT");
     assert_all_complete_at_first_attempt(&user, &jobs).await;
 }

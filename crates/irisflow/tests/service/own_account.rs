@@ -1,7 +1,5 @@
 //! Management of one's own account: sessions, password, deletion.
 
-use std::time::{Duration, Instant};
-
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -12,8 +10,10 @@ async fn sessions(user: &User<'_>) -> Vec<Value> {
     list["items"].as_array().expect("a list").clone()
 }
 
-/// A job that runs for a while, so that a socket on it stays open.
-const BUSY: (&str, &str) = ("IRISFLOW_FAULTS", "segmenting:hang3000:1");
+/// A job that does not end, so that a socket on it stays open.
+const BUSY: (&str, &str) = ("IRISFLOW_FAULTS", "segmenting:hang600000:1");
+/// Sockets learn that a session has ended from the notification alone, never from the periodic check.
+const NO_SESSION_CHECK: (&str, &str) = ("IRISFLOW_SESSION_CHECK_MS", "600000");
 
 #[tokio::test]
 async fn sessions_are_listed_and_the_current_one_is_marked() {
@@ -31,8 +31,8 @@ async fn sessions_are_listed_and_the_current_one_is_marked() {
 }
 
 #[tokio::test]
-async fn one_session_can_be_ended_and_its_sockets_close_within_a_second() {
-    let app = App::start_with(&[BUSY]).await;
+async fn one_session_can_be_ended_and_its_sockets_close_at_once() {
+    let app = App::start_with(&[BUSY, NO_SESSION_CHECK]).await;
     let user = app.user("you").await;
     let other = app.sign_in(&user.email).await;
     let job_id = user.upload_and_submit(good_eye()).await;
@@ -41,17 +41,11 @@ async fn one_session_can_be_ended_and_its_sockets_close_within_a_second() {
     let listed = sessions(&user).await;
     let id = text(&listed[0]["id"]);
 
-    let begun = Instant::now();
     let ended = user.delete(&format!("/users/me/sessions/{id}")).await;
     let watched = socket.until_the_end().await;
 
     assert_eq!(ended, StatusCode::NO_CONTENT);
     assert_eq!(watched.close_code, 1008);
-    assert!(
-        begun.elapsed() < Duration::from_secs(1),
-        "{:?}",
-        begun.elapsed()
-    );
     json_of(other.get("/users/me").await, StatusCode::UNAUTHORIZED).await;
     json_of(user.get("/users/me").await, StatusCode::OK).await;
 }
@@ -197,23 +191,17 @@ async fn an_account_is_not_deleted_without_confirmation() {
 
 #[tokio::test]
 async fn a_deleted_account_gives_a_receipt_and_closes_its_sockets() {
-    let app = App::start_with(&[BUSY]).await;
+    let app = App::start_with(&[BUSY, NO_SESSION_CHECK]).await;
     let user = app.user("you").await;
     let finished_photo = user.upload(good_eye()).await;
     let job_id = user.submit(&finished_photo).await;
     let mut socket = user.watch(&job_id).await;
     socket.frame().await;
 
-    let begun = Instant::now();
     let receipt = json_of(delete_me(&user, true).await, StatusCode::OK).await;
     let watched = socket.until_the_end().await;
 
     assert_eq!(watched.close_code, 1008);
-    assert!(
-        begun.elapsed() < Duration::from_secs(1),
-        "{:?}",
-        begun.elapsed()
-    );
     let destroyed = &receipt["destroyed"];
     assert_eq!(
         (&destroyed["photos"], &destroyed["jobs"]),

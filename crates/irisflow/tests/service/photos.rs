@@ -164,14 +164,22 @@ async fn urls_stay_the_same_for_some_minutes_and_may_be_cached() {
     let app = App::start().await;
     let user = app.user("you").await;
     let photo_id = user.upload(good_eye()).await;
+    // The link, and the second in which it was signed.
     let link = async || {
         let photo = user.get(&format!("/photos/{photo_id}")).await;
-        text(&json_of(photo, StatusCode::OK).await["original_url"])
+        let second = photo.headers()["date"].clone();
+        let link = text(&json_of(photo, StatusCode::OK).await["original_url"]);
+        (second, link)
     };
-    let mut links = Vec::new();
-    for _ in 0..3 {
-        links.push(link().await);
-        tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    let (mut second, first) = link().await;
+    let mut links = vec![first];
+    while links.len() < 3 {
+        let before = second.clone();
+        app.until("another second", async || link().await.0 != before)
+            .await;
+        let (now, signed) = link().await;
+        second = now;
+        links.push(signed);
     }
     // Expiry times lie on a grid; of three requests in a row, at most one pair has a step between them.
     assert!(links[0] == links[1] || links[1] == links[2], "{links:?}");

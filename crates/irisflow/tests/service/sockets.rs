@@ -125,13 +125,12 @@ async fn a_disconnect_does_not_stop_the_job_and_a_reconnect_shows_it() {
         seen = socket.frame().await["progress"].as_u64().expect("progress");
     }
     socket.close().await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
     let watched = user.frames_of(&job_id).await;
     assert_eq!(watched.last()["status"], "completed");
-    assert_eq!(
-        watched.progress(),
-        [70, 90, 95, 100],
-        "nothing that was seen comes again"
+    let progress = watched.progress();
+    assert!(
+        progress[0] >= seen && progress.is_sorted(),
+        "nothing older than {seen} comes again: {progress:?}"
     );
 }
 
@@ -160,16 +159,20 @@ async fn a_reconnect_beside_a_half_open_connection_gets_no_older_events() {
 
 #[tokio::test]
 async fn a_late_watcher_gets_older_progress_as_one_frame() {
-    let app = App::start_with(&[("IRISFLOW_FAULTS", "enhancing:hang4000:1")]).await;
+    let app = App::start_with(&[("IRISFLOW_FAULTS", "enhancing:hang600000:1")]).await;
     let user = app.user("you").await;
     let job_id = user.upload_and_submit(good_eye()).await;
-    user.until_status(&job_id, &["processing"]).await;
-    tokio::time::sleep(Duration::from_millis(3500)).await;
-    let watched = user.frames_of(&job_id).await;
+    user.until_progress(&job_id, 70).await;
+    // Older than what is replayed.
+    app.edit_database("UPDATE events SET at = at - 60000").await;
+    let socket = user.watch(&job_id).await;
+    user.cancel(&job_id).await;
+    let watched = socket.until_the_end().await;
+    let progress = watched.progress();
     assert_eq!(
-        checkpoints_of(&watched),
-        [70, 90, 95, 100],
-        "{:?}",
+        progress,
+        [70, 70],
+        "one frame, and the end: {:?}",
         watched.frames
     );
 }
@@ -276,7 +279,8 @@ async fn a_socket_of_a_session_that_another_process_ended_closes_at_the_next_che
         .status();
 
     assert!(disabled.expect("it runs").success());
-    let ended = tokio::time::timeout(Duration::from_secs(5), socket.until_the_end()).await;
+    // The usual interval is longer.
+    let ended = tokio::time::timeout(Duration::from_secs(20), socket.until_the_end()).await;
     assert_eq!(ended.expect("after the check").close_code, 1008);
 }
 
@@ -353,7 +357,12 @@ async fn a_socket_ends_at_its_limit_and_the_job_goes_on() {
 
 #[tokio::test]
 async fn logging_out_ends_the_sockets_of_that_session() {
-    let app = App::start_with(&[("IRISFLOW_FAULTS", "loading:hang9000:1")]).await;
+    // Neither the end of the job nor the check of the session can close it.
+    let app = App::start_with(&[
+        ("IRISFLOW_FAULTS", "loading:hang600000:1"),
+        ("IRISFLOW_SESSION_CHECK_MS", "600000"),
+    ])
+    .await;
     let user = app.user("you").await;
     let job_id = user.upload_and_submit(good_eye()).await;
     let mut socket = user.watch(&job_id).await;
@@ -363,8 +372,7 @@ async fn logging_out_ends_the_sockets_of_that_session() {
         StatusCode::OK,
     )
     .await;
-    let ended = tokio::time::timeout(Duration::from_secs(1), socket.until_the_end()).await;
-    assert_eq!(ended.expect("within a second").close_code, 1008);
+    assert_eq!(socket.until_the_end().await.close_code, 1008);
 }
 
 #[tokio::test]
