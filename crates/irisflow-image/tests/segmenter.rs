@@ -1,15 +1,11 @@
 //! The network computes what it computed in training. `tests/segmenter/` is made by `training/export.py`
 //! together with the weights.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops at what is broken, and the timing is for reading"
-)]
+#![expect(clippy::unwrap_used, reason = "a test stops at what is broken")]
 
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
-use std::time::Instant;
 
 use irisflow_image::network::{EyeMaps, EyeNetwork, INPUT_SIDE, MAP_SIDE, NetworkKind};
 
@@ -75,22 +71,4 @@ fn the_networks_reproduce_the_outputs_of_training() {
     assert_reproduced(&whole, 4, WHOLE);
     let near = EyeNetwork::of(NetworkKind::Measurement).run(&stored_input("input_near.png"));
     assert_reproduced(&near, 5, NEAR);
-}
-
-#[test]
-#[ignore = "prints how long one run takes on this machine"]
-fn one_run_takes() {
-    let (network, input) = (
-        EyeNetwork::of(NetworkKind::Measurement),
-        stored_input("input_near.png"),
-    );
-    let mut times: Vec<f64> = (0..40)
-        .map(|_| {
-            let start = Instant::now();
-            std::hint::black_box(network.run(std::hint::black_box(&input)));
-            start.elapsed().as_secs_f64() * 1e3
-        })
-        .collect();
-    times.sort_by(f64::total_cmp);
-    eprintln!("median {:.1} ms, best {:.1} ms", times[20], times[0]);
 }

@@ -1,120 +1,160 @@
-//! The arrows between our crates point inward, as ARCHITECTURE.md says.
+//! The dependencies between our crates are exactly the ones that ARCHITECTURE.md describes.
 
 #![expect(clippy::expect_used, reason = "a test says what it expected")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Who may depend on whom. Everything else of ours is forbidden.
-const ARROWS: [(&str, &[&str]); 10] = [
-    ("irisflow-image", &[]),
-    ("irisflow-jobs", &[]),
-    ("irisflow-messages", &["irisflow-image", "irisflow-jobs"]),
-    ("irisflow-sqlite", &["irisflow-jobs"]),
-    ("irisflow-photos", &["irisflow-jobs"]),
-    ("irisflow-bus", &["irisflow-jobs"]),
+use serde_json::Value;
+
+/// Of one crate, what it depends on of ours.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Arrows {
+    /// In the product.
+    normal: BTreeSet<String>,
+    /// In its tests alone.
+    dev: BTreeSet<String>,
+    build: BTreeSet<String>,
+}
+
+/// Every crate of the workspace: its name, its dependencies, those of its tests alone.
+const ARROWS: [(&str, &[&str], &[&str]); 12] = [
+    ("irisflow-image", &[], &[]),
+    ("irisflow-jobs", &[], &[]),
+    ("irisflow-messages", &["image", "jobs"], &[]),
+    ("irisflow-sqlite", &["jobs"], &["jobs"]),
+    ("irisflow-photos", &["jobs"], &[]),
+    ("irisflow-bus", &["jobs"], &["jobs"]),
     (
         "irisflow-worker",
-        &[
-            "irisflow-image",
-            "irisflow-jobs",
-            "irisflow-messages",
-            "irisflow-photos",
-        ],
+        &["image", "jobs", "messages", "photos"],
+        &["bus", "sqlite"],
     ),
     (
         "irisflow-server",
-        &[
-            "irisflow-image",
-            "irisflow-jobs",
-            "irisflow-messages",
-            "irisflow-photos",
-        ],
+        &["image", "jobs", "messages", "photos"],
+        &["bus"],
     ),
-    ("irisflow-client", &[]),
+    ("irisflow-client", &[], &[]),
     (
         "irisflow",
         &[
-            "irisflow-bus",
-            "irisflow-client",
-            "irisflow-image",
-            "irisflow-jobs",
-            "irisflow-messages",
-            "irisflow-photos",
-            "irisflow-server",
-            "irisflow-sqlite",
-            "irisflow-worker",
+            "bus", "client", "image", "jobs", "messages", "photos", "server", "sqlite", "worker",
         ],
+        &[],
+    ),
+    ("irisflow-synth", &[], &[]),
+    (
+        "xtask",
+        &[
+            "bus", "client", "image", "jobs", "photos", "server", "sqlite", "synth", "worker",
+        ],
+        &[],
     ),
 ];
 
-fn dependencies() -> BTreeMap<String, Vec<String>> {
+fn expected() -> BTreeMap<String, Arrows> {
+    let set = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| format!("irisflow-{name}"))
+            .collect()
+    };
+    let arrows = |(name, normal, dev): (&str, &[&str], &[&str])| {
+        let arrows = Arrows {
+            normal: set(normal),
+            dev: set(dev),
+            build: BTreeSet::new(),
+        };
+        (name.to_owned(), arrows)
+    };
+    ARROWS.into_iter().map(arrows).collect()
+}
+
+fn cargo_metadata() -> Value {
     let output = Command::new(env!("CARGO"))
-        .args([
-            "metadata",
-            "--no-deps",
-            "--offline",
-            "--format-version",
-            "1",
-        ])
+        .args(["metadata", "--no-deps", "--offline"])
+        .args(["--format-version", "1"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("cargo metadata");
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let packages = metadata["packages"].as_array().expect("packages");
-    let normal = |dependency: &&serde_json::Value| dependency["kind"].is_null();
-    packages
-        .iter()
-        .map(|package| {
-            let ours = package["dependencies"]
-                .as_array()
-                .expect("dependencies")
-                .iter();
-            let ours = ours
-                .filter(normal)
-                .filter_map(|dependency| dependency["name"].as_str())
-                .filter(|name| name.starts_with("irisflow"))
-                .map(str::to_owned)
-                .collect();
-            (package["name"].as_str().expect("a name").to_owned(), ours)
-        })
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+/// What the manifests say. Ours is what has a path; everything else comes from a registry.
+fn found() -> BTreeMap<String, Arrows> {
+    let metadata = cargo_metadata();
+    let mut found = BTreeMap::new();
+    for package in metadata["packages"].as_array().expect("packages") {
+        let mut arrows = Arrows::default();
+        for dependency in package["dependencies"].as_array().expect("dependencies") {
+            if dependency["path"].is_null() {
+                continue;
+            }
+            let names = match dependency["kind"].as_str() {
+                None => &mut arrows.normal,
+                Some("dev") => &mut arrows.dev,
+                _ => &mut arrows.build,
+            };
+            names.insert(dependency["name"].as_str().expect("a name").to_owned());
+        }
+        let name = package["name"].as_str().expect("a name").to_owned();
+        found.insert(name, arrows);
+    }
+    found
+}
+
+#[test]
+fn crates_depend_on_exactly_what_the_architecture_says() {
+    let (expected, found) = (expected(), found());
+    let names: BTreeSet<_> = expected.keys().chain(found.keys()).collect();
+    for name in names {
+        assert_eq!(found.get(name), expected.get(name), "{name}");
+    }
+}
+
+/// Files of the program that a module consists of: `NAME.rs`, and all of the folder `NAME`.
+fn files_of(module: &str, sources: &Path) -> Vec<PathBuf> {
+    let mut files = vec![sources.join(module).with_extension("rs")];
+    if let Ok(folder) = std::fs::read_dir(sources.join(module)) {
+        files.extend(folder.map(|entry| entry.expect("an entry").path()));
+    }
+    files.retain(|file| file.exists());
+    files
+}
+
+/// The words that follow `prefix` in a text.
+fn words_after(text: &str, prefix: &str) -> BTreeSet<String> {
+    let part_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let after = text.split(prefix).skip(1);
+    after
+        .map(|rest| rest.chars().take_while(|&c| part_of_name(c)).collect())
         .collect()
 }
 
+/// `process` and `check`, and every module of the program that they use, directly or not.
 #[test]
-fn crates_depend_only_on_what_they_may() {
-    let dependencies = dependencies();
-    for (name, allowed) in ARROWS {
-        let found = dependencies
-            .get(name)
-            .unwrap_or_else(|| panic!("{name} is a crate"));
-        for dependency in found {
-            assert!(
-                allowed.contains(&dependency.as_str()),
-                "{name} depends on {dependency}"
+fn the_offline_commands_use_the_imaging_core_and_the_texts_alone() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut modules = vec!["process".to_owned(), "check".to_owned()];
+    let mut seen = BTreeSet::new();
+    while let Some(module) = modules.pop() {
+        for file in files_of(&module, &sources) {
+            let text = std::fs::read_to_string(&file).expect("a source file");
+            let crates = words_after(&text, "irisflow_");
+            let allowed = ["image", "messages"];
+            let others = crates
+                .iter()
+                .filter(|name| !allowed.contains(&name.as_str()));
+            let others: Vec<_> = others.collect();
+            assert!(others.is_empty(), "{}: {others:?}", file.display());
+            let used = words_after(&text, "crate::");
+            modules.extend(
+                used.into_iter()
+                    .filter(|module| seen.insert(module.clone())),
             );
         }
     }
-}
-
-#[test]
-fn the_offline_command_uses_the_imaging_core_alone() {
-    let sources = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
-    let mut files = vec![std::path::PathBuf::from(sources).join("process.rs")];
-    let folder = std::fs::read_dir(std::path::Path::new(sources).join("process"));
-    files.extend(
-        folder
-            .expect("a folder")
-            .map(|entry| entry.expect("an entry").path()),
-    );
-    for file in files {
-        let text = std::fs::read_to_string(&file).expect("a source file");
-        for line in text.lines().filter(|line| line.contains("irisflow_")) {
-            assert!(
-                line.contains("irisflow_image"),
-                "{}: {line}",
-                file.display()
-            );
-        }
-    }
+    assert!(seen.len() > 2, "modules are followed: {seen:?}");
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use irisflow_image::load::{EyePhoto, Limits, load_photo};
+use irisflow_image::network::{EyeNetwork, INPUT_SIDE, LETTERBOX, NetworkKind};
 use irisflow_image::segment::{find_candidates, judge_photo};
 
 use super::median;
@@ -46,6 +47,14 @@ pub(super) fn run(arguments: &FindingArgs, root: &Path) -> anyhow::Result<()> {
     row(
         "the verdict on a photo without an eye, of the same size",
         median_of(arguments.runs, || judge_photo(&no_eye).rejection.is_some()),
+    );
+    let (network, input) = (
+        EyeNetwork::of(NetworkKind::Measurement),
+        Box::new([LETTERBOX; INPUT_SIDE * INPUT_SIDE * 3]),
+    );
+    row(
+        "one inference of the measurement network",
+        median_of(arguments.runs, || network.run(&input).presence.is_finite()),
     );
     Ok(())
 }
