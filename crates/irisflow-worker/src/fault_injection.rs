@@ -33,6 +33,8 @@ impl std::fmt::Display for FaultPlanError {
 impl std::error::Error for FaultPlanError {}
 
 pub use planned::FaultPlan;
+#[cfg(feature = "faults")]
+pub use planned::HeldPoint;
 
 #[cfg(not(feature = "faults"))]
 mod planned {
@@ -67,7 +69,7 @@ mod planned {
 #[cfg(feature = "faults")]
 mod planned {
     use std::process::Command;
-    use std::sync::{Mutex, PoisonError};
+    use std::sync::{Arc, Condvar, Mutex, PoisonError};
     use std::time::Duration;
 
     use irisflow_messages::failures;
@@ -104,6 +106,59 @@ mod planned {
     #[derive(Debug, Default)]
     pub struct FaultPlan {
         faults: Mutex<Vec<Fault>>,
+        held: Option<(String, HeldPoint)>,
+    }
+
+    /// A break point: the first attempt that comes there waits until it is released. For tests in the process
+    /// of the worker.
+    #[derive(Debug, Clone, Default)]
+    pub struct HeldPoint {
+        state: Arc<(Mutex<Passage>, Condvar)>,
+    }
+
+    #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    enum Passage {
+        #[default]
+        NotReached,
+        Held,
+        Released,
+    }
+
+    impl HeldPoint {
+        /// Blocks until an attempt waits there. `false` when none has come within `limit`.
+        pub fn wait_until_reached(&self, limit: Duration) -> bool {
+            self.wait_for(Passage::Held, limit)
+        }
+
+        /// Lets the attempt go on, and all later ones pass.
+        pub fn release(&self) {
+            self.set(Passage::Released);
+        }
+
+        fn pass(&self) {
+            const LONGEST: Duration = Duration::from_secs(600);
+            let (passage, _) = &*self.state;
+            let is_first =
+                *passage.lock().unwrap_or_else(PoisonError::into_inner) == Passage::NotReached;
+            if is_first {
+                self.set(Passage::Held);
+                self.wait_for(Passage::Released, LONGEST);
+            }
+        }
+
+        fn set(&self, to: Passage) {
+            let (passage, changed) = &*self.state;
+            *passage.lock().unwrap_or_else(PoisonError::into_inner) = to;
+            changed.notify_all();
+        }
+
+        fn wait_for(&self, wanted: Passage, limit: Duration) -> bool {
+            let (passage, changed) = &*self.state;
+            let guard = passage.lock().unwrap_or_else(PoisonError::into_inner);
+            let waited = changed.wait_timeout_while(guard, limit, |passage| *passage < wanted);
+            let (passage, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            *passage >= wanted
+        }
     }
 
     impl FaultPlan {
@@ -121,10 +176,24 @@ mod planned {
                 .collect::<Result<_, _>>()?;
             Ok(Self {
                 faults: Mutex::new(faults),
+                held: None,
             })
         }
 
+        /// A plan with one break point, as in `saving`.
+        pub fn holding_at(point: &str) -> (Self, HeldPoint) {
+            let held = HeldPoint::default();
+            let plan = Self {
+                faults: Mutex::default(),
+                held: Some((point.to_owned(), held.clone())),
+            };
+            (plan, held)
+        }
+
         pub(crate) fn strike(&self, point: &str, job: &Job) -> Result<(), Failure> {
+            if let Some((_, held)) = self.held.iter().find(|(at, _)| at == point) {
+                held.pass();
+            }
             let Some(kind) = self.take(point, job.epoch) else {
                 return Ok(());
             };

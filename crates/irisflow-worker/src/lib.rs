@@ -30,6 +30,8 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "faults")]
+pub use fault_injection::HeldPoint;
 pub use fault_injection::{FaultPlan, FaultPlanError};
 use running_jobs::{RunningJobs, StopReason};
 use supervision::Supervisor;
