@@ -53,7 +53,7 @@ impl Outcome {
             Ok(processed) => Ok(Self::finished(processed)),
             Err(ProcessError::Rejected(rejection)) => Ok(Self {
                 facts: Facts::Rejected {
-                    code: rejection.code.as_str().to_owned(),
+                    code: rejection.code().as_str().to_owned(),
                 },
                 pictures: Vec::new(),
             }),
