@@ -1,6 +1,6 @@
-//! Hostile input: well-formed things, damaged at random. Nothing may panic, answer 5xx, hang, or let a
-//! damaged credential pass. A number of inputs of one seed here; `cargo xtask fuzz --seconds N --seed S` for
-//! a long run.
+//! Fuzz tests with mutated input: photos, JSON, tokens, presigned URLs, WebSocket frames. No input may cause a panic, a
+//! 5xx response or a hang, and no mutated credential may be accepted. Here each test tries a fixed number of inputs from
+//! one seed; `cargo xtask fuzz --seconds N --seed S` runs them for longer.
 
 #![expect(
     clippy::print_stdout,
@@ -24,7 +24,7 @@ use tokio_tungstenite::tungstenite::Message;
 use self::mutator::Mutator;
 use crate::app::{App, PASSWORD, User, good_eye, json_of, no_eye, test_photo, text};
 
-/// How much of each kind of input is tried, and where its randomness begins.
+/// A fuzz run of one kind of input, with its bound and seed.
 struct Run {
     bound: Bound,
     mutator: Mutator,
@@ -38,7 +38,7 @@ enum Bound {
 }
 
 impl Run {
-    /// So many inputs, the same ones each time, unless a time is asked for.
+    /// Tries `inputs` inputs, the same in each run, unless a duration is set in the environment.
     #[expect(
         clippy::disallowed_methods,
         reason = "`cargo xtask fuzz` passes duration and seed in the environment"
@@ -59,8 +59,8 @@ impl Run {
         }
     }
 
-    /// `false` when all is tried.
-    fn goes_on(&mut self) -> bool {
+    /// Counts an input; `false` when the bound is reached.
+    fn has_next_input(&mut self) -> bool {
         self.tried += 1;
         match self.bound {
             Bound::Inputs(inputs) => self.tried <= inputs,
@@ -75,8 +75,8 @@ impl Drop for Run {
     }
 }
 
-/// Longer than any photo of these sizes takes, on a busy machine.
-const LONGEST: Duration = Duration::from_secs(20);
+/// Limit for one input: more than a photo of these sizes takes on a busy machine.
+const MAX_DURATION: Duration = Duration::from_secs(20);
 
 /// Passes a mutated photo to every entry point of the decoders.
 fn decode(run: &mut Run, bytes: &[u8]) {
@@ -107,7 +107,7 @@ fn decode(run: &mut Run, bytes: &[u8]) {
         run.tried
     );
     assert!(
-        took < LONGEST,
+        took < MAX_DURATION,
         "{} took {took:?} at input {}",
         run.name,
         run.tried
@@ -142,7 +142,7 @@ fn small_photos() -> Vec<Vec<u8>> {
 fn damaged_photos_are_answered_and_never_panic() {
     let mut run = Run::begin("photos", 200);
     let photos = small_photos();
-    while run.goes_on() {
+    while run.has_next_input() {
         let photo = run.mutator.pick(&photos).clone();
         let damaged = run.mutator.damage(&photo, 0..photo.len());
         decode(&mut run, &damaged);
@@ -173,7 +173,7 @@ fn damaged_exif_is_answered_and_never_panics() {
     exif.extend(b"\x01\x02\x04\0\x01\0\0\0\x40\0\0\0");
     exif.extend(b"\x25\x88\x04\0\x01\0\0\0\x08\0\0\0\0\0\0\0");
     let (photo, end) = with_segments(&[(0xe1, exif)]);
-    while run.goes_on() {
+    while run.has_next_input() {
         let damaged = run.mutator.damage(&photo, 2..end);
         decode(&mut run, &damaged);
     }
@@ -185,7 +185,7 @@ fn damaged_profiles_are_answered_and_never_panic() {
     let mut profile = b"ICC_PROFILE\0\x01\x01".to_vec();
     profile.extend(rgb_profile());
     let (photo, end) = with_segments(&[(0xe2, profile)]);
-    while run.goes_on() {
+    while run.has_next_input() {
         let damaged = run.mutator.damage(&photo, 2..end);
         decode(&mut run, &damaged);
     }
@@ -239,16 +239,16 @@ fn the_undamaged_profile_is_valid() {
     assert!(loaded.profile().is_some());
 }
 
-/// How often somebody asks is not what is tried here.
-const PATIENT: [(&str, &str); 4] = [
+/// Rate limits that these tests do not reach.
+const NO_RATE_LIMITS: [(&str, &str); 4] = [
     ("IRISFLOW_USER_RATE", "1000000"),
     ("IRISFLOW_USER_BURST", "1000000"),
     ("IRISFLOW_ADDRESS_RATE", "1000000"),
     ("IRISFLOW_ADDRESS_BURST", "1000000"),
 ];
 
-async fn patient_app() -> App {
-    App::start_with(&PATIENT).await
+async fn app_without_rate_limits() -> App {
+    App::start_with(&NO_RATE_LIMITS).await
 }
 
 /// Checks that the server is ready and has not panicked.
@@ -304,11 +304,11 @@ fn bodies(photo_id: &str) -> Vec<(Method, &'static str, Value)> {
 #[tokio::test]
 async fn damaged_json_is_answered_below_500() {
     let mut run = Run::begin("JSON bodies", 3_000);
-    let app = patient_app().await;
+    let app = app_without_rate_limits().await;
     let user = app.user("you").await;
     let photo_id = user.upload(no_eye()).await;
     let bodies = bodies(&photo_id);
-    while run.goes_on() {
+    while run.has_next_input() {
         let (method, path, body) = run.mutator.pick(&bodies).clone();
         let body = body.to_string().into_bytes();
         let damaged = run.mutator.damage(&body, 0..body.len());
@@ -328,9 +328,9 @@ async fn damaged_json_is_answered_below_500() {
 #[tokio::test]
 async fn damaged_tokens_grant_no_access() {
     let mut run = Run::begin("tokens", 3_000);
-    let app = patient_app().await;
+    let app = app_without_rate_limits().await;
     let user = app.user("you").await;
-    while run.goes_on() {
+    while run.has_next_input() {
         let token = run.mutator.damage_text(&user.token);
         if token == user.token {
             continue;
@@ -353,7 +353,7 @@ async fn damaged_tokens_grant_no_access() {
 #[tokio::test]
 async fn damaged_presigned_urls_grant_no_other_access() {
     let mut run = Run::begin("signed links", 3_000);
-    let app = patient_app().await;
+    let app = app_without_rate_limits().await;
     let user = app.user("you").await;
     let created = user.post("/photos/upload", &json!({})).await;
     let upload = text(&json_of(created, StatusCode::CREATED).await["upload_url"]);
@@ -368,7 +368,7 @@ async fn damaged_presigned_urls_grant_no_other_access() {
         (Method::PUT, upload),
     ];
     let start = format!("{}/api/v1/files/", app.url);
-    while run.goes_on() {
+    while run.has_next_input() {
         let (method, link) = run.mutator.pick(&links).clone();
         let tail = link
             .strip_prefix(&start)
@@ -427,7 +427,7 @@ async fn raw_socket(app: &App, user: &User<'_>, job_id: &str) -> TcpStream {
 #[tokio::test]
 async fn damaged_frames_do_not_affect_other_sockets() {
     let mut run = Run::begin("WebSocket frames", 2_000);
-    let mut settings = PATIENT.to_vec();
+    let mut settings = NO_RATE_LIMITS.to_vec();
     settings.push(("IRISFLOW_FAULTS", "loading:hang60000:1"));
     let app = App::start_with(&settings).await;
     let user = app.user("you").await;
@@ -449,7 +449,7 @@ async fn damaged_frames_do_not_affect_other_sockets() {
         b"\x01\x82\0\0\0\0ab\x80\x82\0\0\0\0cd".to_vec(),
         b"\x88\x82\0\0\0\0\x03\xe8".to_vec(),
     ];
-    while run.goes_on() {
+    while run.has_next_input() {
         let mut stream = raw_socket(&app, &user, &job_id).await;
         for _ in 0..4 {
             let frame = run.mutator.pick(&frames).clone();
@@ -463,7 +463,7 @@ async fn damaged_frames_do_not_affect_other_sockets() {
     let ping = Message::Ping("still here".into());
     bystander.send(ping).await.expect("sent");
     let is_answered = async {
-        // Frames of the job were waiting before.
+        // Skips frames of the job that were queued before.
         while let Some(Ok(message)) = bystander.next().await {
             if message == Message::Pong("still here".into()) {
                 return true;
@@ -471,21 +471,21 @@ async fn damaged_frames_do_not_affect_other_sockets() {
         }
         false
     };
-    let is_answered = tokio::time::timeout(LONGEST, is_answered).await;
-    assert_eq!(is_answered, Ok(true), "the bystander's socket lives");
+    let is_answered = tokio::time::timeout(MAX_DURATION, is_answered).await;
+    assert_eq!(is_answered, Ok(true), "the other socket still works");
     assert_healthy(&app).await;
 }
 
 #[tokio::test]
 async fn a_password_in_a_damaged_sign_in_is_not_logged() {
     let mut run = Run::begin("sign-ins", 3_000);
-    // Everything is logged that can be, but the bytes that libraries below HTTP see.
+    // The most verbose log, without the libraries below HTTP, which log raw bytes.
     let log = "trace,hyper=info,hyper_util=info,h2=info,mio=info,sqlx=info";
-    let settings = [PATIENT.as_slice(), &[("IRISFLOW_LOG", log)]].concat();
+    let settings = [NO_RATE_LIMITS.as_slice(), &[("IRISFLOW_LOG", log)]].concat();
     let app = App::start_with(&settings).await;
     app.user("you").await;
     let body = json!({ "email": "you@example.com", "password": PASSWORD }).to_string();
-    while run.goes_on() {
+    while run.has_next_input() {
         let damaged = run.mutator.damage(body.as_bytes(), 0..12);
         let request = app.request(Method::POST, "/auth/login/json").body(damaged);
         let request = request.header("Content-Type", "application/json");

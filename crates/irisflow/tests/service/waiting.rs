@@ -65,7 +65,7 @@ async fn with_one_worker_a_newcomer_waits_for_one_job_of_a_flood() {
     let is_over = |job: &Value| job["status"] == "failed";
 
     let job_id = newcomer.submit(&mine).await;
-    // The submission is committed: what ended until now was claimed before it, or is the one under way.
+    // The submission is committed: jobs that have ended by now were claimed before it, or one is running.
     let at_submission = flood().await;
     let job = newcomer.until_ended(&job_id).await;
 
@@ -200,7 +200,7 @@ async fn an_estimate_uses_the_step_times_of_finished_jobs() {
         let job_id = user.submit(&photo_id).await;
         user.until_ended(&job_id).await;
     }
-    // Finished jobs are read again every two seconds: the first submissions may still be without.
+    // The server caches the step times for two seconds, so that the first submissions may have no estimate.
     let submit = async || {
         let body = json!({ "photo_id": photo_id });
         let answer = user.post("/processing/submit", &body).await;
