@@ -528,3 +528,144 @@ impl From<JsonRejection> for ApiError {
         Self::unparsed("body", rejection.body_text(), kind)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn without_figures() -> Vec<ApiError> {
+        vec![
+            ApiError::NotAuthenticated,
+            ApiError::InvalidToken,
+            ApiError::TokenExpired,
+            ApiError::WrongCredentials,
+            ApiError::AccountInactive,
+            ApiError::RegistrationClosed,
+            ApiError::EmailTaken,
+            ApiError::WrongPassword,
+            ApiError::ConfirmationMissing,
+            ApiError::ConsentRequired,
+            ApiError::PhotoExpired,
+            ApiError::NotUploaded,
+            ApiError::TakenInBefore,
+            ApiError::NoValidPhotos,
+            ApiError::IdempotencyKeyTaken,
+            ApiError::LinkExpired,
+            ApiError::LinkForged,
+            ApiError::JsonTooLarge,
+            ApiError::BodyTooSlow,
+            ApiError::TookTooLong,
+            ApiError::MetricsForbidden,
+            ApiError::Unavailable,
+            ApiError::Conflict,
+            ApiError::TooManyConsents,
+            ApiError::PasswordChanged,
+            ApiError::Internal,
+        ]
+    }
+
+    fn with_figures() -> Vec<ApiError> {
+        let missing = [
+            Missing::Batch,
+            Missing::Consent,
+            Missing::File,
+            Missing::Job,
+            Missing::OriginalJob,
+            Missing::Path,
+            Missing::Photo,
+            Missing::Session,
+        ];
+        let mut all: Vec<ApiError> = missing.map(ApiError::NotFound).into();
+        all.extend([
+            ApiError::TypeDiffers {
+                expected: "image/jpeg".to_owned(),
+            },
+            ApiError::BodyTooLarge {
+                limit_bytes: 52_428_800,
+            },
+            ApiError::RangeNotSatisfiable { size_bytes: 7 },
+            ApiError::Photo(Rejection::NotAPhoto),
+            ApiError::invalid_field("email", text!("invalid-email")),
+            ApiError::unparsed("query", "invalid digit".to_owned(), "value_error"),
+        ]);
+        all
+    }
+
+    fn limits() -> Vec<ApiError> {
+        let mut all = vec![
+            ApiError::TooManyAttempts {
+                limit: 10,
+                interval: MINUTE,
+                retry_after_s: 42,
+            },
+            ApiError::TooManyAttempts {
+                limit: 1,
+                interval: Duration::from_millis(1_500),
+                retry_after_s: 1,
+            },
+            ApiError::StorageFull {
+                limit_bytes: 1_073_741_824,
+            },
+            ApiError::StorageFull {
+                limit_bytes: 614_400,
+            },
+            ApiError::TooManyUnconfirmed {
+                limit: 1_000,
+                retry_after_s: 60,
+            },
+        ];
+        all.extend(
+            [BusyWork::SignIns, BusyWork::Photos].map(|work| ApiError::Busy {
+                work,
+                retry_after_s: 5,
+            }),
+        );
+        for of in [
+            LimitOf::Account,
+            LimitOf::Address,
+            LimitOf::ThisAddress,
+            LimitOf::Server,
+        ] {
+            all.extend([
+                ApiError::TooManyRegistrations {
+                    of,
+                    limit: 20,
+                    interval: MINUTE,
+                    retry_after_s: 60,
+                },
+                ApiError::RateLimited {
+                    of,
+                    per_second: 50,
+                    retry_after_s: 1,
+                },
+                ApiError::QueueFull {
+                    of,
+                    limit: 100_000,
+                    retry_after_s: 30,
+                },
+                ApiError::TooManySockets { of, limit: 64 },
+                ApiError::TooManyTransfers { of, limit: 32 },
+            ]);
+        }
+        all
+    }
+
+    #[test]
+    fn every_error_has_its_status_code_and_sentence() {
+        let all = without_figures()
+            .into_iter()
+            .chain(with_figures())
+            .chain(limits());
+        let lines = all.map(|error| {
+            let (status, code) = error.status_and_code();
+            let detail = error.text().in_language(Language::English);
+            let header = error.header();
+            let header = header.map(|(name, value)| format!(" [{name}: {value:?}]"));
+            let header = header.unwrap_or_default();
+            format!("{} {code}{header}: {detail}\n", status.as_u16())
+        });
+        insta::assert_snapshot!(lines.collect::<String>());
+    }
+}

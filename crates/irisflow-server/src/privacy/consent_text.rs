@@ -78,6 +78,12 @@ fn version_of(text: &str) -> String {
 mod tests {
     use super::*;
 
+    /// Users who agreed to it would be asked again otherwise.
+    #[test]
+    fn the_default_text_keeps_its_version() {
+        assert_eq!(ConsentText::default().version(), "8f68a455390e");
+    }
+
     #[test]
     fn another_text_has_another_version_unless_one_is_set() {
         let version = |text: &str, version: Option<&str>| {
