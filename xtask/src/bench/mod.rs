@@ -3,6 +3,7 @@
 
 mod claims;
 mod finding;
+mod image;
 mod rendering;
 mod session;
 mod store;
@@ -34,6 +35,10 @@ enum Section {
     Claims(claims::ClaimsArgs),
     /// Segmentation of a 12-megapixel photo, compared with decoding it.
     Finding(finding::FindingArgs),
+    /// One photo to its pictures, step by step, beside three programs in Python and OpenCV.
+    Image(image::ImageArgs),
+    #[command(hide = true)]
+    ImageRun(image::ImageRunArgs),
     /// Pictures a second of the renderer, against saving them.
     Rendering(rendering::RenderingArgs),
     /// Throughput of the queue with an empty pipeline, compared with Celery, Redis and SQLite.
@@ -55,6 +60,8 @@ pub(crate) fn run(arguments: BenchArgs) -> anyhow::Result<()> {
         None => runtime.block_on(whole_job::run(arguments.whole_job, &root)),
         Some(Section::Claims(arguments)) => runtime.block_on(claims::run(arguments)),
         Some(Section::Finding(arguments)) => finding::run(&arguments, &root),
+        Some(Section::Image(arguments)) => image::run(&arguments, &root),
+        Some(Section::ImageRun(arguments)) => image::run_ours(&arguments),
         Some(Section::Rendering(arguments)) => rendering::run(&arguments),
         Some(Section::Throughput(arguments)) => runtime.block_on(throughput::run(arguments)),
         Some(Section::Waiting(arguments)) => runtime.block_on(waiting::run(arguments, &root)),

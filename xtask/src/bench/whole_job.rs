@@ -87,7 +87,7 @@ fn pipeline_alone(photo: &[u8]) -> anyhow::Result<Duration> {
     Ok(begun.elapsed())
 }
 
-fn peak_memory_mb(process_id: u32) -> anyhow::Result<u64> {
+pub(super) fn peak_memory_mb(process_id: u32) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process_id}/status"))?;
     let line = status
         .lines()
