@@ -117,17 +117,7 @@ fn push_png_chunk(kept: Kept<'_>, kind: [u8; 4], data: &[u8]) {
     let checked = [&kind, data].concat();
     kept(&(data.len() as u32).to_be_bytes());
     kept(&checked);
-    kept(&crc32(&checked).to_be_bytes());
-}
-
-/// The checksum of PNG chunks (ISO 3309), bit by bit: it runs over some thirty bytes.
-fn crc32(bytes: &[u8]) -> u32 {
-    let crc = bytes.iter().fold(u32::MAX, |crc, &byte| {
-        (0..8).fold(crc ^ u32::from(byte), |crc, _bit| {
-            (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
-        })
-    });
-    !crc
+    kept(&crc32fast::hash(&checked).to_be_bytes());
 }
 
 fn strip_webp(facts: &Facts<'_>, limits: &Limits, kept: Kept<'_>) -> Result<(), Rejection> {
