@@ -1,166 +1,235 @@
-//! Objects as files below one folder. A put is whole or not at all: it is written beside the objects,
-//! flushed to the disk, then renamed. Blocking calls; async callers use `spawn_blocking`.
+//! The port [`ObjectStore`] on files below one folder.
+//!
+//! An object is written to a staging file, flushed, renamed to its place, and the folder is flushed. Staging
+//! files lie apart from the objects: a start removes all of a crashed process by clearing one folder, and the
+//! deletion of an account leaves none of its photos behind.
+//!
+//! Not `LocalFileSystem` of the crate `object_store` (0.14.2), although it flushes files and folders too: it stages
+//! beside the objects, where an interrupted upload stays, unlisted, after its account is deleted; it creates
+//! missing folders up to the root, so that it writes to the mount point of a disk that is not mounted; its
+//! multipart upload cannot be made durable before it becomes visible, as the quota needs; and it knows nothing of
+//! free space.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
 use irisflow_jobs::UserId;
+use tokio::io::AsyncReadExt as _;
+use tokio::task::JoinError;
+use tokio_util::io::ReaderStream;
 
 use crate::object_key::ObjectKey;
-use crate::outage::is_outage;
+use crate::object_store::{ObjectStore, ObjectStream, ObjectUpload, StorageError};
 
-/// Smaller pieces are written together.
-const PIECE_BYTES: usize = 64 * 1024;
+type Result<T> = std::result::Result<T, StorageError>;
 
-/// The storage cannot do its work at the moment; trying again may help.
-#[derive(Debug, thiserror::Error)]
-#[error("photo storage: {doing}: {source}")]
-pub struct StorageError {
-    doing: &'static str,
-    source: io::Error,
-}
-
-impl StorageError {
-    /// Whether the machine or the storage is in trouble (full, read-only, failing, gone, or without a
-    /// free file descriptor), rather than this one object.
-    pub fn is_outage(&self) -> bool {
-        is_outage(&self.source)
-    }
-
-    /// The folder of the storage is not there, as when its disk is not mounted.
-    fn gone() -> Self {
-        Self {
-            doing: "looking for its folder",
-            source: io::Error::new(io::ErrorKind::NotConnected, "it is not there"),
-        }
-    }
-}
-
-fn failed(doing: &'static str) -> impl FnOnce(io::Error) -> StorageError {
-    move |source| StorageError { doing, source }
-}
-
-/// For writing: only a storage that is gone has no place for a file.
-fn not_written(doing: &'static str) -> impl FnOnce(io::Error) -> StorageError {
-    move |source| match source.kind() {
-        io::ErrorKind::NotFound => StorageError::gone(),
-        _ => StorageError { doing, source },
-    }
-}
+/// Smaller pieces of an upload are written together.
+const WRITE_BUFFER_BYTES: usize = 64 * 1024;
+/// Files that a job has open at one time, with some to spare.
+const PROBE_DESCRIPTORS: usize = 8;
 
 /// A folder of objects. Clones share it.
 #[derive(Debug, Clone)]
 pub struct FileStore {
-    objects: Arc<Path>,
-    staging: Arc<Path>,
-    next_staged: Arc<AtomicU64>,
-}
-
-/// An object that is open for reading.
-#[derive(Debug)]
-pub struct StoredFile {
-    pub file: File,
-    pub size_bytes: u64,
+    folders: Arc<Folders>,
 }
 
 impl FileStore {
-    /// Opens or creates the store below `root`. What an earlier process left half-written is removed.
+    /// Opens or creates the store below `root`. Staging files of an earlier process are removed.
     ///
     /// # Errors
     /// When the folders cannot be made or written.
-    pub fn open(root: &Path) -> Result<Self, StorageError> {
-        let (objects, staging) = (root.join("objects"), root.join("staging"));
-        fs::create_dir_all(&objects).map_err(failed("making the folder"))?;
-        if staging.exists() {
-            fs::remove_dir_all(&staging).map_err(failed("clearing unfinished uploads"))?;
+    pub fn open(root: &Path) -> Result<Self> {
+        let folders = Folders::below(root);
+        fs::create_dir_all(&folders.objects).map_err(failed("making the folder"))?;
+        if folders.staging.exists() {
+            fs::remove_dir_all(&folders.staging).map_err(failed("clearing unfinished uploads"))?;
         }
-        fs::create_dir_all(&staging).map_err(failed("making the folder"))?;
+        fs::create_dir_all(&folders.staging).map_err(failed("making the folder"))?;
         Ok(Self {
-            objects: objects.into(),
-            staging: staging.into(),
-            next_staged: Arc::new(AtomicU64::new(0)),
+            folders: Arc::new(folders),
         })
     }
 
-    /// The store of another process, for reading: nothing is made and nothing cleared.
-    pub fn beside(root: &Path) -> Self {
+    /// The store that another process has open, for reading: nothing is made and nothing cleared.
+    pub fn of_other_process(root: &Path) -> Self {
+        Self {
+            folders: Arc::new(Folders::below(root)),
+        }
+    }
+
+    /// Runs blocking file operations on a thread for them.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&Folders) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let folders = Arc::clone(&self.folders);
+        let done = tokio::task::spawn_blocking(move || operation(&folders)).await;
+        done.map_err(not_run)?
+    }
+}
+
+#[async_trait]
+impl ObjectStore for FileStore {
+    async fn put(&self, key: &ObjectKey, bytes: Bytes) -> Result<()> {
+        let key = *key;
+        self.blocking(move |folders| {
+            let mut staged = folders.stage(&key)?;
+            staged.write(&bytes)?;
+            staged.finish()
+        })
+        .await
+    }
+
+    async fn begin_put(&self, key: &ObjectKey) -> Result<Box<dyn ObjectUpload>> {
+        let key = *key;
+        let staged = self.blocking(move |folders| folders.stage(&key)).await?;
+        Ok(Box::new(FileUpload {
+            size_bytes: 0,
+            staged: Some(staged),
+        }))
+    }
+
+    async fn get(&self, key: &ObjectKey) -> Result<Option<Bytes>> {
+        let key = *key;
+        self.blocking(move |folders| folders.read_whole(&key)).await
+    }
+
+    async fn read(&self, key: &ObjectKey, range: Range<u64>) -> Result<Option<ObjectStream>> {
+        let key = *key;
+        let length = range.end.saturating_sub(range.start);
+        let opened = self.blocking(move |folders| {
+            let Some(mut file) = folders.open(&key)? else {
+                return Ok(None);
+            };
+            let sought = file.seek(SeekFrom::Start(range.start));
+            sought.map_err(failed("seeking in a file"))?;
+            Ok(Some(file))
+        });
+        Ok(opened.await?.map(|file| {
+            let part = tokio::fs::File::from_std(file).take(length);
+            let pieces = ReaderStream::new(part);
+            pieces
+                .map(|piece| piece.map_err(failed("reading a file")))
+                .boxed()
+        }))
+    }
+
+    async fn size_of(&self, key: &ObjectKey) -> Result<Option<u64>> {
+        let key = *key;
+        self.blocking(move |folders| folders.size_of(&key)).await
+    }
+
+    async fn delete(&self, key: &ObjectKey) -> Result<()> {
+        let key = *key;
+        self.blocking(move |folders| folders.delete(&key)).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<ObjectKey>> {
+        let prefix = prefix.to_owned();
+        self.blocking(move |folders| folders.list(&prefix)).await
+    }
+
+    async fn remove_traces_of(&self, user_id: UserId) -> Result<()> {
+        self.blocking(move |folders| folders.remove_empty_folders_of(user_id))
+            .await
+    }
+
+    async fn check_writable(&self, bytes: usize) -> Result<()> {
+        self.blocking(move |folders| folders.check_writable(bytes))
+            .await
+    }
+
+    async fn free_bytes(&self) -> Result<Option<u64>> {
+        self.blocking(Folders::free_bytes).await
+    }
+}
+
+/// Where objects and staging files lie. Its methods block.
+#[derive(Debug)]
+struct Folders {
+    objects: Arc<Path>,
+    staging: PathBuf,
+    next_staged: AtomicU64,
+}
+
+impl Folders {
+    fn below(root: &Path) -> Self {
         Self {
             objects: root.join("objects").into(),
-            staging: root.join("staging").into(),
-            next_staged: Arc::new(AtomicU64::new(0)),
+            staging: root.join("staging"),
+            next_staged: AtomicU64::new(0),
         }
     }
 
-    /// Writes a whole object. It is on the disk when this returns.
-    pub fn put(&self, key: &ObjectKey, bytes: &[u8]) -> Result<(), StorageError> {
-        let mut incoming = self.begin_put(*key)?;
-        incoming.write(bytes)?;
-        incoming.finish()
-    }
-
-    /// Begins an object that arrives in pieces. Nothing is visible before [`Incoming::finish`];
-    /// dropping it leaves nothing behind.
-    pub fn begin_put(&self, key: ObjectKey) -> Result<Incoming, StorageError> {
-        let number = self.next_staged.fetch_add(1, Ordering::Relaxed);
-        let staged = self.staging.join(format!("{number}.part"));
-        let file = File::create(&staged).map_err(not_written("beginning a file"))?;
-        Ok(Incoming {
-            file: Some(BufWriter::with_capacity(PIECE_BYTES, file)),
-            staged,
-            target: self.path_of(&key),
-            size_bytes: 0,
+    fn stage(&self, key: &ObjectKey) -> Result<StagedFile> {
+        let path = self.staging_path("part");
+        let file = File::create(&path).map_err(not_written("beginning a file"))?;
+        Ok(StagedFile {
+            file: Some(BufWriter::with_capacity(WRITE_BUFFER_BYTES, file)),
+            path,
+            objects: Arc::clone(&self.objects),
+            target: self.path_of(key),
         })
     }
 
-    /// The whole object; `None` when there is none.
-    pub fn get(&self, key: &ObjectKey) -> Result<Option<Vec<u8>>, StorageError> {
-        match fs::read(self.path_of(key)) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.absent(None),
-            Err(error) => Err(failed("reading a file")(error)),
+    fn staging_path(&self, extension: &str) -> PathBuf {
+        let number = self.next_staged.fetch_add(1, Ordering::Relaxed);
+        self.staging.join(format!("{number}.{extension}"))
+    }
+
+    fn open(&self, key: &ObjectKey) -> Result<Option<File>> {
+        match File::open(self.path_of(key)) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == ErrorKind::NotFound => self.absent(None),
+            Err(error) => Err(failed("opening a file")(error)),
         }
     }
 
-    /// The object, open for reading; `None` when there is none.
-    pub fn open_object(&self, key: &ObjectKey) -> Result<Option<StoredFile>, StorageError> {
-        let file = match File::open(self.path_of(key)) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.absent(None),
-            Err(error) => return Err(failed("opening a file")(error)),
+    fn read_whole(&self, key: &ObjectKey) -> Result<Option<Bytes>> {
+        let Some(mut file) = self.open(key)? else {
+            return Ok(None);
         };
-        let size_bytes = file
-            .metadata()
-            .map_err(failed("reading a file's size"))?
-            .len();
-        Ok(Some(StoredFile { file, size_bytes }))
+        let mut bytes = Vec::new();
+        // Allocates the file's size at once.
+        file.read_to_end(&mut bytes)
+            .map_err(failed("reading a file"))?;
+        Ok(Some(bytes.into()))
     }
 
-    /// How large the object is; `None` when there is none.
-    pub fn size_of(&self, key: &ObjectKey) -> Result<Option<u64>, StorageError> {
-        Ok(self.open_object(key)?.map(|object| object.size_bytes))
+    fn size_of(&self, key: &ObjectKey) -> Result<Option<u64>> {
+        let Some(file) = self.open(key)? else {
+            return Ok(None);
+        };
+        let metadata = file.metadata().map_err(failed("reading a file's size"))?;
+        Ok(Some(metadata.len()))
     }
 
-    /// Deletes an object. One that is not there counts as deleted.
-    pub fn delete(&self, key: &ObjectKey) -> Result<(), StorageError> {
+    fn delete(&self, key: &ObjectKey) -> Result<()> {
         match fs::remove_file(self.path_of(key)) {
             Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.absent(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => self.absent(()),
             Err(error) => Err(failed("deleting a file")(error)),
         }
     }
 
-    /// Removes a user's empty folders: their names are the last that tells of a deleted account.
-    ///
-    /// # Errors
-    /// When the storage fails. A folder that is not empty stays, and is no error.
-    pub fn remove_empty_folders_of(&self, user_id: UserId) -> Result<(), StorageError> {
-        use io::ErrorKind::{DirectoryNotEmpty, NotFound};
+    /// A folder that is not empty stays, and is no error.
+    fn remove_empty_folders_of(&self, user_id: UserId) -> Result<()> {
         for prefix in ObjectKey::prefixes_of_user(user_id) {
             match fs::remove_dir(self.objects.join(prefix)) {
-                Err(error) if !matches!(error.kind(), NotFound | DirectoryNotEmpty) => {
+                Err(error)
+                    if !matches!(
+                        error.kind(),
+                        ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty
+                    ) =>
+                {
                     return Err(failed("deleting a folder")(error));
                 }
                 _ => {}
@@ -169,15 +238,13 @@ impl FileStore {
         Ok(())
     }
 
-    /// The keys that begin with `prefix`, which must name a folder of a user, as the prefixes of
-    /// [`ObjectKey`] do. Files that are no keys of ours are left out.
-    pub fn list(&self, prefix: &str) -> Result<Vec<ObjectKey>, StorageError> {
+    fn list(&self, prefix: &str) -> Result<Vec<ObjectKey>> {
         let Some((folder, _)) = prefix.rsplit_once('/') else {
             return Ok(Vec::new());
         };
         let entries = match fs::read_dir(self.objects.join(folder)) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
                 return self.absent(Vec::new());
             }
             Err(error) => return Err(failed("listing a folder")(error)),
@@ -193,35 +260,32 @@ impl FileStore {
         Ok(keys)
     }
 
-    /// Whether so many bytes can be written and flushed, with a few file descriptors to spare.
-    pub fn check_writable(&self, bytes: usize) -> Result<(), StorageError> {
-        let number = self.next_staged.fetch_add(1, Ordering::Relaxed);
-        let probe = self.staging.join(format!("{number}.probe"));
+    /// With a few file descriptors to spare.
+    fn check_writable(&self, bytes: usize) -> Result<()> {
+        let probe = self.staging_path("probe");
         let written = write_probe(&probe, bytes);
         let removed = fs::remove_file(&probe);
         written?;
         removed.map_err(failed("deleting a file"))
     }
 
-    /// How many bytes are free for this program on the disk of the objects.
     #[cfg(unix)]
-    pub fn free_bytes(&self) -> Result<u64, StorageError> {
+    fn free_bytes(&self) -> Result<Option<u64>> {
         let disk = rustix::fs::statvfs(&*self.objects)
             .map_err(|error| failed("reading the free space")(error.into()))?;
-        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+        Ok(Some(disk.f_bavail.saturating_mul(disk.f_frsize)))
     }
 
-    /// Not known here.
     #[cfg(not(unix))]
-    pub fn free_bytes(&self) -> Result<u64, StorageError> {
-        Ok(u64::MAX)
+    fn free_bytes(&self) -> Result<Option<u64>> {
+        Ok(None)
     }
 
-    /// What is said of an object that is not there, unless it is the whole storage that is gone.
-    fn absent<T>(&self, answer: T) -> Result<T, StorageError> {
+    /// The answer about an object that does not exist, unless the whole storage is gone.
+    fn absent<T>(&self, answer: T) -> Result<T> {
         match self.objects.is_dir() {
             true => Ok(answer),
-            false => Err(StorageError::gone()),
+            false => Err(storage_is_gone()),
         }
     }
 
@@ -230,10 +294,7 @@ impl FileStore {
     }
 }
 
-/// What a job needs at most at one time, with some to spare.
-const PROBE_DESCRIPTORS: usize = 8;
-
-fn write_probe(path: &Path, bytes: usize) -> Result<(), StorageError> {
+fn write_probe(path: &Path, bytes: usize) -> Result<()> {
     let mut file = File::create(path).map_err(not_written("writing a file"))?;
     let _more: Vec<File> = (1..PROBE_DESCRIPTORS)
         .map(|_| File::open(path))
@@ -249,30 +310,24 @@ fn write_probe(path: &Path, bytes: usize) -> Result<(), StorageError> {
     file.sync_all().map_err(failed("flushing a file"))
 }
 
-/// An object that is being written.
+/// A staging file, which is removed unless it is finished. Its methods block.
 #[derive(Debug)]
-pub struct Incoming {
+struct StagedFile {
     file: Option<BufWriter<File>>,
-    staged: PathBuf,
+    path: PathBuf,
+    objects: Arc<Path>,
     target: PathBuf,
-    size_bytes: u64,
 }
 
-impl Incoming {
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
+impl StagedFile {
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
         if let Some(file) = &mut self.file {
             file.write_all(bytes).map_err(failed("writing a file"))?;
-            self.size_bytes += bytes.len() as u64;
         }
         Ok(())
     }
 
-    pub fn size_bytes(&self) -> u64 {
-        self.size_bytes
-    }
-
-    /// What was written so far survives a power cut, and is not visible yet.
-    pub fn flush(&mut self) -> Result<(), StorageError> {
+    fn flush(&mut self) -> Result<()> {
         if let Some(file) = &mut self.file {
             file.flush()
                 .and_then(|()| file.get_ref().sync_all())
@@ -281,31 +336,134 @@ impl Incoming {
         Ok(())
     }
 
-    /// Makes the object visible; it survives a power cut from here on.
-    pub fn finish(mut self) -> Result<(), StorageError> {
+    fn finish(mut self) -> Result<()> {
         self.flush()?;
         self.file = None;
         if let Some(folder) = self.target.parent() {
-            fs::create_dir_all(folder).map_err(failed("making a folder"))?;
-            fs::rename(&self.staged, &self.target).map_err(not_written("renaming a file"))?;
-            File::open(folder)
-                .and_then(|folder| folder.sync_all())
-                .map_err(failed("flushing a folder"))?;
+            make_folder(folder, &self.objects)?;
+            fs::rename(&self.path, &self.target).map_err(not_written("renaming a file"))?;
+            flush_folder(folder)?;
         }
         Ok(())
     }
 }
 
-impl Drop for Incoming {
+impl Drop for StagedFile {
     fn drop(&mut self) {
-        // After `finish` the name is gone; before it, this is what must not stay.
-        let _ = fs::remove_file(&self.staged);
+        // After `finish` this name no longer exists.
+        let _ = fs::remove_file(&self.path);
     }
+}
+
+/// Makes a folder and those above it up to `root`, which must exist: made on the mount point of a disk that is
+/// away, objects would vanish when it is back. The names of new folders survive a power cut.
+fn make_folder(folder: &Path, root: &Path) -> Result<()> {
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let parent = folder.parent().filter(|parent| *parent != root);
+            make_folder(parent.ok_or_else(storage_is_gone)?, root)?;
+            match fs::create_dir(folder) {
+                Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                    return Err(not_written("making a folder")(error));
+                }
+                _ => {}
+            }
+        }
+        Err(error) => return Err(failed("making a folder")(error)),
+        Ok(()) => {}
+    }
+    folder.parent().map_or(Ok(()), flush_folder)
+}
+
+fn flush_folder(folder: &Path) -> Result<()> {
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(failed("flushing a folder"))
+}
+
+#[derive(Debug)]
+struct FileUpload {
+    /// `None` after an error, or while a thread writes to it.
+    staged: Option<StagedFile>,
+    size_bytes: u64,
+}
+
+impl FileUpload {
+    async fn blocking(
+        &mut self,
+        operation: impl FnOnce(&mut StagedFile) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let mut staged = self.staged.take().ok_or_else(upload_failed_before)?;
+        let done = tokio::task::spawn_blocking(move || {
+            operation(&mut staged)?;
+            Ok(staged)
+        });
+        self.staged = Some(done.await.map_err(not_run)??);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl ObjectUpload for FileUpload {
+    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        let length = bytes.len() as u64;
+        self.blocking(move |staged| staged.write(&bytes)).await?;
+        self.size_bytes += length;
+        Ok(())
+    }
+
+    fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        self.blocking(StagedFile::flush).await
+    }
+
+    async fn finish(mut self: Box<Self>) -> Result<()> {
+        let staged = self.staged.take().ok_or_else(upload_failed_before)?;
+        let done = tokio::task::spawn_blocking(|| staged.finish()).await;
+        done.map_err(not_run)?
+    }
+}
+
+fn failed(operation: &'static str) -> impl FnOnce(io::Error) -> StorageError {
+    move |source| StorageError::new(operation, source)
+}
+
+/// For writing: the folder of the file is missing only when the whole storage is gone.
+fn not_written(operation: &'static str) -> impl FnOnce(io::Error) -> StorageError {
+    move |source| match source.kind() {
+        ErrorKind::NotFound => storage_is_gone(),
+        _ => StorageError::new(operation, source),
+    }
+}
+
+/// The folder of the storage does not exist, as when its disk is not mounted.
+fn storage_is_gone() -> StorageError {
+    StorageError::new(
+        "opening its folder",
+        io::Error::new(ErrorKind::NotConnected, "it is not there"),
+    )
+}
+
+fn upload_failed_before() -> StorageError {
+    StorageError::new("writing a file", io::Error::other("the upload has failed"))
+}
+
+/// The thread has panicked, or the runtime is shutting down.
+fn not_run(error: JoinError) -> StorageError {
+    let kind = match error.is_cancelled() {
+        true => ErrorKind::NotConnected,
+        false => ErrorKind::Other,
+    };
+    StorageError::new("running a file operation", io::Error::new(kind, error))
 }
 
 #[cfg(test)]
 mod tests {
-    use irisflow_jobs::{JobId, PhotoId, UserId};
+    use irisflow_jobs::PhotoId;
 
     use super::*;
 
@@ -322,109 +480,71 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_was_put_is_read_back_until_it_is_deleted() {
-        let (_folder, store) = store();
-        let key = some_key();
-        store.put(&key, b"pixels").expect("put");
-        assert_eq!(
-            store.get(&key).expect("get").as_deref(),
-            Some(&b"pixels"[..])
-        );
-        store.delete(&key).expect("delete");
-        assert_eq!(store.get(&key).expect("get"), None);
-        store.delete(&key).expect("deleting twice does no harm");
+    fn staging_files(folder: &tempfile::TempDir) -> usize {
+        let entries = fs::read_dir(folder.path().join("staging"));
+        entries.expect("staging").count()
     }
 
-    #[test]
-    fn an_upload_that_breaks_off_leaves_nothing() {
+    #[tokio::test]
+    async fn an_upload_that_breaks_off_leaves_no_staging_file() {
         let (folder, store) = store();
-        let key = some_key();
-        let mut incoming = store.begin_put(key).expect("begins");
-        incoming.write(b"half").expect("write");
-        drop(incoming);
-        assert_eq!(store.get(&key).expect("get"), None);
-        let left = fs::read_dir(folder.path().join("staging"))
-            .expect("staging")
-            .count();
-        assert_eq!(left, 0);
+        let mut upload = store.begin_put(&some_key()).await.expect("begins");
+        upload
+            .write(Bytes::from_static(b"half"))
+            .await
+            .expect("written");
+        assert_eq!(staging_files(&folder), 1);
+        drop(upload);
+        assert_eq!(staging_files(&folder), 0);
     }
 
-    #[test]
-    fn a_restart_clears_what_a_crash_left_half_written() {
+    #[tokio::test]
+    async fn a_start_removes_the_staging_files_of_a_crashed_process() {
         let (folder, store) = store();
-        let mut incoming = store.begin_put(some_key()).expect("begins");
-        incoming.write(b"half").expect("write");
-        std::mem::forget(incoming);
+        let mut upload = store.begin_put(&some_key()).await.expect("begins");
+        upload
+            .write(Bytes::from_static(b"half"))
+            .await
+            .expect("written");
+        std::mem::forget(upload);
         FileStore::open(folder.path()).expect("opens again");
-        let left = fs::read_dir(folder.path().join("staging"))
-            .expect("staging")
-            .count();
-        assert_eq!(left, 0);
+        assert_eq!(staging_files(&folder), 0);
     }
 
-    #[test]
-    fn a_storage_that_is_gone_is_an_outage_and_not_an_empty_one() {
+    #[tokio::test]
+    async fn a_storage_that_is_gone_is_an_outage_and_not_an_empty_one() {
         let (folder, store) = store();
         let key = some_key();
-        store.put(&key, b"pixels").expect("put");
+        let bytes = Bytes::from_static(b"pixels");
+        store.put(&key, bytes.clone()).await.expect("put");
+        let begun = store.begin_put(&some_key()).await.expect("begins");
         fs::rename(folder.path().join("objects"), folder.path().join("away")).expect("renamed");
+        let finished = begun.finish().await;
         fs::rename(folder.path().join("staging"), folder.path().join("away2")).expect("renamed");
 
+        let prefixes = ObjectKey::prefixes_of_user(UserId::generate());
         let results = [
-            store.get(&key).map(drop),
-            store.size_of(&key).map(drop),
-            store.delete(&key),
-            store
-                .list(&ObjectKey::prefixes_of_user(UserId::generate())[0])
-                .map(drop),
-            store.put(&key, b"pixels"),
-            store.check_writable(1),
+            finished,
+            store.get(&key).await.map(drop),
+            store.read(&key, 0..1).await.map(drop),
+            store.size_of(&key).await.map(drop),
+            store.delete(&key).await,
+            store.list(&prefixes[0]).await.map(drop),
+            store.put(&key, bytes).await,
+            store.check_writable(1).await,
         ];
 
         for result in results {
             let error = result.expect_err("it is gone");
             assert!(error.is_outage(), "{error}");
         }
+        assert!(!folder.path().join("objects").exists(), "not made anew");
     }
 
-    #[test]
-    fn a_check_leaves_nothing_behind() {
+    #[tokio::test]
+    async fn a_check_leaves_nothing_behind() {
         let (folder, store) = store();
-        store.check_writable(100_000).expect("writable");
-        let left = fs::read_dir(folder.path().join("staging")).expect("staging");
-        assert_eq!(left.count(), 0);
-        assert!(store.free_bytes().expect("known") > 0);
-    }
-
-    #[test]
-    fn listing_a_job_finds_all_its_epochs_and_nothing_else() {
-        let (_folder, store) = store();
-        let (user_id, job_id) = (UserId::generate(), JobId::generate());
-        let mine = [
-            ObjectKey::Result {
-                user_id,
-                job_id,
-                epoch: 1,
-            },
-            ObjectKey::Mask {
-                user_id,
-                job_id,
-                epoch: 2,
-            },
-        ];
-        let other = ObjectKey::Result {
-            user_id,
-            job_id: JobId::generate(),
-            epoch: 1,
-        };
-        for key in mine.iter().chain([&other]) {
-            store.put(key, b"x").expect("put");
-        }
-        let mut found = store
-            .list(&ObjectKey::prefix_of_job(user_id, job_id))
-            .expect("list");
-        found.sort_by_key(ToString::to_string);
-        assert_eq!(found, mine);
+        store.check_writable(100_000).await.expect("writable");
+        assert_eq!(staging_files(&folder), 0);
     }
 }

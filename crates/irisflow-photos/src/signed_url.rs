@@ -1,9 +1,7 @@
-//! Presigned URLs of the embedded mode: whoever holds one may read or write one object for a while.
+//! Signed links of a storage that this program serves itself: a holder may read or write one object for a while.
 //!
-//! HMAC-SHA256 over method, key, expiry and content type; compared in constant time. The path and
-//! query are made here; the host is the server's affair.
-
-use std::time::Duration;
+//! HMAC-SHA256 over method, key, expiry and content type; compared in constant time. Path and query are made
+//! here, scheme and host by the server.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,6 +10,7 @@ use irisflow_jobs::Timestamp;
 use sha2::Sha256;
 
 use crate::object_key::ObjectKey;
+use crate::object_store::{LinkSigner, SignedLink};
 
 /// What a URL allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +48,8 @@ impl UrlSigner {
     }
 
     /// `exp=...&sig=...` for the URL of `key`.
-    pub fn sign(&self, key: &ObjectKey, access: &Access, now: Timestamp, life: Duration) -> String {
-        let expires = (now + life).as_millis() / 1000;
+    fn sign(&self, key: &ObjectKey, access: &Access, expires: Timestamp) -> String {
+        let expires = expires.as_millis() / 1000;
         let tag = self.mac(key, access, expires).finalize().into_bytes();
         format!("exp={expires}&sig={}", URL_SAFE_NO_PAD.encode(tag))
     }
@@ -93,8 +92,17 @@ impl UrlSigner {
     }
 }
 
+impl LinkSigner for UrlSigner {
+    fn link(&self, key: &ObjectKey, access: &Access, expires: Timestamp) -> SignedLink {
+        let query = self.sign(key, access, expires);
+        SignedLink::OfApi(format!("/files/{key}?{query}"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use irisflow_jobs::{PhotoId, UserId};
 
     use super::*;
@@ -120,7 +128,7 @@ mod tests {
     #[test]
     fn a_signed_link_works_until_it_expires() {
         let (signer, key) = (UrlSigner::new([7; 32]), some_key());
-        let (expires, signature) = parts(&signer.sign(&key, &Access::Read, NOW, LIFE));
+        let (expires, signature) = parts(&signer.sign(&key, &Access::Read, NOW + LIFE));
         let check = |now| signer.check(&key, &Access::Read, expires, &signature, now);
         assert_eq!(check(NOW + LIFE - Duration::from_secs(1)), Ok(()));
         assert_eq!(check(NOW + LIFE), Err(SignatureError::Expired));
@@ -135,7 +143,7 @@ mod tests {
         let png = Access::Write {
             content_type: "image/png".to_owned(),
         };
-        let (expires, signature) = parts(&signer.sign(&key, &jpeg, NOW, LIFE));
+        let (expires, signature) = parts(&signer.sign(&key, &jpeg, NOW + LIFE));
         let check = |key: &ObjectKey, access: &Access, expires| {
             signer.check(key, access, expires, &signature, NOW)
         };

@@ -6,7 +6,7 @@ use irisflow_jobs::{
     AccountStore, Bus, Clock, JobCommands, JobReader, PhotoStore, Privacy, QueueReader, Statistics,
     StoreHealth, Timeline,
 };
-use irisflow_photos::{FileStore, MemoryBudget, UrlSigner};
+use irisflow_photos::{LinkSigner, MemoryBudget, ObjectStore, UrlSigner};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +15,7 @@ use crate::body_memory::BodyMemory;
 use crate::estimates::EstimatorCache;
 use crate::health::Readiness;
 use crate::live::Resumptions;
-use crate::photos::{PhotoDecoding, PhotoLocks, UploadsInProgress};
+use crate::photos::{PhotoDecoding, PhotoLocks, StrippingPermits, UploadsInProgress};
 use crate::processing::MissingResults;
 use crate::public_url::PublicUrl;
 use crate::queue_cache::QueueCache;
@@ -35,7 +35,10 @@ pub struct ServerParts {
     pub statistics: Arc<dyn Statistics>,
     pub privacy: Arc<dyn Privacy>,
     pub health: Arc<dyn StoreHealth>,
-    pub files: FileStore,
+    pub files: Arc<dyn ObjectStore>,
+    pub links: Arc<dyn LinkSigner>,
+    /// Checks links to `/files`; `None` with a storage that serves its objects itself.
+    pub file_links: Option<UrlSigner>,
     /// Memory budget for reading and decoding photos, shared by the whole process.
     pub memory: MemoryBudget,
     pub bus: Arc<dyn Bus>,
@@ -44,12 +47,11 @@ pub struct ServerParts {
     pub metrics: PrometheusHandle,
 }
 
-/// What signs tokens and URLs. Never printed.
+/// What signs tokens. Never printed.
 #[derive(Clone)]
 pub struct Secrets {
     pub access_tokens: [u8; 32],
     pub refresh_tokens: [u8; 32],
-    pub urls: [u8; 32],
 }
 
 impl std::fmt::Debug for Secrets {
@@ -76,7 +78,7 @@ pub(crate) struct AppState {
     pub(crate) reading: PhotoDecoding,
     pub(crate) photo_locks: PhotoLocks,
     pub(crate) uploads: UploadsInProgress,
-    pub(crate) signer: UrlSigner,
+    pub(crate) stripping: StrippingPermits,
     pub(crate) public_url: PublicUrl,
     pub(crate) resumptions: Resumptions,
     pub(crate) estimator_cache: EstimatorCache,
@@ -101,11 +103,11 @@ impl AppState {
             reading: PhotoDecoding::new(parts.memory.clone(), settings.read_limits),
             photo_locks: PhotoLocks::default(),
             uploads: UploadsInProgress::default(),
+            stripping: StrippingPermits::default(),
             rates: Rates::new(&settings.use_limits),
             body_memory: BodyMemory::default(),
             sockets: Sockets::new(&settings.connection_limits),
             transfers: Transfers::new(&settings.connection_limits),
-            signer: UrlSigner::new(parts.secrets.urls),
             public_url: PublicUrl::new(&settings),
             resumptions: Resumptions::new(settings.replay),
             estimator_cache: EstimatorCache::default(),

@@ -1,8 +1,6 @@
 //! Presigned URLs of the embedded storage: `GET` and `PUT /files/{key}`. The signature in the URL is the only
 //! credential; the key decides which object is served and with which media type.
 
-use std::io::{Seek as _, SeekFrom};
-
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -10,8 +8,6 @@ use axum::response::{IntoResponse, Response};
 use irisflow_jobs::{PhotoId, UploadStatus, UserId};
 use irisflow_photos::{Access, ObjectKey, SignatureError};
 use serde::Deserialize;
-use tokio::io::AsyncReadExt as _;
-use tokio_util::io::ReaderStream;
 use utoipa::IntoParams;
 
 use crate::app::{App, AppState};
@@ -49,9 +45,8 @@ pub(crate) async fn read(
     let content_type = key
         .content_type()
         .ok_or(ApiError::NotFound(Missing::File))?;
-    let files = app.parts.files.clone();
-    let object = tokio::task::spawn_blocking(move || files.open_object(&key)).await??;
-    let object = object.ok_or(ApiError::NotFound(Missing::File))?;
+    let size_bytes = app.parts.files.size_of(&key).await?;
+    let size_bytes = size_bytes.ok_or(ApiError::NotFound(Missing::File))?;
 
     // An object is never overwritten with other bytes, so that its key identifies its version.
     let etag = format!("\"{}\"", name.rsplit('/').next().unwrap_or_default());
@@ -61,21 +56,19 @@ pub(crate) async fn read(
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
 
-    let size_bytes = object.size_bytes;
     let range = wanted_range(&headers, size_bytes)?;
-    let body = part_of_file(object.file, range, size_bytes).await?;
+    let (first, length) = range.map_or((0, size_bytes), |(first, last)| (first, last - first + 1));
+    let pieces = app.parts.files.read(&key, first..first + length).await?;
+    let pieces = pieces.ok_or(ApiError::NotFound(Missing::File))?;
     let status = if range.is_some() {
         StatusCode::PARTIAL_CONTENT
     } else {
         StatusCode::OK
     };
-    let mut response = (status, body).into_response();
+    let mut response = (status, Body::from_stream(pieces)).into_response();
     let answer = response.headers_mut();
     answer.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    answer.insert(
-        header::CONTENT_LENGTH,
-        HeaderValue::from(length(range, size_bytes)),
-    );
+    answer.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     answer.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     // Keeps browsers from running scripts, whatever the stored file contains.
     answer.insert(
@@ -109,26 +102,6 @@ fn wanted_range(headers: &HeaderMap, size_bytes: u64) -> Result<Option<Part>, Ap
         Some(Range::Part(first, last)) => Ok(Some((first, last))),
         Some(Range::Outside) => Err(ApiError::RangeNotSatisfiable { size_bytes }),
     }
-}
-
-fn length(range: Option<Part>, size_bytes: u64) -> u64 {
-    range.map_or(size_bytes, |(first, last)| last - first + 1)
-}
-
-async fn part_of_file(
-    mut file: std::fs::File,
-    range: Option<Part>,
-    size_bytes: u64,
-) -> Result<Body, ApiError> {
-    let first = range.map_or(0, |(first, _)| first);
-    let file = tokio::task::spawn_blocking(move || file.seek(SeekFrom::Start(first)).map(|_| file))
-        .await?
-        .map_err(|error| {
-            tracing::error!(%error, "could not seek in a file");
-            ApiError::Unavailable
-        })?;
-    let part = tokio::fs::File::from_std(file).take(length(range, size_bytes));
-    Ok(Body::from_stream(ReaderStream::new(part)))
 }
 
 /// Upload a photo to the URL from `POST /photos/upload`, with the Content-Type that was given there.
@@ -192,10 +165,9 @@ impl AppState {
         let (Some(expires), Some(signature)) = (query.exp, query.sig.as_deref()) else {
             return Err(ApiError::LinkForged);
         };
-        match self
-            .signer
-            .check(&key, access, expires, signature, self.now())
-        {
+        let signer = self.parts.file_links.as_ref();
+        let signer = signer.ok_or(ApiError::LinkForged)?;
+        match signer.check(&key, access, expires, signature, self.now()) {
             Ok(()) => Ok(key),
             Err(SignatureError::Expired) => Err(ApiError::LinkExpired),
             Err(SignatureError::Forged) => Err(ApiError::LinkForged),

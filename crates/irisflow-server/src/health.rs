@@ -1,7 +1,7 @@
 //! Liveness and readiness probes: `GET /health` and `GET /health/ready`.
 
 use std::fs::File;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Json;
@@ -46,8 +46,8 @@ pub(crate) struct ReadyBody {
 #[derive(Debug, Default)]
 pub(crate) struct Readiness {
     last: tokio::sync::Mutex<Option<(Instant, ReadyBody)>>,
-    /// Held by the thread that writes, which a hanging disk may keep for long.
-    storage: Arc<Mutex<()>>,
+    /// Held while a probe writes, for long when the disk hangs.
+    storage: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Liveness: the process answers.
@@ -118,19 +118,23 @@ async fn probe_files(
     parts: &ServerParts,
     min_free_bytes: u64,
 ) -> (&'static str, &'static str) {
-    let (alone, files) = (Arc::clone(&readiness.storage), parts.files.clone());
-    let looked = tokio::task::spawn_blocking(move || {
-        // An earlier look that has not come back says enough.
-        let Ok(_alone) = alone.try_lock() else {
-            return ("unavailable", "ok");
-        };
+    // A probe that has not come back says enough.
+    let Ok(only_probe) = Arc::clone(&readiness.storage).try_lock_owned() else {
+        return ("unavailable", "ok");
+    };
+    let files = Arc::clone(&parts.files);
+    let looked = tokio::spawn(async move {
+        let _only_probe = only_probe;
         let descriptors = match can_open_more_files() {
             true => "ok",
             false => "exhausted",
         };
-        let written = files.check_writable(PROBE_BYTES);
-        let storage = match written.and_then(|()| files.free_bytes()) {
-            Ok(free) if free < min_free_bytes => "low_space",
+        let probed = async {
+            files.check_writable(PROBE_BYTES).await?;
+            files.free_bytes().await
+        };
+        let storage = match probed.await {
+            Ok(Some(free)) if free < min_free_bytes => "low_space",
             Ok(_) => "ok",
             Err(_) => "unavailable",
         };

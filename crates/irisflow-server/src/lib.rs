@@ -49,6 +49,6 @@ pub use public_url::is_private;
 pub use router::openapi;
 pub use server::{Listeners, PreparedServer, prepare};
 pub use settings::{
-    ConnectionLimits, ConsentText, ConsentTextError, DEFAULT_MIN_FREE_BYTES, DecodeLimits,
-    Registration, ServerSettings, SignInLimits, Timeouts, TlsFiles, UsageLimits,
+    ConnectionLimits, ConsentText, ConsentTextError, DecodeLimits, Registration, ServerSettings,
+    SignInLimits, Timeouts, TlsFiles, UsageLimits,
 };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, header};
 use irisflow_jobs::Timestamp;
-use irisflow_photos::{Access, ObjectKey};
+use irisflow_photos::{Access, ObjectKey, SignedLink};
 
 use crate::app::AppState;
 use crate::settings::ServerSettings;
@@ -155,13 +155,20 @@ fn name_of(host: &str) -> Option<&str> {
     (host.bytes().all(is_allowed) && is_port && !name.is_empty()).then_some(name)
 }
 
+impl BaseUrl {
+    fn of_link(&self, link: SignedLink) -> String {
+        match link {
+            SignedLink::OfApi(path) => format!("{}/api/v1{path}", self.0),
+            SignedLink::Absolute(url) => url,
+        }
+    }
+}
+
 impl AppState {
     /// A presigned URL to read `key`, which expires at [`Self::download_urls_expire_at`].
     pub(crate) fn download_url(&self, base: &BaseUrl, key: &ObjectKey) -> String {
-        let now = self.now();
-        let life = self.download_urls_expire_at(now).since(now);
-        let query = self.signer.sign(key, &Access::Read, now, life);
-        format!("{}/api/v1/files/{key}?{query}", base.0)
+        let expires = self.download_urls_expire_at(self.now());
+        base.of_link(self.parts.links.link(key, &Access::Read, expires))
     }
 
     /// When download URLs that are signed now expire: after their lifetime, rounded up to a time grid. So URLs that
@@ -178,10 +185,8 @@ impl AppState {
         let access = Access::Write {
             content_type: content_type.to_owned(),
         };
-        let query = self
-            .signer
-            .sign(key, &access, self.now(), self.settings.upload_url_life);
-        format!("{}/api/v1/files/{key}?{query}", base.0)
+        let expires = self.now() + self.settings.upload_url_life;
+        base.of_link(self.parts.links.link(key, &access, expires))
     }
 }
 

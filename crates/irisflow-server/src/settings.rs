@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use irisflow_image::load::Limits;
+use irisflow_jobs::JobPolicy;
 
 pub use crate::auth::SignInLimits;
 pub use crate::connections::ConnectionLimits;
@@ -13,9 +14,6 @@ pub use crate::privacy::{ConsentText, ConsentTextError};
 pub use crate::timeouts::Timeouts;
 pub use crate::tls::TlsFiles;
 pub use crate::usage_limits::UsageLimits;
-
-/// Room for some hundred jobs while the balancer sends people elsewhere.
-pub const DEFAULT_MIN_FREE_BYTES: u64 = 256 << 20;
 
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
@@ -106,7 +104,7 @@ impl Default for ServerSettings {
             refresh_token_life: Duration::from_secs(30 * 24 * 3600),
             refresh_grace: Duration::from_secs(30),
             download_url_life: Duration::from_secs(3600),
-            upload_url_life: Duration::from_secs(15 * 60),
+            upload_url_life: JobPolicy::default().upload_url_life,
             socket_limit: Duration::from_secs(600),
             socket_ping: Duration::from_secs(25),
             session_check: Duration::from_secs(30),
@@ -119,7 +117,8 @@ impl Default for ServerSettings {
             time_limits: Timeouts::default(),
             use_limits: UsageLimits::default(),
             connection_limits: ConnectionLimits::default(),
-            min_free_bytes: DEFAULT_MIN_FREE_BYTES,
+            // Room for some hundred jobs until a load balancer has reacted.
+            min_free_bytes: 256 << 20,
             tls: None,
             metrics_token: None,
             trusted_proxies: 0,

@@ -14,6 +14,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use irisflow_jobs::JobPolicy;
 use tokio::time::{Instant, Sleep};
 
 use crate::app::App;
@@ -38,12 +39,13 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
+        let policy = JobPolicy::default();
         Self {
-            headers: Duration::from_secs(15),
+            headers: Duration::from_secs(30),
             pause: Duration::from_secs(30),
             answer: Duration::from_secs(15 * 60),
-            upload: Duration::from_secs(15 * 60),
-            request: Duration::from_secs(60),
+            upload: policy.upload_limit,
+            request: policy.intake_limit,
         }
     }
 }

@@ -5,6 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use irisflow_image::load::Limits;
 use irisflow_image::pipeline::{
     self, ProcessError, ProcessOptions, ProcessedIris, Stage, StageMark,
 };
@@ -14,11 +16,11 @@ use irisflow_jobs::{
 use irisflow_messages::{Language, failures, photos};
 use irisflow_photos::{ObjectKey, Reservation, StorageError};
 
+use crate::Shared;
 use crate::checkpoint_recorder::CheckpointRecorder;
 use crate::fault_injection::point;
 use crate::metrics::{self, StepMeter};
 use crate::running_jobs::{RunningJob, StopReason};
-use crate::{Shared, Work};
 
 /// How often the end of a job is offered to a store that refuses it, and the pause between.
 const END_TRIES: u32 = 20;
@@ -34,7 +36,8 @@ enum Outcome {
 }
 
 /// Why an attempt has no result.
-enum Setback {
+#[derive(Debug)]
+pub enum Setback {
     /// Asked to stop; the reason is on the running job.
     Stopped,
     /// By what is in the photo, or by our code.
@@ -49,7 +52,8 @@ impl From<Failure> for Setback {
     }
 }
 
-struct Trouble {
+#[derive(Debug)]
+pub struct Trouble {
     what: String,
     /// It was met while reading this job's own photo.
     reading_photo: bool,
@@ -219,13 +223,21 @@ fn log_end(before: &Job, now: &Job) {
 fn delete_own_objects(shared: &Shared, job: &Job) {
     let keys = ObjectKey::of_attempt(job.user_id, job.id, job.epoch);
     let files = &shared.parts.files;
-    if let Err(error) = keys.iter().try_for_each(|key| files.delete(key)) {
+    let deleted = shared.block_on(async {
+        for key in &keys {
+            files.delete(key).await?;
+        }
+        Ok::<_, StorageError>(())
+    });
+    if let Some(Err(error)) = deleted {
         // A sweep was left when the attempt ended.
         tracing::warn!(job_id = %job.id, %error, "the sweep will delete an attempt's objects");
     }
 }
 
-struct Attempt<'a> {
+/// One attempt at a job, as a [`Pipeline`](crate::Pipeline) sees it.
+#[derive(Debug)]
+pub struct Attempt<'a> {
     shared: &'a Shared,
     job: &'a Job,
     running: &'a RunningJob,
@@ -244,17 +256,21 @@ impl Attempt<'_> {
     fn try_work(&self) -> Result<JobResult, Setback> {
         self.reached(Checkpoint::LoadingBegun);
         self.strike(point::LOADING)?;
-        if self.shared.settings.work == Work::Nothing {
-            return Ok(self.do_nothing());
-        }
+        self.shared.parts.pipeline.run(self)
+    }
+
+    /// Fetches the photo, finds and enhances its iris, and writes the results.
+    pub(crate) fn run_imaging(&self, limits: Limits) -> Result<JobResult, Setback> {
         let fetching = Instant::now();
         let (photo, reserved) = self.fetch()?;
         let fetching = fetching.elapsed();
-        let processed = self.process(&photo)?;
+        let mut processed = self.process(&photo, limits)?;
         drop(photo);
         drop(reserved);
         let writing = Instant::now();
-        self.write_results(&processed)?;
+        let objects = take_objects(&mut processed);
+        let stored_bytes = objects.iter().map(|bytes| bytes.len() as u64).sum();
+        self.write_results(objects)?;
         self.meter.saved();
         Ok(JobResult {
             epoch: self.job.epoch,
@@ -268,41 +284,24 @@ impl Attempt<'_> {
                 photos::praise(&processed.judged, processed.eyes_seen)
                     .in_language(Language::PROGRAM),
             ),
-            stored_bytes: objects_of(&processed)
-                .map(|bytes| bytes.len() as u64)
-                .iter()
-                .sum(),
+            stored_bytes,
             has_thumbnail: true,
         })
     }
 
-    fn do_nothing(&self) -> JobResult {
-        for checkpoint in Checkpoint::ALL.into_iter().skip(1) {
-            if checkpoint != Checkpoint::Completed {
-                self.reached(checkpoint);
-            }
-        }
-        JobResult {
-            epoch: self.job.epoch,
-            width_px: 0,
-            height_px: 0,
-            processing_time_ms: elapsed_ms(self.running),
-            step_ms: [0; 5],
-            quality: serde_json::Value::Null,
-            quality_score: None,
-            quality_message: None,
-            stored_bytes: 0,
-            has_thumbnail: false,
-        }
+    /// The job as it was claimed.
+    pub fn job(&self) -> &Job {
+        self.job
     }
 
-    fn reached(&self, checkpoint: Checkpoint) {
+    /// Records a checkpoint; the pixels do not wait for the store.
+    pub fn reached(&self, checkpoint: Checkpoint) {
         self.meter.reached(checkpoint);
         self.recorder.reached(checkpoint);
     }
 
     /// The bytes of the photo, and the right to hold them and what they are decoded to.
-    fn fetch(&self) -> Result<(Vec<u8>, Reservation), Setback> {
+    fn fetch(&self) -> Result<(Bytes, Reservation), Setback> {
         let stored = self.stored_photo()?;
         let reserved = self.reserve(stored.memory_bytes())?;
         Ok((self.read(&stored)?, reserved))
@@ -348,12 +347,13 @@ impl Attempt<'_> {
         stored.ok_or_else(|| failures::unexpected().into())
     }
 
-    fn read(&self, stored: &StoredPhoto) -> Result<Vec<u8>, Setback> {
+    fn read(&self, stored: &StoredPhoto) -> Result<Bytes, Setback> {
         let key = ObjectKey::of_original(self.job.user_id, self.job.photo_id, stored);
-        match self.shared.parts.files.get(&key) {
-            Ok(Some(bytes)) => Ok(bytes),
-            Ok(None) => Err(failures::unexpected().into()),
-            Err(error) => Err(self.setback_of(&error, true)),
+        match self.shared.block_on(self.shared.parts.files.get(&key)) {
+            Some(Ok(Some(bytes))) => Ok(bytes),
+            Some(Ok(None)) => Err(failures::unexpected().into()),
+            Some(Err(error)) => Err(self.setback_of(&error, true)),
+            None => Err(Setback::Stopped),
         }
     }
 
@@ -370,10 +370,10 @@ impl Attempt<'_> {
         }
     }
 
-    fn process(&self, photo: &[u8]) -> Result<ProcessedIris, Setback> {
+    fn process(&self, photo: &[u8], limits: Limits) -> Result<ProcessedIris, Setback> {
         let mut planned = None;
         let options = ProcessOptions {
-            limits: self.shared.settings.limits,
+            limits,
             ..ProcessOptions::default()
         };
         let mut observer = |stage: Stage, mark: StageMark| {
@@ -407,7 +407,7 @@ impl Attempt<'_> {
         }
     }
 
-    fn write_results(&self, processed: &ProcessedIris) -> Result<(), Setback> {
+    fn write_results(&self, objects: [Bytes; 4]) -> Result<(), Setback> {
         let keys = ObjectKey::of_attempt(self.job.user_id, self.job.id, self.job.epoch);
         let points = [
             Some(point::AFTER_RESULT),
@@ -415,11 +415,14 @@ impl Attempt<'_> {
             Some(point::AFTER_BEFORE),
             None,
         ];
-        for ((key, bytes), point) in keys.iter().zip(objects_of(processed)).zip(points) {
+        for ((key, bytes), point) in keys.iter().zip(objects).zip(points) {
             if self.running.stop_reason().is_some() {
                 return Err(Setback::Stopped);
             }
-            let written = self.shared.parts.files.put(key, bytes);
+            let written = self
+                .shared
+                .block_on(self.shared.parts.files.put(key, bytes));
+            let written = written.ok_or(Setback::Stopped)?;
             written.map_err(|error| self.setback_of(&error, false))?;
             if let Some(point) = point {
                 self.strike(point)?;
@@ -462,13 +465,14 @@ fn point_of(stage: Stage) -> Option<&'static str> {
 }
 
 /// In the order of [`ObjectKey::of_attempt`].
-fn objects_of(processed: &ProcessedIris) -> [&[u8]; 4] {
+fn take_objects(processed: &mut ProcessedIris) -> [Bytes; 4] {
     [
-        &processed.result_jpeg,
-        &processed.mask_png,
-        &processed.before_jpeg,
-        &processed.thumbnail_jpeg,
+        &mut processed.result_jpeg,
+        &mut processed.mask_png,
+        &mut processed.before_jpeg,
+        &mut processed.thumbnail_jpeg,
     ]
+    .map(|bytes| std::mem::take(bytes).into())
 }
 
 fn elapsed_ms(running: &RunningJob) -> u64 {

@@ -13,6 +13,7 @@ use crate::{Shared, cancellation};
 
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
+#[derive(Debug)]
 pub(crate) struct CheckpointRecorder {
     checkpoints: mpsc::UnboundedSender<Checkpoint>,
     task: JoinHandle<()>,

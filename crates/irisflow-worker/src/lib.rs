@@ -12,6 +12,7 @@ mod heartbeat;
 mod maintenance;
 mod metrics;
 mod outage;
+mod pipeline;
 mod running_jobs;
 mod slot;
 mod supervision;
@@ -21,18 +22,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use irisflow_image::load::Limits;
 use irisflow_jobs::{
-    Bus, Clock, JobLeases, PhotoStore, Retention, StoreHealth, SweepQueue, WorkerId, WorkerRegistry,
+    Bus, Clock, JobLeases, JobPolicy, PhotoStore, Retention, StoreHealth, SweepQueue, WorkerId,
+    WorkerRegistry,
 };
-use irisflow_photos::{FileStore, MemoryBudget};
+use irisflow_photos::{MemoryBudget, ObjectStore};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub use attempt::{Attempt, Setback};
 #[cfg(feature = "faults")]
 pub use fault_injection::HeldPoint;
 pub use fault_injection::{FaultPlan, FaultPlanError};
+pub use pipeline::{ImagingPipeline, Pipeline};
 use running_jobs::{RunningJobs, StopReason};
 use supervision::Supervisor;
 
@@ -45,28 +48,17 @@ pub struct WorkerParts {
     pub photos: Arc<dyn PhotoStore>,
     pub retention: Arc<dyn Retention>,
     pub health: Arc<dyn StoreHealth>,
-    pub files: FileStore,
+    pub files: Arc<dyn ObjectStore>,
     /// For photos that are read and decoded, in all of the process.
     pub memory: MemoryBudget,
     pub bus: Arc<dyn Bus>,
     pub clock: Arc<dyn Clock>,
     pub faults: Arc<FaultPlan>,
-}
-
-/// What is done with a photo.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Work {
-    /// Its iris is found and enhanced.
-    #[default]
-    Iris,
-    /// Nothing: all checkpoints are passed and an empty result is recorded. For measuring what the
-    /// bookkeeping of jobs costs.
-    Nothing,
+    pub pipeline: Arc<dyn Pipeline>,
 }
 
 #[derive(Debug, Clone)]
 pub struct WorkerSettings {
-    pub work: Work,
     /// How many photos are worked on at once; each takes one core.
     pub slots: usize,
     /// The lease that the store gives; renewed three times within it.
@@ -77,7 +69,6 @@ pub struct WorkerSettings {
     pub poll_interval: Duration,
     /// How long running jobs may go on after a stop is asked for; then they are handed back.
     pub drain_grace: Duration,
-    pub limits: Limits,
     /// How often the counters that claiming looks at are checked against the jobs.
     pub counter_check: Duration,
     /// Originals are deleted this long after they were announced; `None` keeps them.
@@ -92,13 +83,11 @@ impl Default for WorkerSettings {
     fn default() -> Self {
         let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
-            work: Work::default(),
             slots: cores.saturating_sub(1).max(1),
-            lease: Duration::from_secs(30),
+            lease: JobPolicy::default().lease,
             max_runtime: Duration::from_secs(120),
             poll_interval: Duration::from_secs(2),
             drain_grace: Duration::from_secs(10),
-            limits: Limits::default(),
             counter_check: Duration::from_secs(60),
             keep_originals: None,
             keep_results: None,

@@ -146,11 +146,11 @@ async fn carry_out(
     shared: &Shared,
     sweep: &Sweep,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let (files, target) = (shared.parts.files.clone(), sweep.target);
+    let (files, target) = (&*shared.parts.files, sweep.target);
     if let SweepTarget::Account { user_id } = target {
-        tokio::task::spawn_blocking(move || delete_all_of_user(&files, user_id)).await??;
+        delete_all_of_user(files, user_id).await?;
     } else {
-        let listed = tokio::task::spawn_blocking(move || swept_objects(&files, target)).await??;
+        let listed = swept_objects(files, target).await?;
         let keep = match target {
             SweepTarget::JobLeftovers { job_id, .. } => {
                 shared.parts.sweep_queue.epoch_to_keep(job_id).await?
@@ -162,8 +162,7 @@ async fn carry_out(
             | SweepTarget::Photo { .. }
             | SweepTarget::Account { .. } => None,
         };
-        let files = shared.parts.files.clone();
-        tokio::task::spawn_blocking(move || delete_swept(&files, &listed, keep)).await??;
+        delete_swept(files, &listed, keep).await?;
     }
     shared.parts.sweep_queue.complete_sweep(sweep.id).await?;
     Ok(())

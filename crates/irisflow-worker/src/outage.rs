@@ -3,7 +3,7 @@
 //! the database and to the storage for real, and then goes on.
 
 use std::fmt::Display;
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use irisflow_jobs::StoreError;
@@ -21,8 +21,8 @@ const PROBE_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(crate) struct Probe {
     by_one: tokio::sync::Mutex<()>,
-    /// Held by the thread that writes, which a hanging disk may keep for long.
-    storage: Arc<Mutex<()>>,
+    /// Held while a probe writes, for long when the disk hangs.
+    storage: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Shared {
@@ -66,18 +66,17 @@ impl Shared {
 
     async fn probe_stores(&self) -> Result<(), String> {
         let both = async {
-            let (health, files) = (&self.parts.health, self.parts.files.clone());
+            let (health, files) = (&self.parts.health, Arc::clone(&self.parts.files));
             health.check_writable().await.map_err(|e| e.to_string())?;
-            let alone = Arc::clone(&self.probe.storage);
-            let written = tokio::task::spawn_blocking(move || {
-                let _alone = match alone.try_lock() {
-                    Err(TryLockError::WouldBlock) => return Err("the storage hangs".to_owned()),
-                    Ok(guard) => guard,
-                    Err(TryLockError::Poisoned(guard)) => guard.into_inner(),
-                };
-                files.check_writable(PROBE_BYTES).map_err(|e| e.to_string())
+            let only_probe = Arc::clone(&self.probe.storage).try_lock_owned();
+            let only_probe = only_probe.map_err(|_| "the storage hangs".to_owned())?;
+            // A task of its own: it holds the lock until the storage answers, also when that takes too long.
+            let written = tokio::spawn(async move {
+                let _only_probe = only_probe;
+                files.check_writable(PROBE_BYTES).await
             });
-            written.await.map_err(|e| e.to_string())?
+            let written = written.await.map_err(|e| e.to_string())?;
+            written.map_err(|e| e.to_string())
         };
         let in_time = tokio::time::timeout(PROBE_LIMIT, both).await;
         in_time.unwrap_or_else(|_| Err("no answer".to_owned()))

@@ -13,11 +13,13 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use irisflow_jobs::{Clock as _, SystemClock};
-use irisflow_photos::{FileStore, ObjectKey};
-use irisflow_sqlite::Snapshot;
+use irisflow_photos::{ObjectKey, ObjectStore, ObjectStream, StorageError};
 
-use self::manifest::{CopyResult, FileChecksum, Manifest, ObjectProblem, copy_hashed};
+use self::manifest::{
+    CopyResult, FileChecksum, Manifest, ObjectProblem, copy_hashed, copy_stream_hashed,
+};
 use crate::atomic_file::make_private_folder;
+use crate::compose::{self, Snapshot};
 use crate::data_folder::DataFolder;
 use crate::exit_code::Outcome;
 use crate::in_runtime;
@@ -48,10 +50,7 @@ pub(crate) fn run(arguments: BackupArgs) -> anyhow::Result<ExitCode> {
             out.display()
         );
     }
-    let folder = DataFolder::at(&from)?;
-    if !folder.database().exists() {
-        bail!("there is no database in {}", from.display());
-    }
+    let folder = DataFolder::existing(&from)?;
     let mut unfinished = out.clone().into_os_string();
     unfinished.push(".unfinished");
     let unfinished = PathBuf::from(unfinished);
@@ -98,7 +97,7 @@ fn report(manifest: &Manifest, out: &Path) -> anyhow::Result<ExitCode> {
 }
 
 async fn copy(folder: &DataFolder, out: &Path) -> anyhow::Result<Manifest> {
-    let files = FileStore::beside(&folder.files());
+    let files = compose::objects_to_back_up(folder);
     let secrets = copy_file(&folder.secrets_file(), &out.join(SECRETS))?;
     let mut copied: BTreeMap<String, FileChecksum> = BTreeMap::new();
     let mut missed_before = BTreeSet::new();
@@ -116,7 +115,7 @@ async fn copy(folder: &DataFolder, out: &Path) -> anyhow::Result<Manifest> {
             let name = named.key.to_string();
             let (entry, problem) = match copied.remove(&name) {
                 Some(entry) => named.compare(entry),
-                None => copy_object(&files, &named, out)?,
+                None => copy_object(&*files, &named, out).await?,
             };
             if let Some(problem) = problem {
                 problems.insert(name.clone(), problem);
@@ -192,12 +191,12 @@ impl NamedObject {
 
 /// Copies the object unchanged. A problem with the object does not end the backup; an error writing the backup
 /// does.
-fn copy_object(
-    files: &FileStore,
+async fn copy_object(
+    files: &dyn ObjectStore,
     named: &NamedObject,
     out: &Path,
 ) -> anyhow::Result<(Option<FileChecksum>, Option<ObjectProblem>)> {
-    let mut object = match files.open_object(&named.key) {
+    let object = match open_object(files, &named.key).await {
         Ok(Some(object)) => object,
         Ok(None) => return Ok((None, Some(ObjectProblem::Missing))),
         Err(_) => return Ok((None, Some(ObjectProblem::Unreadable))),
@@ -206,12 +205,22 @@ fn copy_object(
     if let Some(folder) = target.parent() {
         fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     }
-    match copy_hashed(&mut object.file, &target)? {
+    match copy_stream_hashed(object, &target).await? {
         CopyResult::Whole(entry) => Ok(named.compare(entry)),
         CopyResult::Unreadable => {
             fs::remove_file(&target).with_context(|| format!("deleting {}", target.display()))?;
             Ok((None, Some(ObjectProblem::Unreadable)))
         }
+    }
+}
+
+async fn open_object(
+    files: &dyn ObjectStore,
+    key: &ObjectKey,
+) -> Result<Option<ObjectStream>, StorageError> {
+    match files.size_of(key).await? {
+        Some(size_bytes) => files.read(key, 0..size_bytes).await,
+        None => Ok(None),
     }
 }
 

@@ -1,47 +1,165 @@
-//! Composition root: wires the crates together and chooses the implementations.
+//! Composition root: chooses the implementations of the ports for each command. No other file names one.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use irisflow_bus::LocalBus;
-use irisflow_jobs::{Clock, JobPolicy, Notifier, SteadyClock, StoreError, StoreHealth as _};
+use irisflow_image::load::Limits;
+use irisflow_jobs::{
+    AccountStore, Bus, Clock, JobPolicy, SteadyClock, StoreError, StoreHealth as _, SystemClock,
+    Timestamp,
+};
 use irisflow_messages::failures;
-use irisflow_photos::{FileStore, MemoryBudget};
-use irisflow_server::ServerParts;
+use irisflow_photos::{FileStore, MemoryBudget, ObjectStore, UrlSigner};
+use irisflow_server::{Secrets, ServerParts};
 use irisflow_sqlite::SqliteStore;
-use irisflow_worker::{FaultPlan, Worker, WorkerParts, WorkerSettings};
+use irisflow_worker::{FaultPlan, ImagingPipeline, Worker, WorkerParts, WorkerSettings};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::data_folder::{DataFolder, FolderLock};
+
+#[cfg(feature = "faults")]
+pub(crate) use irisflow_sqlite::CommitPause;
+pub(crate) use irisflow_sqlite::Snapshot;
+
+/// The accounts of a data folder, for `irisflow user`.
+pub(crate) struct Accounts {
+    pub(crate) accounts: Arc<dyn AccountStore>,
+    store: SqliteStore,
+}
+
+impl Accounts {
+    pub(crate) async fn open(folder: &DataFolder) -> anyhow::Result<Self> {
+        let clock = Arc::new(SystemClock);
+        let bus = Arc::new(LocalBus::new());
+        let store = SqliteStore::open(&folder.database(), clock, JobPolicy::default(), bus)
+            .await
+            .context("opening the database")?;
+        Ok(Self {
+            accounts: Arc::new(store.clone()),
+            store,
+        })
+    }
+
+    pub(crate) async fn close(self) {
+        self.store.close().await;
+    }
+}
+
+/// The objects of a data folder that a server may be using, for `irisflow backup`.
+pub(crate) fn objects_to_back_up(folder: &DataFolder) -> Arc<dyn ObjectStore> {
+    Arc::new(FileStore::of_other_process(&folder.files()))
+}
+
+/// Makes a restored database a new history, so that clients do not take it for the one they know.
+pub(crate) async fn begin_new_history(database: &Path, now: Timestamp) -> anyhow::Result<()> {
+    irisflow_sqlite::begin_new_history(database, now)
+        .await
+        .context("beginning a new history")
+}
 
 /// An assembled service: its worker runs, but the server does not listen yet.
 pub(crate) struct Service {
     pub(crate) parts: ServerParts,
     pub(crate) worker: Worker,
-    pub(crate) store: SqliteStore,
-    pub(crate) lock: FolderLock,
+    pub(crate) database: OpenDatabase,
+}
+
+/// The database of a service, and the lock on its folder.
+pub(crate) struct OpenDatabase {
+    store: SqliteStore,
+    lock: FolderLock,
+}
+
+impl OpenDatabase {
+    /// Closes it, then lets another process have the folder.
+    pub(crate) async fn close(self) {
+        self.store.close().await;
+        drop(self.lock);
+    }
+}
+
+/// What a service is put together with.
+pub(crate) struct ServiceSettings {
+    pub(crate) policy: JobPolicy,
+    pub(crate) worker: WorkerSettings,
+    pub(crate) photo_limits: Limits,
+    pub(crate) memory: MemoryBudget,
+    pub(crate) faults: FaultPlan,
+    pub(crate) metrics: PrometheusHandle,
 }
 
 /// The embedded configuration, everything in one process: SQLite, files, in-memory bus.
 pub(crate) async fn embedded(
     data_dir: &Path,
-    policy: JobPolicy,
-    worker_settings: WorkerSettings,
-    memory: MemoryBudget,
-    faults: FaultPlan,
-    metrics: PrometheusHandle,
+    settings: ServiceSettings,
 ) -> anyhow::Result<Service> {
     let (folder, lock) = DataFolder::open(data_dir)?;
     let secrets = folder.secrets()?;
     let clock: Arc<dyn Clock> = Arc::new(SteadyClock::start());
-    let bus = Arc::new(LocalBus::new());
-    let notifier: Arc<dyn Notifier> = bus.clone();
-    let store = SqliteStore::open(&folder.database(), Arc::clone(&clock), policy, notifier)
+    let bus: Arc<dyn Bus> = Arc::new(LocalBus::new());
+    let (database, policy) = (folder.database(), settings.policy);
+    let store = SqliteStore::open(&database, Arc::clone(&clock), policy, bus.clone())
         .await
-        .map_err(|error| open_error(error, &folder.database()))?;
+        .map_err(|error| open_error(error, &database))?;
     let files = FileStore::open(&folder.files()).context("opening the photo storage")?;
+    let files: Arc<dyn ObjectStore> = Arc::new(files);
+    make_consistent(&store).await?;
 
+    let stores = Arc::new(store.clone());
+    let worker = Worker::start(
+        WorkerParts {
+            job_leases: stores.clone(),
+            sweep_queue: stores.clone(),
+            worker_registry: stores.clone(),
+            photos: stores.clone(),
+            retention: stores.clone(),
+            health: stores.clone(),
+            files: Arc::clone(&files),
+            memory: settings.memory.clone(),
+            bus: Arc::clone(&bus),
+            clock: Arc::clone(&clock),
+            faults: Arc::new(settings.faults),
+            pipeline: Arc::new(ImagingPipeline {
+                limits: settings.photo_limits,
+            }),
+        },
+        settings.worker,
+    )
+    .context("starting the worker")?;
+    let links = UrlSigner::new(secrets.links);
+    let parts = ServerParts {
+        accounts: stores.clone(),
+        photos: stores.clone(),
+        job_commands: stores.clone(),
+        job_reader: stores.clone(),
+        queue_reader: stores.clone(),
+        timeline: stores.clone(),
+        statistics: stores.clone(),
+        privacy: stores.clone(),
+        health: stores,
+        files,
+        links: Arc::new(links.clone()),
+        file_links: Some(links),
+        memory: settings.memory,
+        bus,
+        clock,
+        secrets: Secrets {
+            access_tokens: secrets.access_tokens,
+            refresh_tokens: secrets.refresh_tokens,
+        },
+        metrics: settings.metrics,
+    };
+    Ok(Service {
+        parts,
+        worker,
+        database: OpenDatabase { store, lock },
+    })
+}
+
+/// Repairs what a crash or a step of the clock left in the database, before work begins.
+async fn make_consistent(store: &SqliteStore) -> anyhow::Result<()> {
     let repaired = store.repair_times().await;
     match repaired.context("looking for times ahead of the clock")? {
         0 => {}
@@ -62,48 +180,7 @@ pub(crate) async fn embedded(
             "continuing jobs that an earlier process left unfinished"
         );
     }
-
-    let stores = Arc::new(store.clone());
-    let worker = Worker::start(
-        WorkerParts {
-            job_leases: stores.clone(),
-            sweep_queue: stores.clone(),
-            worker_registry: stores.clone(),
-            photos: stores.clone(),
-            retention: stores.clone(),
-            health: stores.clone(),
-            files: files.clone(),
-            memory: memory.clone(),
-            bus: bus.clone(),
-            clock: Arc::clone(&clock),
-            faults: Arc::new(faults),
-        },
-        worker_settings,
-    )
-    .context("starting the worker")?;
-    let parts = ServerParts {
-        accounts: stores.clone(),
-        photos: stores.clone(),
-        job_commands: stores.clone(),
-        job_reader: stores.clone(),
-        queue_reader: stores.clone(),
-        timeline: stores.clone(),
-        statistics: stores.clone(),
-        privacy: stores.clone(),
-        health: stores,
-        files,
-        memory,
-        bus,
-        clock,
-        secrets,
-        metrics,
-    };
-    Ok(Service {
-        parts,
-        worker,
-        store,
-        lock,
-    })
+    Ok(())
 }
 
 /// Error message for a database that cannot be opened; for a damaged one with the steps to restore it.

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use irisflow_server::Secrets;
 use serde::{Deserialize, Serialize};
 
 use crate::atomic_file::{make_private_folder, write_private};
@@ -21,6 +20,13 @@ pub(crate) struct DataFolder {
 pub(crate) struct FolderLock {
     _file: File,
     _folder: Option<File>,
+}
+
+/// What signs tokens and links. Never printed.
+pub(crate) struct FolderSecrets {
+    pub(crate) access_tokens: [u8; 32],
+    pub(crate) refresh_tokens: [u8; 32],
+    pub(crate) links: [u8; 32],
 }
 
 #[derive(Serialize, Deserialize)]
@@ -92,7 +98,7 @@ impl DataFolder {
     }
 
     /// The signing keys of tokens and URLs; generated on the first start.
-    pub(crate) fn secrets(&self) -> anyhow::Result<Secrets> {
+    pub(crate) fn secrets(&self) -> anyhow::Result<FolderSecrets> {
         let path = self.secrets_file();
         if !path.exists() {
             write_new_secrets(&path).with_context(|| format!("writing {}", path.display()))?;
@@ -101,10 +107,10 @@ impl DataFolder {
             fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
         let stored: StoredSecrets = serde_json::from_str(&text)
             .with_context(|| format!("{} is damaged", path.display()))?;
-        Ok(Secrets {
+        Ok(FolderSecrets {
             access_tokens: decode(&stored.access_tokens)?,
             refresh_tokens: decode(&stored.refresh_tokens)?,
-            urls: decode(&stored.urls)?,
+            links: decode(&stored.urls)?,
         })
     }
 }

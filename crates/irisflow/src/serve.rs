@@ -7,29 +7,30 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use irisflow_image::load::Limits;
 use irisflow_jobs::JobPolicy;
 use irisflow_photos::MemoryBudget;
 use irisflow_server::{
-    ConnectionLimits, DEFAULT_MIN_FREE_BYTES, Listeners, Origin, Registration, ServerSettings,
-    Timeouts, TlsFiles, UsageLimits,
+    ConnectionLimits, Listeners, Origin, Registration, ServerSettings, Timeouts, TlsFiles,
+    UsageLimits,
 };
 use irisflow_worker::{FaultPlan, WorkerSettings};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::compose::{self, Service};
+use crate::compose::{self, Service, ServiceSettings};
 use crate::consent_args::ConsentArgs;
 use crate::file_descriptors;
 use crate::logging::{self, LogFormat};
 use crate::metrics;
 use crate::own_addresses;
-use crate::sign_in_args::SignInArgs;
+use crate::sign_in_args::{SignInArgs, in_ms};
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ServeArgs {
     /// Address and port to listen on.
-    #[arg(long, env = "IRISFLOW_LISTEN", default_value = "127.0.0.1:8080")]
+    #[arg(long, env = "IRISFLOW_LISTEN", default_value_t = ServerSettings::default().listen)]
     listen: SocketAddr,
     /// Folder for the database, the photos and the results.
     #[arg(long, env = "IRISFLOW_DATA_DIR", default_value = "irisflow-data")]
@@ -85,7 +86,7 @@ pub(crate) struct ServeArgs {
     metrics_listen: Option<SocketAddr>,
     /// How many proxies in front of this server append to X-Forwarded-For. Without any, that header is
     /// not believed.
-    #[arg(long, env = "IRISFLOW_TRUSTED_PROXIES", default_value_t = 0)]
+    #[arg(long, env = "IRISFLOW_TRUSTED_PROXIES", default_value_t = ServerSettings::default().trusted_proxies)]
     trusted_proxies: usize,
     #[command(flatten)]
     sign_in: SignInArgs,
@@ -98,53 +99,53 @@ pub(crate) struct ServeArgs {
 #[command(next_help_heading = "Limits")]
 struct LimitArgs {
     /// Largest photo, bytes.
-    #[arg(long, env = "IRISFLOW_MAX_PHOTO_BYTES", default_value_t = 50 << 20)]
+    #[arg(long, env = "IRISFLOW_MAX_PHOTO_BYTES", default_value_t = Limits::default().max_bytes)]
     max_photo_bytes: usize,
     /// Largest photo, pixels.
-    #[arg(long, env = "IRISFLOW_MAX_PHOTO_PIXELS", default_value_t = 64_000_000)]
+    #[arg(long, env = "IRISFLOW_MAX_PHOTO_PIXELS", default_value_t = Limits::default().max_pixels)]
     max_photo_pixels: u64,
     /// Photos in a batch.
-    #[arg(long, env = "IRISFLOW_BATCH_LIMIT", default_value_t = 10)]
+    #[arg(long, env = "IRISFLOW_BATCH_LIMIT", default_value_t = ServerSettings::default().batch_limit)]
     batch_limit: usize,
     /// How long a worker owns a job without renewing.
-    #[arg(long, env = "IRISFLOW_LEASE_MS", default_value_t = 30_000)]
+    #[arg(long, env = "IRISFLOW_LEASE_MS", default_value_t = in_ms(JobPolicy::default().lease))]
     lease_ms: u64,
     /// How long one attempt may take.
-    #[arg(long, env = "IRISFLOW_MAX_RUNTIME_MS", default_value_t = 120_000)]
+    #[arg(long, env = "IRISFLOW_MAX_RUNTIME_MS", default_value_t = in_ms(WorkerSettings::default().max_runtime))]
     max_runtime_ms: u64,
     /// How often a failed attempt is tried again.
-    #[arg(long, env = "IRISFLOW_MAX_RETRIES", default_value_t = 1)]
+    #[arg(long, env = "IRISFLOW_MAX_RETRIES", default_value_t = JobPolicy::default().max_retries)]
     max_retries: u32,
     /// The first retry waits up to this long, each further one up to twice as long.
-    #[arg(long, env = "IRISFLOW_BACKOFF_MS", default_value_t = 2_000)]
+    #[arg(long, env = "IRISFLOW_BACKOFF_MS", default_value_t = in_ms(JobPolicy::default().backoff_base))]
     backoff_ms: u64,
     /// How long running jobs may go on after a stop is asked for.
-    #[arg(long, env = "IRISFLOW_DRAIN_GRACE_MS", default_value_t = 10_000)]
+    #[arg(long, env = "IRISFLOW_DRAIN_GRACE_MS", default_value_t = in_ms(WorkerSettings::default().drain_grace))]
     drain_grace_ms: u64,
     /// How often the counters of waiting and running jobs are checked against the jobs, and repaired.
-    #[arg(long, env = "IRISFLOW_COUNTER_CHECK_MS", default_value_t = 60_000)]
+    #[arg(long, env = "IRISFLOW_COUNTER_CHECK_MS", default_value_t = in_ms(WorkerSettings::default().counter_check))]
     counter_check_ms: u64,
     /// Life of an access token.
-    #[arg(long, env = "IRISFLOW_ACCESS_TOKEN_MS", default_value_t = 1_800_000)]
+    #[arg(long, env = "IRISFLOW_ACCESS_TOKEN_MS", default_value_t = in_ms(ServerSettings::default().access_token_life))]
     access_token_ms: u64,
     /// How long a job's socket may stay open.
-    #[arg(long, env = "IRISFLOW_SOCKET_LIMIT_MS", default_value_t = 600_000)]
+    #[arg(long, env = "IRISFLOW_SOCKET_LIMIT_MS", default_value_t = in_ms(ServerSettings::default().socket_limit))]
     socket_limit_ms: u64,
     /// How often an open socket looks up its session, which may have ended by another process.
-    #[arg(long, env = "IRISFLOW_SESSION_CHECK_MS", default_value_t = 30_000)]
+    #[arg(long, env = "IRISFLOW_SESSION_CHECK_MS", default_value_t = in_ms(ServerSettings::default().session_check))]
     session_check_ms: u64,
     /// How long a submission that is sent again with its Idempotency-Key is answered as the first was.
     #[arg(
         long,
         env = "IRISFLOW_IDEMPOTENCY_KEY_MS",
-        default_value_t = 86_400_000
+        default_value_t = in_ms(JobPolicy::default().idempotency_key_life)
     )]
     idempotency_key_ms: u64,
     /// How long an upload URL works.
-    #[arg(long, env = "IRISFLOW_UPLOAD_URL_MS", default_value_t = 900_000)]
+    #[arg(long, env = "IRISFLOW_UPLOAD_URL_MS", default_value_t = in_ms(JobPolicy::default().upload_url_life))]
     upload_url_ms: u64,
     /// How long a download URL works.
-    #[arg(long, env = "IRISFLOW_DOWNLOAD_URL_MS", default_value_t = 3_600_000)]
+    #[arg(long, env = "IRISFLOW_DOWNLOAD_URL_MS", default_value_t = in_ms(ServerSettings::default().download_url_life))]
     download_url_ms: u64,
     /// Delete originals this long after they were announced. Kept when left out.
     #[arg(long, env = "IRISFLOW_KEEP_ORIGINALS_MS")]
@@ -156,43 +157,43 @@ struct LimitArgs {
     #[arg(
         long,
         env = "IRISFLOW_KEEP_ENDED_SESSIONS_MS",
-        default_value_t = 86_400_000
+        default_value_t = in_ms(WorkerSettings::default().keep_ended_sessions)
     )]
     keep_ended_sessions_ms: u64,
     /// Requests a second of one account, on the long run.
-    #[arg(long, env = "IRISFLOW_USER_RATE", default_value_t = 100)]
+    #[arg(long, env = "IRISFLOW_USER_RATE", default_value_t = UsageLimits::default().user_rate)]
     user_rate: u32,
     /// Requests of one account at once.
-    #[arg(long, env = "IRISFLOW_USER_BURST", default_value_t = 1_000)]
+    #[arg(long, env = "IRISFLOW_USER_BURST", default_value_t = UsageLimits::default().user_burst)]
     user_burst: u32,
     /// Requests a second of one address, on the long run.
-    #[arg(long, env = "IRISFLOW_ADDRESS_RATE", default_value_t = 500)]
+    #[arg(long, env = "IRISFLOW_ADDRESS_RATE", default_value_t = UsageLimits::default().address_rate)]
     address_rate: u32,
     /// Requests of one address at once.
-    #[arg(long, env = "IRISFLOW_ADDRESS_BURST", default_value_t = 5_000)]
+    #[arg(long, env = "IRISFLOW_ADDRESS_BURST", default_value_t = UsageLimits::default().address_burst)]
     address_burst: u32,
     /// Photos, unconfirmed uploads and results of one account, bytes.
-    #[arg(long, env = "IRISFLOW_STORAGE_QUOTA_BYTES", default_value_t = 50 << 30)]
+    #[arg(long, env = "IRISFLOW_STORAGE_QUOTA_BYTES", default_value_t = UsageLimits::default().stored_bytes)]
     storage_quota_bytes: u64,
     /// With less free space than this where the database or the photos are, /health/ready answers 503,
     /// bytes.
-    #[arg(long, env = "IRISFLOW_MIN_FREE_BYTES", default_value_t = DEFAULT_MIN_FREE_BYTES)]
+    #[arg(long, env = "IRISFLOW_MIN_FREE_BYTES", default_value_t = ServerSettings::default().min_free_bytes)]
     min_free_bytes: u64,
     /// Photos of one account that were announced and are not confirmed.
-    #[arg(long, env = "IRISFLOW_UNCONFIRMED_LIMIT", default_value_t = 1_000)]
+    #[arg(long, env = "IRISFLOW_UNCONFIRMED_LIMIT", default_value_t = UsageLimits::default().unconfirmed_photos)]
     unconfirmed_limit: u64,
     /// Memory for photos that are read and decoded, bytes, of requests and workers together; one account's
     /// requests may take half. When left out, 336 MiB and 64 MiB more for each worker after the first.
     #[arg(long, env = "IRISFLOW_READ_MEMORY_BYTES")]
     read_memory_bytes: Option<u64>,
     /// How long a request waits for that memory before it is told that the server is busy.
-    #[arg(long, env = "IRISFLOW_READ_WAIT_MS", default_value_t = 20_000)]
+    #[arg(long, env = "IRISFLOW_READ_WAIT_MS", default_value_t = in_ms(ServerSettings::default().read_limits.max_wait))]
     read_wait_ms: u64,
     /// Unfinished jobs of one account.
-    #[arg(long, env = "IRISFLOW_USER_QUEUE_LIMIT", default_value_t = 5_000)]
+    #[arg(long, env = "IRISFLOW_USER_QUEUE_LIMIT", default_value_t = UsageLimits::default().user_jobs)]
     user_queue_limit: u64,
     /// Waiting jobs of all accounts.
-    #[arg(long, env = "IRISFLOW_QUEUE_LIMIT", default_value_t = 200_000)]
+    #[arg(long, env = "IRISFLOW_QUEUE_LIMIT", default_value_t = UsageLimits::default().queue_jobs)]
     queue_limit: u64,
     /// Connections at once. Half of the limit of open files, 4096 at most, when left out.
     #[arg(long, env = "IRISFLOW_MAX_CONNECTIONS")]
@@ -208,22 +209,22 @@ struct LimitArgs {
     #[arg(long, env = "IRISFLOW_MAX_ADDRESS_SOCKETS")]
     max_address_sockets: Option<usize>,
     /// How often the peer of a socket is pinged; one that has not answered by the next time is gone.
-    #[arg(long, env = "IRISFLOW_SOCKET_PING_MS", default_value_t = 25_000)]
+    #[arg(long, env = "IRISFLOW_SOCKET_PING_MS", default_value_t = in_ms(ServerSettings::default().socket_ping))]
     socket_ping_ms: u64,
     /// How long the headers of a request may take; idle connections are closed after this, too.
-    #[arg(long, env = "IRISFLOW_HEADER_LIMIT_MS", default_value_t = 30_000)]
+    #[arg(long, env = "IRISFLOW_HEADER_LIMIT_MS", default_value_t = in_ms(Timeouts::default().headers))]
     header_limit_ms: u64,
     /// How long the body of a request may pause, and a peer may take nothing of an answer.
-    #[arg(long, env = "IRISFLOW_BODY_PAUSE_MS", default_value_t = 30_000)]
+    #[arg(long, env = "IRISFLOW_BODY_PAUSE_MS", default_value_t = in_ms(Timeouts::default().pause))]
     body_pause_ms: u64,
     /// How long a download may take.
-    #[arg(long, env = "IRISFLOW_DOWNLOAD_LIMIT_MS", default_value_t = 900_000)]
+    #[arg(long, env = "IRISFLOW_DOWNLOAD_LIMIT_MS", default_value_t = in_ms(Timeouts::default().answer))]
     download_limit_ms: u64,
     /// How long the upload of a photo may take.
-    #[arg(long, env = "IRISFLOW_UPLOAD_LIMIT_MS", default_value_t = 900_000)]
+    #[arg(long, env = "IRISFLOW_UPLOAD_LIMIT_MS", default_value_t = in_ms(Timeouts::default().upload))]
     upload_limit_ms: u64,
     /// How long any other request may take.
-    #[arg(long, env = "IRISFLOW_REQUEST_LIMIT_MS", default_value_t = 60_000)]
+    #[arg(long, env = "IRISFLOW_REQUEST_LIMIT_MS", default_value_t = in_ms(Timeouts::default().request))]
     request_limit_ms: u64,
     /// Failures to plan, as in segmenting:transient:1; needs a build with the feature `faults`.
     #[arg(long, env = "IRISFLOW_FAULTS", default_value = "", hide = true)]
@@ -231,7 +232,7 @@ struct LimitArgs {
     /// A pause in every commit, as in before:80, during:80 or after:80.
     #[cfg(feature = "faults")]
     #[arg(long, env = "IRISFLOW_COMMIT_PAUSE", hide = true)]
-    commit_pause: Option<irisflow_sqlite::CommitPause>,
+    commit_pause: Option<compose::CommitPause>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -254,14 +255,13 @@ impl ServeArgs {
         }
     }
 
-    fn worker_settings(&self, server: &ServerSettings) -> WorkerSettings {
+    fn worker_settings(&self) -> WorkerSettings {
         let defaults = WorkerSettings::default();
         WorkerSettings {
             slots: self.workers.unwrap_or(defaults.slots).max(1),
             lease: Duration::from_millis(self.limits.lease_ms),
             max_runtime: Duration::from_millis(self.limits.max_runtime_ms),
             drain_grace: Duration::from_millis(self.limits.drain_grace_ms),
-            limits: server.photo_limits,
             counter_check: Duration::from_millis(self.limits.counter_check_ms),
             keep_originals: self.limits.keep_originals_ms.map(Duration::from_millis),
             keep_results: self.limits.keep_results_ms.map(Duration::from_millis),
@@ -392,16 +392,18 @@ async fn serve(arguments: ServeArgs, faults: FaultPlan) -> anyhow::Result<()> {
         ..arguments.server_settings(listen, descriptors)
     };
     let announcement = announcement(&arguments, &settings, &listeners)?;
-    let worker_settings = arguments.worker_settings(&settings);
-    let memory = arguments.read_memory(worker_settings.slots);
+    let worker_settings = arguments.worker_settings();
 
     let service = compose::embedded(
         &arguments.data_dir,
-        arguments.job_policy(),
-        worker_settings,
-        memory,
-        faults,
-        metrics::start()?,
+        ServiceSettings {
+            policy: arguments.job_policy(),
+            memory: arguments.read_memory(worker_settings.slots),
+            worker: worker_settings,
+            photo_limits: settings.photo_limits,
+            faults,
+            metrics: metrics::start()?,
+        },
     )
     .await?;
     let shutdown = CancellationToken::new();
@@ -442,10 +444,7 @@ async fn run_until_stopped(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let Service {
-        worker,
-        store,
-        lock,
-        ..
+        worker, database, ..
     } = service;
     let mut server_ended = false;
     let failure = tokio::select! {
@@ -475,8 +474,7 @@ async fn run_until_stopped(
             }
         }
     };
-    store.close().await;
-    drop(lock);
+    database.close().await;
     failure.map_or(ended, Err)
 }
 

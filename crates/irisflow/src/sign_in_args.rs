@@ -65,7 +65,7 @@ pub(crate) struct SignInArgs {
     registrations: u32,
 }
 
-fn in_ms(duration: Duration) -> u64 {
+pub(crate) fn in_ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -5,16 +5,14 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use console::Term;
-use irisflow_bus::LocalBus;
-use irisflow_jobs::{Account, AccountStore as _, JobPolicy, NewAccount, SystemClock, UserId};
+use irisflow_jobs::{Account, AccountStore, NewAccount, UserId};
 use irisflow_server::accounts::{hash_new_password, parse_email};
-use irisflow_sqlite::SqliteStore;
 
+use crate::compose::Accounts;
 use crate::data_folder::DataFolder;
 use crate::in_runtime;
 
@@ -70,16 +68,9 @@ pub(crate) fn run(arguments: UserArgs) -> anyhow::Result<ExitCode> {
             | Action::Admin { .. }
             | Action::List => DataFolder::existing(&arguments.data_dir)?,
         };
-        let store = SqliteStore::open(
-            &folder.database(),
-            Arc::new(SystemClock),
-            JobPolicy::default(),
-            Arc::new(LocalBus::new()),
-        )
-        .await
-        .context("opening the database")?;
-        let output = run_action(&store, arguments.action).await;
-        store.close().await;
+        let opened = Accounts::open(&folder).await?;
+        let output = run_action(&*opened.accounts, arguments.action).await;
+        opened.close().await;
         io::stdout()
             .write_all(output?.as_bytes())
             .context("writing the answer")?;
@@ -88,7 +79,7 @@ pub(crate) fn run(arguments: UserArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Executes the action; returns the text for stdout.
-async fn run_action(store: &SqliteStore, action: Action) -> anyhow::Result<String> {
+async fn run_action(store: &dyn AccountStore, action: Action) -> anyhow::Result<String> {
     Ok(match action {
         Action::Add { email, admin } => add(store, &email, admin).await?,
         Action::Reset { email } => {
@@ -124,7 +115,7 @@ async fn run_action(store: &SqliteStore, action: Action) -> anyhow::Result<Strin
     })
 }
 
-async fn add(store: &SqliteStore, email: &str, admin: bool) -> anyhow::Result<String> {
+async fn add(store: &dyn AccountStore, email: &str, admin: bool) -> anyhow::Result<String> {
     let email = parse_email(email).with_context(|| format!("{email:?} is no email address"))?;
     if store.account_by_email(&email).await?.is_some() {
         bail!("{email} has an account already");
@@ -143,7 +134,7 @@ async fn add(store: &SqliteStore, email: &str, admin: bool) -> anyhow::Result<St
     Ok(format!("{} has an account\n", account.email))
 }
 
-async fn find(store: &SqliteStore, email: &str) -> anyhow::Result<Account> {
+async fn find(store: &dyn AccountStore, email: &str) -> anyhow::Result<Account> {
     let email = email.trim().to_lowercase();
     store
         .account_by_email(&email)

@@ -24,7 +24,7 @@ const ARROWS: [(&str, &[&str], &[&str]); 12] = [
     ("irisflow-jobs", &[], &[]),
     ("irisflow-messages", &["image", "jobs"], &[]),
     ("irisflow-sqlite", &["jobs"], &["jobs"]),
-    ("irisflow-photos", &["jobs"], &[]),
+    ("irisflow-photos", &["jobs"], &["photos"]),
     ("irisflow-bus", &["jobs"], &["jobs"]),
     (
         "irisflow-worker",

@@ -8,9 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use irisflow_jobs::{JobFilter, JobReader as _, PageRequest, Priority, StatusFilter, SystemClock};
+use irisflow_jobs::{
+    Checkpoint, JobFilter, JobReader as _, JobResult, PageRequest, Priority, StatusFilter,
+    SystemClock,
+};
 use irisflow_photos::{FileStore, MemoryBudget};
-use irisflow_worker::{FaultPlan, Work, Worker, WorkerParts, WorkerSettings};
+use irisflow_worker::{Attempt, FaultPlan, Pipeline, Setback, Worker, WorkerParts, WorkerSettings};
 
 use super::store;
 use crate::test::workspace_root;
@@ -70,6 +73,31 @@ fn per_second(run: &Run, time: Duration) -> f64 {
     run.jobs as f64 / time.as_secs_f64()
 }
 
+/// Passes all checkpoints and does nothing else.
+#[derive(Debug)]
+struct EmptyPipeline;
+
+impl Pipeline for EmptyPipeline {
+    fn run(&self, attempt: &Attempt<'_>) -> Result<JobResult, Setback> {
+        let later = Checkpoint::ALL.into_iter().skip(1);
+        for checkpoint in later.filter(|checkpoint| *checkpoint != Checkpoint::Completed) {
+            attempt.reached(checkpoint);
+        }
+        Ok(JobResult {
+            epoch: attempt.job().epoch,
+            width_px: 0,
+            height_px: 0,
+            processing_time_ms: 0,
+            step_ms: [0; 5],
+            quality: serde_json::Value::Null,
+            quality_score: None,
+            quality_message: None,
+            stored_bytes: 0,
+            has_thumbnail: false,
+        })
+    }
+}
+
 async fn ours(arguments: &ThroughputArgs) -> anyhow::Result<Run> {
     let store = store::open(arguments.folder.as_deref()).await?;
     let photo = store.user_with_photo().await?;
@@ -81,15 +109,15 @@ async fn ours(arguments: &ThroughputArgs) -> anyhow::Result<Run> {
             photos: store.jobs.clone(),
             retention: store.jobs.clone(),
             health: store.jobs.clone(),
-            files: FileStore::open(&store.folder.path().join("files"))?,
+            files: Arc::new(FileStore::open(&store.folder.path().join("files"))?),
             bus: store.bus.clone(),
             memory: MemoryBudget::new(1 << 30),
             clock: Arc::new(SystemClock),
             faults: Arc::new(FaultPlan::default()),
+            pipeline: Arc::new(EmptyPipeline),
         },
         WorkerSettings {
             slots: arguments.slots,
-            work: Work::Nothing,
             ..WorkerSettings::default()
         },
     )?;

@@ -49,7 +49,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_bytes: 50 << 20,
-            max_pixels: 64 << 20,
+            max_pixels: 64_000_000,
             max_side: 16_384,
             max_jpeg_scans: 32,
             max_metadata_bytes: 1 << 20,

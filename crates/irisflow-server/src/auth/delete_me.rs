@@ -1,5 +1,7 @@
 //! `DELETE /users/me`: deletes an account with all its data.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use irisflow_jobs::UserId;
@@ -87,9 +89,9 @@ impl AppState {
     /// Number of deleted objects. `None` when the storage is unavailable; the sweeps that the deletion recorded
     /// then delete them later.
     async fn delete_objects(&self, user_id: UserId) -> Option<u64> {
-        let files = self.parts.files.clone();
-        let deleted =
-            tokio::task::spawn_blocking(move || delete_all_of_user(&files, user_id)).await;
+        // A task of its own, which a client that hangs up does not interrupt.
+        let files = Arc::clone(&self.parts.files);
+        let deleted = tokio::spawn(async move { delete_all_of_user(&*files, user_id).await }).await;
         match deleted {
             Ok(Ok(objects)) => Some(objects as u64),
             Ok(Err(error)) => {

@@ -1,5 +1,6 @@
 //! `POST /photos/{id}/check`: checks a photo without a job.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Json;
@@ -104,20 +105,20 @@ pub(crate) async fn check(
     let photo = app.parts.photos.photo(user.id(), photo_id).await?;
     let photo = photo.ok_or(ApiError::NotFound(Missing::Photo))?;
     check_usable(&photo)?;
-    let (files, limits) = (app.parts.files.clone(), app.settings.photo_limits);
+    let (files, limits) = (Arc::clone(&app.parts.files), app.settings.photo_limits);
     let (key, stored) = (key_of(&photo), photo.stored.as_ref());
     let memory_bytes = stored.map_or(0, StoredPhoto::memory_bytes);
-    let look = move || {
+    let check = async move {
         let begun = Instant::now();
-        let bytes = files.get(&key)?;
+        let bytes = files.get(&key).await?;
         // Deleted since it was looked up.
         let bytes = bytes.ok_or(ApiError::NotFound(Missing::Photo))?;
-        let checked = check_photo(&bytes, &limits);
+        let checked = tokio::task::spawn_blocking(move || check_photo(&bytes, &limits)).await?;
         let checked_in_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok::<_, ApiError>(CheckBody::of(&checked, checked_in_ms))
     };
     Ok(Json(
-        app.reading.decode(user.id(), memory_bytes, look).await??,
+        app.reading.decode(user.id(), memory_bytes, check).await??,
     ))
 }
 

@@ -79,7 +79,7 @@ impl PhotoDecoding {
         &self,
         user_id: UserId,
         bytes: u64,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, ApiError> {
         let done = self.start(user_id, bytes, self.limits.max_wait, work).await;
         match timeout(self.limits.deadline, done?).await {
@@ -93,7 +93,7 @@ impl PhotoDecoding {
         &self,
         user_id: UserId,
         bytes: u64,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl Future<Output = T> + Send + 'static,
     ) -> Result<Option<T>, ApiError> {
         let max_wait = self.limits.thumbnail_max_wait;
         match self.start(user_id, bytes, max_wait, work).await {
@@ -107,7 +107,7 @@ impl PhotoDecoding {
         user_id: UserId,
         bytes: u64,
         max_wait: Duration,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl Future<Output = T> + Send + 'static,
     ) -> Result<tokio::task::JoinHandle<T>, ApiError> {
         let decoders = Arc::clone(&self.decoders);
         let turn = async {
@@ -116,9 +116,9 @@ impl PhotoDecoding {
         };
         let turn = timeout(max_wait, turn).await.ok().flatten();
         let turn = turn.ok_or_else(busy)?;
-        Ok(tokio::task::spawn_blocking(move || {
+        Ok(tokio::spawn(async move {
             let _turn = turn;
-            work()
+            work.await
         }))
     }
 }
@@ -148,7 +148,7 @@ mod tests {
     async fn a_check_without_a_free_decoder_is_rejected_as_busy() {
         let reading = single_decoder();
         let _taken = Arc::clone(&reading.decoders).acquire_owned().await;
-        let answer = reading.decode(UserId::generate(), 1, || ()).await;
+        let answer = reading.decode(UserId::generate(), 1, async {}).await;
         assert!(matches!(answer, Err(ApiError::Busy { .. })), "{answer:?}");
     }
 
@@ -164,7 +164,7 @@ mod tests {
     async fn a_check_that_times_out_keeps_its_decoder_to_its_end() {
         let reading = single_decoder();
         let (end, until_ended) = std::sync::mpsc::channel::<()>();
-        let work = move || until_ended.recv();
+        let work = async { tokio::task::spawn_blocking(move || until_ended.recv()).await };
         let answer = reading.decode(UserId::generate(), 1, work).await;
         assert!(matches!(answer, Err(ApiError::TookTooLong)), "{answer:?}");
         assert_eq!(reading.decoders.available_permits(), 0);

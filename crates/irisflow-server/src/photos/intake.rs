@@ -7,21 +7,39 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use irisflow_image::load::{self, Limits, PhotoHeader};
 use irisflow_image::rejection::Rejection;
 use irisflow_image::thumbnail;
 use irisflow_jobs::{Confirmed, Photo, PhotoFormat, PhotoId, StoredPhoto, UploadStatus, UserId};
-use irisflow_photos::{FileStore, ObjectKey, StorageError};
+use irisflow_photos::{ObjectKey, ObjectStore, ObjectUpload, StorageError};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::{Semaphore, mpsc};
 use tracing::Instrument as _;
 
 use crate::app::{App, AppState};
 use crate::error::{ApiError, Missing};
 
+/// Bytes of a photo that are handed to the storage at once.
+const PIECE_BYTES: usize = 64 * 1024;
+/// Threads that strip metadata. Each of them waits for the storage, which may need threads of the same pool: it
+/// must not run out of them.
+const STRIPPING_AT_ONCE: usize = 16;
+
 /// An upload that was read and found to be a photo.
 struct Upload {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     header: PhotoHeader,
+}
+
+/// Permits to strip metadata.
+#[derive(Debug)]
+pub(crate) struct StrippingPermits(Semaphore);
+
+impl Default for StrippingPermits {
+    fn default() -> Self {
+        Self(Semaphore::new(STRIPPING_AT_ONCE))
+    }
 }
 
 impl AppState {
@@ -48,29 +66,20 @@ impl AppState {
     }
 
     async fn take_in_now(&self, user_id: UserId, photo_id: PhotoId) -> Result<Photo, ApiError> {
-        let (files, key) = (
-            self.parts.files.clone(),
-            ObjectKey::Incoming { user_id, photo_id },
-        );
-        let size_bytes = tokio::task::spawn_blocking(move || files.size_of(&key)).await??;
+        let key = ObjectKey::Incoming { user_id, photo_id };
+        let size_bytes = self.parts.files.size_of(&key).await?;
         let size_bytes = size_bytes.ok_or(ApiError::NotUploaded)?;
         let reserved = self.reading.reserve(user_id, size_bytes).await?;
-        let (files, limits) = (self.parts.files.clone(), self.settings.photo_limits);
-        let upload = tokio::task::spawn_blocking(move || read_upload(&files, &limits, key));
-        let upload = match upload.await?? {
-            None => return Err(ApiError::NotUploaded),
-            Some(Ok(upload)) => upload,
-            Some(Err(rejection)) => {
-                return Err(self.turn_down(user_id, photo_id, rejection).await?);
-            }
+        let bytes = self.parts.files.get(&key).await?;
+        let bytes = bytes.ok_or(ApiError::NotUploaded)?;
+        let upload = match self.probe(bytes).await? {
+            Ok(upload) => upload,
+            Err(rejection) => return Err(self.turn_down(user_id, photo_id, rejection).await?),
         };
         let intake = self.parts.photos.begin_intake(user_id, photo_id).await?;
         let intake = intake.ok_or(ApiError::NotFound(Missing::Photo))?;
-        let (files, limits) = (self.parts.files.clone(), self.settings.photo_limits);
-        let stored = tokio::task::spawn_blocking(move || {
-            store_original(&files, &limits, user_id, photo_id, intake, &upload)
-        });
-        let mut stored = match stored.await?? {
+        let stored = self.store_original(user_id, photo_id, intake, upload).await;
+        let mut stored = match stored? {
             Ok(stored) => stored,
             Err(rejection) => return Err(self.turn_down(user_id, photo_id, rejection).await?),
         };
@@ -90,6 +99,61 @@ impl AppState {
         }
     }
 
+    async fn probe(&self, bytes: Bytes) -> Result<Result<Upload, Rejection>, ApiError> {
+        let limits = self.settings.photo_limits;
+        let probed = tokio::task::spawn_blocking(move || {
+            let header = load::probe(&bytes, &limits)?;
+            Ok(Upload { bytes, header })
+        });
+        Ok(probed.await?)
+    }
+
+    /// Writes the photo without its metadata.
+    async fn store_original(
+        &self,
+        user_id: UserId,
+        photo_id: PhotoId,
+        intake: i64,
+        upload: Upload,
+    ) -> Result<Result<StoredPhoto, Rejection>, ApiError> {
+        let Upload { bytes, header } = upload;
+        let format = format_of(header.format);
+        let key = ObjectKey::Original {
+            user_id,
+            photo_id,
+            intake: Some(intake),
+            format,
+        };
+        let _permit = self
+            .stripping
+            .0
+            .acquire()
+            .await
+            .map_err(|_| ApiError::Internal)?;
+        let mut original = self.parts.files.begin_put(&key).await?;
+        let (sender, pieces) = mpsc::channel(1);
+        let limits = self.settings.photo_limits;
+        let stripped = tokio::task::spawn_blocking(move || strip(&bytes, &limits, &sender));
+        let (stripped, written) = tokio::join!(stripped, write_all(&mut *original, pieces));
+        written?;
+        let sha256 = match stripped? {
+            Ok(sha256) => sha256,
+            Err(rejection) => return Ok(Err(rejection)),
+        };
+        let size_bytes = original.size_bytes();
+        original.finish().await?;
+        Ok(Ok(StoredPhoto {
+            format,
+            width_px: header.width,
+            height_px: header.height,
+            size_bytes,
+            sha256,
+            intake: Some(intake),
+            thumbnail_bytes: None,
+            decode_bytes: Some(header.decode_bytes),
+        }))
+    }
+
     /// The upload is of no use and goes; another one may take its place.
     async fn turn_down(
         &self,
@@ -97,9 +161,8 @@ impl AppState {
         photo_id: PhotoId,
         rejection: Rejection,
     ) -> Result<ApiError, ApiError> {
-        let files = self.parts.files.clone();
         let key = ObjectKey::Incoming { user_id, photo_id };
-        tokio::task::spawn_blocking(move || files.delete(&key)).await??;
+        self.parts.files.delete(&key).await?;
         self.parts
             .photos
             .record_upload_failure(user_id, photo_id)
@@ -116,7 +179,7 @@ impl AppState {
         photo_id: PhotoId,
         stored: &StoredPhoto,
     ) -> Result<Option<u64>, ApiError> {
-        let (files, limits) = (self.parts.files.clone(), self.settings.photo_limits);
+        let (files, limits) = (Arc::clone(&self.parts.files), self.settings.photo_limits);
         let original = ObjectKey::of_original(user_id, photo_id, stored);
         let Some(intake) = stored.intake else {
             return Ok(None);
@@ -126,87 +189,68 @@ impl AppState {
             photo_id,
             intake,
         };
-        let work = move || write_thumbnail(&files, &limits, &original, &key);
+        let work = async move { write_thumbnail(&*files, limits, &original, &key).await };
         let bytes = stored.memory_bytes();
         let written = self.reading.decode_for_thumbnail(user_id, bytes, work);
         Ok(written.await?.transpose()?.flatten())
     }
 }
 
-/// `None` when nothing was uploaded.
-fn read_upload(
-    files: &FileStore,
-    limits: &Limits,
-    key: ObjectKey,
-) -> Result<Option<Result<Upload, Rejection>>, StorageError> {
-    let bytes = files.get(&key)?;
-    Ok(bytes.map(|bytes| {
-        let header = load::probe(&bytes, limits)?;
-        Ok(Upload { bytes, header })
-    }))
-}
-
-/// Writes the photo without its metadata, piece by piece: it is not held a second time.
-fn store_original(
-    files: &FileStore,
-    limits: &Limits,
-    user_id: UserId,
-    photo_id: PhotoId,
-    intake: i64,
-    upload: &Upload,
-) -> Result<Result<StoredPhoto, Rejection>, StorageError> {
-    let format = format_of(upload.header.format);
-    let mut original = files.begin_put(ObjectKey::Original {
-        user_id,
-        photo_id,
-        intake: Some(intake),
-        format,
-    })?;
+/// Strips the metadata of a photo and sends what is kept in pieces, so that it is not held a second time. Blocks.
+/// Returns the SHA-256 of what was sent.
+fn strip(photo: &[u8], limits: &Limits, pieces: &mpsc::Sender<Bytes>) -> Result<String, Rejection> {
     let mut hash = Sha256::new();
-    let mut written = Ok(());
-    let stripped = load::strip_metadata(&upload.bytes, limits, &mut |piece| {
-        hash.update(piece);
-        if written.is_ok() {
-            written = original.write(piece);
+    let mut buffer = Vec::with_capacity(PIECE_BYTES);
+    // Nothing receives once writing has failed; the writer returns that error.
+    let send = |buffer: &mut Vec<u8>| {
+        let full = std::mem::replace(buffer, Vec::with_capacity(PIECE_BYTES));
+        let _ = pieces.blocking_send(full.into());
+    };
+    load::strip_metadata(photo, limits, &mut |kept| {
+        hash.update(kept);
+        for part in kept.chunks(PIECE_BYTES) {
+            if buffer.len() + part.len() > PIECE_BYTES {
+                send(&mut buffer);
+            }
+            buffer.extend_from_slice(part);
         }
-    });
-    written?;
-    if let Err(rejection) = stripped {
-        return Ok(Err(rejection));
-    }
-    let size_bytes = original.size_bytes();
-    original.finish()?;
-    Ok(Ok(StoredPhoto {
-        format,
-        width_px: upload.header.width,
-        height_px: upload.header.height,
-        size_bytes,
-        sha256: hex(&hash.finalize()),
-        intake: Some(intake),
-        thumbnail_bytes: None,
-        decode_bytes: Some(upload.header.decode_bytes),
-    }))
+    })?;
+    send(&mut buffer);
+    Ok(hex(&hash.finalize()))
 }
 
-fn write_thumbnail(
-    files: &FileStore,
-    limits: &Limits,
+async fn write_all(
+    upload: &mut dyn ObjectUpload,
+    mut pieces: mpsc::Receiver<Bytes>,
+) -> Result<(), StorageError> {
+    while let Some(piece) = pieces.recv().await {
+        upload.write(piece).await?;
+    }
+    Ok(())
+}
+
+async fn write_thumbnail(
+    files: &dyn ObjectStore,
+    limits: Limits,
     original: &ObjectKey,
     key: &ObjectKey,
-) -> Result<Option<u64>, StorageError> {
-    let Some(bytes) = files.get(original)? else {
+) -> Result<Option<u64>, ApiError> {
+    let Some(bytes) = files.get(original).await? else {
         return Ok(None);
     };
-    let Ok(photo) = load::load_photo(&bytes, limits) else {
-        return Ok(None);
-    };
-    drop(bytes);
-    match thumbnail::of_photo(&photo) {
-        Ok(thumbnail) => {
-            files.put(key, &thumbnail)?;
-            Ok(Some(thumbnail.len() as u64))
+    let made = tokio::task::spawn_blocking(move || {
+        let photo = load::load_photo(&bytes, &limits).ok()?;
+        drop(bytes);
+        Some(thumbnail::of_photo(&photo))
+    });
+    match made.await? {
+        None => Ok(None),
+        Some(Ok(thumbnail)) => {
+            let size_bytes = thumbnail.len() as u64;
+            files.put(key, thumbnail.into()).await?;
+            Ok(Some(size_bytes))
         }
-        Err(error) => {
+        Some(Err(error)) => {
             tracing::error!(%error, "could not encode a thumbnail");
             Ok(None)
         }

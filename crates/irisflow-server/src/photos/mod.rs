@@ -15,5 +15,6 @@ pub(crate) mod upload;
 
 pub use decoding::DecodeLimits;
 pub(crate) use decoding::PhotoDecoding;
+pub(crate) use intake::StrippingPermits;
 pub(crate) use photo_locks::PhotoLocks;
 pub(crate) use receive::UploadsInProgress;

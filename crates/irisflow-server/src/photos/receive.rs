@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::{Stream, StreamExt as _};
 use irisflow_jobs::{PhotoId, Received, UserId};
 use irisflow_messages::text;
-use irisflow_photos::{Incoming, ObjectKey};
+use irisflow_photos::{ObjectKey, ObjectUpload};
 use tracing::Instrument as _;
 
 use crate::app::{App, AppState};
@@ -81,9 +81,8 @@ impl AppState {
         let quota_bytes = self.settings.use_limits.stored_bytes;
         let stored_bytes = self.parts.statistics.usage(user_id).await?.stored_bytes();
         let mut arriving = self.uploads.begin(user_id);
-        let files = self.parts.files.clone();
         let key = ObjectKey::Incoming { user_id, photo_id };
-        let mut incoming = tokio::task::spawn_blocking(move || files.begin_put(key)).await??;
+        let mut upload = self.parts.files.begin_put(&key).await?;
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(|error| ApiError::Invalid {
                 loc: vec!["body".to_owned()],
@@ -91,21 +90,18 @@ impl AppState {
                 kind: "body_incomplete",
             })?;
             let length = piece.len() as u64;
-            if incoming.size_bytes() + length > limit_bytes {
+            if upload.size_bytes() + length > limit_bytes {
                 return Err(ApiError::BodyTooLarge { limit_bytes });
             }
             if stored_bytes.saturating_add(arriving.add(length)) > quota_bytes {
                 return Err(self.storage_full());
             }
-            incoming =
-                tokio::task::spawn_blocking(move || incoming.write(&piece).map(|()| incoming))
-                    .await??;
+            upload.write(piece).await?;
         }
-        let incoming =
-            tokio::task::spawn_blocking(move || incoming.flush().map(|()| incoming)).await??;
+        upload.flush().await?;
         // To its end, also when the client hangs up: the row must not count what is not there.
         let app = Arc::clone(self);
-        let kept = async move { app.keep_upload(user_id, photo_id, incoming).await };
+        let kept = async move { app.keep_upload(user_id, photo_id, upload).await };
         tokio::spawn(kept.in_current_span()).await?
     }
 
@@ -115,13 +111,13 @@ impl AppState {
         &self,
         user_id: UserId,
         photo_id: PhotoId,
-        incoming: Incoming,
+        upload: Box<dyn ObjectUpload>,
     ) -> Result<(), ApiError> {
         let _turn = self.photo_locks.lock(photo_id).await;
         let (photos, quota_bytes) = (&self.parts.photos, self.settings.use_limits.stored_bytes);
-        let received = photos.receive_photo(user_id, photo_id, incoming.size_bytes(), quota_bytes);
+        let received = photos.receive_photo(user_id, photo_id, upload.size_bytes(), quota_bytes);
         match received.await? {
-            Received::Counted => Ok(tokio::task::spawn_blocking(|| incoming.finish()).await??),
+            Received::Counted => Ok(upload.finish().await?),
             Received::TakenInBefore => Err(ApiError::TakenInBefore),
             Received::Missing => Err(ApiError::NotFound(Missing::Photo)),
             Received::StorageFull => Err(self.storage_full()),

@@ -83,10 +83,9 @@ impl AppState {
             job_id,
             epoch,
         };
-        let files = self.parts.files.clone();
-        let found = tokio::task::spawn_blocking(move || files.size_of(&key)).await;
+        let found = self.parts.files.size_of(&key).await;
         // An error of the storage does not count as missing.
-        let is_missing = matches!(found, Ok(Ok(None)));
+        let is_missing = matches!(found, Ok(None));
         self.missing_results.record(job_id, is_missing);
         is_missing
     }

@@ -5,6 +5,7 @@
 mod site;
 
 use irisflow_jobs::{Bus as _, EventKind, JobCommands as _, JobLeases as _, JobState};
+use irisflow_messages::failures;
 use irisflow_worker::FaultPlan;
 
 use site::{Site, eye, no_renewals, until_reached, usual};
@@ -33,7 +34,7 @@ async fn a_job_of_a_worker_that_died_is_resumed_after_its_lease() {
         "progress never goes back: {progress:?}"
     );
     node.until("what the first attempt wrote is swept", async || {
-        node.epochs_of_objects(&job) == [2; 4]
+        node.epochs_of_objects(&job).await == [2; 4]
     })
     .await;
 }
@@ -47,7 +48,11 @@ async fn an_attempt_that_lost_its_lease_records_nothing() {
     let job = node.submit(eye()).await;
     until_reached(&held).await;
     site.let_leases_expire();
-    let reaped = node.store.reap_one().await.expect("the store works");
+    let reaped = node
+        .store
+        .reap_one(failures::worker_lost())
+        .await
+        .expect("the store works");
     assert_eq!(reaped.map(|reaped| reaped.id), Some(job.id));
     held.release();
 
@@ -62,7 +67,7 @@ async fn an_attempt_that_lost_its_lease_records_nothing() {
     let ends = kinds.iter().filter(|kind| **kind == EventKind::Completed);
     assert_eq!(ends.count(), 1);
     node.until("only the second attempt's objects are left", async || {
-        node.epochs_of_objects(&job) == [2; 4]
+        node.epochs_of_objects(&job).await == [2; 4]
     })
     .await;
 }
@@ -90,7 +95,7 @@ async fn a_cancelled_job_ends_while_its_step_still_runs() {
     let (ended, other) = (node.job(&job).await, node.job(&other).await);
     assert_eq!(ended.state, JobState::Cancelled);
     assert!(matches!(other.state, JobState::Completed(_)), "{other:?}");
-    assert_eq!(node.epochs_of_objects(&job), [0_i64; 0]);
+    assert_eq!(node.epochs_of_objects(&job).await, [0_i64; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,5 +146,5 @@ async fn a_worker_that_drains_hands_its_job_back_uncounted() {
     let ended = node.job(&job).await;
     assert!(matches!(ended.state, JobState::Completed(_)), "{ended:?}");
     assert_eq!((ended.epoch, ended.attempt_count), (2, 0));
-    assert_eq!(node.epochs_of_objects(&job), [2; 4]);
+    assert_eq!(node.epochs_of_objects(&job).await, [2; 4]);
 }

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use irisflow_bus::LocalBus;
+use irisflow_image::load::Limits;
 use irisflow_jobs::{
     AccountStore as _, Clock, Enqueued, Event, EventKind, Job, JobCommands as _, JobId,
     JobLeases as _, JobPolicy, JobReader as _, ManualClock, NewAccount, NewJob, NewPhoto,
     PhotoFormat, PhotoId, PhotoStore as _, Priority, Statistics as _, StoredPhoto, Submission,
     Timeline as _, Timestamp, UserId,
 };
-use irisflow_photos::{FileStore, MemoryBudget, ObjectKey};
+use irisflow_photos::{FileStore, MemoryBudget, ObjectKey, ObjectStore};
 use irisflow_sqlite::SqliteStore;
-use irisflow_worker::{FaultPlan, HeldPoint, Worker, WorkerParts, WorkerSettings};
+use irisflow_worker::{FaultPlan, HeldPoint, ImagingPipeline, Worker, WorkerParts, WorkerSettings};
 
 /// Longer than anything here takes on a busy machine.
 const HANG_LIMIT: Duration = Duration::from_secs(60);
@@ -77,7 +78,7 @@ impl Site {
             clock: self.clock.clone(),
             store: Arc::new(store.expect("a database")),
             bus,
-            files: FileStore::open(&self.storage()).expect("a storage"),
+            files: Arc::new(FileStore::open(&self.storage()).expect("a storage")),
         }
     }
 
@@ -105,7 +106,7 @@ pub(crate) struct Node {
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) bus: Arc<LocalBus>,
     clock: Arc<ManualClock>,
-    files: FileStore,
+    files: Arc<dyn ObjectStore>,
 }
 
 impl Node {
@@ -123,6 +124,9 @@ impl Node {
             bus: self.bus.clone(),
             clock: self.clock.clone(),
             faults: Arc::new(plan),
+            pipeline: Arc::new(ImagingPipeline {
+                limits: Limits::default(),
+            }),
         };
         Worker::start(parts, settings).expect("threads")
     }
@@ -156,7 +160,8 @@ impl Node {
             decode_bytes: None,
         };
         let key = ObjectKey::of_original(user_id, photo_id, &stored);
-        self.files.put(&key, &photo).expect("stored");
+        let put = self.files.put(&key, photo.into()).await;
+        put.expect("stored");
         let confirmed = self
             .store
             .confirm_photo(user_id, photo_id, stored, u64::MAX);
@@ -224,9 +229,9 @@ impl Node {
     }
 
     /// The epoch of each object that is stored for a job, in order.
-    pub(crate) fn epochs_of_objects(&self, job: &Job) -> Vec<i64> {
+    pub(crate) async fn epochs_of_objects(&self, job: &Job) -> Vec<i64> {
         let prefix = ObjectKey::prefix_of_job(job.user_id, job.id);
-        let keys = self.files.list(&prefix).expect("a listing");
+        let keys = self.files.list(&prefix).await.expect("a listing");
         let mut epochs: Vec<i64> = keys.iter().filter_map(ObjectKey::version).collect();
         epochs.sort_unstable();
         epochs

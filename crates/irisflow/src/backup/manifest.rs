@@ -6,6 +6,8 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use futures_util::StreamExt as _;
+use irisflow_photos::ObjectStream;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -103,25 +105,60 @@ pub(super) fn copy_hashed(from: &mut impl Read, to: &Path) -> anyhow::Result<Cop
     Ok(copied)
 }
 
+/// The same for a stored object.
+pub(super) async fn copy_stream_hashed(
+    mut from: ObjectStream,
+    to: &Path,
+) -> anyhow::Result<CopyResult> {
+    let mut file = create_private(to).with_context(|| format!("making {}", to.display()))?;
+    let mut hashed = Hashed::default();
+    while let Some(piece) = from.next().await {
+        let Ok(piece) = piece else {
+            return Ok(CopyResult::Unreadable);
+        };
+        hashed.add(&piece);
+        file.write_all(&piece)
+            .with_context(|| format!("writing {}", to.display()))?;
+    }
+    file.sync_all()
+        .with_context(|| format!("flushing {}", to.display()))?;
+    Ok(CopyResult::Whole(hashed.checksum()))
+}
+
 /// Copies and computes the checksum.
 fn copy_and_hash(from: &mut impl Read, to: &mut impl Write) -> std::io::Result<CopyResult> {
-    let (mut hash, mut bytes) = (Sha256::new(), 0);
+    let mut hashed = Hashed::default();
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let length = match from.read(&mut buffer) {
-            Ok(0) => break,
+            Ok(0) => return Ok(CopyResult::Whole(hashed.checksum())),
             Ok(length) => length,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
             Err(_) => return Ok(CopyResult::Unreadable),
         };
-        hash.update(&buffer[..length]);
+        hashed.add(&buffer[..length]);
         to.write_all(&buffer[..length])?;
-        bytes += length as u64;
     }
-    let sha256 = hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Ok(CopyResult::Whole(FileChecksum { bytes, sha256 }))
+}
+
+/// Computes a [`FileChecksum`].
+#[derive(Default)]
+struct Hashed {
+    sha256: Sha256,
+    bytes: u64,
+}
+
+impl Hashed {
+    fn add(&mut self, piece: &[u8]) {
+        self.sha256.update(piece);
+        self.bytes += piece.len() as u64;
+    }
+
+    fn checksum(self) -> FileChecksum {
+        let hash = self.sha256.finalize();
+        FileChecksum {
+            bytes: self.bytes,
+            sha256: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+        }
+    }
 }

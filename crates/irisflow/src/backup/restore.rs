@@ -9,11 +9,11 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use irisflow_jobs::{Clock as _, SystemClock};
-use irisflow_sqlite::begin_new_history;
 
 use super::manifest::{CopyResult, Manifest, copy_hashed, open};
 use super::{DATABASE, OBJECTS, SECRETS};
 use crate::atomic_file::write_private;
+use crate::compose;
 use crate::data_folder::DataFolder;
 use crate::in_runtime;
 
@@ -45,10 +45,7 @@ pub(crate) fn run(arguments: RestoreArgs) -> anyhow::Result<ExitCode> {
     }
     let restoring = folder.database().with_extension("restoring");
     copy(&backup.join(DATABASE), &restoring)?;
-    in_runtime(async {
-        let result = begin_new_history(&restoring, SystemClock.now()).await;
-        result.context("beginning a new history")
-    })?;
+    in_runtime(compose::begin_new_history(&restoring, SystemClock.now()))?;
     fs::rename(&restoring, folder.database()).context("putting the database in place")?;
     let mut text = format!(
         "{}: as of {}, {} objects; everybody signs in again\n",
