@@ -8,7 +8,7 @@ use unic_langid::LanguageIdentifier;
 
 pub(crate) const ENGLISH: &str = include_str!("../texts/en.ftl");
 
-/// A language in which people are spoken to.
+/// A language of the texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Language {
     #[default]
@@ -22,16 +22,23 @@ impl Language {
     /// negotiation of languages replaces.
     pub const PROGRAM: Self = Self::English;
 
+    /// The content of the language's file.
+    fn texts(self) -> &'static str {
+        match self {
+            Self::English => ENGLISH,
+        }
+    }
+
     pub(crate) fn bundle(self) -> &'static FluentBundle<FluentResource> {
         static ENGLISH_BUNDLE: LazyLock<FluentBundle<FluentResource>> =
-            LazyLock::new(|| bundle("en", ENGLISH));
+            LazyLock::new(|| bundle("en", Language::English.texts()));
         match self {
             Self::English => &ENGLISH_BUNDLE,
         }
     }
 }
 
-/// A text that cannot be parsed is left out; a test holds that there is none.
+/// Skips messages that cannot be parsed; a test ensures that there are none.
 fn bundle(language: &str, texts: &str) -> FluentBundle<FluentResource> {
     let language: LanguageIdentifier = language.parse().unwrap_or_default();
     let mut bundle = FluentBundle::new_concurrent(vec![language]);
@@ -49,8 +56,9 @@ mod tests {
 
     #[test]
     fn the_texts_are_well_formed_and_each_key_stands_once() {
-        for texts in [ENGLISH] {
-            let resource = FluentResource::try_new(texts.to_owned()).expect("well-formed texts");
+        for language in Language::ALL {
+            let texts = language.texts().to_owned();
+            let resource = FluentResource::try_new(texts).expect("well-formed texts");
             let mut bundle = FluentBundle::new_concurrent(vec![LanguageIdentifier::default()]);
             bundle.add_resource(resource).expect("no key twice");
         }

@@ -150,12 +150,11 @@ pub fn probe(bytes: &[u8], limits: &Limits) -> Result<PhotoHeader, Rejection> {
 /// panics on them counts as damage: the same bytes would panic again, so nobody should retry.
 pub fn load_photo(bytes: &[u8], limits: &Limits) -> Result<EyePhoto, Rejection> {
     let facts = facts_of(bytes, limits)?;
-    let (frame, profile) = catch_unwind(AssertUnwindSafe(|| decode(&facts, limits)))
-        .unwrap_or_else(|_panic| {
-            Err(Rejection::DamagedFile {
-                format: facts.format,
-            })
-        })?;
+    let (frame, profile) = catch_unwind(AssertUnwindSafe(|| decode(&facts, limits))).unwrap_or(
+        Err(Rejection::DamagedFile {
+            format: facts.format,
+        }),
+    )?;
     Ok(EyePhoto {
         format: facts.format,
         frame,
