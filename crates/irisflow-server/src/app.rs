@@ -39,7 +39,7 @@ pub struct ServerParts {
     pub links: Arc<dyn LinkSigner>,
     /// Checks links to `/files`; `None` with a storage that serves its objects itself.
     pub file_links: Option<UrlSigner>,
-    /// Memory budget for reading and decoding photos, shared by the whole process.
+    /// Memory budget for decoding and decoding photos, shared by the whole process.
     pub memory: MemoryBudget,
     pub bus: Arc<dyn Bus>,
     pub clock: Arc<dyn Clock>,
@@ -47,7 +47,7 @@ pub struct ServerParts {
     pub metrics: PrometheusHandle,
 }
 
-/// What signs tokens. Never printed.
+/// Keys that sign tokens. `Debug` does not print them.
 #[derive(Clone)]
 pub struct Secrets {
     pub access_tokens: [u8; 32],
@@ -75,7 +75,7 @@ pub(crate) struct AppState {
     pub(crate) sockets: Sockets,
     pub(crate) body_memory: BodyMemory,
     pub(crate) transfers: Transfers,
-    pub(crate) reading: PhotoDecoding,
+    pub(crate) decoding: PhotoDecoding,
     pub(crate) photo_locks: PhotoLocks,
     pub(crate) uploads: UploadsInProgress,
     pub(crate) stripping: StrippingPermits,
@@ -100,7 +100,7 @@ impl AppState {
             passwords: Passwords::new(),
             throttle: Throttle::new(settings.sign_in_limits, Arc::clone(&parts.clock)),
             devices: Devices::new(&parts.secrets),
-            reading: PhotoDecoding::new(parts.memory.clone(), settings.read_limits),
+            decoding: PhotoDecoding::new(parts.memory.clone(), settings.read_limits),
             photo_locks: PhotoLocks::default(),
             uploads: UploadsInProgress::default(),
             stripping: StrippingPermits::default(),

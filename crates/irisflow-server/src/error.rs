@@ -480,7 +480,7 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Conflict(_) => {
-                tracing::info!(%error, "a request came too late for what it refers to");
+                tracing::info!(%error, "a request refers to something that was changed or deleted");
                 Self::Conflict
             }
             StoreError::Unavailable(_) | StoreError::Damaged(_) => {

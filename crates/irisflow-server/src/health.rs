@@ -118,12 +118,12 @@ async fn probe_files(
     parts: &ServerParts,
     min_free_bytes: u64,
 ) -> (&'static str, &'static str) {
-    // A probe that has not come back says enough.
+    // A previous probe is still blocked, so that the storage is not available.
     let Ok(only_probe) = Arc::clone(&readiness.storage).try_lock_owned() else {
         return ("unavailable", "ok");
     };
     let files = Arc::clone(&parts.files);
-    let looked = tokio::spawn(async move {
+    let probe = tokio::spawn(async move {
         let _only_probe = only_probe;
         let descriptors = match can_open_more_files() {
             true => "ok",
@@ -140,7 +140,7 @@ async fn probe_files(
         };
         (storage, descriptors)
     });
-    match tokio::time::timeout(PROBE_TIMEOUT, looked).await {
+    match tokio::time::timeout(PROBE_TIMEOUT, probe).await {
         Ok(Ok(found)) => found,
         Ok(Err(_)) | Err(_) => ("unavailable", "ok"),
     }

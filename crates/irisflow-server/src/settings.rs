@@ -117,7 +117,7 @@ impl Default for ServerSettings {
             time_limits: Timeouts::default(),
             use_limits: UsageLimits::default(),
             connection_limits: ConnectionLimits::default(),
-            // Room for some hundred jobs until a load balancer has reacted.
+            // Enough for some hundred jobs until a load balancer has noticed that the server is not ready.
             min_free_bytes: 256 << 20,
             tls: None,
             metrics_token: None,

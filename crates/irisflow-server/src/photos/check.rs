@@ -109,16 +109,18 @@ pub(crate) async fn check(
     let (key, stored) = (key_of(&photo), photo.stored.as_ref());
     let memory_bytes = stored.map_or(0, StoredPhoto::memory_bytes);
     let check = async move {
-        let begun = Instant::now();
+        let started_at = Instant::now();
         let bytes = files.get(&key).await?;
-        // Deleted since it was looked up.
+        // The photo was deleted in the meantime.
         let bytes = bytes.ok_or(ApiError::NotFound(Missing::Photo))?;
         let checked = tokio::task::spawn_blocking(move || check_photo(&bytes, &limits)).await?;
-        let checked_in_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let checked_in_ms = u64::try_from(started_at.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok::<_, ApiError>(CheckBody::of(&checked, checked_in_ms))
     };
     Ok(Json(
-        app.reading.decode(user.id(), memory_bytes, check).await??,
+        app.decoding
+            .decode(user.id(), memory_bytes, check)
+            .await??,
     ))
 }
 

@@ -51,7 +51,7 @@ pub(crate) async fn confirm(
         UploadStatus::Uploaded | UploadStatus::Expired => photo,
         UploadStatus::Pending | UploadStatus::Failed => {
             app.check_consent(&user).await?;
-            app.take_in(user.id(), photo_id).await?
+            app.run_intake(user.id(), photo_id).await?
         }
     };
     Ok(Json(app.photo_body(&photo, &app.public_url.base(&headers))))

@@ -60,7 +60,7 @@ pub(crate) async fn create(
             .await?;
         return Err(error);
     }
-    let photo = app.take_in(user.id(), photo_id).await?;
+    let photo = app.run_intake(user.id(), photo_id).await?;
     Ok((
         StatusCode::CREATED,
         Json(app.photo_body(&photo, &app.public_url.base(&headers))),

@@ -110,14 +110,14 @@ impl PhotoDecoding {
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<tokio::task::JoinHandle<T>, ApiError> {
         let decoders = Arc::clone(&self.decoders);
-        let turn = async {
+        let permits = async {
             let reserved = self.memory.reserve_for(user_id, bytes, max_wait).await;
             Some((reserved.ok()?, decoders.acquire_owned().await.ok()?))
         };
-        let turn = timeout(max_wait, turn).await.ok().flatten();
-        let turn = turn.ok_or_else(busy)?;
+        let permits = timeout(max_wait, permits).await.ok().flatten();
+        let permits = permits.ok_or_else(busy)?;
         Ok(tokio::spawn(async move {
-            let _turn = turn;
+            let _permits = permits;
             work.await
         }))
     }
@@ -146,30 +146,30 @@ mod tests {
 
     #[tokio::test]
     async fn a_check_without_a_free_decoder_is_rejected_as_busy() {
-        let reading = single_decoder();
-        let _taken = Arc::clone(&reading.decoders).acquire_owned().await;
-        let answer = reading.decode(UserId::generate(), 1, async {}).await;
+        let decoding = single_decoder();
+        let _taken = Arc::clone(&decoding.decoders).acquire_owned().await;
+        let answer = decoding.decode(UserId::generate(), 1, async {}).await;
         assert!(matches!(answer, Err(ApiError::Busy { .. })), "{answer:?}");
     }
 
     #[tokio::test]
     async fn a_photo_without_free_memory_is_rejected_as_busy() {
-        let reading = single_decoder();
-        let _taken = reading.memory.reserve(1 << 20).await;
-        let answer = reading.reserve(UserId::generate(), 1).await;
+        let decoding = single_decoder();
+        let _taken = decoding.memory.reserve(1 << 20).await;
+        let answer = decoding.reserve(UserId::generate(), 1).await;
         assert!(matches!(answer, Err(ApiError::Busy { .. })), "{answer:?}");
     }
 
     #[tokio::test]
     async fn a_check_that_times_out_keeps_its_decoder_to_its_end() {
-        let reading = single_decoder();
+        let decoding = single_decoder();
         let (end, until_ended) = std::sync::mpsc::channel::<()>();
         let work = async { tokio::task::spawn_blocking(move || until_ended.recv()).await };
-        let answer = reading.decode(UserId::generate(), 1, work).await;
+        let answer = decoding.decode(UserId::generate(), 1, work).await;
         assert!(matches!(answer, Err(ApiError::TookTooLong)), "{answer:?}");
-        assert_eq!(reading.decoders.available_permits(), 0);
+        assert_eq!(decoding.decoders.available_permits(), 0);
         drop(end);
-        let turn = Arc::clone(&reading.decoders).acquire_owned().await;
-        assert!(turn.is_ok());
+        let permit = Arc::clone(&decoding.decoders).acquire_owned().await;
+        assert!(permit.is_ok());
     }
 }

@@ -20,13 +20,13 @@ use tracing::Instrument as _;
 use crate::app::{App, AppState};
 use crate::error::{ApiError, Missing};
 
-/// Bytes of a photo that are handed to the storage at once.
+/// Size of the chunks in which a photo is written to the storage.
 const PIECE_BYTES: usize = 64 * 1024;
-/// Threads that strip metadata. Each of them waits for the storage, which may need threads of the same pool: it
-/// must not run out of them.
-const STRIPPING_AT_ONCE: usize = 16;
+/// Maximum number of threads that strip metadata concurrently. Each waits for the storage, which may need threads of
+/// the same pool, so that they must not use up the pool.
+const MAX_STRIPPING: usize = 16;
 
-/// An upload that was read and found to be a photo.
+/// An upload with a valid photo header.
 struct Upload {
     bytes: Bytes,
     header: PhotoHeader,
@@ -38,50 +38,54 @@ pub(crate) struct StrippingPermits(Semaphore);
 
 impl Default for StrippingPermits {
     fn default() -> Self {
-        Self(Semaphore::new(STRIPPING_AT_ONCE))
+        Self(Semaphore::new(MAX_STRIPPING))
     }
 }
 
 impl AppState {
-    /// Reads what was uploaded for the photo and makes it the user's original. Many at once for the same
-    /// photo take turns, and those after the first find it done.
-    pub(crate) async fn take_in(
+    /// Makes the upload of a photo its original. Concurrent calls for the same photo are serialized, and all but the
+    /// first return its result.
+    pub(crate) async fn run_intake(
         self: &App,
         user_id: UserId,
         photo_id: PhotoId,
     ) -> Result<Photo, ApiError> {
         let app = Arc::clone(self);
         let intake = async move {
-            let _turn = app.photo_locks.lock(photo_id).await;
+            let _lock = app.photo_locks.lock(photo_id).await;
             let photo = app.parts.photos.photo(user_id, photo_id).await?;
             let photo = photo.ok_or(ApiError::NotFound(Missing::Photo))?;
             match photo.status {
                 UploadStatus::Uploaded | UploadStatus::Expired => Ok(photo),
                 UploadStatus::Pending | UploadStatus::Failed => {
-                    app.take_in_now(user_id, photo_id).await
+                    app.run_intake_locked(user_id, photo_id).await
                 }
             }
         };
         tokio::spawn(intake.in_current_span()).await?
     }
 
-    async fn take_in_now(&self, user_id: UserId, photo_id: PhotoId) -> Result<Photo, ApiError> {
+    async fn run_intake_locked(
+        &self,
+        user_id: UserId,
+        photo_id: PhotoId,
+    ) -> Result<Photo, ApiError> {
         let key = ObjectKey::Incoming { user_id, photo_id };
         let size_bytes = self.parts.files.size_of(&key).await?;
         let size_bytes = size_bytes.ok_or(ApiError::NotUploaded)?;
-        let reserved = self.reading.reserve(user_id, size_bytes).await?;
+        let reserved = self.decoding.reserve(user_id, size_bytes).await?;
         let bytes = self.parts.files.get(&key).await?;
         let bytes = bytes.ok_or(ApiError::NotUploaded)?;
         let upload = match self.probe(bytes).await? {
             Ok(upload) => upload,
-            Err(rejection) => return Err(self.turn_down(user_id, photo_id, rejection).await?),
+            Err(rejection) => return Err(self.reject_upload(user_id, photo_id, rejection).await?),
         };
         let intake = self.parts.photos.begin_intake(user_id, photo_id).await?;
         let intake = intake.ok_or(ApiError::NotFound(Missing::Photo))?;
         let stored = self.store_original(user_id, photo_id, intake, upload).await;
         let mut stored = match stored? {
             Ok(stored) => stored,
-            Err(rejection) => return Err(self.turn_down(user_id, photo_id, rejection).await?),
+            Err(rejection) => return Err(self.reject_upload(user_id, photo_id, rejection).await?),
         };
         drop(reserved);
         stored.thumbnail_bytes = self.make_thumbnail(user_id, photo_id, &stored).await?;
@@ -94,7 +98,7 @@ impl AppState {
             Confirmed::Photo(photo) => Ok(photo),
             Confirmed::Missing => Err(ApiError::NotFound(Missing::Photo)),
             Confirmed::StorageFull => Err(self.storage_full()),
-            // It took longer than intakes may, and its objects are swept.
+            // The intake exceeded its time limit; its objects are swept.
             Confirmed::Superseded => Err(ApiError::Unavailable),
         }
     }
@@ -154,8 +158,8 @@ impl AppState {
         }))
     }
 
-    /// The upload is of no use and goes; another one may take its place.
-    async fn turn_down(
+    /// Deletes an invalid upload; the client may upload another one. Returns the error for the client.
+    async fn reject_upload(
         &self,
         user_id: UserId,
         photo_id: PhotoId,
@@ -167,12 +171,12 @@ impl AppState {
             .photos
             .record_upload_failure(user_id, photo_id)
             .await?;
-        tracing::info!(%photo_id, code = rejection.code().as_str(), "upload turned down");
+        tracing::info!(%photo_id, code = rejection.code().as_str(), "upload rejected");
         Ok(ApiError::Photo(rejection))
     }
 
-    /// Stores a small copy beside the original, and says how large it is. A photo whose pixels cannot be
-    /// decoded has none, nor has one that comes when too many others are being decoded.
+    /// Stores a thumbnail and returns its size in bytes. `None` when the photo cannot be decoded, or when no decoder
+    /// was free in time.
     async fn make_thumbnail(
         &self,
         user_id: UserId,
@@ -191,17 +195,17 @@ impl AppState {
         };
         let work = async move { write_thumbnail(&*files, limits, &original, &key).await };
         let bytes = stored.memory_bytes();
-        let written = self.reading.decode_for_thumbnail(user_id, bytes, work);
+        let written = self.decoding.decode_for_thumbnail(user_id, bytes, work);
         Ok(written.await?.transpose()?.flatten())
     }
 }
 
-/// Strips the metadata of a photo and sends what is kept in pieces, so that it is not held a second time. Blocks.
-/// Returns the SHA-256 of what was sent.
+/// Strips the metadata of a photo and sends the rest in chunks, so that memory holds no second copy. Blocks the thread.
+/// Returns the SHA-256 of the sent bytes.
 fn strip(photo: &[u8], limits: &Limits, pieces: &mpsc::Sender<Bytes>) -> Result<String, Rejection> {
     let mut hash = Sha256::new();
     let mut buffer = Vec::with_capacity(PIECE_BYTES);
-    // Nothing receives once writing has failed; the writer returns that error.
+    // Sending fails after an error of the writer, which returns that error itself.
     let send = |buffer: &mut Vec<u8>| {
         let full = std::mem::replace(buffer, Vec::with_capacity(PIECE_BYTES));
         let _ = pieces.blocking_send(full.into());

@@ -36,7 +36,7 @@ impl UploadsInProgress {
 }
 
 impl UploadInProgress<'_> {
-    /// How many bytes of the account are under way with these.
+    /// Counts received bytes; returns the total of all uploads in progress of the account.
     fn add(&mut self, bytes: u64) -> u64 {
         self.bytes += bytes;
         let mut uploads = self
@@ -44,9 +44,9 @@ impl UploadInProgress<'_> {
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let under_way = uploads.entry(self.user_id).or_default();
-        *under_way += bytes;
-        *under_way
+        let in_progress = uploads.entry(self.user_id).or_default();
+        *in_progress += bytes;
+        *in_progress
     }
 }
 
@@ -57,10 +57,10 @@ impl Drop for UploadInProgress<'_> {
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Entry::Occupied(mut under_way) = uploads.entry(self.user_id) {
-            *under_way.get_mut() = under_way.get().saturating_sub(self.bytes);
-            if *under_way.get() == 0 {
-                under_way.remove();
+        if let Entry::Occupied(mut in_progress) = uploads.entry(self.user_id) {
+            *in_progress.get_mut() = in_progress.get().saturating_sub(self.bytes);
+            if *in_progress.get() == 0 {
+                in_progress.remove();
             }
         }
     }
@@ -80,7 +80,7 @@ impl AppState {
         let limit_bytes = self.settings.photo_limits.max_bytes as u64;
         let quota_bytes = self.settings.use_limits.stored_bytes;
         let stored_bytes = self.parts.statistics.usage(user_id).await?.stored_bytes();
-        let mut arriving = self.uploads.begin(user_id);
+        let mut in_progress = self.uploads.begin(user_id);
         let key = ObjectKey::Incoming { user_id, photo_id };
         let mut upload = self.parts.files.begin_put(&key).await?;
         while let Some(piece) = pieces.next().await {
@@ -93,27 +93,28 @@ impl AppState {
             if upload.size_bytes() + length > limit_bytes {
                 return Err(ApiError::BodyTooLarge { limit_bytes });
             }
-            if stored_bytes.saturating_add(arriving.add(length)) > quota_bytes {
+            if stored_bytes.saturating_add(in_progress.add(length)) > quota_bytes {
                 return Err(self.storage_full());
             }
             upload.write(piece).await?;
         }
         upload.flush().await?;
-        // To its end, also when the client hangs up: the row must not count what is not there.
+        // A task of its own, which runs to its end when the client disconnects: otherwise the row could count bytes
+        // that are not stored.
         let app = Arc::clone(self);
-        let kept = async move { app.keep_upload(user_id, photo_id, upload).await };
-        tokio::spawn(kept.in_current_span()).await?
+        let committed = async move { app.commit_upload(user_id, photo_id, upload).await };
+        tokio::spawn(committed.in_current_span()).await?
     }
 
-    /// Counts a complete upload, then makes it visible. One whose photo was deleted meanwhile, or was
-    /// taken in, is dropped.
-    async fn keep_upload(
+    /// Counts a complete upload in the row of its photo, then makes the file visible. Discards it when the photo was
+    /// deleted or confirmed in the meantime.
+    async fn commit_upload(
         &self,
         user_id: UserId,
         photo_id: PhotoId,
         upload: Box<dyn ObjectUpload>,
     ) -> Result<(), ApiError> {
-        let _turn = self.photo_locks.lock(photo_id).await;
+        let _lock = self.photo_locks.lock(photo_id).await;
         let (photos, quota_bytes) = (&self.parts.photos, self.settings.use_limits.stored_bytes);
         let received = photos.receive_photo(user_id, photo_id, upload.size_bytes(), quota_bytes);
         match received.await? {
