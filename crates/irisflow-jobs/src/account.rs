@@ -1,4 +1,4 @@
-//! People, their sessions and the outcome of turning a refresh token.
+//! Accounts, their sessions, and the outcome of rotating a refresh token.
 
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
@@ -12,7 +12,7 @@ pub struct Account {
     pub password_hash: String,
     pub is_active: bool,
     pub is_verified: bool,
-    /// May see how the service fares.
+    /// May read the state of the service.
     pub is_admin: bool,
     pub created_at: Timestamp,
 }
@@ -92,14 +92,14 @@ pub struct SessionWithAccount {
     pub account: Account,
 }
 
-/// What came of presenting a refresh token.
+/// The outcome of presenting a refresh token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RefreshOutcome {
     /// The token was spent (now, or a moment ago by a request whose answer got lost); its successor
     /// is recorded and valid.
     Rotated(SessionWithAccount),
-    /// The token was spent long ago: somebody copied it. Its whole session has been ended.
+    /// The token was spent before the grace time: it was copied. Its whole session has been ended.
     ReuseDetected(UserId),
-    /// Nothing of ours, or of a session that has ended.
+    /// Unknown, or of a session that has ended.
     Unknown,
 }

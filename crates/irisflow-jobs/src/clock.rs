@@ -15,11 +15,11 @@ pub struct Timestamp(i64);
 impl Timestamp {
     pub const EPOCH: Self = Self(0);
 
-    pub fn from_millis(millis: i64) -> Self {
+    pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
-    pub fn as_millis(self) -> i64 {
+    pub const fn as_millis(self) -> i64 {
         self.0
     }
 

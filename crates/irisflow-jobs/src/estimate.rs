@@ -1,6 +1,6 @@
-//! What can honestly be said to someone who waits: the place in the queue, the reason, and how long it
+//! Estimates for waiting and running jobs: the place in the queue, the reason for waiting, and how long it
 //! will take, from what finished jobs took. Nothing here is stored or logged as an event: it is worked
-//! out when it is told.
+//! out at each request.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub struct StepTimes {
     pub ms: [u32; STEPS],
 }
 
-/// The workers that are alive, and how much of them is taken.
+/// The slots of the workers that are alive, and how many of them are busy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct WorkerCapacity {
     /// How many jobs can be worked on at once.
@@ -23,12 +23,12 @@ pub struct WorkerCapacity {
     pub running: u32,
 }
 
-/// Where a waiting job stands.
+/// The place of a waiting job in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueuePlace {
     /// Waiting jobs of the same user that go first.
     pub own_ahead: u32,
-    /// Waiting jobs of others that will go first, as users take turns.
+    /// Waiting jobs of others that will go first, as claims alternate between users.
     pub others_ahead: u32,
     /// Jobs of the same user that are being worked on.
     pub own_running: u32,
@@ -36,16 +36,16 @@ pub struct QueuePlace {
     pub run_at: Timestamp,
 }
 
-/// How a job stands at the moment.
+/// The state of a job, as far as an estimate needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobPosition {
-    /// Nobody is at it.
+    /// No worker has it.
     Waiting(QueuePlace),
-    /// A worker is at it, and came to `progress` at `since`.
+    /// A worker has it, and reached `progress` at `since`.
     Running { progress: u8, since: Timestamp },
 }
 
-/// What is asked about.
+/// The input of an estimate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EstimateInput {
     pub stage: JobPosition,
@@ -56,7 +56,7 @@ pub struct EstimateInput {
     pub now: Timestamp,
 }
 
-/// What can be said.
+/// The estimate of one job.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Estimate {
     /// Counted from 1. `None` for a job that does not wait.
@@ -79,13 +79,13 @@ pub struct Eta {
 pub enum WaitingReason {
     /// It failed and is tried again after a pause.
     RetryBackoff { attempt: u32 },
-    /// No worker has been heard of for a while.
+    /// No worker has reported for a while.
     NoWorkerAlive,
-    /// A disk or a store of the service is in trouble; it goes on by itself.
+    /// An outage of a disk or store of the service; the job goes on after it.
     Service,
     /// All that go first are the user's own.
     OwnJobsAhead { ahead: u32 },
-    /// One of the user's jobs is being worked on: others have their turn first.
+    /// One of the user's jobs is running: other users go first.
     FairnessTurn { ahead: u32 },
     /// Others came first.
     QueueAhead { ahead: u32, own: u32 },
@@ -112,7 +112,7 @@ impl WaitingReason {
 }
 
 const STEPS: usize = 5;
-/// Fewer finished jobs than this say nothing.
+/// With fewer finished jobs than this there is no estimate.
 const LEAST_HISTORY: usize = 5;
 /// Four in five jobs lie between these parts of the history.
 const LOW_PART: f64 = 0.1;
@@ -138,7 +138,7 @@ impl Estimator {
         Self { jobs, costs }
     }
 
-    /// What can be said about one job.
+    /// Estimates one job.
     pub fn estimate(&self, question: &EstimateInput) -> Estimate {
         match question.stage {
             JobPosition::Waiting(place) => self.of_waiting(question, place),

@@ -1,4 +1,4 @@
-//! What happened to a job, in the order in which it was committed, per user.
+//! Events of jobs: the timeline of each user, in the order of commits.
 
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +69,7 @@ impl EventKind {
     }
 }
 
-/// How the job stood after the event. Never holds a URL: URLs are signed when they are sent.
+/// The state of the job after the event. Never holds a URL: URLs are signed when they are sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventBody {
     /// The public status: `pending`, `processing`, `completed`, `failed`, `cancelled` or `deleted`.

@@ -39,7 +39,7 @@ pub struct Job {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum JobState {
-    /// Nobody has begun it.
+    /// It waits for its first attempt.
     Pending,
     /// A worker owns it.
     Processing(Lease),
@@ -101,7 +101,7 @@ pub struct JobResult {
     pub height_px: u32,
     /// From the claim of the successful attempt to its last written object.
     pub processing_time_ms: u64,
-    /// What each step took, in the order of [`Step::WORKING`]; zeros when nobody looked.
+    /// What each step took, in the order of [`Step::WORKING`]; zeros when not measured.
     #[serde(default)]
     pub step_ms: [u32; 5],
     /// The numbers that say how usable the iris was.
@@ -176,11 +176,11 @@ pub enum JobEvent {
     },
     /// The worker gives the job back unharmed, because it is asked to stop.
     HandedBack { fence: Fence },
-    /// The worker has stopped because the owner wished it.
+    /// The worker has stopped because the owner requested the cancellation.
     Stopped { fence: Fence },
-    /// Nobody renewed the lease: the worker is gone.
+    /// The lease expired: the worker is lost.
     LeaseLost { failure: Failure },
-    /// The owner wants it no more.
+    /// The owner cancels it.
     CancelRequested,
 }
 
@@ -302,7 +302,7 @@ impl Job {
             }
             (Processing(lease), JobEvent::Renewed { .. }) => {
                 let worker = lease.worker;
-                // A sign of life is not progress: `updated_at` says since when a step goes on.
+                // A heartbeat is not progress: `updated_at` says when the present step began.
                 self.updated_at = updated_at;
                 Ok(self.leased(worker, now + policy.lease))
             }
@@ -343,8 +343,8 @@ impl Job {
         self.logged(EventKind::Completed)
     }
 
-    /// A later attempt passes checkpoints that an earlier one has reached without a word: what its
-    /// owner sees never goes back, and each checkpoint is logged once.
+    /// Checkpoints that an earlier attempt has reached are not logged again: progress never goes back, and
+    /// each checkpoint is logged once.
     fn reach(mut self, checkpoint: Checkpoint) -> Transition {
         if checkpoint.progress() <= self.progress {
             return self.unlogged();

@@ -46,7 +46,7 @@ pub use photo::{
 };
 pub use policy::JobPolicy;
 pub use ports::{
-    AccountStore, JobCommands, JobFilter, JobLeases, JobReader, JobSnapshot, MOST_CONSENTS,
+    AccountStore, Cause, JobCommands, JobFilter, JobLeases, JobReader, JobSnapshot, MOST_CONSENTS,
     MOST_SESSIONS, MOST_SPENT_TOKENS, Page, PageRequest, PhotoStore, Privacy, QueueReader, Renewal,
     Retention, Statistics, StatusFilter, Store, StoreError, StoreHealth, SweepQueue, Timeline,
     WorkerRegistry, WriteOutcome,

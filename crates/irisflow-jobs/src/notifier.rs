@@ -6,16 +6,16 @@ use crate::event::Event;
 use crate::id::{SessionId, UserId};
 use crate::job::Fence;
 
-/// Told by a store after each commit. Must not block.
+/// Called by a store after each commit. Must not block.
 pub trait Notifier: Send + Sync + std::fmt::Debug {
-    /// Something that a watcher of this user may want to know.
+    /// A change for the watchers of this user.
     fn notify(&self, user_id: UserId, notification: Notification);
 
     /// There may be a job to claim.
     fn work_available(&self);
 
-    /// Nobody wants this attempt any more: its job is to be cancelled, or was deleted. Its worker
-    /// should ask the store at once instead of at its next heartbeat.
+    /// This attempt is cancelled: the cancellation of its job was requested, or the job was deleted. Its
+    /// worker should read the store at once instead of at its next heartbeat.
     fn cancel_attempt(&self, fence: Fence);
 }
 

@@ -1,4 +1,4 @@
-//! An uploaded photo as the service knows it. Its pixels are in object storage.
+//! The record of an uploaded photo. Its pixels are in object storage.
 
 use crate::clock::Timestamp;
 use crate::id::{PhotoId, UserId};
@@ -80,7 +80,7 @@ impl UploadStatus {
     }
 }
 
-/// What became of an upload's bytes.
+/// The outcome of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Received {
     /// They are counted; the object may become visible.
@@ -93,7 +93,7 @@ pub enum Received {
     StorageFull,
 }
 
-/// What became of a confirmation.
+/// The outcome of a confirmation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Confirmed {
     /// It is recorded, by this intake or by an earlier one.
@@ -102,7 +102,7 @@ pub enum Confirmed {
     Missing,
     /// The user would store more than the quota.
     StorageFull,
-    /// A later intake of the same photo has begun, or this one took so long that it was given up.
+    /// A later intake of the same photo has begun, or this one exceeded its time limit.
     Superseded,
 }
 

@@ -22,7 +22,7 @@ pub struct JobPolicy {
     pub upload_limit: Duration,
     /// How long taking an upload in may take; then it is given up and what it wrote is swept.
     pub intake_limit: Duration,
-    /// How long a repeated submission is answered as the first was.
+    /// How long a repeated submission gets the response of the first.
     pub idempotency_key_life: Duration,
 }
 

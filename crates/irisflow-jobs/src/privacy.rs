@@ -1,4 +1,4 @@
-//! What people agreed to, and what is left when they take everything back: a receipt that names nobody.
+//! Consents, and the anonymous receipt that remains of a deleted account.
 
 use serde::{Deserialize, Serialize};
 
@@ -104,7 +104,7 @@ pub struct NewConsent {
     pub text_version: String,
 }
 
-/// That an account was destroyed, and how much with it. Kept, and without a word on whose it was.
+/// The record of a deleted account: how much was destroyed, without the account's identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeletionReceipt {
     pub id: ReceiptId,

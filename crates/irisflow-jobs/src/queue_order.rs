@@ -1,7 +1,7 @@
-//! Who goes first. Of the users with waiting jobs, the one with the fewest running goes first, then the one
+//! The order of claims. Of the users with waiting jobs, the one with the fewest running goes first, then the one
 //! served longest ago (never served first; only between such users does waiting time decide); of that user,
 //! high before default, where a default job that waited long counts as high. Stores claim by this rule, in
-//! SQL; here the same rule tells how many jobs go before one that waits.
+//! SQL; here the same rule counts the jobs that go before a waiting one.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::estimate::QueuePlace;
 use crate::id::{JobId, UserId};
 use crate::job::{Job, Priority};
 
-/// A user with waiting jobs, as claiming looks at it.
+/// A user with waiting jobs, and what the order depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueuedUser {
     pub user_id: UserId,
@@ -21,13 +21,13 @@ pub struct QueuedUser {
     pub claim_mark: i64,
     /// The earliest `run_at` of its waiting jobs.
     pub next_run_at: Timestamp,
-    /// Of its timeline: with the counters it tells whether anything has changed.
+    /// Of its timeline: together with the counters it shows whether anything has changed.
     pub last_seq: i64,
 }
 
 impl QueuedUser {
     /// The user with the least goes first.
-    fn turn(&self) -> (u32, i64, Timestamp, UserId) {
+    fn claim_order(&self) -> (u32, i64, Timestamp, UserId) {
         (
             self.running,
             self.claim_mark,
@@ -57,13 +57,13 @@ impl WaitingJob {
 
     /// Of one user's jobs the one with the least goes first: what is due, then high ones and default ones
     /// that waited for `ageing`, then the longest wait.
-    pub fn turn(&self, now: Timestamp, ageing: Duration) -> (bool, bool, Timestamp, JobId) {
+    pub fn claim_order(&self, now: Timestamp, ageing: Duration) -> (bool, bool, Timestamp, JobId) {
         let counts_as_high = self.priority == Priority::High || self.run_at <= now - ageing;
         (self.run_at > now, !counts_as_high, self.run_at, self.id)
     }
 }
 
-/// Where a waiting job stands among the waiting jobs of its user.
+/// The place of a waiting job among the waiting jobs of its user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OwnPlace {
     /// How many of them go first.
@@ -100,7 +100,7 @@ impl QueueOrder {
         self.users.get(&user_id)
     }
 
-    /// Who goes before a job of this user. `None` when no job of the user waits.
+    /// The jobs that are claimed before a job of this user. `None` when no job of the user waits.
     ///
     /// Since each claim goes to the user served longest ago, claims go round: every other user is served as
     /// often as this one before the job, and those before it in the round once more.
@@ -110,7 +110,7 @@ impl QueueOrder {
         let others = self.users.values();
         let others = others.filter(|user| user.user_id != user_id && user.next_run_at <= due_by);
         let ahead = others.map(|user| {
-            let goes_first = user.turn() < mine.turn();
+            let goes_first = user.claim_order() < mine.claim_order();
             user.queued.min(own.ahead + u32::from(goes_first))
         });
         Some(QueuePlace {

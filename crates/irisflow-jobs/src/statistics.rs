@@ -1,5 +1,5 @@
-//! How much there is: of waiting work in all, and of what one user holds. For limits and for operators;
-//! nothing that a job's life depends on.
+//! Statistics of the queue and of one user's storage, for limits and for operators. No state of a job depends
+//! on them.
 
 use crate::clock::Timestamp;
 

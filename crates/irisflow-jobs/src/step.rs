@@ -49,7 +49,7 @@ impl Step {
     }
 }
 
-/// A point of the work that clients hear of. `Completed` is reached by finishing a job, the others by
+/// A point of the work that clients are shown. `Completed` is reached by finishing a job, the others by
 /// a worker's report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Checkpoint {

@@ -1,7 +1,6 @@
 //! Objects that must go: decided in the transaction that makes them superfluous, deleted afterwards,
 //! as often as it takes.
 
-use crate::clock::Timestamp;
 use crate::id::{JobId, PhotoId, UserId};
 
 /// One due deletion. Doing it twice does no harm.
@@ -9,7 +8,6 @@ use crate::id::{JobId, PhotoId, UserId};
 pub struct Sweep {
     pub id: i64,
     pub target: SweepTarget,
-    pub due_at: Timestamp,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -478,19 +478,15 @@ impl ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Conflict(_) => {
-                tracing::info!(%error, "a request refers to something that was changed or deleted");
-                Self::Conflict
-            }
-            StoreError::Unavailable(_) | StoreError::Damaged(_) => {
-                tracing::error!(%error, "a store call failed");
-                Self::Unavailable
-            }
-            StoreError::Corrupt(_) | StoreError::Refused(_) => {
-                tracing::error!(%error, "a store call failed");
-                Self::Internal
-            }
+        if error.is_conflict() {
+            tracing::info!(%error, "a request refers to something that was changed or deleted");
+            return Self::Conflict;
+        }
+        tracing::error!(%error, "a store call failed");
+        if error.is_transient() || error.is_outage() {
+            Self::Unavailable
+        } else {
+            Self::Internal
         }
     }
 }

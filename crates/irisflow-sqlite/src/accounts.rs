@@ -12,7 +12,7 @@ use sqlx::{FromRow, Row};
 use uuid::Uuid;
 
 use crate::sessions::live_session;
-use crate::{SqliteStore, unavailable};
+use crate::{SqliteStore, store_error};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -30,7 +30,7 @@ impl AccountStore for SqliteStore {
         .bind(unit_of_work.now.as_millis())
         .execute(unit_of_work.connection()?)
         .await
-        .map_err(unavailable)?
+        .map_err(store_error)?
         .rows_affected();
         if inserted == 0 {
             return Ok(None);
@@ -40,7 +40,7 @@ impl AccountStore for SqliteStore {
             .bind(Uuid::new_v4())
             .execute(unit_of_work.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         let account = Account {
             id: new.id,
             email: new.email,
@@ -59,7 +59,7 @@ impl AccountStore for SqliteStore {
             .bind(email)
             .fetch_optional(&self.readers)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         Ok(row.map(|row| row.0))
     }
 
@@ -80,7 +80,7 @@ impl AccountStore for SqliteStore {
         .bind(&new.password_hash)
         .execute(unit_of_work.connection()?)
         .await
-        .map_err(unavailable)?
+        .map_err(store_error)?
         .rows_affected();
         if inserted == 0 {
             return Ok(false);
@@ -96,7 +96,7 @@ impl AccountStore for SqliteStore {
     }
 
     async fn session(&self, session_id: SessionId) -> Result<Option<SessionWithAccount>> {
-        let mut tx = self.readers.begin().await.map_err(unavailable)?;
+        let mut tx = self.readers.begin().await.map_err(store_error)?;
         live_session(&mut tx, session_id, self.now()).await
     }
 
@@ -112,16 +112,16 @@ impl AccountStore for SqliteStore {
             .bind(refresh_hash.as_slice())
             .fetch_optional(unit_of_work.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         let Some(token) = token else {
             return Ok(RefreshOutcome::Unknown);
         };
         let session_id = SessionId::from(
             token
                 .try_get::<Uuid, _>("session_id")
-                .map_err(unavailable)?,
+                .map_err(store_error)?,
         );
-        let spent_at: Option<i64> = token.try_get("spent_at").map_err(unavailable)?;
+        let spent_at: Option<i64> = token.try_get("spent_at").map_err(store_error)?;
         let now = unit_of_work.now;
         let Some(mut live) = live_session(unit_of_work.connection()?, session_id, now).await?
         else {
@@ -184,7 +184,7 @@ impl AccountStore for SqliteStore {
                 .bind(&change.old_hash)
                 .execute(unit_of_work.connection()?)
                 .await
-                .map_err(unavailable)?
+                .map_err(store_error)?
                 .rows_affected();
         if changed == 0 {
             return Ok(false);
@@ -201,7 +201,7 @@ impl AccountStore for SqliteStore {
             .bind(user_id.as_uuid())
             .execute(unit_of_work.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         unit_of_work.end_all_but(user_id, None).await?;
         unit_of_work.commit().await
     }
@@ -212,7 +212,7 @@ impl AccountStore for SqliteStore {
             .bind(user_id.as_uuid())
             .execute(unit_of_work.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         unit_of_work.commit().await
     }
 
@@ -222,7 +222,7 @@ impl AccountStore for SqliteStore {
             .bind(user_id.as_uuid())
             .execute(unit_of_work.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         unit_of_work.end_all_but(user_id, None).await?;
         unit_of_work.commit().await
     }
@@ -234,7 +234,7 @@ impl AccountStore for SqliteStore {
             .bind(user_id.as_uuid())
             .execute(unit_of_work.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         unit_of_work.commit().await
     }
 
@@ -242,7 +242,7 @@ impl AccountStore for SqliteStore {
         let rows: Vec<AccountRow> = sqlx::query_as("SELECT * FROM users ORDER BY email")
             .fetch_all(&self.readers)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         Ok(rows.into_iter().map(|row| row.0).collect())
     }
 }

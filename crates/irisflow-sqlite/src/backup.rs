@@ -1,5 +1,5 @@
-//! Copies of the whole database, also of one that is being written, and what a restored one must not
-//! pretend: that nothing has happened since.
+//! Backups: consistent copies of the whole database, also while it is written; and the changes that a
+//! restored database needs, since clients have seen what happened after the backup.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,11 +10,11 @@ use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::job_row::JobRow;
 use crate::photos::PhotoRow;
-use crate::unavailable;
+use crate::store_error;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// A database file that nobody writes.
+/// A database file without a writer.
 #[derive(Debug)]
 pub struct Snapshot {
     path: PathBuf,
@@ -40,8 +40,8 @@ impl Snapshot {
             .bind(path.to_string_lossy().as_ref())
             .execute(&mut connection)
             .await
-            .map_err(unavailable)?;
-        connection.close().await.map_err(unavailable)?;
+            .map_err(store_error)?;
+        connection.close().await.map_err(store_error)?;
         Ok(Self {
             path: path.to_owned(),
         })
@@ -53,7 +53,7 @@ impl Snapshot {
         let rows: Vec<PhotoRow> = sqlx::query_as("SELECT * FROM photos WHERE status = 'uploaded'")
             .fetch_all(&mut connection)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         Ok(rows.into_iter().map(|row| row.0).collect())
     }
 
@@ -63,7 +63,7 @@ impl Snapshot {
         let rows: Vec<JobRow> = sqlx::query_as("SELECT * FROM jobs WHERE state = 'completed'")
             .fetch_all(&mut connection)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         let results = rows.into_iter().filter_map(|row| match row.job.state {
             JobState::Completed(result) => Some(NamedResult {
                 user_id: row.job.user_id,
@@ -77,26 +77,26 @@ impl Snapshot {
     }
 }
 
-/// Makes a restored database begin anew: every timeline gets another epoch, so that clients with a
-/// place in the lost history are told so, and every session ends, so that none comes back to life that
-/// was ended since the backup.
+/// Invalidates cursors and sessions of a restored database: every timeline gets a new epoch, so that a client
+/// with a cursor of the lost history gets a gap and a snapshot, and every session ends, also those that were
+/// ended after the backup.
 ///
 /// # Errors
 /// When the database cannot be written.
 pub async fn begin_new_history(database: &Path, now: Timestamp) -> Result<()> {
     let mut connection = open(database, false).await?;
-    let mut tx = connection.begin().await.map_err(unavailable)?;
+    let mut tx = connection.begin().await.map_err(store_error)?;
     sqlx::query("UPDATE timelines SET epoch = randomblob(16)")
         .execute(&mut *tx)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
     sqlx::query("UPDATE sessions SET ended_at = ? WHERE ended_at IS NULL")
         .bind(now.as_millis())
         .execute(&mut *tx)
         .await
-        .map_err(unavailable)?;
-    tx.commit().await.map_err(unavailable)?;
-    connection.close().await.map_err(unavailable)
+        .map_err(store_error)?;
+    tx.commit().await.map_err(store_error)?;
+    connection.close().await.map_err(store_error)
 }
 
 async fn open(path: &Path, read_only: bool) -> Result<SqliteConnection> {
@@ -106,5 +106,5 @@ async fn open(path: &Path, read_only: bool) -> Result<SqliteConnection> {
         .busy_timeout(Duration::from_secs(30))
         .connect()
         .await
-        .map_err(unavailable)
+        .map_err(store_error)
 }

@@ -4,7 +4,7 @@ use irisflow_jobs::{Batch, BatchId, Job, StoreError, Timestamp, UserId};
 use sqlx::SqliteConnection;
 
 use crate::job_row::JobRow;
-use crate::unavailable;
+use crate::store_error;
 use crate::unit_of_work::UnitOfWork;
 
 impl UnitOfWork<'_> {
@@ -23,13 +23,13 @@ impl UnitOfWork<'_> {
             .bind(job.created_at.as_millis())
             .execute(self.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         }
         Ok(())
     }
 
-    /// A batch of which no job is left is gone as well.
-    pub(crate) async fn forget_empty_batch(&mut self, id: BatchId) -> Result<(), StoreError> {
+    /// Deletes a batch without jobs.
+    pub(crate) async fn delete_empty_batch(&mut self, id: BatchId) -> Result<(), StoreError> {
         sqlx::query(
             "DELETE FROM batches WHERE id = ?1
                  AND NOT EXISTS (SELECT 1 FROM jobs WHERE batch_id = ?1)",
@@ -37,7 +37,7 @@ impl UnitOfWork<'_> {
         .bind(id.as_uuid())
         .execute(self.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         Ok(())
     }
 }
@@ -54,7 +54,7 @@ pub(crate) async fn read_batch(
             .bind(user_id.as_uuid())
             .fetch_optional(&mut *connection)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
     let Some((size, created_at)) = batch else {
         return Ok(None);
     };
@@ -80,5 +80,5 @@ pub(crate) async fn rows_of_batch(
         .bind(id.as_uuid())
         .fetch_all(connection)
         .await
-        .map_err(unavailable)
+        .map_err(store_error)
 }

@@ -4,11 +4,11 @@
 /// Where a commit can pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CommitPoint {
-    /// Everything is written and the commit not asked for.
+    /// Everything is written and the commit not requested.
     Before,
-    /// The commit was asked for, possibly together with others, and has not begun.
+    /// The commit is queued, possibly in a group, and has not begun.
     During,
-    /// It is on the disk; nobody was notified or answered.
+    /// It is on the disk; no notification or answer was sent.
     After,
 }
 

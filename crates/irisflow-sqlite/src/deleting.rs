@@ -1,11 +1,11 @@
-//! Removing a job with all that names it. What is left at the end is one event that says so, and the
-//! sweeps of its objects; the last of these takes the event along.
+//! Deleting a job with its history. One `deleted` event and the sweeps of its objects remain; completing the
+//! last sweep deletes the event.
 
 use irisflow_jobs::{JobPolicy, StoreError};
 
 use crate::job_row::JobRow;
 use crate::queue_counters::{QueueCounts, count};
-use crate::unavailable;
+use crate::store_error;
 use crate::unit_of_work::{Script, UnitOfWork};
 
 impl UnitOfWork<'_> {
@@ -21,7 +21,7 @@ impl UnitOfWork<'_> {
             .bind(job.id.as_uuid())
             .execute(self.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         let mut script = Script::new("");
         let (previous, deleted) = (Some(row.last_seq), job.deleted());
         self.log(&mut script, job.user_id, job.id, previous, &[&deleted])
@@ -32,16 +32,16 @@ impl UnitOfWork<'_> {
                 .bind(job.id.as_uuid())
                 .fetch_one(self.connection()?)
                 .await
-                .map_err(unavailable)?;
+                .map_err(store_error)?;
         if let Some(id) = submission_id {
-            self.forget_empty_submission(id).await?;
+            self.delete_empty_submission(id).await?;
         }
         if let Some(id) = job.batch_id {
-            self.forget_empty_batch(id).await?;
+            self.delete_empty_batch(id).await?;
         }
         let mut script = Script::new("");
-        let standing = QueueCounts::of(&job.state);
-        count(&mut script, job.user_id, standing, QueueCounts::default());
+        let counts = QueueCounts::of(&job.state);
+        count(&mut script, job.user_id, counts, QueueCounts::default());
         self.run(script).await?;
         self.sweep_leftovers(job, policy).await
     }

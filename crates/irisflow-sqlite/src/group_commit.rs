@@ -1,11 +1,14 @@
-//! The one connection that writes, and whose turn it is.
+//! Group commit: the one connection that writes, and the transactions that share a `COMMIT`.
 //!
-//! Transactions take turns, in the order in which they came. The first that wants its commit queues for one
-//! more turn, at which everything written until then is committed: a lone one at once, those that waited
-//! meanwhile together with it, since flushing to the disk costs more than most of them: a group commit. Each
-//! but the first begins with a savepoint, so that one that fails takes only itself back; the next one releases
-//! it. No caller gets an answer before its commit is on the disk. A caller that hangs up cancels no commit of others,
-//! and what is to follow its own commit follows all the same.
+//! A mutex gives the connection to one write transaction at a time, in order of arrival. The first one that
+//! commits opens a commit group and queues for the mutex once more; transactions that were queued before it
+//! join the group, and then one `COMMIT` makes all of them durable, since flushing to the disk costs more
+//! than most of them. A lone transaction is committed at once.
+//!
+//! In a group, each transaction but the first begins with a savepoint, so that it can be rolled back alone;
+//! the next one releases the savepoint. No caller gets an answer before its commit is on the disk. A caller
+//! that is dropped (its client disconnected) cancels no commit, and what it registered to run after its
+//! commit runs.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,11 +21,11 @@ use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use crate::commit_pause::{CommitPoint, pause};
-use crate::unavailable;
+use crate::store_error;
 
 type Outcome = Result<(), StoreError>;
 
-/// What follows a commit: run by the task that commits, before the callers are answered. Must not block.
+/// Runs after a commit, in the task that commits, before the callers get their answer. Must not block.
 struct AfterCommit(Box<dyn FnOnce() + Send>);
 
 impl fmt::Debug for AfterCommit {
@@ -39,26 +42,26 @@ pub(crate) struct Writer {
 #[derive(Debug)]
 struct File {
     options: SqliteConnectOptions,
-    /// None when it was closed, or broke and could not be opened again yet.
+    /// `None` when it was closed, or failed and has not been opened again yet.
     connection: Option<SqliteConnection>,
     is_closed: bool,
-    /// What was written and waits for its commit.
+    /// Written transactions that wait for their common commit.
     commit_group: Option<CommitGroup>,
-    /// Of a turn that ended without a commit: what was written in it is still to be taken back.
+    /// A transaction that was dropped without a commit and is still to be rolled back.
     abandoned: Option<Abandoned>,
-    /// How often SQLite has rolled a whole transaction back, be it by itself.
+    /// How many times SQLite has rolled back a whole transaction, on request or by itself.
     rollbacks: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
 struct CommitGroup {
     outcome: watch::Sender<Option<Outcome>>,
-    /// Turns that have joined it; each savepoint has the number of its own.
+    /// The number of transactions after the first. Each has the savepoint of its number.
     joined: u32,
-    /// The savepoint of a turn that is over. Open savepoints cost every later write.
+    /// The savepoint of an ended transaction. Every open savepoint slows later writes down.
     to_release: Option<u32>,
     after_commit: Vec<AfterCommit>,
-    /// `File::rollbacks` when it began.
+    /// `File::rollbacks` at its begin: another value now means that SQLite rolled the group back.
     rollbacks: u64,
 }
 
@@ -67,14 +70,14 @@ struct Abandoned {
     has_begun: bool,
 }
 
-/// The right to write, until it is committed or dropped: then everything written in it is taken back.
+/// One write transaction; holds the connection. Dropping it without a commit rolls it back.
 #[derive(Debug)]
 pub(crate) struct WriteTransaction {
     writer: Writer,
     file: OwnedMutexGuard<File>,
     /// `File::rollbacks` when the transaction began.
     rollbacks: u64,
-    /// The number of its savepoint; the first turn of a transaction has none.
+    /// The number of its savepoint; the first transaction of a group has none.
     savepoint: Option<u32>,
     has_begun: bool,
     is_committed: bool,
@@ -96,10 +99,10 @@ impl Writer {
         })
     }
 
-    /// Waits for its turn and begins a transaction.
+    /// Waits for the connection and begins a transaction.
     pub(crate) async fn begin(&self) -> Result<WriteTransaction, StoreError> {
         let mut file = Arc::clone(&self.file).lock_owned().await;
-        file.tidy().await;
+        file.roll_back_abandoned().await;
         if file.connection.is_none() {
             file.connect().await?;
         }
@@ -113,7 +116,7 @@ impl Writer {
                 ("BEGIN IMMEDIATE".to_owned(), rollbacks, None)
             }
         };
-        let mut turn = WriteTransaction {
+        let mut transaction = WriteTransaction {
             writer: self.clone(),
             file,
             rollbacks,
@@ -121,12 +124,12 @@ impl Writer {
             has_begun: false,
             is_committed: false,
         };
-        run(turn.connection()?, begin).await?;
-        turn.has_begun = true;
-        Ok(turn)
+        run(transaction.connection()?, begin).await?;
+        transaction.has_begun = true;
+        Ok(transaction)
     }
 
-    /// Moves SQLite's log of changes into the file and overwrites it, as far as no reader is in the way.
+    /// Copies the write-ahead log into the database and truncates it, as far as no reader still needs it.
     pub(crate) async fn empty_log(&self) -> Result<(), StoreError> {
         let file = Arc::clone(&self.file);
         let emptied = tokio::spawn(async move {
@@ -134,10 +137,10 @@ impl Writer {
             file.commit_group_now().await;
             run(file.connection()?, "PRAGMA wal_checkpoint(TRUNCATE)").await
         });
-        emptied.await.map_err(|_| lost())?
+        emptied.await.map_err(|_| rolled_back())?
     }
 
-    /// Waits for the turns before it and closes the file.
+    /// Waits for the transactions before it and closes the file.
     pub(crate) async fn close(&self) {
         let mut file = self.file.lock().await;
         file.commit_group_now().await;
@@ -151,13 +154,13 @@ impl Writer {
 }
 
 impl CommitGroup {
-    /// What begins the next turn, and its number. Should the caller hang up before it is known what became of
-    /// this, at most one savepoint stays open until the commit.
+    /// The statement that begins the next transaction, and its number. If the caller is dropped before the
+    /// statement has run, at most one savepoint stays open until the commit.
     fn next_savepoint(&mut self) -> (String, u32) {
         self.joined += 1;
-        let begin = format!("SAVEPOINT turn_{}", self.joined);
+        let begin = format!("SAVEPOINT transaction_{}", self.joined);
         match self.to_release.take() {
-            Some(over) => (format!("RELEASE turn_{over}; {begin}"), self.joined),
+            Some(ended) => (format!("RELEASE transaction_{ended}; {begin}"), self.joined),
             None => (begin, self.joined),
         }
     }
@@ -168,15 +171,15 @@ impl WriteTransaction {
         self.file.connection()
     }
 
-    /// Returns when everything written in this turn is on the disk and `after_commit` has run. That runs
-    /// also when the caller does not wait for it, and never when the commit fails.
+    /// Returns when the transaction is on the disk and `after_commit` has run. `after_commit` also runs when
+    /// the caller is dropped meanwhile, and never when the commit fails.
     pub(crate) async fn commit(mut self, after_commit: impl FnOnce() + Send + 'static) -> Outcome {
-        if self.is_lost() {
-            return Err(lost());
+        if self.was_rolled_back() {
+            return Err(rolled_back());
         }
         let mut outcome = match &self.file.commit_group {
             Some(commit_group) => commit_group.outcome.subscribe(),
-            None => self.gather(),
+            None => self.open_commit_group(),
         };
         if let Some(commit_group) = &mut self.file.commit_group {
             commit_group.to_release = self.savepoint;
@@ -188,15 +191,15 @@ impl WriteTransaction {
         drop(self);
         match outcome.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(outcome)) => outcome.clone(),
-            Ok(None) | Err(_) => Err(lost()),
+            Ok(None) | Err(_) => Err(rolled_back()),
         }
     }
 
-    /// Leaves what was written for the commit, for which it queues.
-    fn gather(&mut self) -> watch::Receiver<Option<Outcome>> {
-        let (told, outcome) = watch::channel(None);
+    /// Opens a commit group with this transaction, and queues its commit behind the waiting transactions.
+    fn open_commit_group(&mut self) -> watch::Receiver<Option<Outcome>> {
+        let (sender, outcome) = watch::channel(None);
         self.file.commit_group = Some(CommitGroup {
-            outcome: told,
+            outcome: sender,
             joined: 0,
             to_release: None,
             after_commit: Vec::new(),
@@ -207,8 +210,8 @@ impl WriteTransaction {
         outcome
     }
 
-    /// On a full or broken disk SQLite rolls back by itself, and with this turn all that was commit_group.
-    fn is_lost(&self) -> bool {
+    /// On a full or failing disk SQLite rolls back by itself: this transaction and its whole commit group.
+    fn was_rolled_back(&self) -> bool {
         self.file.rollbacks.load(Ordering::SeqCst) != self.rollbacks
     }
 }
@@ -221,10 +224,10 @@ impl Drop for WriteTransaction {
         self.file.abandoned = Some(Abandoned {
             has_begun: self.has_begun,
         });
-        // Who waits for a turn tidies up first; this is for when nobody does.
+        // The next transaction rolls it back first. If there is none, this task does.
         if let Ok(runtime) = Handle::try_current() {
             let file = Arc::clone(&self.writer.file);
-            runtime.spawn(async move { file.lock().await.tidy().await });
+            runtime.spawn(async move { file.lock().await.roll_back_abandoned().await });
         }
     }
 }
@@ -232,11 +235,11 @@ impl Drop for WriteTransaction {
 impl File {
     async fn connect(&mut self) -> Result<(), StoreError> {
         if self.is_closed {
-            return Err(StoreError::Unavailable("the database is closed".to_owned()));
+            return Err(StoreError::unavailable("the database is closed"));
         }
-        let mut connection = self.options.connect().await.map_err(unavailable)?;
+        let mut connection = self.options.connect().await.map_err(store_error)?;
         let rollbacks = Arc::clone(&self.rollbacks);
-        let mut handle = connection.lock_handle().await.map_err(unavailable)?;
+        let mut handle = connection.lock_handle().await.map_err(store_error)?;
         handle.set_rollback_hook(move || {
             rollbacks.fetch_add(1, Ordering::SeqCst);
         });
@@ -246,11 +249,11 @@ impl File {
     }
 
     fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
-        self.connection.as_mut().ok_or_else(lost)
+        self.connection.as_mut().ok_or_else(rolled_back)
     }
 
     async fn commit_group_now(&mut self) {
-        self.tidy().await;
+        self.roll_back_abandoned().await;
         let (Some(commit_group), Some(connection)) =
             (self.commit_group.take(), &mut self.connection)
         else {
@@ -260,69 +263,70 @@ impl File {
         let outcome = run(connection, "COMMIT").await;
         pause(CommitPoint::After).await;
         if outcome.is_ok() {
-            for AfterCommit(follow) in commit_group.after_commit {
-                follow();
+            for AfterCommit(action) in commit_group.after_commit {
+                action();
             }
         } else {
-            // Closing it takes back what it still holds.
+            // Closing the connection rolls back what is still open.
             self.connection = None;
         }
         commit_group.outcome.send_replace(Some(outcome));
     }
 
-    /// Takes back what an abandoned turn has written, and gives up what SQLite has taken back by itself.
-    async fn tidy(&mut self) {
+    /// Rolls an abandoned transaction back. When SQLite has rolled back the commit group by itself, reports
+    /// that to its callers.
+    async fn roll_back_abandoned(&mut self) {
         if let Some(commit_group) = &self.commit_group
             && commit_group.rollbacks != self.rollbacks.load(Ordering::SeqCst)
         {
-            return self.give_up();
+            return self.discard_connection();
         }
         let (Some(abandoned), Some(connection)) = (self.abandoned, &mut self.connection) else {
             return;
         };
-        let take_back = match &self.commit_group {
-            Some(commit_group) => format!("ROLLBACK TO turn_{}", commit_group.joined),
+        let rollback = match &self.commit_group {
+            Some(commit_group) => format!("ROLLBACK TO transaction_{}", commit_group.joined),
             None => "ROLLBACK".to_owned(),
         };
-        match run(connection, take_back).await {
+        match run(connection, rollback).await {
             Ok(()) => {
                 self.abandoned = None;
                 if let Some(commit_group) = &mut self.commit_group {
                     commit_group.to_release = Some(commit_group.joined);
                 }
             }
-            // Its caller hung up before there was a savepoint.
+            // Its caller was dropped before the savepoint was made.
             Err(_) if !abandoned.has_begun && self.commit_group.is_some() => self.abandoned = None,
-            Err(_) => self.give_up(),
+            Err(_) => self.discard_connection(),
         }
     }
 
-    /// Begins anew with another connection; those who wait for their commit are told that there is none.
-    fn give_up(&mut self) {
+    /// Drops the connection; the next transaction opens another. Callers of the commit group get an error.
+    fn discard_connection(&mut self) {
         self.connection = None;
         self.abandoned = None;
         if let Some(commit_group) = self.commit_group.take() {
-            commit_group.outcome.send_replace(Some(Err(lost())));
+            commit_group.outcome.send_replace(Some(Err(rolled_back())));
         }
     }
 }
 
 async fn run(connection: &mut SqliteConnection, sql: impl Into<String>) -> Result<(), StoreError> {
-    // The names of savepoints differ: kept statements of them would displace those that are used again.
+    // Every savepoint has another name: caching these statements would evict those that are used again.
     let ran = sqlx::query(AssertSqlSafe(sql.into()))
         .persistent(false)
         .execute(connection)
         .await;
-    match ran.map_err(unavailable) {
+    match ran.map_err(store_error) {
         Ok(_) => Ok(()),
-        // Not a caller's statement: SQLite has ended the transaction by itself.
-        Err(StoreError::Refused(why)) => Err(StoreError::Unavailable(why)),
+        // SQLite has ended the transaction by itself: not the fault of this statement.
+        Err(StoreError::Refused(cause)) => Err(StoreError::Unavailable(cause)),
         Err(error) => Err(error),
     }
 }
 
-fn lost() -> StoreError {
-    StoreError::Unavailable("the disk took a transaction back".to_owned())
+fn rolled_back() -> StoreError {
+    StoreError::unavailable("the transaction was rolled back by SQLite")
 }
 
 #[cfg(test)]
@@ -348,15 +352,15 @@ mod tests {
                 .create_if_missing(true)
                 .journal_mode(SqliteJournalMode::Wal);
             let writer = Writer::open(options.clone()).await.expect("a writer");
-            let mut turn = writer.begin().await.expect("a turn");
-            let connection = turn.connection().expect("a connection");
+            let mut transaction = writer.begin().await.expect("a transaction");
+            let connection = transaction.connection().expect("a connection");
             let made = run(
                 connection,
                 "CREATE TABLE numbers (n INTEGER NOT NULL UNIQUE)",
             )
             .await;
             made.expect("a table");
-            turn.commit(|| ()).await.expect("a commit");
+            transaction.commit(|| ()).await.expect("a commit");
             let commits = Arc::<AtomicU64>::default();
             let counted = Arc::clone(&commits);
             let mut file = writer.file.lock().await;
@@ -376,11 +380,11 @@ mod tests {
             }
         }
 
-        /// Writes a number and keeps the turn.
+        /// Writes a number in a transaction that stays open.
         async fn write(&self, number: i64) -> WriteTransaction {
-            let mut turn = self.writer.begin().await.expect("a turn");
-            insert(&mut turn, number).await.expect("a number");
-            turn
+            let mut transaction = self.writer.begin().await.expect("a transaction");
+            insert(&mut transaction, number).await.expect("a number");
+            transaction
         }
 
         /// What another connection can read.
@@ -393,16 +397,16 @@ mod tests {
         }
     }
 
-    async fn insert(turn: &mut WriteTransaction, number: i64) -> Outcome {
+    async fn insert(transaction: &mut WriteTransaction, number: i64) -> Outcome {
         sqlx::query("INSERT INTO numbers VALUES (?)")
             .bind(number)
-            .execute(turn.connection()?)
+            .execute(transaction.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         Ok(())
     }
 
-    /// Begins in the background; returns when it stands in the queue.
+    /// Begins in the background; returns when it is queued for the connection.
     async fn queued<T: Send + 'static>(
         work: impl Future<Output = T> + Send + 'static,
     ) -> tokio::task::JoinHandle<T> {
@@ -412,16 +416,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn turns_that_wait_for_each_other_are_committed_together() {
+    async fn waiting_transactions_are_committed_together() {
         let numbers = Numbers::open().await;
         let first = numbers.write(0).await;
         let mut others = Vec::new();
         for number in 1..=9 {
             let writer = numbers.writer.clone();
             let other = async move {
-                let mut turn = writer.begin().await?;
-                insert(&mut turn, number).await?;
-                turn.commit(|| ()).await
+                let mut transaction = writer.begin().await?;
+                insert(&mut transaction, number).await?;
+                transaction.commit(|| ()).await
             };
             others.push(queued(other).await);
         }
@@ -436,30 +440,30 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_lone_turn_is_committed_at_once() {
+    async fn a_lone_transaction_is_committed_at_once() {
         let numbers = Numbers::open().await;
         for number in 0..3 {
-            let turn = numbers.write(number).await;
-            turn.commit(|| ()).await.expect("a commit");
+            let transaction = numbers.write(number).await;
+            transaction.commit(|| ()).await.expect("a commit");
             assert_eq!(numbers.committed().await.len() as i64, number + 1);
         }
     }
 
     #[tokio::test]
-    async fn a_turn_that_is_dropped_takes_only_itself_back() {
+    async fn a_dropped_transaction_is_rolled_back_alone() {
         let numbers = Numbers::open().await;
         let first = numbers.write(0).await;
         let writer = numbers.writer.clone();
         let dropped = queued(async move {
-            let mut turn = writer.begin().await.expect("a turn");
-            insert(&mut turn, 1).await.expect("a number");
+            let mut transaction = writer.begin().await.expect("a transaction");
+            insert(&mut transaction, 1).await.expect("a number");
         });
         let dropped = dropped.await;
         let writer = numbers.writer.clone();
         let third = queued(async move {
-            let mut turn = writer.begin().await.expect("a turn");
-            insert(&mut turn, 2).await.expect("a number");
-            turn.commit(|| ()).await
+            let mut transaction = writer.begin().await.expect("a transaction");
+            insert(&mut transaction, 2).await.expect("a number");
+            transaction.commit(|| ()).await
         });
         let third = third.await;
 
@@ -471,7 +475,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_lone_turn_that_is_dropped_leaves_the_file_to_other_programs() {
+    async fn a_dropped_lone_transaction_releases_the_file_to_other_programs() {
         let numbers = Numbers::open().await;
         drop(numbers.write(0).await);
 
@@ -485,23 +489,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_disk_takes_back_is_told_to_all_and_the_next_are_written() {
+    async fn a_rollback_by_sqlite_fails_the_whole_group_and_the_next_transaction_succeeds() {
         let numbers = Numbers::open().await;
         let first = numbers.write(0).await;
         let writer = numbers.writer.clone();
         let second = queued(async move {
-            let mut turn = writer.begin().await.expect("a turn");
+            let mut transaction = writer.begin().await.expect("a transaction");
             // As SQLite does by itself when the disk is full.
-            run(turn.connection().expect("a connection"), "ROLLBACK")
+            run(transaction.connection().expect("a connection"), "ROLLBACK")
                 .await
                 .expect("a rollback");
-            turn.commit(|| ()).await
+            transaction.commit(|| ()).await
         });
         let second = second.await;
 
-        let told = first.commit(|| ()).await;
+        let outcome = first.commit(|| ()).await;
 
-        assert!(told.is_err(), "the first turn was told of a commit");
+        assert!(
+            outcome.is_err(),
+            "the first transaction is rolled back, too"
+        );
         assert!(second.await.expect("a task").is_err());
         let next = numbers.write(2).await;
         next.commit(|| ()).await.expect("the next is written");
@@ -509,73 +516,73 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_caller_that_hangs_up_cancels_no_commit_of_others() {
+    async fn a_dropped_caller_cancels_no_commit_of_others() {
         let numbers = Numbers::open().await;
         let first = numbers.write(0).await;
         let writer = numbers.writer.clone();
         let second = queued(async move {
-            let mut turn = writer.begin().await.expect("a turn");
-            insert(&mut turn, 1).await.expect("a number");
-            turn.commit(|| ()).await
+            let mut transaction = writer.begin().await.expect("a transaction");
+            insert(&mut transaction, 1).await.expect("a number");
+            transaction.commit(|| ()).await
         });
         let second = second.await;
 
         // Polled once, so that it has queued for its commit, then dropped.
-        let mut hung_up = Box::pin(first.commit(|| ()));
-        assert!(polled_once(&mut hung_up).await.is_none());
-        drop(hung_up);
+        let mut dropped = Box::pin(first.commit(|| ()));
+        assert!(polled_once(&mut dropped).await.is_none());
+        drop(dropped);
 
         second.await.expect("a task").expect("a commit");
         assert_eq!(numbers.committed().await, [0, 1]);
     }
 
     #[tokio::test]
-    async fn what_follows_a_commit_follows_when_the_caller_has_hung_up() {
+    async fn after_commit_runs_for_a_dropped_caller() {
         let numbers = Numbers::open().await;
-        let followed = Arc::<AtomicU64>::default();
-        let turn = numbers.write(0).await;
-        let counted = Arc::clone(&followed);
+        let runs = Arc::<AtomicU64>::default();
+        let transaction = numbers.write(0).await;
+        let counted = Arc::clone(&runs);
 
         // Polled once, so that it has queued for its commit, then dropped.
-        let mut hung_up = Box::pin(turn.commit(move || {
+        let mut dropped = Box::pin(transaction.commit(move || {
             counted.fetch_add(1, Ordering::SeqCst);
         }));
-        assert!(polled_once(&mut hung_up).await.is_none());
-        drop(hung_up);
+        assert!(polled_once(&mut dropped).await.is_none());
+        drop(dropped);
 
         let next = numbers.write(1).await;
         next.commit(|| ()).await.expect("a commit");
         assert_eq!(numbers.committed().await, [0, 1]);
-        assert_eq!(followed.load(Ordering::SeqCst), 1);
+        assert_eq!(runs.load(Ordering::SeqCst), 1);
     }
 
     #[tokio::test]
-    async fn nothing_follows_a_commit_that_failed() {
+    async fn after_commit_does_not_run_when_the_commit_fails() {
         let numbers = Numbers::open().await;
-        let followed = Arc::<AtomicU64>::default();
+        let runs = Arc::<AtomicU64>::default();
         let first = numbers.write(0).await;
         let writer = numbers.writer.clone();
         let second = queued(async move {
-            let mut turn = writer.begin().await.expect("a turn");
+            let mut transaction = writer.begin().await.expect("a transaction");
             // As SQLite does by itself when the disk is full.
-            run(turn.connection().expect("a connection"), "ROLLBACK")
+            run(transaction.connection().expect("a connection"), "ROLLBACK")
                 .await
                 .expect("a rollback");
         });
         let second = second.await;
-        let counted = Arc::clone(&followed);
+        let counted = Arc::clone(&runs);
 
-        let told = first.commit(move || {
+        let outcome = first.commit(move || {
             counted.fetch_add(1, Ordering::SeqCst);
         });
 
-        assert!(told.await.is_err());
+        assert!(outcome.await.is_err());
         second.await.expect("a task");
-        assert_eq!(followed.load(Ordering::SeqCst), 0);
+        assert_eq!(runs.load(Ordering::SeqCst), 0);
     }
 
     #[tokio::test]
-    async fn savepoints_of_turns_that_are_over_are_released() {
+    async fn savepoints_of_ended_transactions_are_released() {
         let numbers = Numbers::open().await;
         let first = numbers.write(0).await;
         let mut others = Vec::new();
@@ -583,22 +590,22 @@ mod tests {
             let writer = numbers.writer.clone();
             let dropped = number == 2;
             let other = async move {
-                let mut turn = writer.begin().await?;
-                insert(&mut turn, number).await?;
+                let mut transaction = writer.begin().await?;
+                insert(&mut transaction, number).await?;
                 if dropped {
                     return Ok(());
                 }
-                turn.commit(|| ()).await
+                transaction.commit(|| ()).await
             };
             others.push(queued(other).await);
         }
         let writer = numbers.writer.clone();
         let last = async move {
-            let mut turn = writer.begin().await.expect("a turn");
+            let mut transaction = writer.begin().await.expect("a transaction");
             let mut open = Vec::new();
             for number in 1..=3 {
-                let release = format!("RELEASE turn_{number}");
-                let connection = turn.connection().expect("a connection");
+                let release = format!("RELEASE transaction_{number}");
+                let connection = transaction.connection().expect("a connection");
                 if run(connection, release).await.is_ok() {
                     open.push(number);
                 }

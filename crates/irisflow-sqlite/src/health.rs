@@ -1,5 +1,5 @@
-//! How the database itself stands: whether its file is sound, whether it can be written, and whether the
-//! times in it make sense by the clock.
+//! `StoreHealth` on SQLite: the integrity of the file, whether it can be written, and the repair of stored
+//! times after a step of the clock.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,21 +11,21 @@ use irisflow_jobs::{StoreError, StoreHealth, Timestamp};
 use sqlx::SqliteConnection;
 
 use crate::store_error::damage_was_met;
-use crate::{SqliteStore, unavailable};
+use crate::{SqliteStore, store_error};
 
-/// How long the start looks for damage: about a gigabyte, when the file is on a quick disk.
+/// Time limit of the integrity check at the start: about a gigabyte on a fast disk.
 const CHECK_LIMIT: Duration = Duration::from_secs(5);
-/// How many steps of SQLite's machine lie between two looks at the time.
-const STEPS_BETWEEN_LOOKS: i32 = 10_000;
-/// Sweeps may be put off by other settings than today's.
+/// The time limit is checked after every so many instructions of SQLite's virtual machine.
+const INSTRUCTIONS_BETWEEN_CHECKS: i32 = 10_000;
+/// Sweeps may have been postponed under other settings.
 const SWEEP_MARGIN: Duration = Duration::from_secs(60 * 60);
 
-/// Looks for damage of the file, for a limited time.
+/// Checks the integrity of the file, for a limited time.
 pub(crate) async fn check_integrity(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     let (begun, ran_out) = (Instant::now(), Arc::new(AtomicBool::new(false)));
     let is_late = Arc::clone(&ran_out);
-    let mut handle = connection.lock_handle().await.map_err(unavailable)?;
-    handle.set_progress_handler(STEPS_BETWEEN_LOOKS, move || {
+    let mut handle = connection.lock_handle().await.map_err(store_error)?;
+    handle.set_progress_handler(INSTRUCTIONS_BETWEEN_CHECKS, move || {
         let late = begun.elapsed() > CHECK_LIMIT;
         is_late.fetch_or(late, Ordering::SeqCst);
         !late
@@ -34,12 +34,12 @@ pub(crate) async fn check_integrity(connection: &mut SqliteConnection) -> Result
     let found: Result<String, _> = sqlx::query_scalar("PRAGMA quick_check(1)")
         .fetch_one(&mut *connection)
         .await;
-    let mut handle = connection.lock_handle().await.map_err(unavailable)?;
+    let mut handle = connection.lock_handle().await.map_err(store_error)?;
     handle.remove_progress_handler();
     drop(handle);
     match found {
         Ok(found) if found == "ok" => Ok(()),
-        Ok(damage) => Err(StoreError::Damaged(damage)),
+        Ok(damage) => Err(StoreError::damaged(damage)),
         Err(_) if ran_out.load(Ordering::SeqCst) => {
             let limit_s = CHECK_LIMIT.as_secs();
             tracing::warn!(
@@ -49,7 +49,7 @@ pub(crate) async fn check_integrity(connection: &mut SqliteConnection) -> Result
             );
             Ok(())
         }
-        Err(error) => Err(unavailable(error)),
+        Err(error) => Err(store_error(error)),
     }
 }
 
@@ -64,14 +64,14 @@ impl StoreHealth for SqliteStore {
         .bind(unit_of_work.now.as_millis())
         .execute(unit_of_work.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         unit_of_work.commit().await?;
         sqlx::query("SELECT at FROM health_checks")
             .execute(&self.readers)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         if damage_was_met() {
-            return Err(StoreError::Damaged("a statement met damage".to_owned()));
+            return Err(StoreError::damaged("a statement met damage"));
         }
         Ok(())
     }
@@ -80,8 +80,8 @@ impl StoreHealth for SqliteStore {
         let folder = Arc::clone(&self.folder);
         let asked = tokio::task::spawn_blocking(move || free_bytes(&folder)).await;
         asked
-            .map_err(|error| StoreError::Unavailable(error.to_string()))?
-            .map_err(|error| StoreError::Unavailable(error.to_string()))
+            .map_err(StoreError::unavailable)?
+            .map_err(StoreError::unavailable)
     }
 
     async fn repair_counters(&self) -> Result<u64, StoreError> {
@@ -97,7 +97,7 @@ impl StoreHealth for SqliteStore {
             .backoff(self.policy.max_retries.saturating_sub(1), 1.0);
         let mut unit_of_work = self.begin().await?;
         let now = unit_of_work.now;
-        // A job waits for its time only after an error. What else is ahead was written by another clock.
+        // Only a retry has a `run_at` ahead of the clock. Any other was written before the clock was set back.
         let jobs = sqlx::query(
             "UPDATE jobs SET run_at = ?1
              WHERE state IN ('pending', 'waiting') AND run_at > iif(retries > 0, ?2, ?1)
@@ -107,7 +107,7 @@ impl StoreHealth for SqliteStore {
         .bind((now + longest_pause).as_millis())
         .execute(unit_of_work.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         sqlx::query(
             "UPDATE timelines SET next_run_at = (SELECT min(run_at) FROM jobs
                  WHERE jobs.user_id = timelines.user_id AND state IN ('pending', 'waiting'))
@@ -116,7 +116,7 @@ impl StoreHealth for SqliteStore {
         .bind(now.as_millis())
         .execute(unit_of_work.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         if jobs.rows_affected() > 0 {
             unit_of_work.work_available();
             unit_of_work.commit().await?;
@@ -145,7 +145,7 @@ impl SqliteStore {
             .bind(self.now().as_millis())
             .fetch_one(&self.readers)
             .await
-            .map_err(unavailable)
+            .map_err(store_error)
     }
 
     async fn repair_other_times(&self) -> Result<u64, StoreError> {
@@ -172,7 +172,7 @@ impl SqliteStore {
                 .bind(latest.as_millis())
                 .execute(unit_of_work.connection()?)
                 .await
-                .map_err(unavailable)?;
+                .map_err(store_error)?;
             repaired += done.rows_affected();
         }
         if repaired > 0 {

@@ -12,7 +12,7 @@ use crate::batches::{read_batch, rows_of_batch};
 use crate::job_row::JobRow;
 use crate::submissions::{Opened, read_response};
 use crate::unit_of_work::UnitOfWork;
-use crate::{SqliteStore, unavailable};
+use crate::{SqliteStore, store_error};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -55,7 +55,7 @@ impl JobCommands for SqliteStore {
     }
 
     async fn stored_response(&self, key: &SubmissionKey) -> Result<Option<Enqueued>> {
-        let mut tx = self.readers.begin().await.map_err(unavailable)?;
+        let mut tx = self.readers.begin().await.map_err(store_error)?;
         read_response(&mut tx, key, self.now()).await
     }
 
@@ -128,7 +128,7 @@ impl UnitOfWork<'_> {
                 .bind(user_id.as_uuid())
                 .fetch_optional(self.connection()?)
                 .await
-                .map_err(unavailable)?;
+                .map_err(store_error)?;
         Ok(unfinished.map_or(0, |unfinished| u64::try_from(unfinished).unwrap_or(0)))
     }
 
@@ -137,7 +137,7 @@ impl UnitOfWork<'_> {
         let waiting: i64 = sqlx::query_scalar("SELECT waiting FROM queue_totals")
             .fetch_one(self.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         Ok(u64::try_from(waiting).unwrap_or(0))
     }
 
@@ -147,7 +147,7 @@ impl UnitOfWork<'_> {
             .bind(user_id.as_uuid())
             .fetch_one(self.connection()?)
             .await
-            .map_err(unavailable)
+            .map_err(store_error)
     }
 
     /// Cancels a waiting job or requests the cancellation of a running one; a job that has ended is unchanged.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::job_row::JobRow;
 use crate::unit_of_work::UnitOfWork;
-use crate::{SqliteStore, unavailable};
+use crate::{SqliteStore, store_error};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -61,7 +61,7 @@ impl JobLeases for SqliteStore {
         let due: Option<i64> = sqlx::query_scalar(NEXT_DUE)
             .fetch_one(&self.readers)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         Ok(due.map(Timestamp::from_millis))
     }
 
@@ -116,8 +116,8 @@ impl JobLeases for SqliteStore {
     }
 
     async fn reap_one(&self, failure: Failure) -> Result<Option<Job>> {
-        // By the time of the call: a lease that was renewed before it is not held against a disk that
-        // keeps this transaction waiting.
+        // Compared with the time of the call: while this transaction waits for a slow disk, a lease may expire
+        // whose renewal waits behind it.
         let asked_at = self.now();
         let mut unit_of_work = self.begin().await?;
         let row: Option<JobRow> = sqlx::query_as(
@@ -127,7 +127,7 @@ impl JobLeases for SqliteStore {
         .bind(asked_at.as_millis())
         .fetch_optional(unit_of_work.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         let Some(row) = row else { return Ok(None) };
         let Ok(transition) = row.job.clone().apply(
             JobEvent::LeaseLost { failure },
@@ -156,7 +156,7 @@ impl SqliteStore {
         let Some(row) = unit_of_work.job_row(fence.job_id).await? else {
             return Ok(WriteOutcome::Fenced);
         };
-        // A report without events has none that would be refused.
+        // An empty report has no event whose transition would check the fence.
         if !row.job.is_held_by(fence) {
             return Ok(WriteOutcome::Fenced);
         }
@@ -191,18 +191,19 @@ impl UnitOfWork<'_> {
                 .bind(self.now.as_millis())
                 .fetch_optional(self.connection()?)
                 .await
-                .map_err(unavailable)?;
+                .map_err(store_error)?;
             let Some(user_id) = user_id else {
                 return Ok(None);
             };
             let due = self.first_due(user_id).await?.into_iter();
-            let first = due.min_by_key(|row| WaitingJob::of(&row.job).turn(self.now, ageing));
+            let first =
+                due.min_by_key(|row| WaitingJob::of(&row.job).claim_order(self.now, ageing));
             if first.is_some() {
                 return Ok(first);
             }
-            // Without this, such a user would be chosen for ever and hold all others up.
+            // Otherwise this user would be chosen again for ever, and no other job would be claimed.
             if !self.recount(user_id).await? {
-                return Err(StoreError::Corrupt(format!(
+                return Err(StoreError::corrupt(format!(
                     "user {user_id} has a job that is due and cannot be found"
                 )));
             }
@@ -216,6 +217,6 @@ impl UnitOfWork<'_> {
             .bind(self.now.as_millis())
             .fetch_all(self.connection()?)
             .await
-            .map_err(unavailable)
+            .map_err(store_error)
     }
 }

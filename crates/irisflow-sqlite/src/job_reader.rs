@@ -8,7 +8,7 @@ use irisflow_jobs::{
 
 use crate::batches::read_batch;
 use crate::job_row::JobRow;
-use crate::{SqliteStore, unavailable};
+use crate::{SqliteStore, store_error};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -20,7 +20,7 @@ impl JobReader for SqliteStore {
             .bind(user_id.as_uuid())
             .fetch_optional(&self.readers)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         Ok(row.map(|row| row.job))
     }
 
@@ -32,7 +32,7 @@ impl JobReader for SqliteStore {
     ) -> Result<Page<Job>> {
         let (first, second) = states_of(filter.status);
         let batch_id = filter.batch_id.map(BatchId::as_uuid);
-        let mut tx = self.readers.begin().await.map_err(unavailable)?;
+        let mut tx = self.readers.begin().await.map_err(store_error)?;
         let total: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM jobs
              WHERE user_id = ?1 AND (?2 IS NULL OR state IN (?2, ?3))
@@ -44,7 +44,7 @@ impl JobReader for SqliteStore {
         .bind(batch_id)
         .fetch_one(&mut *tx)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         let rows: Vec<JobRow> = sqlx::query_as(
             "SELECT * FROM jobs WHERE user_id = ?1 AND (?2 IS NULL OR state IN (?2, ?3))
                AND (?4 IS NULL OR batch_id = ?4)
@@ -58,7 +58,7 @@ impl JobReader for SqliteStore {
         .bind(page.offset())
         .fetch_all(&mut *tx)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         Ok(Page {
             items: rows.into_iter().map(|row| row.job).collect(),
             total: u64::try_from(total).unwrap_or(0),
@@ -66,7 +66,7 @@ impl JobReader for SqliteStore {
     }
 
     async fn batch(&self, user_id: UserId, batch_id: BatchId) -> Result<Option<Batch>> {
-        let mut tx = self.readers.begin().await.map_err(unavailable)?;
+        let mut tx = self.readers.begin().await.map_err(store_error)?;
         read_batch(&mut tx, user_id, batch_id).await
     }
 }

@@ -9,7 +9,7 @@ use sqlx::{FromRow, Row};
 use uuid::Uuid;
 
 use crate::unit_of_work::UnitOfWork;
-use crate::{corrupt, unavailable};
+use crate::{store_error, unknown_value};
 
 /// A job with the `seq` of its newest event.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ impl UnitOfWork<'_> {
             .bind(job_id.as_uuid())
             .fetch_optional(self.connection()?)
             .await
-            .map_err(unavailable)
+            .map_err(store_error)
     }
 
     /// The job, if it is this user's.
@@ -50,11 +50,7 @@ pub(crate) struct StateColumns {
 
 impl StateColumns {
     pub(crate) fn of(state: &JobState) -> Result<Self, StoreError> {
-        let json = |value: serde_json::Result<String>| {
-            value
-                .map(Some)
-                .map_err(|error| StoreError::Corrupt(error.to_string()))
-        };
+        let json = |value: serde_json::Result<String>| value.map(Some).map_err(StoreError::corrupt);
         Ok(match state {
             JobState::Pending => Self {
                 state: "pending",
@@ -90,24 +86,24 @@ impl StateColumns {
 
 fn state_of(row: &SqliteRow) -> Result<JobState, StoreError> {
     fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, StoreError> {
-        serde_json::from_str(text).map_err(|error| StoreError::Corrupt(error.to_string()))
+        serde_json::from_str(text).map_err(StoreError::corrupt)
     }
-    let state: String = row.try_get("state").map_err(unavailable)?;
+    let state: String = row.try_get("state").map_err(store_error)?;
     Ok(match state.as_str() {
         "pending" => JobState::Pending,
         "waiting" => JobState::Waiting,
         "processing" => JobState::Processing(Lease {
-            worker: WorkerId::from(row.try_get::<Uuid, _>("worker").map_err(unavailable)?),
-            until: Timestamp::from_millis(row.try_get("lease_until").map_err(unavailable)?),
+            worker: WorkerId::from(row.try_get::<Uuid, _>("worker").map_err(store_error)?),
+            until: Timestamp::from_millis(row.try_get("lease_until").map_err(store_error)?),
         }),
         "completed" => JobState::Completed(parsed(
-            row.try_get::<&str, _>("result").map_err(unavailable)?,
+            row.try_get::<&str, _>("result").map_err(store_error)?,
         )?),
         "failed" => JobState::Failed(parsed(
-            row.try_get::<&str, _>("failure").map_err(unavailable)?,
+            row.try_get::<&str, _>("failure").map_err(store_error)?,
         )?),
         "cancelled" => JobState::Cancelled,
-        other => return Err(corrupt("job state", other)),
+        other => return Err(unknown_value("job state", other)),
     })
 }
 
@@ -124,10 +120,12 @@ impl<'r> FromRow<'r, SqliteRow> for JobRow {
                 .try_get::<Option<Uuid>, _>("batch_id")?
                 .map(BatchId::from),
             priority: Priority::from_name(priority)
-                .ok_or_else(|| decode(corrupt("priority", priority)))?,
+                .ok_or_else(|| decode(unknown_value("priority", priority)))?,
             state: state_of(row).map_err(decode)?,
             step: step
-                .map(|name| Step::from_name(name).ok_or_else(|| decode(corrupt("step", name))))
+                .map(|name| {
+                    Step::from_name(name).ok_or_else(|| decode(unknown_value("step", name)))
+                })
                 .transpose()?,
             progress: row.try_get("progress")?,
             attempt_count: row.try_get("attempt_count")?,

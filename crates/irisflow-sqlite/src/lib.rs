@@ -1,8 +1,8 @@
-//! The job, photo, account and timeline stores on SQLite: the embedded default.
+//! All ports of a store on SQLite: the embedded default.
 //!
-//! WAL with `synchronous=FULL`: what was answered survives a power cut. One connection writes, each
-//! verb in one `BEGIN IMMEDIATE` transaction; others read beside it. Each file holds the SQL of one
-//! port; what state a job is in is decided by `irisflow_jobs::Job` alone.
+//! WAL with `synchronous=FULL`: an answered request survives a power cut. One connection writes, with group
+//! commit (`group_commit.rs`); others read beside it. Each port is implemented in the file of its name;
+//! states of jobs are decided by `irisflow_jobs::Job` alone.
 
 mod accounts;
 mod backup;
@@ -46,7 +46,7 @@ use sqlx::{ConnectOptions as _, Connection as _, SqlitePool};
 
 use group_commit::Writer;
 use health::check_integrity;
-use store_error::{corrupt, unavailable};
+use store_error::{store_error, unknown_value};
 
 /// All stores of one SQLite file. One process per file: see [`SqliteStore::void_leases`].
 #[derive(Debug, Clone)]
@@ -83,20 +83,20 @@ impl SqliteStore {
             // What is deleted is overwritten, too.
             .pragma("secure_delete", "ON")
             .busy_timeout(BUSY_TIMEOUT);
-        let mut first = options.connect().await.map_err(unavailable)?;
+        let mut first = options.connect().await.map_err(store_error)?;
         check_integrity(&mut first).await?;
         sqlx::migrate!()
             .run(&mut first)
             .await
-            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        first.close().await.map_err(unavailable)?;
+            .map_err(StoreError::unavailable)?;
+        first.close().await.map_err(store_error)?;
         let writer = Writer::open(options.clone()).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .test_before_acquire(false)
             .connect_with(options.read_only(true))
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         Ok(Self {
             writer,
             readers,
@@ -107,7 +107,7 @@ impl SqliteStore {
         })
     }
 
-    /// Takes every job from its worker, as if all leases had run out. For the start of a process that
+    /// Takes every job from its worker, as if all leases had expired. For the start of a process that
     /// holds the lock on the data folder: no worker of an earlier one can be alive. `failure` is
     /// recorded as the reason. Returns how many.
     pub async fn void_leases(&self, failure: &Failure) -> Result<u64, StoreError> {
@@ -115,11 +115,11 @@ impl SqliteStore {
         sqlx::query("UPDATE jobs SET lease_until = 0 WHERE state = 'processing'")
             .execute(unit_of_work.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         sqlx::query("DELETE FROM workers")
             .execute(unit_of_work.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         unit_of_work.commit().await?;
         let mut voided = 0;
         while self.reap_one(failure.clone()).await?.is_some() {
@@ -185,7 +185,7 @@ pub(crate) mod tests {
             .await
             .expect("its size");
         let limit = async |pages: i64| {
-            let mut unit_of_work = store.begin().await.expect("a turn");
+            let mut unit_of_work = store.begin().await.expect("a transaction");
             sqlx::query(sqlx::AssertSqlSafe(format!(
                 "PRAGMA max_page_count = {pages}"
             )))

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::job_row::JobRow;
 use crate::unit_of_work::UnitOfWork;
-use crate::{SqliteStore, corrupt, unavailable};
+use crate::{SqliteStore, store_error, unknown_value};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -29,7 +29,7 @@ impl PhotoStore for SqliteStore {
         .bind(photo.user_id.as_uuid())
         .fetch_one(unit_of_work.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         if unsigned(unconfirmed) >= unconfirmed_limit {
             return Ok(None);
         }
@@ -53,7 +53,7 @@ impl PhotoStore for SqliteStore {
         .bind(photo.created_at.as_millis())
         .execute(unit_of_work.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         let target = SweepTarget::Incoming {
             user_id: photo.user_id,
             photo_id: photo.id,
@@ -90,7 +90,7 @@ impl PhotoStore for SqliteStore {
             .bind(photo_id.as_uuid())
             .execute(unit_of_work.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         unit_of_work.commit().await?;
         Ok(Received::Counted)
     }
@@ -106,7 +106,7 @@ impl PhotoStore for SqliteStore {
         .bind(user_id.as_uuid())
         .fetch_optional(unit_of_work.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         if intake.is_none() {
             return Ok(None);
         }
@@ -126,13 +126,13 @@ impl PhotoStore for SqliteStore {
         .bind(photo_id.as_uuid())
         .execute(unit_of_work.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         let recorded: Option<Option<i64>> =
             sqlx::query_scalar("SELECT intake FROM photos WHERE id = ? AND status = 'uploaded'")
                 .bind(photo_id.as_uuid())
                 .fetch_optional(unit_of_work.connection()?)
                 .await
-                .map_err(unavailable)?;
+                .map_err(store_error)?;
         unit_of_work.commit().await?;
         Ok(recorded.flatten())
     }
@@ -149,7 +149,7 @@ impl PhotoStore for SqliteStore {
             .record_intake(user_id, photo_id, &stored, quota_bytes)
             .await?;
         match &confirmed {
-            // Nothing is left of an only intake that is recorded.
+            // The only intake was recorded: there is nothing to sweep.
             Confirmed::Photo(photo)
                 if photo.stored.as_ref() == Some(&stored) && stored.intake == Some(1) =>
             {
@@ -184,7 +184,7 @@ impl PhotoStore for SqliteStore {
         .bind(user_id.as_uuid())
         .execute(unit_of_work.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         unit_of_work.commit().await
     }
 
@@ -194,7 +194,7 @@ impl PhotoStore for SqliteStore {
             .bind(user_id.as_uuid())
             .fetch_optional(&self.readers)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         Ok(row.map(|row| row.0))
     }
 
@@ -213,7 +213,7 @@ impl PhotoStore for SqliteStore {
                 .build_query_as()
                 .fetch_all(&self.readers)
                 .await
-                .map_err(unavailable)?;
+                .map_err(store_error)?;
             photos.extend(rows.into_iter().map(|row| row.0));
         }
         Ok(photos)
@@ -226,7 +226,7 @@ impl PhotoStore for SqliteStore {
         page: PageRequest,
     ) -> Result<Page<Photo>> {
         let all = filter == PhotoFilter::All;
-        let mut tx = self.readers.begin().await.map_err(unavailable)?;
+        let mut tx = self.readers.begin().await.map_err(store_error)?;
         let total: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM photos
              WHERE user_id = ? AND (? OR status NOT IN ('pending', 'failed'))",
@@ -235,7 +235,7 @@ impl PhotoStore for SqliteStore {
         .bind(all)
         .fetch_one(&mut *tx)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         let rows: Vec<PhotoRow> = sqlx::query_as(
             "SELECT * FROM photos
              WHERE user_id = ? AND (? OR status NOT IN ('pending', 'failed'))
@@ -247,7 +247,7 @@ impl PhotoStore for SqliteStore {
         .bind(page.offset())
         .fetch_all(&mut *tx)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         Ok(Page {
             items: rows.into_iter().map(|row| row.0).collect(),
             total: unsigned(total),
@@ -262,7 +262,7 @@ impl PhotoStore for SqliteStore {
                 .bind(user_id.as_uuid())
                 .fetch_all(unit_of_work.connection()?)
                 .await
-                .map_err(unavailable)?;
+                .map_err(store_error)?;
         for row in &jobs {
             unit_of_work.delete_job(row, &self.policy).await?;
         }
@@ -271,7 +271,7 @@ impl PhotoStore for SqliteStore {
             .bind(user_id.as_uuid())
             .execute(unit_of_work.connection()?)
             .await
-            .map_err(unavailable)?
+            .map_err(store_error)?
             .rows_affected();
         if deleted == 0 {
             return Ok(false);
@@ -296,7 +296,7 @@ impl UnitOfWork<'_> {
             .bind(user_id.as_uuid())
             .fetch_optional(self.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         Ok(row.map(|PhotoRow(photo)| photo.status))
     }
 
@@ -313,7 +313,7 @@ impl UnitOfWork<'_> {
         .bind(photo_id.as_uuid())
         .fetch_one(self.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         Ok(unsigned(bytes))
     }
 
@@ -333,7 +333,7 @@ impl UnitOfWork<'_> {
         .bind(user_id.as_uuid())
         .fetch_optional(self.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         if let Some(newest) = waiting {
             if stored.intake != Some(newest) {
                 return Ok(Confirmed::Superseded);
@@ -349,7 +349,7 @@ impl UnitOfWork<'_> {
             .bind(user_id.as_uuid())
             .fetch_optional(self.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         Ok(row.map_or(Confirmed::Missing, |PhotoRow(photo)| {
             Confirmed::Photo(photo)
         }))
@@ -374,7 +374,7 @@ impl UnitOfWork<'_> {
         .bind(photo_id.as_uuid())
         .execute(self.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         Ok(())
     }
 
@@ -383,7 +383,7 @@ impl UnitOfWork<'_> {
             .bind(photo_id.as_uuid())
             .execute(self.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         Ok(())
     }
 }
@@ -403,7 +403,7 @@ pub(crate) struct PhotoRow(pub(crate) Photo);
 impl<'r> FromRow<'r, SqliteRow> for PhotoRow {
     fn from_row(row: &'r SqliteRow) -> std::result::Result<Self, sqlx::Error> {
         let unreadable =
-            |what: &str, value: &str| sqlx::Error::Decode(Box::new(corrupt(what, value)));
+            |what: &str, value: &str| sqlx::Error::Decode(Box::new(unknown_value(what, value)));
         let bytes = |column: &str| {
             let bytes: Option<i64> = row.try_get(column)?;
             Ok::<_, sqlx::Error>(bytes.map(unsigned))

@@ -1,4 +1,4 @@
-//! `Privacy` on SQLite: consents, and the deletion of accounts and of what has become too old.
+//! `Privacy` on SQLite: consents, and the deletion of accounts.
 
 use async_trait::async_trait;
 use irisflow_jobs::{
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::job_row::JobRow;
 use crate::unit_of_work::UnitOfWork;
-use crate::{SqliteStore, corrupt, unavailable};
+use crate::{SqliteStore, store_error, unknown_value};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -42,7 +42,7 @@ impl Privacy for SqliteStore {
         .bind(MOST_CONSENTS)
         .execute(unit_of_work.connection()?)
         .await
-        .map_err(unavailable)?
+        .map_err(store_error)?
         .rows_affected();
         if inserted == 0 {
             return Ok(None);
@@ -58,7 +58,7 @@ impl Privacy for SqliteStore {
         .bind(user_id.as_uuid())
         .fetch_all(&self.readers)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         rows.iter().map(consent_of).collect()
     }
 
@@ -71,7 +71,7 @@ impl Privacy for SqliteStore {
         .bind(consent_type.name())
         .fetch_one(&self.readers)
         .await
-        .map_err(unavailable)
+        .map_err(store_error)
     }
 
     async fn withdraw_consent(
@@ -91,13 +91,13 @@ impl Privacy for SqliteStore {
         .bind(consent_id.as_uuid())
         .execute(unit_of_work.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         let row = sqlx::query("SELECT * FROM consents WHERE id = ? AND user_id = ?")
             .bind(consent_id.as_uuid())
             .bind(user_id.as_uuid())
             .fetch_optional(unit_of_work.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         unit_of_work.commit().await?;
         row.as_ref().map(consent_of).transpose()
     }
@@ -105,13 +105,13 @@ impl Privacy for SqliteStore {
     async fn delete_account(&self, user_id: UserId) -> Result<Option<DeletionReceipt>> {
         let mut unit_of_work = self.begin().await?;
         let destroyed = unit_of_work.count_belongings(user_id).await?;
-        unit_of_work.let_go_of(user_id).await?;
-        // Everything that hangs on the account goes by its foreign keys.
+        unit_of_work.cancel_attempts_and_sessions(user_id).await?;
+        // Foreign keys delete all rows that refer to the account.
         let deleted = sqlx::query("DELETE FROM users WHERE id = ?")
             .bind(user_id.as_uuid())
             .execute(unit_of_work.connection()?)
             .await
-            .map_err(unavailable)?
+            .map_err(store_error)?
             .rows_affected();
         if deleted == 0 {
             return Ok(None);
@@ -120,7 +120,7 @@ impl Privacy for SqliteStore {
             .bind(user_id.as_uuid())
             .execute(unit_of_work.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         let leases_ended = unit_of_work.now + self.policy.lease * 2;
         let uploads_ended = unit_of_work.now + self.policy.uploads_end_after();
         for due_at in [unit_of_work.now, leases_ended, uploads_ended] {
@@ -140,14 +140,14 @@ impl Privacy for SqliteStore {
             .bind(receipt_id.as_uuid())
             .execute(unit_of_work.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         unit_of_work.commit().await
     }
 }
 
 impl SqliteStore {
-    /// Deleted rows are overwritten in the database (`secure_delete`); this does the same for the log
-    /// of changes. A reader may be in the way; then the log is overwritten in the course of time.
+    /// Deleted rows are overwritten in the database (`secure_delete`); this truncates the write-ahead log, which
+    /// may still hold them. If a reader prevents it, later commits overwrite the log.
     async fn wipe_log(&self) {
         if let Err(error) = self.writer.empty_log().await {
             tracing::warn!(%error, "could not empty the database's log of changes");
@@ -167,9 +167,9 @@ impl UnitOfWork<'_> {
         .bind(user_id.as_uuid())
         .fetch_one(self.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         let count = |column: &str| {
-            let count: i64 = row.try_get(column).map_err(unavailable)?;
+            let count: i64 = row.try_get(column).map_err(store_error)?;
             Ok::<_, StoreError>(u64::try_from(count).unwrap_or(0))
         };
         Ok(Destroyed {
@@ -181,14 +181,14 @@ impl UnitOfWork<'_> {
         })
     }
 
-    /// After the commit, the user's workers and sockets hear that nobody wants them any more.
-    async fn let_go_of(&mut self, user_id: UserId) -> Result<()> {
+    /// Notifies the user's workers and sockets, after the commit, that their jobs and sessions are gone.
+    async fn cancel_attempts_and_sessions(&mut self, user_id: UserId) -> Result<()> {
         let running: Vec<JobRow> =
             sqlx::query_as("SELECT * FROM jobs WHERE user_id = ? AND state = 'processing'")
                 .bind(user_id.as_uuid())
                 .fetch_all(self.connection()?)
                 .await
-                .map_err(unavailable)?;
+                .map_err(store_error)?;
         for row in &running {
             self.cancel_attempt(&row.job);
         }
@@ -197,7 +197,7 @@ impl UnitOfWork<'_> {
                 .bind(user_id.as_uuid())
                 .fetch_all(self.connection()?)
                 .await
-                .map_err(unavailable)?;
+                .map_err(store_error)?;
         for session in sessions {
             self.session_ended(user_id, SessionId::from(session));
         }
@@ -206,38 +206,37 @@ impl UnitOfWork<'_> {
 
     async fn write_receipt(&mut self, destroyed: Destroyed) -> Result<DeletionReceipt> {
         let receipt = DeletionReceipt {
-            // Not of version 7, which would tell when to the millisecond; the time is beside it, but
-            // an id travels further.
+            // Random, not of version 7: an id is passed on and must not contain the time of the deletion.
             id: ReceiptId::from(Uuid::new_v4()),
             at: self.now,
             destroyed,
         };
-        let counts = serde_json::to_string(&destroyed)
-            .map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let counts = serde_json::to_string(&destroyed).map_err(StoreError::corrupt)?;
         sqlx::query("INSERT INTO deletion_receipts (id, at, destroyed) VALUES (?, ?, ?)")
             .bind(receipt.id.as_uuid())
             .bind(receipt.at.as_millis())
             .bind(counts)
             .execute(self.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         Ok(receipt)
     }
 }
 
 fn consent_of(row: &SqliteRow) -> Result<Consent> {
-    let name: &str = row.try_get("consent_type").map_err(unavailable)?;
-    let place: &str = row.try_get("jurisdiction").map_err(unavailable)?;
-    let withdrawn_at: Option<i64> = row.try_get("withdrawn_at").map_err(unavailable)?;
-    let id = |column: &str| row.try_get::<Uuid, _>(column).map_err(unavailable);
+    let name: &str = row.try_get("consent_type").map_err(store_error)?;
+    let place: &str = row.try_get("jurisdiction").map_err(store_error)?;
+    let withdrawn_at: Option<i64> = row.try_get("withdrawn_at").map_err(store_error)?;
+    let id = |column: &str| row.try_get::<Uuid, _>(column).map_err(store_error);
     Ok(Consent {
         id: ConsentId::from(id("id")?),
         user_id: UserId::from(id("user_id")?),
-        consent_type: ConsentType::from_name(name).ok_or_else(|| corrupt("consent type", name))?,
+        consent_type: ConsentType::from_name(name)
+            .ok_or_else(|| unknown_value("consent type", name))?,
         jurisdiction: Jurisdiction::from_name(place)
-            .ok_or_else(|| corrupt("jurisdiction", place))?,
-        text_version: row.try_get("text_version").map_err(unavailable)?,
-        granted_at: Timestamp::from_millis(row.try_get("granted_at").map_err(unavailable)?),
+            .ok_or_else(|| unknown_value("jurisdiction", place))?,
+        text_version: row.try_get("text_version").map_err(store_error)?,
+        granted_at: Timestamp::from_millis(row.try_get("granted_at").map_err(store_error)?),
         withdrawn_at: withdrawn_at.map(Timestamp::from_millis),
     })
 }

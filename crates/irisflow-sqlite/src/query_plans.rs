@@ -1,5 +1,5 @@
-//! How SQLite answers the queries of the queue: from an index, in its order, and never by a look at all
-//! users or at the backlog. A plan that changes fails here and not under load.
+//! The query plans of the queue, pinned: each query reads an index in its order and never scans all users or
+//! the backlog. A changed plan fails here and not under load.
 
 use std::sync::Arc;
 

@@ -1,13 +1,13 @@
 //! The counters of `timelines`: how many jobs of a user wait and run, and when the first of them is due.
-//! Claiming looks at them instead of at the backlog. Each change of a job brings them up to date; counters
-//! that are wrong all the same (a database edited by hand, a bug) are counted anew here, since they would
-//! hold up jobs for ever. Triggers keep their sums in `queue_totals`.
+//! Claiming reads them instead of the backlog. Each change of a job updates them; counters that are wrong all
+//! the same (a database edited by hand, a bug) are counted anew here, since jobs would never be claimed.
+//! Triggers keep their sums in `queue_totals`.
 
 use irisflow_jobs::{JobState, StoreError, UserId};
 use uuid::Uuid;
 
 use crate::unit_of_work::{Script, UnitOfWork};
-use crate::{SqliteStore, unavailable};
+use crate::{SqliteStore, store_error};
 
 /// Users whose counters are not what their jobs say.
 pub(crate) const USERS_WITH_WRONG_COUNTERS: &str = "SELECT timelines.user_id FROM timelines
@@ -38,7 +38,7 @@ impl QueueCounts {
     }
 }
 
-/// Brings the user's counters up to date after one job moved from one standing to another.
+/// Updates the user's counters after the state of one job has changed.
 pub(crate) fn count(script: &mut Script, user_id: UserId, before: QueueCounts, after: QueueCounts) {
     if before == after && after.queued == 0 {
         return;
@@ -85,7 +85,7 @@ impl UnitOfWork<'_> {
                 .bind(user_id)
                 .fetch_optional(self.connection()?)
                 .await
-                .map_err(unavailable)?;
+                .map_err(store_error)?;
         let Some(kept) = kept else { return Ok(false) };
         let counted: Counters = sqlx::query_as(
             "SELECT count(*) AS queued, min(run_at) AS next_run_at,
@@ -97,7 +97,7 @@ impl UnitOfWork<'_> {
         .bind(user_id)
         .fetch_one(self.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         if kept == counted {
             return Ok(false);
         }
@@ -110,7 +110,7 @@ impl UnitOfWork<'_> {
         .bind(user_id)
         .execute(self.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         self.work_available();
         tracing::warn!(
             %user_id,
@@ -131,7 +131,7 @@ impl UnitOfWork<'_> {
         )
         .execute(self.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         let was_wrong = repaired.rows_affected() > 0;
         if was_wrong {
             tracing::warn!("the totals of the queue did not match its users and were repaired");
@@ -145,7 +145,7 @@ impl SqliteStore {
         let users: Vec<Uuid> = sqlx::query_scalar(USERS_WITH_WRONG_COUNTERS)
             .fetch_all(&self.readers)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         let mut repaired = 0;
         for user_id in users {
             // One short transaction for each: others wait meanwhile.

@@ -7,7 +7,7 @@ use irisflow_jobs::{
 };
 use uuid::Uuid;
 
-use crate::{SqliteStore, unavailable};
+use crate::{SqliteStore, store_error};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -19,8 +19,8 @@ pub(crate) const WAITING_JOBS_OF_USER: &str =
     "SELECT id, priority = 'high', run_at FROM jobs INDEXED BY jobs_waiting
      WHERE user_id = ? AND state IN ('pending', 'waiting')";
 
-/// How many of the user's waiting jobs go before this one: `WaitingJob::turn` in SQL, since a new job of a
-/// long backlog asks for itself alone.
+/// How many of the user's waiting jobs go before this one: `WaitingJob::claim_order` in SQL, to read the
+/// place of one job of a long backlog.
 pub(crate) const OWN_PLACE: &str = "SELECT
          (SELECT count(*) FROM jobs AS other INDEXED BY jobs_waiting
           WHERE other.user_id = mine.user_id AND other.state IN ('pending', 'waiting')
@@ -38,7 +38,7 @@ impl QueueReader for SqliteStore {
         let rows: Vec<(Uuid, u32, u32, i64, i64, i64)> = sqlx::query_as(QUEUED_USERS)
             .fetch_all(&self.readers)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         let user = |(user_id, queued, running, claim_mark, next_run_at, last_seq)| QueuedUser {
             user_id: UserId::from(user_id),
             queued,
@@ -55,7 +55,7 @@ impl QueueReader for SqliteStore {
             .bind(user_id.as_uuid())
             .fetch_all(&self.readers)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         let job = |(id, is_high, run_at)| WaitingJob {
             id: JobId::from(id),
             priority: if is_high {
@@ -67,7 +67,7 @@ impl QueueReader for SqliteStore {
         };
         let mut jobs: Vec<WaitingJob> = rows.into_iter().map(job).collect();
         let (now, ageing) = (self.now(), self.policy.ageing);
-        jobs.sort_by_cached_key(|job| job.turn(now, ageing));
+        jobs.sort_by_cached_key(|job| job.claim_order(now, ageing));
         Ok(jobs)
     }
 
@@ -80,7 +80,7 @@ impl QueueReader for SqliteStore {
             .bind((now - self.policy.ageing).as_millis())
             .fetch_optional(&self.readers)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         Ok(place.map(|(ahead, run_at)| OwnPlace {
             ahead,
             run_at: Timestamp::from_millis(run_at),
@@ -96,7 +96,7 @@ impl QueueReader for SqliteStore {
         .bind(silent_since.as_millis())
         .fetch_one(&self.readers)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         Ok(WorkerCapacity { slots, running })
     }
 

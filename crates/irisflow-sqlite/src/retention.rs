@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::job_row::JobRow;
 use crate::unit_of_work::UnitOfWork;
-use crate::{SqliteStore, unavailable};
+use crate::{SqliteStore, store_error};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -24,7 +24,7 @@ impl Retention for SqliteStore {
         .bind(limit)
         .fetch_all(unit_of_work.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         for &(id, user_id) in &photos {
             sqlx::query(
                 "UPDATE photos SET status = 'expired', format = NULL, width_px = NULL,
@@ -36,7 +36,7 @@ impl Retention for SqliteStore {
             .bind(id)
             .execute(unit_of_work.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
             let target = SweepTarget::Photo {
                 user_id: UserId::from(user_id),
                 photo_id: PhotoId::from(id),
@@ -59,7 +59,7 @@ impl Retention for SqliteStore {
         .bind(limit)
         .fetch_all(unit_of_work.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         for row in &jobs {
             unit_of_work.delete_job(row, &self.policy).await?;
             let photo_id = row.job.photo_id.as_uuid();
@@ -92,7 +92,7 @@ impl Retention for SqliteStore {
 }
 
 impl SqliteStore {
-    /// Runs a deletion that is bound to a moment and a limit. Returns how many rows went.
+    /// Runs a deletion with a time and a limit as parameters. Returns the number of deleted rows.
     async fn prune(&self, deletion: &'static str, before: Timestamp, limit: u32) -> Result<u32> {
         let mut unit_of_work = self.begin().await?;
         let pruned = sqlx::query(deletion)
@@ -100,7 +100,7 @@ impl SqliteStore {
             .bind(limit)
             .execute(unit_of_work.connection()?)
             .await
-            .map_err(unavailable)?
+            .map_err(store_error)?
             .rows_affected();
         if pruned > 0 {
             unit_of_work.commit().await?;
@@ -110,7 +110,7 @@ impl SqliteStore {
 }
 
 impl UnitOfWork<'_> {
-    /// An expired photo is kept for the sake of its jobs only.
+    /// Deletes an expired photo to which no job refers.
     async fn delete_photo_without_jobs(&mut self, photo_id: Uuid) -> Result<()> {
         sqlx::query(
             "DELETE FROM photos WHERE id = ?1 AND status = 'expired'
@@ -119,7 +119,7 @@ impl UnitOfWork<'_> {
         .bind(photo_id)
         .execute(self.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         Ok(())
     }
 }

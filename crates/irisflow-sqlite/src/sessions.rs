@@ -1,4 +1,4 @@
-//! Sessions and their refresh tokens, as parts of greater verbs.
+//! Sessions and their refresh tokens: the statements that `AccountStore` is made of.
 
 use irisflow_jobs::{
     MOST_SESSIONS, MOST_SPENT_TOKENS, Session, SessionId, SessionWithAccount, StoreError,
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::accounts::AccountRow;
 use crate::unit_of_work::UnitOfWork;
-use crate::{SqliteStore, unavailable};
+use crate::{SqliteStore, store_error};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -27,7 +27,7 @@ impl SqliteStore {
         .bind(self.now().as_millis())
         .fetch_all(&self.readers)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         rows.iter().map(session_of).collect()
     }
 }
@@ -43,7 +43,7 @@ impl UnitOfWork<'_> {
             .bind(session_id.as_uuid())
             .execute(self.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         Ok(())
     }
 
@@ -53,12 +53,12 @@ impl UnitOfWork<'_> {
             .bind(hash.as_slice())
             .execute(self.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         Ok(())
     }
 
-    /// Keeps the newest spent tokens of a session, up to the limit: a client that refreshes without pause
-    /// fills no disk.
+    /// Deletes the oldest spent tokens of a session beyond the limit, so that a client that refreshes without
+    /// pause cannot fill the disk.
     pub(crate) async fn forget_oldest_spent_tokens(&mut self, session_id: SessionId) -> Result<()> {
         sqlx::query(
             "DELETE FROM refresh_tokens WHERE hash IN (
@@ -69,7 +69,7 @@ impl UnitOfWork<'_> {
         .bind(MOST_SPENT_TOKENS)
         .execute(self.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         Ok(())
     }
 
@@ -92,7 +92,7 @@ impl UnitOfWork<'_> {
         .bind(MOST_SESSIONS - 1)
         .fetch_all(self.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         for session in ended {
             self.session_ended(user_id, SessionId::from(session));
         }
@@ -110,7 +110,7 @@ impl UnitOfWork<'_> {
             .bind(session_id.as_uuid())
             .execute(self.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         Ok(())
     }
 
@@ -123,7 +123,7 @@ impl UnitOfWork<'_> {
         .bind(user_id.as_uuid())
         .execute(self.connection()?)
         .await
-        .map_err(unavailable)?
+        .map_err(store_error)?
         .rows_affected();
         if ended > 0 {
             self.session_ended(user_id, session_id);
@@ -147,7 +147,7 @@ impl UnitOfWork<'_> {
         .bind(kept.map(SessionId::as_uuid))
         .fetch_all(self.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         for session in &ended {
             self.session_ended(user_id, SessionId::from(*session));
         }
@@ -172,9 +172,9 @@ pub(crate) async fn live_session(
     .bind(now.as_millis())
     .fetch_optional(connection)
     .await
-    .map_err(unavailable)?;
+    .map_err(store_error)?;
     let Some(row) = row else { return Ok(None) };
-    let account = AccountRow::from_row(&row).map_err(unavailable)?.0;
+    let account = AccountRow::from_row(&row).map_err(store_error)?.0;
     let session = session_of(&row)?;
     Ok(Some(SessionWithAccount { session, account }))
 }
@@ -184,15 +184,15 @@ fn session_of(row: &SqliteRow) -> Result<Session> {
     let at = |column: &str| {
         row.try_get(column)
             .map(Timestamp::from_millis)
-            .map_err(unavailable)
+            .map_err(store_error)
     };
-    let id = |column: &str| row.try_get::<Uuid, _>(column).map_err(unavailable);
+    let id = |column: &str| row.try_get::<Uuid, _>(column).map_err(store_error);
     Ok(Session {
         id: SessionId::from(id("session_id")?),
         user_id: UserId::from(id("user_id")?),
         created_at: at("session_created_at")?,
         expires_at: at("expires_at")?,
         last_used_at: at("last_used_at")?,
-        device: row.try_get("device").map_err(unavailable)?,
+        device: row.try_get("device").map_err(store_error)?,
     })
 }

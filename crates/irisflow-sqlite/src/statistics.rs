@@ -1,10 +1,10 @@
-//! `Statistics` on SQLite: sums that are kept up to date, never made of all users or of the backlog.
+//! `Statistics` on SQLite: reads sums that every write keeps up to date, and never counts the backlog.
 
 use async_trait::async_trait;
 use irisflow_jobs::{QueueStatistics, Statistics, StoreError, Timestamp, Usage, UserId};
 use sqlx::Row;
 
-use crate::{SqliteStore, unavailable};
+use crate::{SqliteStore, store_error};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -18,7 +18,7 @@ impl Statistics for SqliteStore {
         let (waiting, running, oldest): (i64, i64, Option<i64>) = sqlx::query_as(QUEUE)
             .fetch_one(&self.readers)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         let now = self.now().as_millis();
         let oldest_due = oldest.filter(|&oldest| oldest <= now);
         Ok(QueueStatistics {
@@ -43,12 +43,12 @@ impl Statistics for SqliteStore {
         .bind(user_id.as_uuid())
         .fetch_one(&self.readers)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         Ok(Usage {
-            photo_bytes: count(row.try_get("stored").map_err(unavailable)?),
-            incoming_bytes: count(row.try_get("incoming").map_err(unavailable)?),
-            result_bytes: count(row.try_get("results").map_err(unavailable)?),
-            unfinished_jobs: count(row.try_get("unfinished").map_err(unavailable)?),
+            photo_bytes: count(row.try_get("stored").map_err(store_error)?),
+            incoming_bytes: count(row.try_get("incoming").map_err(store_error)?),
+            result_bytes: count(row.try_get("results").map_err(store_error)?),
+            unfinished_jobs: count(row.try_get("unfinished").map_err(store_error)?),
         })
     }
 }

@@ -4,7 +4,7 @@ use irisflow_jobs::{Job, JobResult, StepTimes, StoreError};
 use sqlx::Row as _;
 
 use crate::unit_of_work::UnitOfWork;
-use crate::{SqliteStore, unavailable};
+use crate::{SqliteStore, store_error};
 
 /// Older jobs were done by other machines, or under another load.
 const MOST_HISTORY: i64 = 500;
@@ -33,12 +33,12 @@ impl UnitOfWork<'_> {
         .bind(job.photo_id.as_uuid())
         .execute(self.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         sqlx::query("DELETE FROM step_times WHERE id <= (SELECT max(id) FROM step_times) - ?")
             .bind(MOST_HISTORY)
             .execute(self.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         Ok(())
     }
 }
@@ -49,11 +49,11 @@ impl SqliteStore {
             .bind(limit)
             .fetch_all(&self.readers)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         rows.iter()
             .map(|row| {
-                let ms = |column: &str| row.try_get::<u32, _>(column).map_err(unavailable);
-                let pixels: i64 = row.try_get("pixels").map_err(unavailable)?;
+                let ms = |column: &str| row.try_get::<u32, _>(column).map_err(store_error);
+                let pixels: i64 = row.try_get("pixels").map_err(store_error)?;
                 Ok(StepTimes {
                     pixels: u64::try_from(pixels).unwrap_or(0),
                     ms: [

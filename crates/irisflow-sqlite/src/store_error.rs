@@ -1,11 +1,12 @@
-//! What SQLite's errors mean: the database is in trouble for a while, its file is damaged, a row cannot
-//! be read, or the statement itself is refused.
+//! SQLite's errors as [`StoreError`]s: an outage, a damaged file, an unreadable row, a violated constraint,
+//! or a rejected statement.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use irisflow_jobs::StoreError;
+use irisflow_jobs::{Cause, StoreError};
 
-/// Primary result codes, from <https://sqlite.org/rescode.html>.
+/// Result codes, from <https://sqlite.org/rescode.html>; the low byte of an extended code is its primary code.
 mod code {
     pub(super) const ERROR: i32 = 1;
     pub(super) const CORRUPT: i32 = 11;
@@ -15,52 +16,49 @@ mod code {
     pub(super) const MISUSE: i32 = 21;
     pub(super) const RANGE: i32 = 25;
     pub(super) const NOT_A_DATABASE: i32 = 26;
+    pub(super) const BUSY_SNAPSHOT: i32 = 517;
 }
 
-/// A process has one database. Damage that any statement has met stays known until it ends.
+/// Set for the rest of the process by the first statement that meets damage. A process has one database.
 static DAMAGE_MET: AtomicBool = AtomicBool::new(false);
 
 pub(crate) fn damage_was_met() -> bool {
     DAMAGE_MET.load(Ordering::SeqCst)
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the shape that `map_err` wants"
-)]
-pub(crate) fn unavailable(error: sqlx::Error) -> StoreError {
-    match &error {
-        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
-            StoreError::Corrupt(error.to_string())
+pub(crate) fn store_error(error: sqlx::Error) -> StoreError {
+    match error {
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => StoreError::corrupt(error),
+        sqlx::Error::Database(error) => {
+            let extended = error.code().and_then(|code| code.parse().ok());
+            of_code(extended.unwrap_or(0), Arc::from(error.into_error()))
         }
-        sqlx::Error::Database(database) => {
-            let extended = database.code().and_then(|code| code.parse().ok());
-            of_code(extended.unwrap_or(0), error.to_string())
-        }
-        _ => StoreError::Unavailable(error.to_string()),
+        error => StoreError::unavailable(error),
     }
 }
 
-/// The low byte of an extended code is its primary code.
-fn of_code(extended: i32, text: String) -> StoreError {
+fn of_code(extended: i32, cause: Cause) -> StoreError {
+    if extended == code::BUSY_SNAPSHOT {
+        return StoreError::Serialization(cause);
+    }
     match extended & 0xff {
         code::CORRUPT | code::NOT_A_DATABASE => {
             if !DAMAGE_MET.swap(true, Ordering::SeqCst) {
-                tracing::error!(error = text, "the database is damaged");
+                tracing::error!(error = %cause, "the database is damaged");
             }
-            StoreError::Damaged(text)
+            StoreError::Damaged(cause)
         }
-        code::CONSTRAINT => StoreError::Conflict(text),
+        code::CONSTRAINT => StoreError::Conflict(cause),
         code::ERROR | code::TOO_BIG | code::MISMATCH | code::MISUSE | code::RANGE => {
-            StoreError::Refused(text)
+            StoreError::Refused(cause)
         }
         // Full, busy, locked, read-only, an I/O error, out of memory, cannot open, interrupted.
-        _ => StoreError::Unavailable(text),
+        _ => StoreError::Unavailable(cause),
     }
 }
 
-pub(crate) fn corrupt(what: &str, value: &str) -> StoreError {
-    StoreError::Corrupt(format!("unknown {what} {value:?}"))
+pub(crate) fn unknown_value(what: &str, value: &str) -> StoreError {
+    StoreError::corrupt(format!("unknown {what} {value:?}"))
 }
 
 #[cfg(test)]
@@ -68,16 +66,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn trouble_of_the_machine_is_an_outage_and_a_refused_statement_is_not() {
-        let is_outage = |code| of_code(code, String::new()).is_outage();
+    fn errors_of_the_machine_are_an_outage_and_a_rejected_statement_is_not() {
+        let error = |code| of_code(code, Arc::from(Box::from("a reason")));
         // BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN, PROTOCOL; with extended codes
-        // IOERR_FSYNC, READONLY_DBMOVED, BUSY_SNAPSHOT.
-        for code in [5, 6, 7, 8, 10, 13, 14, 15, 1034, 1032, 517] {
-            assert!(is_outage(code), "{code}");
+        // IOERR_FSYNC, READONLY_DBMOVED.
+        for code in [5, 6, 7, 8, 10, 13, 14, 15, 1034, 1032] {
+            assert!(error(code).is_outage(), "{code}");
+            assert!(error(code).is_transient(), "{code}");
         }
         // ERROR, CONSTRAINT, CONSTRAINT_UNIQUE, MISMATCH, MISUSE.
         for code in [1, 19, 2067, 20, 21] {
-            assert!(!is_outage(code), "{code}");
+            assert!(!error(code).is_outage(), "{code}");
+            assert!(!error(code).is_transient(), "{code}");
         }
+        assert!(error(2067).is_conflict());
+        assert!(error(code::BUSY_SNAPSHOT).is_transient());
     }
 }

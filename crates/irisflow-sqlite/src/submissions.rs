@@ -4,7 +4,7 @@ use irisflow_jobs::{Enqueued, StoreError, SubmissionKey, Timestamp};
 use sqlx::SqliteConnection;
 
 use crate::job_row::JobRow;
-use crate::unavailable;
+use crate::store_error;
 use crate::unit_of_work::UnitOfWork;
 
 /// The state of a key.
@@ -24,7 +24,7 @@ impl UnitOfWork<'_> {
             .bind(self.now.as_millis())
             .execute(self.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         let now = self.now;
         match read_response(self.connection()?, key, now).await? {
             Some(response) => Ok(Opened::Repeated(response)),
@@ -48,11 +48,11 @@ impl UnitOfWork<'_> {
         .bind((self.now + life).as_millis())
         .fetch_one(self.connection()?)
         .await
-        .map_err(unavailable)
+        .map_err(store_error)
     }
 
     /// Deletes a submission without jobs: it has no response to repeat.
-    pub(crate) async fn forget_empty_submission(&mut self, id: i64) -> Result<(), StoreError> {
+    pub(crate) async fn delete_empty_submission(&mut self, id: i64) -> Result<(), StoreError> {
         sqlx::query(
             "DELETE FROM submissions WHERE id = ?1
                  AND NOT EXISTS (SELECT 1 FROM jobs WHERE submission_id = ?1)",
@@ -60,7 +60,7 @@ impl UnitOfWork<'_> {
         .bind(id)
         .execute(self.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         Ok(())
     }
 }
@@ -80,7 +80,7 @@ pub(crate) async fn read_response(
     .bind(now.as_millis())
     .fetch_optional(&mut *connection)
     .await
-    .map_err(unavailable)?;
+    .map_err(store_error)?;
     let Some((id, fingerprint, response)) = known else {
         return Ok(None);
     };
@@ -92,7 +92,7 @@ pub(crate) async fn read_response(
             .bind(id)
             .fetch_all(connection)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
     let jobs = rows.iter().map(|row| row.job.as_queued()).collect();
     Ok(Some(Enqueued::Before { jobs, response }))
 }

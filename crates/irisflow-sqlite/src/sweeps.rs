@@ -1,4 +1,7 @@
-//! The deletions that are due: written beside the change that made objects superfluous.
+//! `SweepQueue` on SQLite: scheduled deletions of objects, written in the transaction that makes the objects
+//! superfluous.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use irisflow_jobs::{
@@ -6,13 +9,35 @@ use irisflow_jobs::{
     Timestamp, UserId,
 };
 use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
 use crate::job_row::JobRow;
 use crate::unit_of_work::UnitOfWork;
-use crate::{SqliteStore, corrupt, unavailable};
+use crate::{SqliteStore, store_error, unknown_value};
 
 impl UnitOfWork<'_> {
+    async fn due_sweeps(&mut self, limit: u32) -> Result<Vec<Sweep>, StoreError> {
+        let rows =
+            sqlx::query("SELECT * FROM sweeps WHERE due_at <= ? ORDER BY due_at, id LIMIT ?")
+                .bind(self.now.as_millis())
+                .bind(limit)
+                .fetch_all(self.connection()?)
+                .await
+                .map_err(store_error)?;
+        rows.iter().map(sweep_of).collect()
+    }
+
+    async fn set_sweep_due(&mut self, sweep_id: i64, due_at: Timestamp) -> Result<(), StoreError> {
+        sqlx::query("UPDATE sweeps SET due_at = ? WHERE id = ?")
+            .bind(due_at.as_millis())
+            .bind(sweep_id)
+            .execute(self.connection()?)
+            .await
+            .map_err(store_error)?;
+        Ok(())
+    }
+
     pub(crate) async fn sweep(
         &mut self,
         target: SweepTarget,
@@ -26,12 +51,12 @@ impl UnitOfWork<'_> {
             .bind(due_at.as_millis())
             .execute(self.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         Ok(())
     }
 
-    /// The time to upload and confirm a photo is over when its upload is swept. Jobs keep their photo.
-    async fn forget_if_never_confirmed(&mut self, photo_id: Uuid) -> Result<(), StoreError> {
+    /// When its upload is swept, the time to confirm a photo is over. A photo with jobs is kept.
+    async fn delete_unconfirmed_photo(&mut self, photo_id: Uuid) -> Result<(), StoreError> {
         sqlx::query(
             "DELETE FROM photos WHERE id = ?1 AND status IN ('pending', 'failed')
                  AND NOT EXISTS (SELECT 1 FROM jobs WHERE photo_id = ?1)",
@@ -39,14 +64,14 @@ impl UnitOfWork<'_> {
         .bind(photo_id)
         .execute(self.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         Ok(())
     }
 
-    /// When nothing is left to sweep of a deleted job, the event that tells of its end goes too. Who
-    /// has not heard of it by now is told by `floor_seq` to begin anew.
-    async fn forget_if_swept(&mut self, job_id: Uuid) -> Result<(), StoreError> {
-        let forgotten: Option<(Uuid, i64)> = sqlx::query_as(
+    /// Deletes the `deleted` event of a job when its last sweep is completed. A client with an older cursor
+    /// finds it below `floor_seq` and starts from a snapshot.
+    async fn delete_last_event(&mut self, job_id: Uuid) -> Result<(), StoreError> {
+        let deleted: Option<(Uuid, i64)> = sqlx::query_as(
             "DELETE FROM events WHERE job_id = ?1 AND kind = 'deleted'
                  AND NOT EXISTS (SELECT 1 FROM sweeps WHERE subject_id = ?1)
              RETURNING user_id, seq",
@@ -54,20 +79,20 @@ impl UnitOfWork<'_> {
         .bind(job_id)
         .fetch_optional(self.connection()?)
         .await
-        .map_err(unavailable)?;
-        if let Some((user_id, seq)) = forgotten {
+        .map_err(store_error)?;
+        if let Some((user_id, seq)) = deleted {
             sqlx::query("UPDATE timelines SET floor_seq = max(floor_seq, ?) WHERE user_id = ?")
                 .bind(seq)
                 .bind(user_id)
                 .execute(self.connection()?)
                 .await
-                .map_err(unavailable)?;
+                .map_err(store_error)?;
         }
         Ok(())
     }
 
-    /// What the ended attempt wrote goes at once; what its worker may still be writing goes when the
-    /// longest lease has run out.
+    /// Schedules two sweeps of an ended attempt: one at once, and one when the longest lease has expired, for
+    /// what its worker may still be writing.
     pub(crate) async fn sweep_leftovers(
         &mut self,
         job: &Job,
@@ -84,26 +109,19 @@ impl UnitOfWork<'_> {
 
 #[async_trait]
 impl SweepQueue for SqliteStore {
-    async fn due_sweeps(&self, limit: u32) -> Result<Vec<Sweep>, StoreError> {
-        let rows =
-            sqlx::query("SELECT * FROM sweeps WHERE due_at <= ? ORDER BY due_at, id LIMIT ?")
-                .bind(self.now().as_millis())
-                .bind(limit)
-                .fetch_all(&self.readers)
-                .await
-                .map_err(unavailable)?;
-        rows.iter()
-            .map(|row| {
-                let name: &str = row.try_get("target").map_err(unavailable)?;
-                let user_id = UserId::from(row.try_get::<Uuid, _>("user_id").map_err(unavailable)?);
-                let subject: Uuid = row.try_get("subject_id").map_err(unavailable)?;
-                Ok(Sweep {
-                    id: row.try_get("id").map_err(unavailable)?,
-                    target: target_of(name, user_id, subject)?,
-                    due_at: Timestamp::from_millis(row.try_get("due_at").map_err(unavailable)?),
-                })
-            })
-            .collect()
+    /// A claim moves `due_at` to its end: a sweep that is not completed by then is due again by itself.
+    async fn claim_sweeps(&self, limit: u32, lease: Duration) -> Result<Vec<Sweep>, StoreError> {
+        if !self.has_due_sweeps().await? {
+            return Ok(Vec::new());
+        }
+        let mut unit_of_work = self.begin().await?;
+        let sweeps = unit_of_work.due_sweeps(limit).await?;
+        for sweep in &sweeps {
+            let until = unit_of_work.now + lease;
+            unit_of_work.set_sweep_due(sweep.id, until).await?;
+        }
+        unit_of_work.commit().await?;
+        Ok(sweeps)
     }
 
     async fn epoch_to_keep(&self, job_id: JobId) -> Result<Option<i64>, StoreError> {
@@ -111,7 +129,7 @@ impl SweepQueue for SqliteStore {
             .bind(job_id.as_uuid())
             .fetch_optional(&self.readers)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         Ok(row.and_then(|JobRow { job, .. }| match job.state {
             JobState::Processing(_) => Some(job.epoch),
             JobState::Completed(result) => Some(result.epoch),
@@ -128,12 +146,12 @@ impl SweepQueue for SqliteStore {
                 .bind(sweep_id)
                 .fetch_optional(unit_of_work.connection()?)
                 .await
-                .map_err(unavailable)?;
+                .map_err(store_error)?;
         match done {
             Some((target, photo_id)) if target == "incoming" => {
-                unit_of_work.forget_if_never_confirmed(photo_id).await?;
+                unit_of_work.delete_unconfirmed_photo(photo_id).await?;
             }
-            Some((_, subject)) => unit_of_work.forget_if_swept(subject).await?,
+            Some((_, subject)) => unit_of_work.delete_last_event(subject).await?,
             None => {}
         }
         unit_of_work.commit().await
@@ -147,19 +165,36 @@ impl SweepQueue for SqliteStore {
         .bind(sweep_id)
         .fetch_optional(unit_of_work.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         let Some(failures) = failures else {
             return Ok(());
         };
         let wait = self.policy.backoff(failures.saturating_sub(1), 1.0);
-        sqlx::query("UPDATE sweeps SET due_at = ? WHERE id = ?")
-            .bind((unit_of_work.now + wait).as_millis())
-            .bind(sweep_id)
-            .execute(unit_of_work.connection()?)
-            .await
-            .map_err(unavailable)?;
+        let due_at = unit_of_work.now + wait;
+        unit_of_work.set_sweep_due(sweep_id, due_at).await?;
         unit_of_work.commit().await
     }
+}
+
+impl SqliteStore {
+    /// Read beside the writer, so that an idle node writes nothing.
+    async fn has_due_sweeps(&self) -> Result<bool, StoreError> {
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM sweeps WHERE due_at <= ?)")
+            .bind(self.now().as_millis())
+            .fetch_one(&self.readers)
+            .await
+            .map_err(store_error)
+    }
+}
+
+fn sweep_of(row: &SqliteRow) -> Result<Sweep, StoreError> {
+    let name: &str = row.try_get("target").map_err(store_error)?;
+    let user_id = UserId::from(row.try_get::<Uuid, _>("user_id").map_err(store_error)?);
+    let subject: Uuid = row.try_get("subject_id").map_err(store_error)?;
+    Ok(Sweep {
+        id: row.try_get("id").map_err(store_error)?,
+        target: target_of(name, user_id, subject)?,
+    })
 }
 
 fn columns_of(target: SweepTarget) -> (&'static str, UserId, Uuid) {
@@ -191,6 +226,6 @@ fn target_of(name: &str, user_id: UserId, subject: Uuid) -> Result<SweepTarget, 
             photo_id: PhotoId::from(subject),
         }),
         "account" => Ok(SweepTarget::Account { user_id }),
-        other => Err(corrupt("sweep target", other)),
+        other => Err(unknown_value("sweep target", other)),
     }
 }

@@ -1,4 +1,4 @@
-//! `Timeline` on SQLite: what happened, in the order in which it was committed.
+//! `Timeline` on SQLite: events in the order of their commits.
 
 use async_trait::async_trait;
 use irisflow_jobs::{
@@ -9,7 +9,7 @@ use sqlx::{FromRow, QueryBuilder, Row, Sqlite};
 use uuid::Uuid;
 
 use crate::job_row::JobRow;
-use crate::{SqliteStore, corrupt, unavailable};
+use crate::{SqliteStore, store_error, unknown_value};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -21,13 +21,13 @@ impl Timeline for SqliteStore {
         job_id: JobId,
         recent_since: Timestamp,
     ) -> Result<Option<JobSnapshot>> {
-        let mut tx = self.readers.begin().await.map_err(unavailable)?;
+        let mut tx = self.readers.begin().await.map_err(store_error)?;
         let row: Option<JobRow> = sqlx::query_as("SELECT * FROM jobs WHERE id = ? AND user_id = ?")
             .bind(job_id.as_uuid())
             .bind(user_id.as_uuid())
             .fetch_optional(&mut *tx)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         let Some(row) = row else { return Ok(None) };
         let newest_older: Option<EventRow> = sqlx::query_as(
             "SELECT * FROM events WHERE job_id = ? AND at < ? ORDER BY seq DESC LIMIT 1",
@@ -36,14 +36,14 @@ impl Timeline for SqliteStore {
         .bind(recent_since.as_millis())
         .fetch_optional(&mut *tx)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         let recent: Vec<EventRow> =
             sqlx::query_as("SELECT * FROM events WHERE job_id = ? AND at >= ? ORDER BY seq")
                 .bind(job_id.as_uuid())
                 .bind(recent_since.as_millis())
                 .fetch_all(&mut *tx)
                 .await
-                .map_err(unavailable)?;
+                .map_err(store_error)?;
         Ok(Some(JobSnapshot {
             job: row.job,
             newest_older: newest_older.map(|row| row.0),
@@ -65,7 +65,7 @@ impl Timeline for SqliteStore {
         .bind(after)
         .fetch_all(&self.readers)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         Ok(rows.into_iter().map(|row| row.0).collect())
     }
 
@@ -76,7 +76,7 @@ impl Timeline for SqliteStore {
                 .bind(after)
                 .fetch_all(&self.readers)
                 .await
-                .map_err(unavailable)?;
+                .map_err(store_error)?;
         Ok(ids.into_iter().map(JobId::from).collect())
     }
 
@@ -94,10 +94,10 @@ impl Timeline for SqliteStore {
                 .build()
                 .fetch_all(&self.readers)
                 .await
-                .map_err(unavailable)?;
+                .map_err(store_error)?;
             for row in rows {
-                let user_id: Uuid = row.try_get("user_id").map_err(unavailable)?;
-                let last_seq = row.try_get("last_seq").map_err(unavailable)?;
+                let user_id: Uuid = row.try_get("user_id").map_err(store_error)?;
+                let last_seq = row.try_get("last_seq").map_err(store_error)?;
                 last_seqs.push((UserId::from(user_id), last_seq));
             }
         }
@@ -120,7 +120,7 @@ impl<'r> FromRow<'r, SqliteRow> for EventRow {
             job_id: JobId::from(row.try_get::<Uuid, _>("job_id")?),
             previous_of_job: row.try_get("previous_of_job")?,
             kind: EventKind::from_name(kind)
-                .ok_or_else(|| sqlx::Error::Decode(Box::new(corrupt("event kind", kind))))?,
+                .ok_or_else(|| sqlx::Error::Decode(Box::new(unknown_value("event kind", kind))))?,
             body: serde_json::from_str(body)
                 .map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
             at: Timestamp::from_millis(row.try_get("at")?),

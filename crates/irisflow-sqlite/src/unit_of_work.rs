@@ -1,8 +1,8 @@
-//! One write transaction: the changes of jobs, the events that tell of them, and, after the commit,
-//! the notifications. Nothing is announced that could still be rolled back.
+//! Unit of work: one write transaction with the changes of jobs, their events, and the notifications that are
+//! sent after the commit. Nothing is notified that could still be rolled back.
 //!
-//! SQLite runs on a thread of its own, and handing it a statement costs more than most statements do:
-//! what needs no answer goes there as one script.
+//! SQLite runs on a thread of its own, and passing a statement to it costs more than most statements do:
+//! statements without a result are sent together, as one script.
 
 use std::sync::Arc;
 
@@ -16,21 +16,21 @@ use crate::commit_pause::{CommitPoint, pause};
 use crate::group_commit::WriteTransaction;
 use crate::job_row::{JobRow, StateColumns};
 use crate::queue_counters::{QueueCounts, count, mark_claim};
-use crate::{SqliteStore, unavailable};
+use crate::{SqliteStore, store_error};
 
 pub(crate) struct UnitOfWork<'s> {
     store: &'s SqliteStore,
-    turn: WriteTransaction,
+    transaction: WriteTransaction,
     pub(crate) now: Timestamp,
     notifications: PendingNotifications,
 }
 
-/// What is announced when the transaction is committed.
+/// Notifications that are sent after the commit.
 #[derive(Debug, Default)]
 struct PendingNotifications {
     notifications: Vec<(UserId, Notification)>,
     work_available: bool,
-    unwanted: Vec<Fence>,
+    cancelled_attempts: Vec<Fence>,
 }
 
 impl PendingNotifications {
@@ -41,7 +41,7 @@ impl PendingNotifications {
         if self.work_available {
             notifier.work_available();
         }
-        for fence in self.unwanted {
+        for fence in self.cancelled_attempts {
             notifier.cancel_attempt(fence);
         }
     }
@@ -49,10 +49,10 @@ impl PendingNotifications {
 
 impl SqliteStore {
     pub(crate) async fn begin(&self) -> Result<UnitOfWork<'_>, StoreError> {
-        let turn = self.writer.begin().await?;
+        let transaction = self.writer.begin().await?;
         Ok(UnitOfWork {
             store: self,
-            turn,
+            transaction,
             now: self.now(),
             notifications: PendingNotifications::default(),
         })
@@ -61,27 +61,27 @@ impl SqliteStore {
 
 impl UnitOfWork<'_> {
     pub(crate) fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
-        self.turn.connection()
+        self.transaction.connection()
     }
 
-    /// Commits, then announces what was changed, also when the caller does not wait for it.
+    /// Commits, then sends the notifications, also when the caller is dropped meanwhile.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         pause(CommitPoint::Before).await;
         let (notifications, notifier) = (self.notifications, Arc::clone(&self.store.notifier));
-        self.turn
+        self.transaction
             .commit(move || notifications.notify(&*notifier))
             .await
     }
 
-    /// Whether the commit will announce anything.
+    /// Whether the commit will send any notification.
     pub(crate) fn has_notifications(&self) -> bool {
         let notifications = &self.notifications;
         notifications.work_available
             || !notifications.notifications.is_empty()
-            || !notifications.unwanted.is_empty()
+            || !notifications.cancelled_attempts.is_empty()
     }
 
-    /// Wakes idle workers after the commit.
+    /// Notifies idle workers after the commit.
     pub(crate) fn work_available(&mut self) {
         self.notifications.work_available = true;
     }
@@ -92,10 +92,10 @@ impl UnitOfWork<'_> {
             .push((user_id, Notification::SessionEnded(session_id)));
     }
 
-    /// Tells the worker of a running job that nobody wants its work any more.
+    /// Notifies the worker of a running job, after the commit, that its attempt is cancelled.
     pub(crate) fn cancel_attempt(&mut self, job: &Job) {
         if matches!(job.state, JobState::Processing(_)) {
-            self.notifications.unwanted.push(Fence {
+            self.notifications.cancelled_attempts.push(Fence {
                 job_id: job.id,
                 epoch: job.epoch,
             });
@@ -154,11 +154,11 @@ impl UnitOfWork<'_> {
         if job.state.is_claimable() {
             self.notifications.work_available = true;
         }
-        let standing = QueueCounts::of(&before.job.state);
+        let counts = QueueCounts::of(&before.job.state);
         count(
             &mut script,
             job.user_id,
-            standing,
+            counts,
             QueueCounts::of(&job.state),
         );
         Ok(script)
@@ -171,9 +171,7 @@ impl UnitOfWork<'_> {
     ) -> Result<(), StoreError> {
         let job = &transition.job;
         let Some(entry) = &transition.log else {
-            return Err(StoreError::Corrupt(
-                "a new job without its first event".to_owned(),
-            ));
+            return Err(StoreError::corrupt("a new job without its first event"));
         };
         let mut script = Script::new("");
         let last_seq = self
@@ -203,12 +201,12 @@ impl UnitOfWork<'_> {
             .push_bind(submission_id);
         script.push("); ");
         self.notifications.work_available = true;
-        let standing = QueueCounts::of(&job.state);
-        count(&mut script, job.user_id, QueueCounts::default(), standing);
+        let counts = QueueCounts::of(&job.state);
+        count(&mut script, job.user_id, QueueCounts::default(), counts);
         self.run(script).await
     }
 
-    /// Runs statements that nobody waits for an answer of.
+    /// Runs statements whose results are not needed.
     pub(crate) async fn run(&mut self, mut script: Script) -> Result<(), StoreError> {
         if script.sql().as_str().is_empty() {
             return Ok(());
@@ -217,12 +215,12 @@ impl UnitOfWork<'_> {
         script
             .execute(self.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         Ok(())
     }
 
-    /// Takes the next positions of the user's timeline and puts one job's events there into the script;
-    /// the notifications go out after the commit. Returns the position of the last.
+    /// Reserves the next positions of the user's timeline and adds the inserts of one job's events to the
+    /// script; they are notified after the commit. Returns the position of the last.
     pub(crate) async fn log(
         &mut self,
         script: &mut Script,
@@ -242,11 +240,10 @@ impl UnitOfWork<'_> {
         .bind(user_id.as_uuid())
         .fetch_one(self.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         let mut rows = Vec::with_capacity(entries.len());
         for (seq, entry) in (last_seq - count + 1..).zip(entries) {
-            let body = serde_json::to_string(&entry.body)
-                .map_err(|error| StoreError::Corrupt(error.to_string()))?;
+            let body = serde_json::to_string(&entry.body).map_err(StoreError::corrupt)?;
             let event = Event {
                 user_id,
                 seq,

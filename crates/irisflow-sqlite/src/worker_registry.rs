@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use irisflow_jobs::{StoreError, WorkerId, WorkerRegistry};
 
-use crate::{SqliteStore, unavailable};
+use crate::{SqliteStore, store_error};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -16,7 +16,7 @@ impl WorkerRegistry for SqliteStore {
             .bind((unit_of_work.now - self.policy.lease * 2).as_millis())
             .execute(unit_of_work.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         sqlx::query(
             "INSERT INTO workers (id, slots, seen_at) VALUES (?, ?, ?)
              ON CONFLICT (id) DO UPDATE SET slots = excluded.slots, seen_at = excluded.seen_at",
@@ -26,7 +26,7 @@ impl WorkerRegistry for SqliteStore {
         .bind(unit_of_work.now.as_millis())
         .execute(unit_of_work.connection()?)
         .await
-        .map_err(unavailable)?;
+        .map_err(store_error)?;
         unit_of_work.commit().await
     }
 
@@ -36,7 +36,7 @@ impl WorkerRegistry for SqliteStore {
             .bind(worker.as_uuid())
             .execute(unit_of_work.connection()?)
             .await
-            .map_err(unavailable)?;
+            .map_err(store_error)?;
         unit_of_work.commit().await
     }
 }

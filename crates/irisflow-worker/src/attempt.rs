@@ -331,7 +331,7 @@ impl Attempt<'_> {
         let read = self.shared.parts.photos.photo(user_id, photo_id);
         let photo = match self.shared.block_on(read) {
             Some(Ok(photo)) => photo,
-            Some(Err(error)) if error.is_outage() => {
+            Some(Err(error)) if error.is_outage() || error.is_transient() => {
                 return Err(Setback::Trouble(Trouble {
                     what: error.to_string(),
                     reading_photo: false,

@@ -70,7 +70,7 @@ async fn record_all(
                     job.stop(StopReason::LeaseLost);
                 }
                 Err(error) => {
-                    if !error.is_outage() {
+                    if !error.is_transient() && !error.is_outage() {
                         // Trying again does not help; the end of the job says it all.
                         tracing::error!(job_id = %job.fence.job_id, %error, "could not record progress");
                         break;

@@ -12,7 +12,10 @@ use crate::heartbeat::renew;
 use crate::running_jobs::StopReason;
 use crate::{Shared, metrics};
 
-const SWEEPS_AT_ONCE: u32 = 100;
+/// So few that a node carries them out within their claim.
+const SWEEPS_AT_ONCE: u32 = 20;
+/// How long the sweeps that a node has claimed are kept from the others.
+const SWEEP_CLAIM: Duration = Duration::from_secs(10);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// Each transaction is short, so that nobody waits for it.
 const EXPIRED_AT_ONCE: u32 = 50;
@@ -118,28 +121,39 @@ async fn repair(shared: Arc<Shared>) {
 async fn sweep(shared: Arc<Shared>) {
     let _vital = shared.vital.part("sweeper");
     while pause(&shared, SWEEP_INTERVAL.min(shared.settings.poll_interval)).await {
-        if shared.parts.bus.has_outage() {
-            continue;
-        }
-        let due = match shared.parts.sweep_queue.due_sweeps(SWEEPS_AT_ONCE).await {
-            Ok(due) => due,
-            Err(error) => {
-                tracing::error!(%error, "could not look for due deletions");
-                continue;
-            }
-        };
-        for sweep in due {
-            if let Err(error) = carry_out(&shared, &sweep).await {
-                if shared.meets_outage(&error).await {
-                    break;
-                }
-                tracing::error!(%error, "a deletion failed and will be repeated");
-                if let Err(error) = shared.parts.sweep_queue.postpone_sweep(sweep.id).await {
-                    tracing::error!(%error, "could not postpone a deletion");
-                }
+        while !shared.draining.is_cancelled() && !shared.parts.bus.has_outage() {
+            if !sweep_some(&shared).await {
+                break;
             }
         }
     }
+}
+
+/// Claims some sweeps and carries them out. `true` when there may be more.
+async fn sweep_some(shared: &Arc<Shared>) -> bool {
+    let (queue, lease) = (
+        &shared.parts.sweep_queue,
+        SWEEP_CLAIM.min(shared.settings.lease),
+    );
+    let claimed = match queue.claim_sweeps(SWEEPS_AT_ONCE, lease).await {
+        Ok(claimed) => claimed,
+        Err(error) => {
+            tracing::error!(%error, "could not claim due deletions");
+            return false;
+        }
+    };
+    for sweep in &claimed {
+        if let Err(error) = carry_out(shared, sweep).await {
+            if shared.meets_outage(&error).await {
+                return false;
+            }
+            tracing::error!(%error, "a deletion failed and will be repeated");
+            if let Err(error) = queue.postpone_sweep(sweep.id).await {
+                tracing::error!(%error, "could not postpone a deletion");
+            }
+        }
+    }
+    claimed.len() == SWEEPS_AT_ONCE as usize
 }
 
 async fn carry_out(

@@ -30,7 +30,7 @@ pub use privacy::{MOST_CONSENTS, Privacy};
 pub use queue_reader::QueueReader;
 pub use retention::Retention;
 pub use statistics::Statistics;
-pub use store_error::StoreError;
+pub use store_error::{Cause, StoreError};
 pub use store_health::StoreHealth;
 pub use sweep_queue::SweepQueue;
 pub use timeline::{JobSnapshot, Timeline};

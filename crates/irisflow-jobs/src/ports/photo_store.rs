@@ -26,7 +26,7 @@ pub trait PhotoStore: Send + Sync + std::fmt::Debug {
     /// `None` when the photo was taken in before, or is unknown, foreign or deleted.
     async fn begin_intake(&self, user_id: UserId, photo_id: PhotoId) -> Result<Option<i64>>;
 
-    /// Gives up the intakes of a photo that are under way, and tells which one is recorded: its
+    /// Gives up the intakes of a photo that are in progress, and returns the recorded one: its
     /// objects are to be kept.
     async fn end_intakes(&self, photo_id: PhotoId) -> Result<Option<i64>>;
 

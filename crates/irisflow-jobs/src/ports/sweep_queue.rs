@@ -1,5 +1,7 @@
 //! Scheduled deletions of objects. The transactions that make objects superfluous schedule them; every
-//! node's sweeper carries them out.
+//! node's sweeper claims some and carries them out.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -9,8 +11,9 @@ use crate::sweep::Sweep;
 
 #[async_trait]
 pub trait SweepQueue: Send + Sync + std::fmt::Debug {
-    /// Sweeps that are due, oldest first.
-    async fn due_sweeps(&self, limit: u32) -> Result<Vec<Sweep>>;
+    /// Claims sweeps that are due, oldest first: until `lease` has passed, no other call returns them. Those
+    /// that are neither completed nor postponed by then are due again, as after the loss of a node.
+    async fn claim_sweeps(&self, limit: u32, lease: Duration) -> Result<Vec<Sweep>>;
 
     /// The epoch whose objects of this job are to be kept, if any: the recorded one, or the one of the
     /// running attempt.

@@ -110,7 +110,7 @@ impl JobWatch {
                 Some(Delivery::Message(notification)) => notification,
                 Some(Delivery::Missed) => Notification::TimelineAdvanced,
                 // Cannot happen while the server runs, which owns the bus.
-                None => return Err(StoreError::Unavailable("the bus is closed".to_owned())),
+                None => return Err(StoreError::unavailable("the bus is closed")),
             };
             match notification {
                 Notification::Event(event) if event.job_id == self.job_id => {

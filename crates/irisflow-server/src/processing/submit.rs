@@ -98,7 +98,7 @@ impl AppState {
         match self.parts.job_commands.enqueue(submission).await? {
             Enqueued::Now(mut jobs) | Enqueued::Before { mut jobs, .. } => jobs
                 .pop()
-                .ok_or_else(|| StoreError::Corrupt("a job vanished".to_owned()).into()),
+                .ok_or_else(|| StoreError::corrupt("a queued job was not returned").into()),
             Enqueued::KeyTaken => Err(ApiError::IdempotencyKeyTaken),
             Enqueued::UserQueueFull => Err(self.user_queue_is_full()),
             Enqueued::QueueFull => Err(self.queue_is_full()),
