@@ -4,16 +4,16 @@
     reason = "the functions beside the tests are tests as well"
 )]
 
-use irisflow_jobs::conformance::{Setup, Stores};
-use irisflow_sqlite::SqliteStore;
+mod manual_time;
 
-async fn open(setup: Setup) -> Stores {
+use std::sync::Arc;
+
+use irisflow_jobs::conformance::Setup;
+use manual_time::ManualTime;
+
+async fn create(setup: Setup) -> ManualTime {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("irisflow.db");
-    let store = SqliteStore::open(&path, setup.clock, setup.policy, setup.notifier)
-        .await
-        .expect("a new database");
-    Stores::of(store, folder)
+    ManualTime::in_folder(&Arc::new(folder), setup)
 }
 
-irisflow_jobs::every_store_must_pass!(open);
+irisflow_jobs::every_store_must_pass!(create);

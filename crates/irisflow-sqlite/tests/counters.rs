@@ -4,13 +4,17 @@
     reason = "the functions beside the tests are tests as well"
 )]
 
-use std::path::Path;
+mod manual_time;
 
-use irisflow_jobs::conformance::{Setup, StoreUnderTest, Stores};
+use std::path::Path;
+use std::sync::Arc;
+
+use irisflow_jobs::conformance::StoreUnderTest;
 use irisflow_jobs::{Enqueued, Priority, QueueLimits, Submission};
-use irisflow_sqlite::SqliteStore;
+use manual_time::ManualTime;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
+use tempfile::TempDir;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_whose_promised_job_is_not_there_holds_nobody_up() {
@@ -114,14 +118,10 @@ async fn totals_that_are_wrong_refuse_jobs_only_until_their_repair() {
     assert!(matches!(submit().await, Enqueued::Now(_)));
 }
 
-async fn store() -> (StoreUnderTest, tempfile::TempDir) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("irisflow.db");
-    let open = |setup: Setup| async move {
-        let store = SqliteStore::open(&path, setup.clock, setup.policy, setup.notifier).await;
-        Stores::of(store.expect("a new database"), ())
-    };
-    (StoreUnderTest::fresh(open).await, folder)
+async fn store() -> (StoreUnderTest, Arc<TempDir>) {
+    let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
+    let store = StoreUnderTest::fresh(async |setup| ManualTime::in_folder(&folder, setup)).await;
+    (store, folder)
 }
 
 /// As with the database's own shell.

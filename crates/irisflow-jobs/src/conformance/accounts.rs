@@ -2,27 +2,27 @@
 
 use std::time::Duration;
 
-use super::StoreUnderTest;
+use super::{SLACK, StoreUnderTest};
 use crate::{
     Account, MOST_SESSIONS, MOST_SPENT_TOKENS, NewAccount, NewSession, PasswordChange,
     RefreshOutcome, Session, SessionId, SessionWithAccount, UserId,
 };
 
 const LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-const GRACE: Duration = Duration::from_secs(30);
-const MOMENT: Duration = Duration::from_millis(1);
+pub(super) const GRACE: Duration = Duration::from_secs(60 * 60);
 
 const FIRST: [u8; 32] = [1; 32];
 const SECOND: [u8; 32] = [2; 32];
 const THIRD: [u8; 32] = [3; 32];
 
 pub async fn an_account_is_found_by_its_address(store: StoreUnderTest) {
+    let begun = store.now().await;
     let added = add(&store, "eye@example.org").await.expect("it is new");
 
     let found = by_email(&store, "eye@example.org").await;
 
     assert!(added.is_active && !added.is_verified);
-    assert_eq!(added.created_at, store.now());
+    store.assert_between(begun, added.created_at).await;
     assert_eq!(found, Some(added));
     assert_eq!(by_email(&store, "nobody@example.org").await, None);
 }
@@ -49,9 +49,9 @@ pub async fn a_session_is_found_with_its_account(store: StoreUnderTest) {
 pub async fn a_session_ends_when_its_time_is_up(store: StoreUnderTest) {
     let session = sign_in(&store, store.user().await, FIRST).await;
 
-    store.advance(LIFE - MOMENT);
+    store.advance(LIFE - SLACK).await;
     let before = live(&store, session.id).await;
-    store.advance(MOMENT);
+    store.advance(SLACK).await;
 
     assert!(before.is_some(), "it lives until then");
     assert_eq!(live(&store, session.id).await, None);
@@ -87,7 +87,7 @@ pub async fn nobody_ends_a_foreign_session(store: StoreUnderTest) {
 pub async fn live_sessions_are_listed_newest_first(store: StoreUnderTest) {
     let user_id = store.user().await;
     let older = sign_in(&store, user_id, FIRST).await;
-    store.advance(MOMENT);
+    store.tick().await;
     let newer = sign_in(&store, user_id, SECOND).await;
     let ended = sign_in(&store, user_id, THIRD).await;
     end(&store, user_id, ended.id).await;
@@ -98,12 +98,13 @@ pub async fn live_sessions_are_listed_newest_first(store: StoreUnderTest) {
 
 pub async fn a_refresh_is_seen_in_the_list(store: StoreUnderTest) {
     let session = sign_in(&store, store.user().await, FIRST).await;
-    store.advance(GRACE);
+    store.advance(GRACE).await;
+    let begun = store.now().await;
 
     refresh(&store, FIRST, SECOND).await;
 
     let listed = sessions(&store, session.user_id).await;
-    assert_eq!(listed[0].last_used_at, store.now());
+    store.assert_between(begun, listed[0].last_used_at).await;
 }
 
 pub async fn ending_the_others_keeps_the_one(store: StoreUnderTest) {
@@ -154,9 +155,9 @@ pub async fn a_sign_in_counts_only_with_the_present_password(store: StoreUnderTe
     let kept = sign_in(&store, account.id, FIRST).await;
     change_password(&store, &kept, "not a hash", "another hash").await;
 
-    let with_the_old = new_session(&store, account.id, SECOND);
+    let with_the_old = new_session(&store, account.id, SECOND).await;
     let added = store.accounts.add_session(with_the_old).await;
-    let mut gone = new_session(&store, UserId::generate(), THIRD);
+    let mut gone = new_session(&store, UserId::generate(), THIRD).await;
     gone.password_hash = "another hash".to_owned();
     let to_nobody = store.accounts.add_session(gone).await;
 
@@ -172,7 +173,7 @@ pub async fn a_disabled_account_gets_no_session(store: StoreUnderTest) {
 
     let added = store
         .accounts
-        .add_session(new_session(&store, user_id, FIRST));
+        .add_session(new_session(&store, user_id, FIRST).await);
 
     assert!(!added.await.expect("the store works"));
 }
@@ -182,10 +183,10 @@ pub async fn the_session_used_least_lately_ends_beyond_the_limit(store: StoreUnd
     let used = sign_in(&store, user_id, numbered(0)).await;
     let unused = sign_in(&store, user_id, numbered(1)).await;
     for number in 2..MOST_SESSIONS {
-        store.advance(MOMENT);
+        store.tick().await;
         sign_in(&store, user_id, numbered(number)).await;
     }
-    store.advance(MOMENT);
+    store.tick().await;
     refresh(&store, numbered(0), numbered(1_000)).await;
     let before = sessions(&store, user_id).await.len();
 
@@ -203,9 +204,9 @@ pub async fn of_the_spent_tokens_of_a_session_the_newest_betray_it(store: StoreU
     let session = sign_in(&store, store.user().await, numbered(0)).await;
     for number in 0..=MOST_SPENT_TOKENS {
         refresh(&store, numbered(number), numbered(number + 1)).await;
-        store.advance(MOMENT);
+        store.tick().await;
     }
-    store.advance(GRACE);
+    store.advance(GRACE + SLACK).await;
 
     let oldest = refresh(&store, numbered(0), THIRD).await;
     let still_live = live(&store, session.id).await.is_some();
@@ -220,7 +221,7 @@ pub async fn sessions_are_pruned_some_time_after_their_end(store: StoreUnderTest
     let user_id = store.user().await;
     let ended = sign_in(&store, user_id, FIRST).await;
     end(&store, user_id, ended.id).await;
-    store.advance(LIFE - MOMENT);
+    store.advance(LIFE - SLACK).await;
     let live_one = sign_in(&store, user_id, SECOND).await;
     let expiring = sign_in(&store, store.user().await, THIRD).await;
     let prune = async |before| {
@@ -228,11 +229,11 @@ pub async fn sessions_are_pruned_some_time_after_their_end(store: StoreUnderTest
         pruned.expect("the store works")
     };
 
-    let just_ended = prune(ended.created_at).await;
-    let later = prune(store.now()).await;
-    store.advance(LIFE + MOMENT);
-    let limited = store.retention.prune_sessions(store.now(), 1).await;
-    let rest = prune(store.now()).await;
+    let just_ended = prune(store.now().await - LIFE).await;
+    let later = prune(store.now().await).await;
+    store.advance(LIFE + SLACK).await;
+    let limited = store.retention.prune_sessions(store.now().await, 1).await;
+    let rest = prune(store.now().await).await;
 
     assert_eq!((just_ended, later), (0, 1), "the ended one");
     assert_eq!((limited.expect("the store works"), rest), (1, 1));
@@ -246,11 +247,14 @@ pub async fn spent_tokens_are_pruned_and_unspent_ones_stay(store: StoreUnderTest
     let session = sign_in(&store, store.user().await, FIRST).await;
     refresh(&store, FIRST, SECOND).await;
     let prune = async || {
-        let pruned = store.retention.prune_refresh_tokens(store.now(), 10).await;
+        let pruned = store
+            .retention
+            .prune_refresh_tokens(store.now().await - SLACK, 10)
+            .await;
         pruned.expect("the store works")
     };
     let young = prune().await;
-    store.advance(GRACE + MOMENT);
+    store.advance(GRACE + SLACK).await;
 
     let old = prune().await;
 
@@ -324,28 +328,31 @@ pub async fn accounts_are_listed_by_address(store: StoreUnderTest) {
 
 pub async fn a_refresh_prolongs_its_session(store: StoreUnderTest) {
     let session = sign_in(&store, store.user().await, FIRST).await;
-    store.advance(LIFE - MOMENT);
+    store.advance(LIFE - SLACK).await;
 
     refresh(&store, FIRST, SECOND).await;
 
-    store.advance(LIFE - MOMENT);
+    store.advance(LIFE - SLACK).await;
     assert!(live(&store, session.id).await.is_some(), "it lives on");
 }
 
 pub async fn a_refresh_tells_how_long_the_session_lives(store: StoreUnderTest) {
     let session = sign_in(&store, store.user().await, FIRST).await;
-    store.advance(GRACE);
+    store.advance(GRACE).await;
+    let begun = store.now().await;
 
-    let told = rotated(refresh(&store, FIRST, SECOND).await);
+    let refreshed = rotated(refresh(&store, FIRST, SECOND).await);
 
-    assert_eq!(told.session.expires_at, store.now() + LIFE);
-    assert_eq!(live(&store, session.id).await, Some(told));
+    store
+        .assert_between(begun, refreshed.session.expires_at - LIFE)
+        .await;
+    assert_eq!(live(&store, session.id).await, Some(refreshed));
 }
 
 pub async fn a_successor_can_be_spent_in_turn(store: StoreUnderTest) {
     let session = sign_in(&store, store.user().await, FIRST).await;
     refresh(&store, FIRST, SECOND).await;
-    store.advance(GRACE + MOMENT);
+    store.advance(GRACE + SLACK).await;
 
     let outcome = refresh(&store, SECOND, THIRD).await;
 
@@ -355,7 +362,7 @@ pub async fn a_successor_can_be_spent_in_turn(store: StoreUnderTest) {
 pub async fn a_lost_answer_is_given_again_within_the_grace(store: StoreUnderTest) {
     let session = sign_in(&store, store.user().await, FIRST).await;
     refresh(&store, FIRST, SECOND).await;
-    store.advance(GRACE);
+    store.advance(GRACE - SLACK).await;
 
     let again = refresh(&store, FIRST, SECOND).await;
 
@@ -367,7 +374,7 @@ pub async fn a_lost_answer_is_given_again_within_the_grace(store: StoreUnderTest
 pub async fn a_token_spent_long_ago_ends_its_session(store: StoreUnderTest) {
     let session = sign_in(&store, store.user().await, FIRST).await;
     refresh(&store, FIRST, SECOND).await;
-    store.advance(GRACE + MOMENT);
+    store.advance(GRACE + SLACK).await;
 
     let reused = refresh(&store, FIRST, SECOND).await;
 
@@ -386,7 +393,7 @@ pub async fn reuse_ends_no_other_session_of_the_account(store: StoreUnderTest) {
     sign_in(&store, user_id, FIRST).await;
     let other = sign_in(&store, user_id, THIRD).await;
     refresh(&store, FIRST, SECOND).await;
-    store.advance(GRACE + MOMENT);
+    store.advance(GRACE + SLACK).await;
 
     refresh(&store, FIRST, SECOND).await;
 
@@ -403,7 +410,7 @@ pub async fn a_token_of_an_ended_session_is_unknown(store: StoreUnderTest) {
     let ended = sign_in(&store, store.user().await, FIRST).await;
     end(&store, ended.user_id, ended.id).await;
     sign_in(&store, ended.user_id, SECOND).await;
-    store.advance(LIFE);
+    store.advance(LIFE).await;
 
     for spent_or_expired in [FIRST, SECOND] {
         let outcome = refresh(&store, spent_or_expired, THIRD).await;
@@ -427,20 +434,21 @@ async fn by_email(store: &StoreUnderTest, email: &str) -> Option<Account> {
 }
 
 pub(super) async fn sign_in(store: &StoreUnderTest, user_id: UserId, token: [u8; 32]) -> Session {
-    let new = new_session(store, user_id, token);
+    let new = new_session(store, user_id, token).await;
     let added = store.accounts.add_session(new.clone()).await;
     assert!(added.expect("the store works"), "it is recorded");
     new.session
 }
 
 /// With the password of every new account here.
-fn new_session(store: &StoreUnderTest, user_id: UserId, token: [u8; 32]) -> NewSession {
+async fn new_session(store: &StoreUnderTest, user_id: UserId, token: [u8; 32]) -> NewSession {
+    let now = store.now().await;
     let session = Session {
         id: SessionId::generate(),
         user_id,
-        created_at: store.now(),
-        expires_at: store.now() + LIFE,
-        last_used_at: store.now(),
+        created_at: now,
+        expires_at: now + LIFE,
+        last_used_at: now,
         device: Some("a phone".to_owned()),
     };
     NewSession {
@@ -489,7 +497,7 @@ pub(super) async fn refresh(
     token: [u8; 32],
     successor: [u8; 32],
 ) -> RefreshOutcome {
-    let until = store.now() + LIFE;
+    let until = store.now().await + LIFE;
     let rotation = store
         .accounts
         .rotate_refresh(token, successor, GRACE, until);

@@ -1,11 +1,11 @@
-//! What a worker writes while it owns a job, and what becomes of the job when the attempt ends.
+//! What a worker writes while it owns a job, and the state of the job after the attempt.
 
 use std::time::Duration;
 
-use super::StoreUnderTest;
 use super::store_under_test::{
     fence, quality_issue, recorded, result_of, storage_unavailable, timed_out, worker_lost,
 };
+use super::{SLACK, StoreUnderTest};
 use crate::{Checkpoint, EventKind, JobState, Renewal};
 
 pub async fn checkpoints_are_logged_in_order(store: StoreUnderTest) {
@@ -41,7 +41,7 @@ pub async fn a_checkpoint_that_was_reached_before_is_not_logged_again(store: Sto
 pub async fn progress_survives_a_lost_worker(store: StoreUnderTest) {
     let job = store.running_job().await;
     store.reach(&job, &[Checkpoint::EnhancingBegun]).await;
-    store.let_leases_expire();
+    store.let_leases_expire().await;
     store.reap().await;
 
     let again = store.claim().await;
@@ -67,12 +67,13 @@ pub async fn finishing_records_the_result_with_the_last_event(store: StoreUnderT
 pub async fn a_transient_error_waits_for_its_stored_retry(store: StoreUnderTest) {
     let job = store.running_job().await;
 
+    let begun = store.now().await;
     store.fail(&job, storage_unavailable()).await;
 
     let read = store.read(&job).await.expect("the job is kept");
-    let latest = store.now() + store.policy.backoff_base;
+    let latest = store.now().await + store.policy.backoff_base;
     assert_eq!(read.state, JobState::Waiting);
-    assert!(read.run_at > store.now() && read.run_at <= latest);
+    assert!(read.run_at > begun && read.run_at <= latest);
     let next_due = store.job_leases.next_due().await.expect("the store works");
     assert_eq!(next_due, Some(read.run_at));
 }
@@ -96,7 +97,7 @@ pub async fn a_job_fails_at_the_limit_of_its_retries(store: StoreUnderTest) {
     let mut job = store.running_job().await;
     for _ in 0..store.policy.max_retries {
         store.fail(&job, storage_unavailable()).await;
-        store.advance(store.policy.backoff_cap);
+        store.advance(store.policy.backoff_cap).await;
         job = store.claim().await;
     }
 
@@ -105,7 +106,7 @@ pub async fn a_job_fails_at_the_limit_of_its_retries(store: StoreUnderTest) {
     let read = store.read(&job).await.expect("the job is kept");
     assert_eq!(read.state, JobState::Failed(timed_out()));
     assert_eq!(store.kinds(&job).await.last(), Some(&EventKind::Failed));
-    assert_eq!(store.try_claim().await, None, "nobody tries again");
+    assert_eq!(store.try_claim().await, None, "it is not tried again");
 }
 
 pub async fn a_quality_issue_fails_at_once(store: StoreUnderTest) {
@@ -144,20 +145,22 @@ pub async fn a_stopped_job_is_cancelled(store: StoreUnderTest) {
 
 pub async fn a_live_lease_is_not_reaped(store: StoreUnderTest) {
     store.running_job().await;
-    store.advance(store.policy.lease - Duration::from_millis(1));
+    store.advance(store.policy.lease - SLACK).await;
     assert_eq!(store.reap().await, None);
 }
 
 pub async fn a_renewed_lease_is_not_reaped(store: StoreUnderTest) {
     let job = store.running_job().await;
-    store.advance(store.policy.lease / 2);
+    store.advance(store.policy.lease / 2).await;
 
     let renewal = store
         .job_leases
         .renew(fence(&job))
         .await
         .expect("the store works");
-    store.advance(store.policy.lease / 2 + Duration::from_millis(1));
+    store
+        .advance(store.policy.lease / 2 + Duration::from_millis(1))
+        .await;
 
     assert_eq!(renewal, Renewal::Held);
     assert_eq!(store.reap().await, None);
@@ -165,7 +168,7 @@ pub async fn a_renewed_lease_is_not_reaped(store: StoreUnderTest) {
 
 pub async fn an_expired_lease_returns_the_job_to_the_queue(store: StoreUnderTest) {
     let job = store.running_job().await;
-    store.let_leases_expire();
+    store.let_leases_expire().await;
 
     let reaped = store.reap().await.expect("a lease has run out");
 
@@ -180,9 +183,9 @@ pub async fn an_expired_lease_returns_the_job_to_the_queue(store: StoreUnderTest
 
 pub async fn reaping_takes_one_job_at_a_time(store: StoreUnderTest) {
     let older = store.running_job().await;
-    store.advance(Duration::from_millis(1));
+    store.tick().await;
     let newer = store.running_job().await;
-    store.let_leases_expire();
+    store.let_leases_expire().await;
 
     let mut reaped = Vec::new();
     while let Some(job) = store.reap().await {
@@ -196,11 +199,11 @@ pub async fn a_job_that_loses_every_worker_fails_at_the_crash_limit(store: Store
     let job = store.queue(store.user().await).await;
     for _ in 0..store.policy.max_crashes {
         store.claim().await;
-        store.let_leases_expire();
+        store.let_leases_expire().await;
         store.reap().await.expect("a lease has run out");
     }
 
     let read = store.read(&job).await.expect("the job is kept");
     assert_eq!(read.state, JobState::Failed(worker_lost()));
-    assert_eq!(store.try_claim().await, None, "nobody tries again");
+    assert_eq!(store.try_claim().await, None, "it is not tried again");
 }

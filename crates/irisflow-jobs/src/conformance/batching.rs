@@ -8,13 +8,14 @@ use crate::{
 
 pub async fn a_batch_holds_its_jobs_in_the_order_given(store: StoreUnderTest) {
     let user_id = store.user().await;
+    let begun = store.now().await;
     let jobs = batch_of(&store, user_id, 3).await;
     store.queue(user_id).await;
 
     let batch = read(&store, &jobs[0]).await.expect("it is known");
 
-    assert_eq!((batch.size, batch.created_at), (3, store.now()));
-    assert_eq!(batch.jobs, jobs);
+    assert_eq!((batch.size, batch.jobs), (3, jobs));
+    store.assert_between(begun, batch.created_at).await;
 }
 
 pub async fn the_progress_of_a_batch_never_goes_back(store: StoreUnderTest) {

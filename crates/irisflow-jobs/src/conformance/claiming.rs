@@ -4,11 +4,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::StoreUnderTest;
 use super::store_under_test::{quality_issue, storage_unavailable};
-use crate::{JobState, Lease, Priority, WorkerId};
-
-const MOMENT: Duration = Duration::from_millis(1);
+use super::{SLACK, StoreUnderTest};
+use crate::{JobState, Priority, WorkerId};
 
 pub async fn an_empty_queue_gives_nothing(store: StoreUnderTest) {
     store.user().await;
@@ -18,6 +16,7 @@ pub async fn an_empty_queue_gives_nothing(store: StoreUnderTest) {
 pub async fn a_claim_leases_the_job_to_its_worker(store: StoreUnderTest) {
     let queued = store.queue(store.user().await).await;
     let worker = WorkerId::generate();
+    let begun = store.now().await;
 
     let claimed = store
         .job_leases
@@ -26,9 +25,13 @@ pub async fn a_claim_leases_the_job_to_its_worker(store: StoreUnderTest) {
         .expect("the store works");
 
     let claimed = claimed.expect("the job is due");
-    let until = store.now() + store.policy.lease;
     assert_eq!(claimed.id, queued.id);
-    assert_eq!(claimed.state, JobState::Processing(Lease { worker, until }));
+    let JobState::Processing(lease) = claimed.state else {
+        panic!("{:?}", claimed.state);
+    };
+    assert_eq!(lease.worker, worker);
+    let granted = lease.until - store.policy.lease;
+    store.assert_between(begun, granted).await;
 }
 
 pub async fn a_claimed_job_is_not_claimed_again(store: StoreUnderTest) {
@@ -52,7 +55,7 @@ pub async fn jobs_of_one_user_are_claimed_in_order(store: StoreUnderTest) {
     let mut queued = Vec::new();
     for _ in 0..4 {
         queued.push(store.queue(user_id).await.id);
-        store.advance(MOMENT);
+        store.tick().await;
     }
 
     let mut claimed = Vec::new();
@@ -69,7 +72,7 @@ pub async fn the_user_with_the_fewest_running_jobs_goes_first(store: StoreUnderT
         store.queue(busy).await;
     }
     store.claim().await;
-    store.advance(MOMENT);
+    store.tick().await;
     let late = store.queue(idle).await;
 
     assert_eq!(store.claim().await.id, late.id);
@@ -78,7 +81,7 @@ pub async fn the_user_with_the_fewest_running_jobs_goes_first(store: StoreUnderT
 pub async fn among_users_never_served_the_longest_wait_goes_first(store: StoreUnderTest) {
     let (first, second) = (store.user().await, store.user().await);
     let early = store.queue(second).await;
-    store.advance(MOMENT);
+    store.tick().await;
     store.queue(first).await;
 
     assert_eq!(store.claim().await.id, early.id);
@@ -91,7 +94,7 @@ pub async fn an_ended_job_gives_its_user_a_turn_back(store: StoreUnderTest) {
     store.queue(other).await;
     store.claim().await;
     store.queue(other).await;
-    store.advance(MOMENT);
+    store.tick().await;
     let next = store.queue(one).await;
 
     store.finish(&ending).await;
@@ -106,7 +109,7 @@ pub async fn a_deleted_running_job_gives_its_user_a_turn_back(store: StoreUnderT
     store.queue(other).await;
     store.claim().await;
     store.queue(other).await;
-    store.advance(MOMENT);
+    store.tick().await;
     let next = store.queue(one).await;
 
     store.delete_photo_of(&deleted).await;
@@ -117,7 +120,7 @@ pub async fn a_deleted_running_job_gives_its_user_a_turn_back(store: StoreUnderT
 pub async fn high_goes_before_default(store: StoreUnderTest) {
     let user_id = store.user().await;
     store.queue_as(user_id, Priority::Default).await;
-    store.advance(MOMENT);
+    store.tick().await;
     let high = store.queue_as(user_id, Priority::High).await;
 
     assert_eq!(store.claim().await.id, high.id);
@@ -126,7 +129,7 @@ pub async fn high_goes_before_default(store: StoreUnderTest) {
 pub async fn the_priority_of_one_user_does_not_push_another_back(store: StoreUnderTest) {
     let (patient, hasty) = (store.user().await, store.user().await);
     let default = store.queue_as(patient, Priority::Default).await;
-    store.advance(MOMENT);
+    store.tick().await;
     store.queue_as(hasty, Priority::High).await;
 
     assert_eq!(store.claim().await.id, default.id);
@@ -141,7 +144,7 @@ pub async fn among_equal_users_the_one_served_longest_ago_goes_first(store: Stor
     }
     // The other waits longer and its job has the higher priority: neither decides.
     store.queue_as(served_last, Priority::High).await;
-    store.advance(store.policy.ageing);
+    store.advance(store.policy.ageing).await;
     let late = store.queue_as(served_first, Priority::Default).await;
 
     assert_eq!(store.claim().await.id, late.id);
@@ -152,14 +155,14 @@ pub async fn a_step_of_the_clock_changes_nothing_about_whose_turn_it_is(store: S
     store.queue(served_first).await;
     let job = store.claim().await;
     store.finish(&job).await;
-    store.clock.set(store.now() - Duration::from_secs(3600));
+    store.step_back(Duration::from_secs(3600)).await;
     store.queue(served_last).await;
     let job = store.claim().await;
     store.finish(&job).await;
     store.queue(served_last).await;
-    store.advance(MOMENT);
+    store.tick().await;
     let next = store.queue(served_first).await;
-    store.advance(MOMENT);
+    store.tick().await;
 
     assert_eq!(store.claim().await.id, next.id);
 }
@@ -195,7 +198,7 @@ async fn position_of_a_newcomer(store: &StoreUnderTest, workers: usize, flooders
             store.finish(&ended).await;
         }
         running.extend(store.try_claim().await);
-        store.advance(MOMENT);
+        store.tick().await;
     }
     let newcomer = store.user().await;
     let single = store.queue_as(newcomer, Priority::Default).await;
@@ -223,7 +226,7 @@ async fn position_of_a_newcomer(store: &StoreUnderTest, workers: usize, flooders
 pub async fn a_default_job_that_waited_a_minute_counts_as_high(store: StoreUnderTest) {
     let user_id = store.user().await;
     let default = store.queue_as(user_id, Priority::Default).await;
-    store.advance(store.policy.ageing);
+    store.advance(store.policy.ageing).await;
     store.queue_as(user_id, Priority::High).await;
 
     assert_eq!(store.claim().await.id, default.id);
@@ -232,7 +235,7 @@ pub async fn a_default_job_that_waited_a_minute_counts_as_high(store: StoreUnder
 pub async fn a_default_job_that_waited_less_than_a_minute_does_not(store: StoreUnderTest) {
     let user_id = store.user().await;
     store.queue_as(user_id, Priority::Default).await;
-    store.advance(store.policy.ageing - MOMENT);
+    store.advance(store.policy.ageing - SLACK).await;
     let high = store.queue_as(user_id, Priority::High).await;
 
     assert_eq!(store.claim().await.id, high.id);
@@ -242,9 +245,10 @@ pub async fn a_job_is_not_claimed_before_its_time(store: StoreUnderTest) {
     let job = store.running_job().await;
     let waiting = store.fail(&job, storage_unavailable()).await;
 
-    store.advance(waiting.run_at.since(store.now()) - MOMENT);
+    let wait = waiting.run_at.since(store.now().await);
+    store.advance(wait.saturating_sub(SLACK)).await;
     let too_early = store.try_claim().await;
-    store.advance(MOMENT);
+    store.advance(SLACK).await;
     let in_time = store.try_claim().await;
 
     assert_eq!(too_early, None);

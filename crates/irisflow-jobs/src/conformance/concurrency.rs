@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::StoreUnderTest;
-use super::accounts::{refresh, rotated, sign_in};
+use super::accounts::{GRACE, rotated, sign_in};
 use super::store_under_test::{fence, result_of, timed_out, worker_lost};
 use crate::{
     Job, JobId, NewAccount, PasswordChange, Priority, Submission, UserId, WorkerId, WriteOutcome,
@@ -77,7 +77,7 @@ pub async fn of_two_writers_with_one_fence_only_one_ends_the_job(store: StoreUnd
 
 pub async fn of_many_reapers_one_takes_the_job(store: StoreUnderTest) {
     store.running_job().await;
-    store.let_leases_expire();
+    store.let_leases_expire().await;
     let mut reapers = JoinSet::new();
     for _ in 0..WORKERS {
         let leases = Arc::clone(&store.job_leases);
@@ -114,14 +114,17 @@ pub async fn one_address_registered_at_once_makes_one_account(store: StoreUnderT
     assert_eq!(added.iter().flatten().count(), 1);
 }
 
-/// Two tabs of one browser that refresh in the same moment log nobody out.
+/// Two tabs of one browser that refresh at the same moment keep their session.
 pub async fn one_token_refreshed_at_once_keeps_its_session(store: StoreUnderTest) {
     let session = sign_in(&store, store.user().await, [1; 32]).await;
-    let store = Arc::new(store);
+    let until = session.expires_at;
     let mut tabs = JoinSet::new();
     for _ in 0..WORKERS {
-        let store = Arc::clone(&store);
-        tabs.spawn(async move { refresh(&store, [1; 32], [2; 32]).await });
+        let accounts = Arc::clone(&store.accounts);
+        tabs.spawn(async move {
+            let rotation = accounts.rotate_refresh([1; 32], [2; 32], GRACE, until);
+            rotation.await.expect("the store works")
+        });
     }
 
     for outcome in tabs.join_all().await {

@@ -52,9 +52,9 @@ pub async fn a_deleted_job_is_swept_now_and_when_its_worker_must_be_gone(store: 
     store.delete(&job).await;
     let now = store.due_targets().await;
     store.sweep_all().await;
-    store.advance(store.policy.lease);
+    store.advance(store.policy.lease).await;
     let too_early = store.due_targets().await;
-    store.advance(store.policy.lease);
+    store.advance(store.policy.lease).await;
     let later = store.due_targets().await;
 
     assert_eq!(
@@ -72,7 +72,7 @@ pub async fn a_deleted_job_leaves_no_trace_after_its_last_sweep(store: StoreUnde
     store.sweep_all().await;
     let before = store.kinds(&job).await;
 
-    store.advance(store.policy.lease * 2);
+    store.advance(store.policy.lease * 2).await;
     store.sweep_all().await;
 
     assert_eq!(before, [EventKind::Deleted], "there is a sweep to come");

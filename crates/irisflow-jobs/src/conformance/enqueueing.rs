@@ -4,11 +4,14 @@ use super::StoreUnderTest;
 use crate::{Enqueued, EventKind, JobState, NewJob, PhotoId, Priority, Submission, UserId};
 
 pub async fn a_new_job_is_pending_and_due_at_once(store: StoreUnderTest) {
-    let job = store.queue(store.user().await).await;
+    let user_id = store.user().await;
+    let begun = store.now().await;
+    let job = store.queue(user_id).await;
 
     assert_eq!(job.state, JobState::Pending);
     assert_eq!((job.epoch, job.attempt_count, job.progress), (0, 0, 0));
-    assert_eq!((job.run_at, job.created_at), (store.now(), store.now()));
+    assert_eq!(job.run_at, job.created_at);
+    store.assert_between(begun, job.run_at).await;
 }
 
 pub async fn jobs_come_back_in_the_order_given(store: StoreUnderTest) {

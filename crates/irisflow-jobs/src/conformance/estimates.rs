@@ -1,6 +1,4 @@
-//! What estimates are made from: who goes first, who is alive, what finished jobs took.
-
-use std::time::Duration;
+//! The inputs of estimates: the order of the queue, the capacity of workers, the times of finished jobs.
 
 use super::StoreUnderTest;
 use super::store_under_test::{result_of, storage_unavailable, stored_photo};
@@ -8,8 +6,6 @@ use crate::{
     Job, JobId, OwnPlace, Priority, QueueOrder, QueuePlace, StepTimes, UserId, WorkerCapacity,
     WorkerId,
 };
-
-const MOMENT: Duration = Duration::from_millis(1);
 
 pub async fn the_first_in_line_has_nobody_ahead(store: StoreUnderTest) {
     let job = store.queue(store.user().await).await;
@@ -21,9 +17,9 @@ pub async fn the_first_in_line_has_nobody_ahead(store: StoreUnderTest) {
 pub async fn jobs_of_the_same_user_that_go_first_are_counted(store: StoreUnderTest) {
     let user_id = store.user().await;
     let default = store.queue_as(user_id, Priority::Default).await;
-    store.advance(MOMENT);
+    store.tick().await;
     let high = store.queue(user_id).await;
-    store.advance(MOMENT);
+    store.tick().await;
     let later = store.queue(user_id).await;
 
     assert_eq!(ahead(place(&store, &high).await), Some((0, 0)));
@@ -38,16 +34,16 @@ pub async fn users_take_turns_in_the_count_as_in_the_queue(store: StoreUnderTest
     let mut jobs = Vec::new();
     for user_id in [one, one, one, other, other] {
         jobs.push(store.queue(user_id).await);
-        store.advance(MOMENT);
+        store.tick().await;
     }
-    let foretold = foretold(&store, &jobs).await;
+    let estimated = estimated_order(&store, &jobs).await;
 
     let mut claimed = Vec::new();
     for _ in 0..5 {
         claimed.push(store.claim().await.id);
     }
 
-    assert_eq!(foretold, claimed);
+    assert_eq!(estimated, claimed);
 }
 
 /// The same with one worker, which finishes each job before it claims the next, and users who have been
@@ -67,9 +63,9 @@ pub async fn users_go_round_in_the_count_as_in_the_queue(store: StoreUnderTest) 
     let mut jobs = Vec::new();
     for index in [0, 0, 1, 0, 1, 2, 1, 0, 3, 2] {
         jobs.push(store.queue(users[index]).await);
-        store.advance(MOMENT);
+        store.tick().await;
     }
-    let foretold = foretold(&store, &jobs).await;
+    let estimated = estimated_order(&store, &jobs).await;
 
     let mut claimed = Vec::new();
     for _ in 0..jobs.len() {
@@ -78,7 +74,7 @@ pub async fn users_go_round_in_the_count_as_in_the_queue(store: StoreUnderTest) 
         store.finish(&job).await;
     }
 
-    assert_eq!(foretold, claimed);
+    assert_eq!(estimated, claimed);
 }
 
 /// Of each kind that a user's jobs can be of: high, default, default that counts as high, and not due yet.
@@ -86,14 +82,14 @@ pub async fn the_jobs_of_one_user_are_listed_as_they_are_claimed(store: StoreUnd
     let user_id = store.user().await;
     for _ in 0..3 {
         store.queue_as(user_id, Priority::Default).await;
-        store.advance(MOMENT);
+        store.tick().await;
     }
-    store.advance(store.policy.ageing);
+    store.advance(store.policy.ageing).await;
     let failing = store.claim().await;
     store.fail(&failing, storage_unavailable()).await;
     for priority in [Priority::Default, Priority::High, Priority::High] {
         store.queue_as(user_id, priority).await;
-        store.advance(MOMENT);
+        store.tick().await;
     }
 
     let listed = waiting(&store, user_id).await;
@@ -118,7 +114,7 @@ pub async fn a_flood_of_one_user_does_not_count_for_another(store: StoreUnderTes
         store.queue(flooding).await;
     }
     store.claim().await;
-    store.advance(MOMENT);
+    store.tick().await;
     let single = store.queue(patient).await;
 
     assert_eq!(ahead(place(&store, &single).await), Some((0, 0)));
@@ -142,9 +138,9 @@ pub async fn workers_count_while_they_are_heard_of(store: StoreUnderTest) {
     store.running_job().await;
     let both = worker_capacity(&store).await;
 
-    store.advance(store.policy.lease);
+    store.advance(store.policy.lease).await;
     report(&store, one, 2).await;
-    store.advance(store.policy.lease);
+    store.advance(store.policy.lease).await;
     let silent = worker_capacity(&store).await;
     let gone = store.worker_registry.remove_worker(one).await;
     gone.expect("the store works");
@@ -183,7 +179,7 @@ async fn place(store: &StoreUnderTest, job: &Job) -> Option<QueuePlace> {
         .queued_users()
         .await
         .expect("the store works");
-    QueueOrder::of(users).place(job.user_id, own, store.now())
+    QueueOrder::of(users).place(job.user_id, own, store.now().await)
 }
 
 async fn own_place(store: &StoreUnderTest, job: &Job) -> Option<OwnPlace> {
@@ -198,7 +194,7 @@ async fn waiting(store: &StoreUnderTest, user_id: UserId) -> Vec<JobId> {
 }
 
 /// The jobs in the order of their places, each of which is held by one job.
-async fn foretold(store: &StoreUnderTest, jobs: &[Job]) -> Vec<JobId> {
+async fn estimated_order(store: &StoreUnderTest, jobs: &[Job]) -> Vec<JobId> {
     let mut places = Vec::new();
     for job in jobs {
         let (own, others) = ahead(place(store, job).await).expect("it waits");

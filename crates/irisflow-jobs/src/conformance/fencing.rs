@@ -7,7 +7,7 @@ use crate::{Checkpoint, Event, Fence, Job, JobId, Renewal, WriteOutcome};
 
 pub async fn nothing_is_written_after_the_lease_was_reaped(store: StoreUnderTest) {
     let job = store.running_job().await;
-    store.let_leases_expire();
+    store.let_leases_expire().await;
     store.reap().await.expect("the lease has run out");
 
     every_write_is_refused(&store, &job).await;
@@ -22,7 +22,7 @@ pub async fn nothing_is_written_after_a_hand_back(store: StoreUnderTest) {
 
 pub async fn nothing_is_written_by_an_earlier_epoch(store: StoreUnderTest) {
     let job = store.running_job().await;
-    store.let_leases_expire();
+    store.let_leases_expire().await;
     store.reap().await.expect("the lease has run out");
     store.claim().await;
 
@@ -52,7 +52,7 @@ pub async fn nothing_is_written_to_an_unknown_job(store: StoreUnderTest) {
 
 pub async fn a_report_without_checkpoints_is_refused_as_well(store: StoreUnderTest) {
     let job = store.running_job().await;
-    store.let_leases_expire();
+    store.let_leases_expire().await;
     store.reap().await.expect("the lease has run out");
 
     let written = store.job_leases.record_checkpoints(fence(&job), &[]).await;

@@ -1,7 +1,5 @@
 //! What an owner reads of jobs, and that a stranger reads nothing.
 
-use std::time::Duration;
-
 use super::StoreUnderTest;
 use super::store_under_test::{fence, quality_issue, recorded, storage_unavailable};
 use crate::{
@@ -18,7 +16,7 @@ pub async fn a_job_is_read_as_it_was_written(store: StoreUnderTest) {
     let claimed = store.claim().await;
     assert_eq!(store.read(&claimed).await, Some(claimed.clone()));
 
-    store.advance(Duration::from_secs(1));
+    store.tick().await;
     let reached = store.reach(&claimed, &[Checkpoint::EnhancingDone]).await;
     assert_eq!(store.read(&claimed).await, Some(reached));
 
@@ -125,7 +123,7 @@ async fn queue_some(store: &StoreUnderTest, user_id: UserId, count: usize) -> Ve
     let mut queued = Vec::new();
     for _ in 0..count {
         queued.push(store.queue(user_id).await.id);
-        store.advance(Duration::from_millis(1));
+        store.tick().await;
     }
     queued
 }

@@ -1,6 +1,22 @@
 //! The suites that every store must pass, one file a topic. Each case is a function over a fresh
 //! [`StoreUnderTest`] that makes one claim; [`every_store_must_pass!`](crate::every_store_must_pass)
 //! turns them into the tests of a store's crate. What only one database promises is tested there.
+//!
+//! # For the author of the next store
+//!
+//! Implement [`TestDatabase`] for a fresh, empty database: it opens the store (several times, once for each
+//! node) and moves its time. A store that reads an injected clock moves that. A store that uses the time of
+//! its database (`now()` in SQL) cannot; its `advance` moves all stored times back by the duration instead,
+//! which looks the same to every comparison that it makes. Therefore the cases
+//!
+//! - take the time from [`StoreUnderTest::now`], and check an instant with
+//!   [`StoreUnderTest::assert_between`] against the times before and after the call that wrote it;
+//! - call [`StoreUnderTest::tick`] where only an order of times matters;
+//! - approach a deadline to within [`SLACK`], which is more than a case takes;
+//! - compare what was read before an `advance` with what is read after it by ids and states, never by times.
+//!
+//! `irisflow-sqlite` runs the suites both ways, in `tests/conformance.rs` and
+//! `tests/conformance_running_time.rs`, so that a case that holds for one of them only is found at once.
 #![expect(
     clippy::expect_used,
     reason = "these are tests, though they live where every store crate can reach them"
@@ -29,14 +45,14 @@ pub mod sweeping;
 pub mod timeline;
 
 pub use recording_notifier::RecordingNotifier;
-pub use store_under_test::{Setup, StoreUnderTest, Stores};
+pub use store_under_test::{SLACK, Setup, StoreUnderTest, TestDatabase};
 
-/// One `#[tokio::test]` per case, for a store crate that names its opening function:
-/// `async fn open(setup: Setup) -> Stores`.
+/// One `#[tokio::test]` per case, for a store crate that names the function that creates a database:
+/// `async fn create(setup: Setup) -> impl TestDatabase`.
 #[macro_export]
 macro_rules! every_store_must_pass {
-    ($open:ident) => {
-        $crate::store_tests! { $open, enqueueing:
+    ($create:ident) => {
+        $crate::store_tests! { $create, enqueueing:
             a_new_job_is_pending_and_due_at_once,
             jobs_come_back_in_the_order_given,
             each_queued_job_logs_that_it_is_queued,
@@ -45,7 +61,7 @@ macro_rules! every_store_must_pass {
             a_job_of_a_photo_deleted_meanwhile_is_not_queued,
             one_job_of_an_unknown_user_queues_none_of_the_jobs,
         }
-        $crate::store_tests! { $open, submitting:
+        $crate::store_tests! { $create, submitting:
             the_same_key_and_request_give_the_first_answer,
             the_first_answer_does_not_change_with_its_jobs,
             a_key_tells_its_first_answer_without_submitting,
@@ -59,7 +75,7 @@ macro_rules! every_store_must_pass {
             a_full_queue_takes_nobodys_jobs,
             a_full_queue_still_gives_the_first_answer,
         }
-        $crate::store_tests! { $open, batching:
+        $crate::store_tests! { $create, batching:
             a_batch_holds_its_jobs_in_the_order_given,
             the_progress_of_a_batch_never_goes_back,
             cancelling_a_batch_cancels_what_has_not_ended,
@@ -67,7 +83,8 @@ macro_rules! every_store_must_pass {
             a_batch_goes_with_the_last_of_its_jobs,
             jobs_are_listed_by_batch,
         }
-        $crate::store_tests! { $open, estimates:            the_first_in_line_has_nobody_ahead,
+        $crate::store_tests! { $create, estimates:
+            the_first_in_line_has_nobody_ahead,
             jobs_of_the_same_user_that_go_first_are_counted,
             users_take_turns_in_the_count_as_in_the_queue,
             users_go_round_in_the_count_as_in_the_queue,
@@ -77,7 +94,7 @@ macro_rules! every_store_must_pass {
             workers_count_while_they_are_heard_of,
             a_finished_job_tells_what_its_steps_took,
         }
-        $crate::store_tests! { $open, claiming:
+        $crate::store_tests! { $create, claiming:
             an_empty_queue_gives_nothing,
             a_claim_leases_the_job_to_its_worker,
             a_claimed_job_is_not_claimed_again,
@@ -98,7 +115,7 @@ macro_rules! every_store_must_pass {
             the_next_due_moment_is_that_of_the_first_waiting_job,
             nothing_is_due_when_all_jobs_are_running_or_done,
         }
-        $crate::store_tests! { $open, attempts:
+        $crate::store_tests! { $create, attempts:
             checkpoints_are_logged_in_order,
             a_checkpoint_that_was_reached_before_is_not_logged_again,
             progress_survives_a_lost_worker,
@@ -115,7 +132,7 @@ macro_rules! every_store_must_pass {
             reaping_takes_one_job_at_a_time,
             a_job_that_loses_every_worker_fails_at_the_crash_limit,
         }
-        $crate::store_tests! { $open, cancelling:
+        $crate::store_tests! { $create, cancelling:
             a_waiting_job_is_cancelled_at_once,
             a_job_between_two_attempts_is_cancelled_at_once,
             a_running_job_keeps_its_worker_until_that_stops,
@@ -126,7 +143,7 @@ macro_rules! every_store_must_pass {
             cancelling_twice_is_as_cancelling_once,
             a_foreign_or_unknown_job_is_not_cancelled,
         }
-        $crate::store_tests! { $open, deleting:
+        $crate::store_tests! { $create, deleting:
             a_deleted_job_is_gone_and_its_photo_stays,
             a_deleted_waiting_job_is_not_claimed,
             the_worker_of_a_deleted_job_is_fenced_off_and_told,
@@ -134,7 +151,7 @@ macro_rules! every_store_must_pass {
             a_deleted_job_leaves_no_trace_after_its_last_sweep,
             deleting_a_foreign_or_unknown_job_changes_nothing,
         }
-        $crate::store_tests! { $open, fencing:
+        $crate::store_tests! { $create, fencing:
             nothing_is_written_after_the_lease_was_reaped,
             nothing_is_written_after_a_hand_back,
             nothing_is_written_by_an_earlier_epoch,
@@ -143,7 +160,7 @@ macro_rules! every_store_must_pass {
             nothing_is_written_to_an_unknown_job,
             a_report_without_checkpoints_is_refused_as_well,
         }
-        $crate::store_tests! { $open, timeline:
+        $crate::store_tests! { $create, timeline:
             positions_have_no_holes,
             each_event_names_the_one_before_it_of_its_job,
             users_have_timelines_of_their_own,
@@ -156,7 +173,7 @@ macro_rules! every_store_must_pass {
             a_snapshot_without_older_events_has_none,
             a_snapshot_of_a_foreign_or_unknown_job_is_none,
         }
-        $crate::store_tests! { $open, listing:
+        $crate::store_tests! { $create, listing:
             a_job_is_read_as_it_was_written,
             a_foreign_or_unknown_job_is_none,
             jobs_are_listed_newest_first,
@@ -166,7 +183,7 @@ macro_rules! every_store_must_pass {
             a_job_between_two_attempts_is_listed_as_processing,
             foreign_jobs_are_not_listed,
         }
-        $crate::store_tests! { $open, photos:
+        $crate::store_tests! { $create, photos:
             a_new_photo_awaits_its_upload,
             confirming_records_what_was_stored,
             a_second_confirm_changes_nothing,
@@ -192,10 +209,13 @@ macro_rules! every_store_must_pass {
             the_recorded_intake_is_kept,
             an_only_intake_that_is_recorded_leaves_no_sweep_of_its_own,
         }
-        $crate::store_tests! { $open, sweeping:
+        $crate::store_tests! { $create, sweeping:
             sweeps_come_in_the_order_of_their_time,
             a_limit_gives_the_first_sweeps,
             a_finished_sweep_does_not_come_again,
+            a_claimed_sweep_is_given_to_no_other_node_until_its_claim_has_expired,
+            a_claimed_sweep_that_is_completed_does_not_come_again,
+            nodes_that_claim_at_once_get_each_sweep_once,
             sweeps_that_fail_hold_no_other_up,
             a_sweep_that_failed_comes_again_after_a_longer_wait_each_time,
             an_expected_upload_is_swept_when_its_url_has_run_out,
@@ -208,7 +228,7 @@ macro_rules! every_store_must_pass {
             a_completed_job_keeps_the_recorded_epoch,
             a_failed_or_deleted_job_keeps_nothing,
         }
-        $crate::store_tests! { $open, accounts:
+        $crate::store_tests! { $create, accounts:
             an_account_is_found_by_its_address,
             an_address_belongs_to_one_account,
             a_session_is_found_with_its_account,
@@ -240,7 +260,7 @@ macro_rules! every_store_must_pass {
             an_unknown_token_is_unknown,
             a_token_of_an_ended_session_is_unknown,
         }
-        $crate::store_tests! { $open, statistics:
+        $crate::store_tests! { $create, statistics:
             an_empty_queue_counts_nothing,
             waiting_and_running_jobs_of_all_users_are_counted,
             the_oldest_due_job_says_since_when,
@@ -249,7 +269,7 @@ macro_rules! every_store_must_pass {
             the_bytes_of_results_are_a_users,
             unfinished_jobs_are_a_users_until_they_end,
         }
-        $crate::store_tests! { $open, privacy:
+        $crate::store_tests! { $create, privacy:
             consents_are_listed_newest_first_and_to_their_user_only,
             a_withdrawn_consent_is_kept_and_counts_no_longer,
             a_consent_is_withdrawn_once_and_can_be_given_anew,
@@ -269,9 +289,10 @@ macro_rules! every_store_must_pass {
             old_jobs_are_deleted_with_their_results,
             unfinished_and_young_jobs_stay,
             the_last_job_of_an_expired_original_takes_the_photo_along,
+            nodes_that_expire_jobs_at_once_delete_each_once,
             expiring_stops_at_its_limit,
         }
-        $crate::store_tests! { $open, notifications:
+        $crate::store_tests! { $create, notifications:
             every_event_is_announced_as_it_is_stored,
             what_is_announced_can_be_read,
             a_refused_write_announces_nothing,
@@ -281,7 +302,7 @@ macro_rules! every_store_must_pass {
             a_session_that_did_not_end_is_not_announced,
             a_betrayed_session_is_announced,
         }
-        $crate::store_tests! { $open, concurrency:
+        $crate::store_tests! { $create, concurrency:
             many_workers_claim_each_job_once,
             the_order_of_positions_is_the_order_of_commits,
             of_two_writers_with_one_fence_only_one_ends_the_job,
@@ -297,13 +318,13 @@ macro_rules! every_store_must_pass {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! store_tests {
-    ($open:ident, $topic:ident: $($case:ident,)+) => {
+    ($create:ident, $topic:ident: $($case:ident,)+) => {
         mod $topic {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {
                     use $crate::conformance::{StoreUnderTest, $topic};
-                    let store = StoreUnderTest::fresh(super::$open).await;
+                    let store = StoreUnderTest::fresh(super::$create).await;
                     $topic::$case(store).await;
                 }
             )+

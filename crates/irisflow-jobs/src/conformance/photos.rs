@@ -1,7 +1,5 @@
 //! A photo from its announcement to its deletion.
 
-use std::time::Duration;
-
 use super::StoreUnderTest;
 use super::store_under_test::stored_photo;
 use crate::{
@@ -11,18 +9,20 @@ use crate::{
 
 pub async fn a_new_photo_awaits_its_upload(store: StoreUnderTest) {
     let user_id = store.user().await;
+    let begun = store.now().await;
     let photo_id = store.photo(user_id).await;
 
     let photo = read(&store, user_id, photo_id).await.expect("it is known");
 
     assert_eq!((photo.status, photo.stored), (UploadStatus::Pending, None));
     assert_eq!(photo.announced_type, "image/jpeg");
-    assert_eq!(photo.created_at, store.now());
+    store.assert_between(begun, photo.created_at).await;
 }
 
 pub async fn confirming_records_what_was_stored(store: StoreUnderTest) {
     let user_id = store.user().await;
     let photo_id = store.photo(user_id).await;
+    let begun = store.now().await;
 
     let confirmed = confirm(&store, user_id, photo_id, stored_photo()).await;
 
@@ -31,7 +31,7 @@ pub async fn confirming_records_what_was_stored(store: StoreUnderTest) {
     let photo = photo.expect("it is known");
     assert_eq!(photo.status, UploadStatus::Uploaded);
     assert_eq!(photo.stored, Some(stored_photo()));
-    assert_eq!(photo.updated_at, store.now());
+    store.assert_between(begun, photo.updated_at).await;
 }
 
 pub async fn a_second_confirm_changes_nothing(store: StoreUnderTest) {
@@ -110,7 +110,7 @@ pub async fn photos_are_listed_newest_first_and_in_pages(store: StoreUnderTest) 
     for _ in 0..3 {
         added.push(store.photo(user_id).await);
         store.photo(other).await;
-        store.advance(Duration::from_millis(1));
+        store.tick().await;
     }
 
     let mut paged: Vec<Vec<PhotoId>> = Vec::new();
@@ -182,7 +182,7 @@ pub async fn an_upload_that_is_never_confirmed_goes_with_its_sweep(store: StoreU
     receive(&store, user_id, never, 1000, u64::MAX).await;
     confirm(&store, user_id, confirmed, stored_photo()).await;
 
-    store.advance(store.policy.uploads_end_after());
+    store.advance(store.policy.uploads_end_after()).await;
     store.sweep_all().await;
 
     assert_eq!(read(&store, user_id, never).await, None);
@@ -254,7 +254,7 @@ pub async fn each_intake_has_its_own_number_and_a_sweep(store: StoreUnderTest) {
 
     assert_eq!(numbers, [Some(1), Some(2)]);
     assert_eq!(store.due_targets().await, [], "it may be under way");
-    store.advance(store.policy.intake_limit);
+    store.advance(store.policy.intake_limit).await;
     let target = SweepTarget::Intakes { user_id, photo_id };
     assert_eq!(store.due_targets().await, [target, target]);
 }
@@ -314,7 +314,7 @@ pub async fn an_only_intake_that_is_recorded_leaves_no_sweep_of_its_own(store: S
     let first = begin(&store, user_id, photo_id).await;
     record(&store, user_id, photo_id, stored_by(first), u64::MAX).await;
 
-    store.advance(store.policy.intake_limit);
+    store.advance(store.policy.intake_limit).await;
 
     let target = SweepTarget::Intakes { user_id, photo_id };
     assert!(!store.due_targets().await.contains(&target));
@@ -330,7 +330,7 @@ pub async fn a_deleted_photo_is_gone_with_its_jobs(store: StoreUnderTest) {
     assert_eq!((photo, store.read(&running).await), (None, None));
     assert_eq!(store.read(&kept).await, Some(kept.clone()));
     assert_eq!(store.claim().await.id, kept.id, "only the other one waits");
-    store.let_leases_expire();
+    store.let_leases_expire().await;
     assert_eq!(store.reap().await.map(|job| job.id), Some(kept.id));
     assert_eq!(store.reap().await, None);
 }

@@ -1,4 +1,4 @@
-//! An notifier that keeps what it is told and, when asked to, looks at once whether it is true.
+//! A notifier that records the notifications and, on request, checks at once that each event can be read.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -7,27 +7,27 @@ use crate::{Event, Fence, Notification, Notifier, SessionId, Timeline, UserId};
 
 #[derive(Debug, Default)]
 pub struct RecordingNotifier {
-    heard: Mutex<Vec<(UserId, Notification)>>,
+    received: Mutex<Vec<(UserId, Notification)>>,
     unreadable: Mutex<Vec<Event>>,
     work_notifications: AtomicUsize,
-    unwanted: Mutex<Vec<Fence>>,
+    cancelled: Mutex<Vec<Fence>>,
     timeline: OnceLock<Weak<dyn Timeline>>,
 }
 
 impl RecordingNotifier {
-    /// From now on each notifications event is looked up while the store is still announcing it.
+    /// From now on each event is read while the store is still sending its notification.
     pub fn check_against(&self, timeline: &Arc<dyn Timeline>) {
         self.timeline
             .set(Arc::downgrade(timeline))
             .expect("asked once");
     }
 
-    /// Announced events that could not be read at that moment.
+    /// Events that could not be read at that moment.
     pub fn unreadable(&self) -> Vec<Event> {
-        self.unreadable.lock().expect("nobody panicked").clone()
+        self.unreadable.lock().expect("no thread panicked").clone()
     }
 
-    /// The notifications events, in the order in which they were heard.
+    /// The events of the notifications, in order.
     pub fn events(&self) -> Vec<Event> {
         self.collect(|_, notification| match notification {
             Notification::Event(event) => Some(event.as_ref().clone()),
@@ -42,19 +42,19 @@ impl RecordingNotifier {
         })
     }
 
-    /// How often it was said that work may wait.
+    /// How many times available work was notified.
     pub fn work_notifications(&self) -> usize {
         self.work_notifications.load(Ordering::SeqCst)
     }
 
-    /// The attempts that were said to be unwanted.
+    /// The attempts whose cancellation was notified.
     pub fn cancelled_attempts(&self) -> Vec<Fence> {
-        self.unwanted.lock().expect("nobody panicked").clone()
+        self.cancelled.lock().expect("no thread panicked").clone()
     }
 
     fn collect<T>(&self, pick: impl Fn(UserId, &Notification) -> Option<T>) -> Vec<T> {
-        let heard = self.heard.lock().expect("nobody panicked");
-        heard
+        let received = self.received.lock().expect("no thread panicked");
+        received
             .iter()
             .filter_map(|(user_id, notification)| pick(*user_id, notification))
             .collect()
@@ -75,11 +75,11 @@ impl Notifier for RecordingNotifier {
         if let (Some(timeline), Notification::Event(event)) = (timeline, &notification)
             && !Self::look_up(timeline.as_ref(), event)
         {
-            let mut unreadable = self.unreadable.lock().expect("nobody panicked");
+            let mut unreadable = self.unreadable.lock().expect("no thread panicked");
             unreadable.push(event.as_ref().clone());
         }
-        let mut heard = self.heard.lock().expect("nobody panicked");
-        heard.push((user_id, notification));
+        let mut received = self.received.lock().expect("no thread panicked");
+        received.push((user_id, notification));
     }
 
     fn work_available(&self) {
@@ -87,7 +87,7 @@ impl Notifier for RecordingNotifier {
     }
 
     fn cancel_attempt(&self, fence: Fence) {
-        let mut unwanted = self.unwanted.lock().expect("nobody panicked");
-        unwanted.push(fence);
+        let mut cancelled = self.cancelled.lock().expect("no thread panicked");
+        cancelled.push(fence);
     }
 }

@@ -1,23 +1,27 @@
-//! A fresh store with a clock that stands still, and the words in which the cases are written.
+//! A fresh store with its time, and the steps that the cases are written in.
 
-use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+
 use super::RecordingNotifier;
 use crate::{
-    AccountStore, Checkpoint, Clock, Confirmed, Enqueued, ErrorType, Event, EventKind, Failure,
-    Fence, Job, JobCommands, JobId, JobLeases, JobPolicy, JobReader, JobResult, ManualClock,
-    NewAccount, NewJob, NewPhoto, PhotoFormat, PhotoId, PhotoStore, Priority, Privacy, QueueReader,
-    Retention, Statistics, Store, StoreHealth, StoredPhoto, Submission, Sweep, SweepQueue,
-    SweepTarget, Timeline, Timestamp, UserId, WorkerId, WorkerRegistry, WriteOutcome,
+    AccountStore, Checkpoint, Confirmed, Enqueued, ErrorType, Event, EventKind, Failure, Fence,
+    Job, JobCommands, JobId, JobLeases, JobPolicy, JobReader, JobResult, NewAccount, NewJob,
+    NewPhoto, PhotoFormat, PhotoId, PhotoStore, Priority, Privacy, QueueReader, Retention,
+    Statistics, Store, StoreHealth, StoredPhoto, Submission, Sweep, SweepQueue, SweepTarget,
+    Timeline, Timestamp, UserId, WorkerId, WorkerRegistry, WriteOutcome,
 };
+
+/// How much real time a case may take. A deadline is approached to within it, so that a store whose time
+/// goes on by itself does not pass it early.
+pub const SLACK: Duration = Duration::from_secs(60);
 
 /// What a store is to be opened with.
 #[derive(Debug, Clone)]
 pub struct Setup {
-    pub clock: Arc<ManualClock>,
     pub policy: JobPolicy,
     pub notifier: Arc<RecordingNotifier>,
 }
@@ -25,8 +29,11 @@ pub struct Setup {
 impl Setup {
     pub fn fresh() -> Self {
         Self {
-            clock: Arc::new(ManualClock::at(Timestamp::from_millis(1_770_653_765_123))),
             policy: JobPolicy {
+                // Much longer than the slack.
+                lease: SLACK * 5,
+                ageing: SLACK * 10,
+                intake_limit: SLACK * 10,
                 // Long enough that a random wait is not zero.
                 backoff_base: Duration::from_secs(60 * 60),
                 backoff_cap: Duration::from_secs(24 * 60 * 60),
@@ -37,26 +44,23 @@ impl Setup {
     }
 }
 
-/// One empty store.
-pub struct Stores {
-    pub store: Arc<dyn Store>,
-    /// What must live as long as the store, such as its temporary folder.
-    pub kept: Box<dyn Any + Send + Sync>,
-}
+/// A fresh database of the store under test, and its time. It lives as long as this does.
+#[async_trait(?Send)]
+pub trait TestDatabase: Send + Sync + fmt::Debug {
+    /// Opens the store on this database, as one more node does. All share the policy and the notifier.
+    async fn open_node(&self) -> Arc<dyn Store>;
 
-impl Stores {
-    pub fn of(store: impl Store + 'static, kept: impl Any + Send + Sync) -> Self {
-        Self {
-            store: Arc::new(store),
-            kept: Box::new(kept),
-        }
-    }
-}
+    /// The time by which the store writes and compares.
+    async fn now(&self) -> Timestamp;
 
-impl fmt::Debug for Stores {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Stores").field(&self.store).finish()
-    }
+    /// Makes everything stored older by this much: moves the clock ahead, or all stored times back.
+    async fn advance(&self, by: Duration);
+
+    /// Makes everything stored younger by this much, as when a clock is set back.
+    async fn step_back(&self, by: Duration);
+
+    /// Returns when the time is at least a millisecond later. Changes no stored time.
+    async fn tick(&self);
 }
 
 #[derive(Debug)]
@@ -74,19 +78,16 @@ pub struct StoreUnderTest {
     pub sweep_queue: Arc<dyn SweepQueue>,
     pub timeline: Arc<dyn Timeline>,
     pub worker_registry: Arc<dyn WorkerRegistry>,
-    pub clock: Arc<ManualClock>,
     pub policy: JobPolicy,
     pub notifications: Arc<RecordingNotifier>,
-    _kept: Box<dyn Any + Send + Sync>,
+    database: Box<dyn TestDatabase>,
 }
 
 impl StoreUnderTest {
-    pub async fn fresh<F>(open: impl FnOnce(Setup) -> F) -> Self
-    where
-        F: Future<Output = Stores>,
-    {
+    pub async fn fresh<D: TestDatabase + 'static>(create: impl AsyncFnOnce(Setup) -> D) -> Self {
         let setup = Setup::fresh();
-        let Stores { store, kept } = open(setup.clone()).await;
+        let database = Box::new(create(setup.clone()).await);
+        let store = database.open_node().await;
         Self {
             accounts: store.clone(),
             health: store.clone(),
@@ -101,24 +102,49 @@ impl StoreUnderTest {
             sweep_queue: store.clone(),
             timeline: store.clone(),
             worker_registry: store,
-            clock: setup.clock,
             policy: setup.policy,
             notifications: setup.notifier,
-            _kept: kept,
+            database,
         }
     }
 
-    pub fn now(&self) -> Timestamp {
-        self.clock.now()
+    /// Another handle on the same database, as another node has one.
+    pub async fn open_node(&self) -> Arc<dyn Store> {
+        self.database.open_node().await
     }
 
-    pub fn advance(&self, by: Duration) {
-        self.clock.advance(by);
+    pub async fn now(&self) -> Timestamp {
+        self.database.now().await
+    }
+
+    /// Lets time pass for all that is stored. Times that were read before may lie later than stored ones now:
+    /// compare what was read before with what is read after by ids and states.
+    pub async fn advance(&self, by: Duration) {
+        self.database.advance(by).await;
+    }
+
+    /// Sets the clock back.
+    pub async fn step_back(&self, by: Duration) {
+        self.database.step_back(by).await;
+    }
+
+    /// What is written after this is later than what was written before.
+    pub async fn tick(&self) {
+        self.database.tick().await;
+    }
+
+    /// Fails unless `instant` lies between `begun` and now: exactly now, where the time stands still.
+    pub async fn assert_between(&self, begun: Timestamp, instant: Timestamp) {
+        let now = self.now().await;
+        assert!(
+            begun <= instant && instant <= now,
+            "{instant:?} is not from {begun:?} to {now:?}"
+        );
     }
 
     /// Moves past the end of every lease that was given or renewed until now.
-    pub fn let_leases_expire(&self) {
-        self.advance(self.policy.lease + Duration::from_millis(1));
+    pub async fn let_leases_expire(&self) {
+        self.advance(self.policy.lease + SLACK).await;
     }
 
     pub async fn user(&self) -> UserId {
@@ -274,9 +300,10 @@ impl StoreUnderTest {
         read.expect("the store works").pop().map(|(_, seq)| seq)
     }
 
+    /// The sweeps that are due. Claims of no length leave them due.
     pub async fn due_sweeps(&self) -> Vec<Sweep> {
         self.sweep_queue
-            .due_sweeps(1000)
+            .claim_sweeps(1000, Duration::ZERO)
             .await
             .expect("the store works")
     }
@@ -286,7 +313,7 @@ impl StoreUnderTest {
         due.into_iter().map(|sweep| sweep.target).collect()
     }
 
-    /// Ticks every due sweep off, as a sweeper does that has deleted the objects.
+    /// Completes every due sweep, as a sweeper does after deleting the objects.
     pub async fn sweep_all(&self) {
         for sweep in self.due_sweeps().await {
             let done = self.sweep_queue.complete_sweep(sweep.id).await;

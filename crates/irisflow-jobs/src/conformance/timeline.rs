@@ -1,7 +1,5 @@
 //! One ordered timeline per user, and what a watcher of one job reads of it.
 
-use std::time::Duration;
-
 use super::StoreUnderTest;
 use crate::{Checkpoint, EventKind, JobId, UserId};
 
@@ -126,12 +124,12 @@ pub async fn the_jobs_with_events_after_a_position_are_named_once(store: StoreUn
 
 pub async fn a_snapshot_parts_the_recent_events_from_the_newest_older_one(store: StoreUnderTest) {
     let job = store.running_job().await;
-    store.advance(Duration::from_secs(1));
+    store.tick().await;
     store.reach(&job, &[Checkpoint::LoadingBegun]).await;
-    store.advance(Duration::from_secs(1));
-    let recent_since = store.now();
+    store.tick().await;
+    let recent_since = store.now().await;
     let now = store.reach(&job, &[Checkpoint::LoadingDone]).await;
-    store.advance(Duration::from_secs(1));
+    store.tick().await;
     let now = store.reach(&now, &[Checkpoint::SegmentingBegun]).await;
 
     let snapshot = store
@@ -149,7 +147,7 @@ pub async fn a_snapshot_parts_the_recent_events_from_the_newest_older_one(store:
 }
 
 pub async fn a_snapshot_without_older_events_has_none(store: StoreUnderTest) {
-    let since = store.now();
+    let since = store.now().await;
     let job = store.running_job().await;
 
     let read = store
@@ -166,7 +164,9 @@ pub async fn a_snapshot_of_a_foreign_or_unknown_job_is_none(store: StoreUnderTes
     let stranger = store.user().await;
 
     for (user_id, job_id) in [(stranger, job.id), (job.user_id, JobId::generate())] {
-        let read = store.timeline.job_snapshot(user_id, job_id, store.now());
+        let read = store
+            .timeline
+            .job_snapshot(user_id, job_id, store.now().await);
         assert_eq!(read.await.expect("the store works"), None);
     }
 }
