@@ -27,20 +27,20 @@ export interface components {
             total: number;
         };
         BatchRequest: {
-            /** @description Up to 10. */
+            /** @description 1 to 10 photos. */
             photo_ids: string[];
         };
-        /** @description Jobs that were submitted together, as one. */
+        /** @description A batch: jobs that were submitted together. */
         BatchStatusBody: {
             batch_id: string;
             counts: components["schemas"]["BatchCountsBody"];
             created_at: string;
-            /** @description In the order in which they were given, without those that were deleted. */
+            /** @description In the order of submission, without deleted jobs. */
             jobs: components["schemas"]["JobBody"][];
             /**
              * Format: int32
-             * @description Per cent of the whole: the mean of its jobs, where one that has ended or was deleted counts as
-             *     done. Never goes back; 100 when all have ended.
+             * @description Mean progress of its jobs in per cent, where a job that has ended or was deleted counts as 100. Never
+             *     decreases; 100 when all jobs have ended.
              */
             progress: number;
         };
@@ -53,21 +53,21 @@ export interface components {
             /** @description 8 characters or more, with upper case, lower case and a digit. */
             new_password: string;
         };
-        /** @description What a quick look at a photo says. Everything is in pixels of the upright photo. */
+        /** @description The verdict on a photo. All coordinates are in pixels of the upright photo. */
         CheckBody: {
             /** Format: int64 */
             checked_in_ms: number;
             /**
              * Format: float
-             * @description 0 to 1: how sure it is that an iris was found and measured rightly.
+             * @description Confidence that an iris was found and measured correctly, 0 to 1.
              */
             confidence?: number | null;
-            /** @description How many eyes were seen, usable or not. */
+            /** @description Number of detected eyes, usable or not. */
             eyes_seen: number;
             iris?: components["schemas"]["EllipseBody"] | null;
             lower_lid: number[][];
             /**
-             * @description For people: why the photo cannot be used, or how good it is.
+             * @description Text for the user: why the photo cannot be used, or how good it is.
              * @example A beautiful, sharp photo.
              */
             message: string;
@@ -76,18 +76,18 @@ export interface components {
             quality?: components["schemas"]["QualityBody"] | null;
             /**
              * Format: int32
-             * @description 0 (useless) to 100 (as good as photos get): the geometric mean of what the figures are worth.
+             * @description 0 (unusable) to 100 (best): the geometric mean of the scores of the single figures.
              */
             quality_score?: number | null;
             rejection?: components["schemas"]["RejectionBody"] | null;
-            /** @description The one thing to do; null when there is nothing to wish for. */
+            /** @description One thing to do; null when the photo needs no improvement. */
             suggestion?: string | null;
-            /** @description The lid's margin from left to right, `[x, y]` each; empty when it does not come near the iris. */
+            /** @description Margin of the lid from left to right, as `[x, y]` points; empty when it is not near the iris. */
             upper_lid: number[][];
             /** @description Whether processing would accept the photo. */
             usable: boolean;
         };
-        /** @description What the client knows of the file. Accepted and not believed: the server reads the file itself. */
+        /** @description Properties of the file from the client. They are accepted and ignored: the server reads the file itself. */
         ConfirmRequest: {
             /** Format: double */
             file_size?: number | null;
@@ -98,18 +98,18 @@ export interface components {
         };
         /** @description One consent. */
         ConsentBody: {
-            /** @description The same. */
+            /** @description The same as `text_version`, for older clients. */
             consent_text_version: string;
             /** @description `biometric_capture`, `data_processing` or `marketing`. */
             consent_type: string;
-            /** @description False once it was withdrawn. */
+            /** @description False after a withdrawal. */
             granted: boolean;
             /** @description RFC 3339, UTC, as all times here. */
             granted_at: string;
             id: string;
-            /** @description Under whose law: `gdpr`, `bipa`, `ccpa` or `generic`. */
+            /** @description The privacy law that applies: `gdpr`, `bipa`, `ccpa` or `generic`. */
             jurisdiction: string;
-            /** @description Which wording was shown. */
+            /** @description Version of the text that was shown. */
             text_version: string;
             withdrawn_at?: string | null;
         };
@@ -120,17 +120,17 @@ export interface components {
             consents: components["schemas"]["ConsentBody"][];
         };
         ConsentRequest: {
-            /** @description The same under its other name. */
+            /** @description Another name of `text_version`, for older clients. */
             consent_text_version?: string | null;
             /**
-             * @description The names in the description.
+             * @description The accepted names, for the OpenAPI description.
              * @enum {string}
              */
             consent_type: "biometric_capture" | "data_processing" | "marketing";
-            /** @description Under whose law; `generic` without one. */
+            /** @description The privacy law that applies; `generic` if omitted. */
             jurisdiction?: ("gdpr" | "bipa" | "ccpa" | "generic") | null;
             /**
-             * @description Which wording was shown, up to 100 characters. This or `consent_text_version` is needed.
+             * @description Version of the text that was shown, up to 100 characters. This or `consent_text_version` is required.
              * @example 2026-11
              */
             text_version?: string | null;
@@ -139,7 +139,7 @@ export interface components {
             /** @description Must be true. */
             confirm: boolean;
         };
-        /** @description How many of each. */
+        /** @description Numbers of deleted items. */
         DestroyedBody: {
             /** Format: int64 */
             consents: number;
@@ -149,7 +149,7 @@ export interface components {
             jobs: number;
             /**
              * Format: int64
-             * @description Originals, results, masks. Null when the storage was away: they are deleted as soon as it is back.
+             * @description Originals, results, masks. Null when the storage was unavailable: they are deleted once it is back.
              */
             objects?: number | null;
             /** Format: int64 */
@@ -157,7 +157,7 @@ export interface components {
             /** Format: int64 */
             sessions: number;
         };
-        /** @description Centre, semi-axes, and the rotation of the first one, clockwise. */
+        /** @description Centre, semi-axes, and the clockwise rotation of the first semi-axis in degrees. */
         EllipseBody: {
             /** Format: float */
             angle_deg: number;
@@ -173,34 +173,34 @@ export interface components {
         EndedSessions: {
             /**
              * Format: int64
-             * @description How many.
+             * @description Number of sessions that were ended.
              */
             ended: number;
         };
-        /** @description An error as it is sent: `{"detail": "...", "code": "..."}`. */
+        /** @description The body of an error response: `{"detail": "...", "code": "..."}`. */
         ErrorBody: {
             /** @description A stable name for programs. */
             code: string;
-            /** @description A sentence for people. */
+            /** @description A sentence for the user. */
             detail: string;
-            /** @description One thing to do; null where there is none. */
+            /** @description One thing that the user can do; null when there is none. */
             suggestion?: string | null;
         };
-        /** @description What can be said to someone who waits. */
+        /** @description Estimates for an unfinished job. */
         EstimateBody: {
             eta_ms?: components["schemas"]["EtaBody"] | null;
             /**
              * Format: int32
-             * @description Place in the queue, counted from 1; null for a job that does not wait.
+             * @description Queue position, starting at 1; null for a job that does not wait.
              */
             queue_position?: number | null;
-            /** @description As in "Trying again, attempt 2"; null in the first attempt, and at the end. */
+            /** @description As in "Trying again, attempt 2"; null in the first attempt, and for a job that has ended. */
             retrying?: string | null;
-            /** @description The present step takes far longer than it did for others. */
+            /** @description The current step takes much longer than it took for other jobs. */
             slower_than_usual: boolean;
             waiting_because?: components["schemas"]["WaitingBody"] | null;
         };
-        /** @description Milliseconds: most likely not sooner than `low` and not later than `high`. */
+        /** @description A range in milliseconds: most likely not sooner than `low` and not later than `high`. */
         EtaBody: {
             /** Format: int64 */
             high: number;
@@ -211,11 +211,11 @@ export interface components {
             /** @description Always `ok`. */
             status: string;
         };
-        /** @description A job, as submitting answers. */
+        /** @description A job, as returned by submit. */
         JobBody: components["schemas"]["EstimateBody"] & {
             /**
              * Format: int32
-             * @description Restarts after an error or a lost worker.
+             * @description Number of restarts after an error or a lost worker.
              */
             attempt_count: number;
             batch_id?: string | null;
@@ -227,7 +227,7 @@ export interface components {
             photo_id: string;
             /**
              * Format: int32
-             * @description Per cent. Never goes back.
+             * @description Per cent. Never decreases.
              */
             progress: number;
             /**
@@ -235,10 +235,10 @@ export interface components {
              * @example processing
              */
             status: string;
-            /** @description What a person reads, as in "Finding your iris...". */
+            /** @description Text for the user, as in "Finding your iris...". */
             step: string;
             updated_at: string;
-            /** @description The path of its live progress. */
+            /** @description Path of the WebSocket with its live progress. */
             websocket_url: string;
         };
         JobPage: {
@@ -249,54 +249,54 @@ export interface components {
             page_size: number;
             /**
              * Format: int64
-             * @description Of all pages.
+             * @description Number of jobs on all pages.
              */
             total: number;
         };
-        /** @description A job with everything that is known of it. */
+        /** @description A job with its result or failure. */
         JobStatusBody: components["schemas"]["JobBody"] & {
-            /** @description The untouched photo in the result's geometry. */
+            /** @description The unprocessed photo in the geometry of the result. */
             before_url?: string | null;
-            /** @description Its owner wants it cancelled; its worker has yet to stop. */
+            /** @description Its owner has cancelled it, and its worker has not stopped yet. */
             cancel_requested: boolean;
-            /** @description Of a failed job its reason; `cancelled` of a cancelled one. */
+            /** @description The reason of a failed job; `cancelled` for a cancelled one. */
             error_code?: string | null;
             error_measured?: components["schemas"]["MissedLimitBody"] | null;
             error_message?: string | null;
             /** @description Of a failed job: `quality_issue`, `transient_error` or `server_error`. */
             error_type?: string | null;
-            /** @description 0 outside of the iris, 85 filled in, 255 measured; in the result's geometry. */
+            /** @description Mask in the geometry of the result: 0 outside of the iris, 85 filled in, 255 measured. */
             mask_url?: string | null;
             original_url?: string | null;
             /** Format: int64 */
             processing_time_ms?: number | null;
             quality?: components["schemas"]["QualityBody"] | null;
-            /** @description The same in words, as in "A beautiful, sharp photo." */
+            /** @description The score as a sentence, as in "A beautiful, sharp photo." */
             quality_message?: string | null;
             /**
              * Format: int32
-             * @description 0 (useless) to 100 (as good as photos get): the geometric mean of what the figures are worth.
+             * @description 0 (unusable) to 100 (best): the geometric mean of the scores of the single figures.
              */
             quality_score?: number | null;
             /** Format: int32 */
             result_height?: number | null;
-            /** @description The finished picture. Signed, as all URLs here. */
+            /** @description The finished picture. A presigned URL, as all URLs here. */
             result_url?: string | null;
             /** Format: int32 */
             result_width?: number | null;
             suggestion?: string | null;
-            /** @description The finished picture in 400 x 400 pixels, for lists. Null for jobs that ended before there were any. */
+            /** @description The finished picture in 400 x 400 pixels, for lists. Null for jobs of older versions, which made none. */
             thumbnail_url?: string | null;
-            /** @description When the URLs of this answer end; ask again for new ones. */
+            /** @description When the URLs of this response expire (RFC 3339, UTC); request the job again for new ones. */
             urls_expire_at: string;
         };
         JurisdictionBody: {
-            /** @description Whether this server takes photos only of people who have given `biometric_capture`. */
+            /** @description Whether this server accepts photos only from users who have given `biometric_capture`. */
             consent_required: boolean;
             consent_requirements: components["schemas"]["RequirementsBody"];
-            /** @description What to show. */
+            /** @description The text to show to the user. */
             consent_text: string;
-            /** @description Send it with the consent. */
+            /** @description To be sent with the consent. */
             consent_text_version: string;
             /** @description `gdpr`, `bipa`, `ccpa` or `generic`. */
             jurisdiction: string;
@@ -315,10 +315,10 @@ export interface components {
         LogoutBody: {
             message: string;
         };
-        /** @description A number that was measured, and the limit that it missed. */
+        /** @description A measured figure and the limit that it missed. */
         MissedLimitBody: {
             /**
-             * @description Its stable name; most are names of `quality`.
+             * @description Stable name of the figure; most are fields of `quality`.
              * @example sharpness
              */
             figure: string;
@@ -338,13 +338,13 @@ export interface components {
             /** Format: int32 */
             height?: number | null;
             id: string;
-            /** @description Signed, valid for an hour. Null until the upload is confirmed. */
+            /** @description Presigned URL, valid for an hour. Null until the upload is confirmed. */
             original_url?: string | null;
-            /** @description Where the bytes lie; for reference, not for access. */
+            /** @description Object key of the bytes; for reference, not for access. */
             s3_key: string;
             /**
-             * @description The photo with at most 400 pixels on its longer side, upright. Signed as the original's link. Null
-             *     for photos that were taken in before there were thumbnails.
+             * @description Presigned URL of the upright photo with at most 400 pixels on its longer side. Null for photos that have no
+             *     thumbnail.
              */
             thumbnail_url?: string | null;
             updated_at: string;
@@ -368,34 +368,31 @@ export interface components {
             page_size: number;
             /**
              * Format: int64
-             * @description Of all pages.
+             * @description Number of photos on all pages.
              */
             total: number;
         };
-        /**
-         * @description Figures of an iris in a photo, after the metrics of ISO/IEC 29794-6 (in brackets). Answers carry what
-         *     the image library names; this type describes it, and a test holds the two together.
-         */
+        /** @description Quality figures of the iris in a photo, after the metrics of ISO/IEC 29794-6 (in brackets). */
         QualityBody: {
             /**
              * Format: float
-             * @description Share of the visible ring that is burnt out or black without detail (grey scale utilisation).
+             * @description Share of the visible ring that is overexposed, or black without detail (grey scale utilisation).
              */
             clipped_share: number;
             /**
              * Format: float
-             * @description Of a finished job: how sure it is that an iris was found and measured rightly, 0 to 1.
+             * @description Of a finished job: confidence that an iris was found and measured correctly, 0 to 1.
              */
             confidence?: number | null;
             /**
              * Format: float
-             * @description Of a finished job: share of the ring that was under reflections and has been filled in.
+             * @description Of a finished job: share of the ring that was under reflections and has been filled in, 0 to 1.
              */
             filled_share?: number | null;
             /**
              * Format: float
-             * @description How far the eye looks past the camera, degrees, from the shape of the limbus (gaze angle). Below
-             *     about 15 this is within the differences between people.
+             * @description Angle between the gaze and the camera in degrees, from the shape of the limbus (gaze angle). Values below
+             *     about 15 are within the variation between people.
              */
             gaze_deg: number;
             /**
@@ -410,7 +407,7 @@ export interface components {
             limbus_contrast: number;
             /**
              * Format: float
-             * @description Median luma of the visible iris ring beside its reflections, 0 to 255.
+             * @description Median luma of the visible iris ring without reflections, 0 to 255.
              */
             median_luma: number;
             /**
@@ -425,17 +422,17 @@ export interface components {
             reflection_share: number;
             /**
              * Format: float
-             * @description How crisp the iris is, 0 (blurred) to about 0.6 (sharpness).
+             * @description Sharpness of the iris, 0 (blurred) to about 0.6 (sharpness).
              */
             sharpness: number;
             /**
              * Format: float
-             * @description The same of limbus, lids and lashes around it.
+             * @description Sharpness of limbus, lids and lashes around the iris, on the same scale.
              */
             sharpness_around: number;
             /**
              * Format: float
-             * @description Share of the iris ring that shows its own texture, 0 to 1 (usable iris area).
+             * @description Share of the iris ring with visible texture, without lids, lashes and reflections, 0 to 1 (usable iris area).
              */
             usable_share: number;
             /**
@@ -456,7 +453,7 @@ export interface components {
             /** @description `ok`, or `waiting` for the end of an outage. */
             worker: string;
         };
-        /** @description The proof. The server keeps it too, without a word on whose account it was. */
+        /** @description Proof of the deletion. The server keeps a copy without any reference to the account. */
         ReceiptBody: {
             /** @description RFC 3339, UTC. */
             deleted_at: string;
@@ -477,7 +474,7 @@ export interface components {
             /** @example too_blurry */
             code: string;
             /**
-             * @description What was measured, by its stable name; null where there is no number.
+             * @description Stable name of the measured figure; null when the reason is not a figure.
              * @example sharpness
              */
             figure?: string | null;
@@ -485,13 +482,13 @@ export interface components {
             suggestion: string;
             /**
              * Format: double
-             * @description What it was held against.
+             * @description The limit that the value missed.
              */
             threshold?: number | null;
             /** Format: double */
             value?: number | null;
         };
-        /** @description The same again, and what the law asks for. Null where it does not say. */
+        /** @description The same fields again, and the requirements of the law. Null where the law has no such requirement. */
         RequirementsBody: {
             consent_text: string;
             consent_text_version: string;
@@ -510,15 +507,15 @@ export interface components {
             right_to_withdraw: boolean;
             written_consent?: boolean | null;
         };
-        /** @description One signed-in device. */
+        /** @description A session of a signed-in device. */
         SessionBody: {
             /** @description RFC 3339, UTC, as all times here. */
             created_at: string;
-            /** @description What it called itself when it signed in. */
+            /** @description `User-Agent` of the device when it signed in. */
             device?: string | null;
             expires_at: string;
             id: string;
-            /** @description The one that asks. */
+            /** @description Whether this is the session of the request. */
             is_current: boolean;
             last_used_at: string;
         };
@@ -540,12 +537,12 @@ export interface components {
             reason: components["schemas"]["SkipReason"];
         };
         SubmitRequest: {
-            /** @description Kept for later; none exist yet. */
+            /** @description Reserved; no options exist yet. */
             options?: unknown;
             /** Format: uuid */
             photo_id: string;
         };
-        /** @description Both tokens, as every way of signing in answers. */
+        /** @description Access token and refresh token, as returned by sign-in and refresh. */
         TokenPair: {
             access_token: string;
             refresh_token: string;
@@ -555,14 +552,14 @@ export interface components {
         UploadBody: {
             /**
              * Format: int64
-             * @description The largest photo that this server takes.
+             * @description Maximum size of a photo on this server, in bytes.
              */
             max_bytes: number;
             photo_id: string;
             s3_key: string;
             /**
-             * @description PUT the bytes here within 15 minutes, with the same Content-Type and without a bearer; then
-             *     confirm. A photo that is not confirmed in time is forgotten.
+             * @description PUT the bytes here within 15 minutes, with the same Content-Type and without a bearer token; then confirm. A
+             *     photo that is not confirmed in time is deleted.
              */
             upload_url: string;
         };
@@ -579,13 +576,13 @@ export interface components {
             is_admin: boolean;
             is_verified: boolean;
         };
-        /** @description A body or query that does not fit the description. */
+        /** @description The body of a response to an invalid body or query. */
         ValidationBody: {
             code: string;
             detail: components["schemas"]["ValidationIssue"][];
         };
         ValidationIssue: {
-            /** @description Where: `["body", "password"]`. */
+            /** @description Location of the invalid value, as in `["body", "password"]`. */
             loc: string[];
             msg: string;
             type: string;
@@ -596,7 +593,7 @@ export interface components {
              *     `no_worker_alive` or `service` (the service waits for a disk or a store to recover).
              */
             code: string;
-            /** @description A sentence for people. */
+            /** @description A sentence for the user. */
             message: string;
         };
     };
