@@ -79,7 +79,7 @@ async fn text_log_lines_of_any_level_have_the_request_id() {
     app.until("the line is written", async || {
         app.log()
             .lines()
-            .any(|line| line.contains("slow-one") && line.contains("a request took too long"))
+            .any(|line| line.contains("slow-one") && line.contains("a request timed out"))
     })
     .await;
 }
