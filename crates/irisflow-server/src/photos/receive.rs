@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _};
 use irisflow_jobs::{PhotoId, Received, UserId};
@@ -66,6 +67,28 @@ impl Drop for UploadInProgress<'_> {
     }
 }
 
+/// Time limit of [`discard`].
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Reads the rest of a rejected body, up to a limit: a connection that is closed while its client still sends is reset,
+/// and the client may never see the answer.
+async fn discard<E>(
+    mut pieces: impl Stream<Item = Result<bytes::Bytes, E>> + Unpin,
+    limit_bytes: u64,
+) {
+    let rest = async {
+        let mut left = limit_bytes;
+        while let Some(Ok(piece)) = pieces.next().await {
+            match left.checked_sub(piece.len() as u64) {
+                Some(still_left) => left = still_left,
+                None => return,
+            }
+        }
+    };
+    // The answer is sent either way.
+    let _ = tokio::time::timeout(DISCARD_TIMEOUT, rest).await;
+}
+
 impl AppState {
     /// Receives an upload.
     ///
@@ -90,11 +113,17 @@ impl AppState {
                 kind: "body_incomplete",
             })?;
             let length = piece.len() as u64;
-            if upload.size_bytes() + length > limit_bytes {
-                return Err(ApiError::BodyTooLarge { limit_bytes });
-            }
-            if stored_bytes.saturating_add(in_progress.add(length)) > quota_bytes {
-                return Err(self.storage_full());
+            let rejection = if upload.size_bytes() + length > limit_bytes {
+                Some(ApiError::BodyTooLarge { limit_bytes })
+            } else if stored_bytes.saturating_add(in_progress.add(length)) > quota_bytes {
+                Some(self.storage_full())
+            } else {
+                None
+            };
+            if let Some(rejection) = rejection {
+                drop((upload, in_progress));
+                discard(pieces, limit_bytes).await;
+                return Err(rejection);
             }
             upload.write(piece).await?;
         }
