@@ -14,7 +14,7 @@ import time
 import numpy as np
 import torch
 
-import judge
+import evaluate_photos
 from network import MAPS, NEAR_MAPS, EyeNetwork
 from stream import Photos, batches
 
@@ -129,7 +129,7 @@ def main():
             print(f"{time.strftime('%H:%M:%S')} {seen} samples, {speed:.1f}/s: entropy {entropy:.4f} dice {dice:.4f} presence {eye:.4f}", flush=True)
             entry = {"seen": seen, "entropy": entropy, "dice": dice, "presence": eye}
             if options.eyes and options.no_eyes:
-                text, figures = judge.summary(average, options.eyes, options.no_eyes)
+                text, figures = evaluate_photos.summary(average, options.eyes, options.no_eyes)
                 print(text, flush=True)
                 entry.update(figures)
             curve.append(entry)

@@ -48,7 +48,7 @@ pub enum JobPosition {
 /// The input of an estimate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EstimateInput {
-    pub stage: JobPosition,
+    pub position: JobPosition,
     pub attempt_count: u32,
     /// Of the photo.
     pub pixels: u64,
@@ -139,16 +139,16 @@ impl Estimator {
     }
 
     /// Estimates one job.
-    pub fn estimate(&self, question: &EstimateInput) -> Estimate {
-        match question.stage {
-            JobPosition::Waiting(place) => self.of_waiting(question, place),
+    pub fn estimate(&self, input: &EstimateInput) -> Estimate {
+        match input.position {
+            JobPosition::Waiting(place) => self.of_waiting(input, place),
             JobPosition::Running { progress, since } => {
-                let elapsed_ms = millis(question.now.since(since));
+                let elapsed_ms = millis(input.now.since(since));
                 let step = step_at(progress);
-                let eta = self.rest(question.pixels, step, elapsed_ms).map(|rest| {
+                let eta = self.rest(input.pixels, step, elapsed_ms).map(|rest| {
                     // A later attempt begins anew, though what is shown does not go back.
-                    let anew = self.rest(question.pixels, 0, 0.0).unwrap_or(rest);
-                    let high = if question.attempt_count > 0 {
+                    let anew = self.rest(input.pixels, 0, 0.0).unwrap_or(rest);
+                    let high = if input.attempt_count > 0 {
                         anew.1
                     } else {
                         rest.1
@@ -157,18 +157,18 @@ impl Estimator {
                 });
                 Estimate {
                     eta,
-                    slower_than_usual: self.is_slow(question.pixels, step, elapsed_ms),
+                    slower_than_usual: self.is_slow(input.pixels, step, elapsed_ms),
                     ..Estimate::default()
                 }
             }
         }
     }
 
-    fn of_waiting(&self, question: &EstimateInput, place: QueuePlace) -> Estimate {
+    fn of_waiting(&self, input: &EstimateInput, place: QueuePlace) -> Estimate {
         let ahead = place.own_ahead + place.others_ahead;
-        let pause_ms = millis(place.run_at.since(question.now));
-        let eta = self.rest(question.pixels, 0, 0.0).and_then(|(low, high)| {
-            let (wait_low, wait_high) = self.until_free(ahead, question.worker_capacity)?;
+        let pause_ms = millis(place.run_at.since(input.now));
+        let eta = self.rest(input.pixels, 0, 0.0).and_then(|(low, high)| {
+            let (wait_low, wait_high) = self.until_free(ahead, input.worker_capacity)?;
             Some(eta_of(
                 wait_low.max(pause_ms) + low,
                 wait_high.max(pause_ms) + high,
@@ -176,7 +176,7 @@ impl Estimator {
         });
         Estimate {
             queue_position: Some(ahead + 1),
-            waiting_because: Some(reason(question, place)),
+            waiting_because: Some(reason(input, place)),
             eta,
             slower_than_usual: false,
         }
@@ -311,13 +311,13 @@ impl StepCost {
     }
 }
 
-fn reason(question: &EstimateInput, place: QueuePlace) -> WaitingReason {
+fn reason(input: &EstimateInput, place: QueuePlace) -> WaitingReason {
     let ahead = place.own_ahead + place.others_ahead;
-    let WorkerCapacity { slots, running } = question.worker_capacity;
+    let WorkerCapacity { slots, running } = input.worker_capacity;
     // Only a retry pauses: a time ahead of another job comes from a clock that was set back.
-    if place.run_at > question.now && question.attempt_count > 0 {
+    if place.run_at > input.now && input.attempt_count > 0 {
         WaitingReason::RetryBackoff {
-            attempt: question.attempt_count,
+            attempt: input.attempt_count,
         }
     } else if slots == 0 {
         WaitingReason::NoWorkerAlive
@@ -406,7 +406,7 @@ mod tests {
 
     fn waiting(place: QueuePlace, worker_capacity: WorkerCapacity) -> EstimateInput {
         EstimateInput {
-            stage: JobPosition::Waiting(place),
+            position: JobPosition::Waiting(place),
             attempt_count: 0,
             pixels: 8 * MEGAPIXEL,
             worker_capacity,
@@ -416,7 +416,7 @@ mod tests {
 
     fn running(progress: u8, elapsed_ms: u64) -> EstimateInput {
         EstimateInput {
-            stage: JobPosition::Running {
+            position: JobPosition::Running {
                 progress,
                 since: NOW,
             },
@@ -425,17 +425,17 @@ mod tests {
         }
     }
 
-    fn eta_ms(history: &Estimator, question: &EstimateInput) -> (u128, u128) {
-        let eta = history.estimate(question).eta.expect("there is a history");
+    fn eta_ms(history: &Estimator, input: &EstimateInput) -> (u128, u128) {
+        let eta = history.estimate(input).eta.expect("there is a history");
         (eta.low.as_millis(), eta.high.as_millis())
     }
 
     #[test]
     fn without_a_history_nothing_is_foretold() {
         let four = Estimator::of(history().jobs[..4].to_vec());
-        for question in [waiting(FIRST, TWO_FREE), running(20, 50)] {
-            assert_eq!(four.estimate(&question).eta, None);
-            assert!(!four.estimate(&question).slower_than_usual);
+        for input in [waiting(FIRST, TWO_FREE), running(20, 50)] {
+            assert_eq!(four.estimate(&input).eta, None);
+            assert!(!four.estimate(&input).slower_than_usual);
         }
     }
 
@@ -528,8 +528,8 @@ mod tests {
 
     #[test]
     fn without_a_worker_no_time_is_foretold() {
-        let question = waiting(FIRST, WorkerCapacity::default());
-        let estimate = history().estimate(&question);
+        let input = waiting(FIRST, WorkerCapacity::default());
+        let estimate = history().estimate(&input);
         assert_eq!(estimate.eta, None);
         assert_eq!(estimate.waiting_because, Some(WaitingReason::NoWorkerAlive));
         assert_eq!(estimate.queue_position, Some(1));
@@ -565,15 +565,15 @@ mod tests {
 
     #[test]
     fn a_retry_says_so_and_waits_out_its_pause() {
-        let question = EstimateInput {
-            stage: JobPosition::Waiting(QueuePlace {
+        let input = EstimateInput {
+            position: JobPosition::Waiting(QueuePlace {
                 run_at: NOW + Duration::from_secs(9),
                 ..FIRST
             }),
             attempt_count: 1,
             ..waiting(FIRST, TWO_FREE)
         };
-        let estimate = history().estimate(&question);
+        let estimate = history().estimate(&input);
         let reason = estimate.waiting_because.expect("it waits");
         assert_eq!(reason.code(), "retry_backoff");
         assert_eq!(reason, WaitingReason::RetryBackoff { attempt: 1 });

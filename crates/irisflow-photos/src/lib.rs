@@ -5,14 +5,15 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod delete_swept;
 mod file_store;
+mod io_errors;
 mod memory_budget;
 mod object_key;
 mod object_store;
-mod outage;
 mod signed_url;
-mod sweep;
 
+pub use delete_swept::{delete_all_of_user, delete_swept, swept_objects};
 pub use file_store::FileStore;
 pub use memory_budget::{Busy, MemoryBudget, Reservation};
 pub use object_key::ObjectKey;
@@ -20,4 +21,3 @@ pub use object_store::{
     LinkSigner, ObjectStore, ObjectStream, ObjectUpload, SignedLink, StorageError,
 };
 pub use signed_url::{Access, SignatureError, UrlSigner};
-pub use sweep::{delete_all_of_user, delete_swept, swept_objects};

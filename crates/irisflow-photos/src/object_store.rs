@@ -11,8 +11,8 @@ use bytes::Bytes;
 use futures_util::Stream;
 use irisflow_jobs::{Timestamp, UserId};
 
+use crate::io_errors::is_outage;
 use crate::object_key::ObjectKey;
-use crate::outage::is_outage;
 use crate::signed_url::Access;
 
 /// The storage cannot do its work at the moment; trying again may help.

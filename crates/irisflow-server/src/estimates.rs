@@ -281,7 +281,7 @@ impl AppState {
             }
         };
         let input = EstimateInput {
-            stage: position,
+            position,
             attempt_count: subject.attempt_count,
             pixels: pixels.unwrap_or(0),
             worker_capacity,

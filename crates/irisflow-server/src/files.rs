@@ -13,7 +13,7 @@ use utoipa::IntoParams;
 use crate::app::{App, AppState};
 use crate::error::{ApiError, ErrorBody, Missing, ValidationBody};
 use crate::extractors::ApiQuery;
-use crate::photos::create::content_length;
+use crate::photos::create_with_bytes::content_length;
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -49,10 +49,13 @@ fn api() -> OpenApiRouter<App> {
         ))
         .routes(routes!(privacy::biometric_status::biometric_status))
         .routes(routes!(privacy::withdraw_consent::withdraw))
-        .routes(routes!(photos::upload::upload))
+        .routes(routes!(photos::create_upload_url::upload))
         .routes(routes!(photos::confirm::confirm))
         .routes(routes!(photos::check::check))
-        .routes(routes!(photos::create::create, photos::list::list))
+        .routes(routes!(
+            photos::create_with_bytes::create,
+            photos::list::list
+        ))
         .routes(routes!(photos::show::show, photos::delete::delete))
         .routes(routes!(processing::submit::submit))
         .routes(routes!(processing::submit_batch::batch))

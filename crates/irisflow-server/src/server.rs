@@ -124,11 +124,11 @@ impl PreparedServer {
         }));
         if let Some(listener) = listeners.metrics {
             let address = listener.local_addr()?;
-            let server = configured(listener, handle.clone(), &app.settings.time_limits)?;
+            let server = configured(listener, handle.clone(), &app.settings.timeouts)?;
             let acceptor = GuardedAcceptor::new(
                 METRICS_CONNECTIONS,
                 None,
-                stream_limits(&app.settings.time_limits),
+                stream_limits(&app.settings.timeouts),
                 true,
             );
             let service = service(metrics::listener_router(&app, address));
@@ -137,7 +137,7 @@ impl PreparedServer {
         }
         let acceptor = acceptor(&app.settings, tls.is_none());
         let service = service(router::router(&app));
-        let server = configured(listeners.api, handle, &app.settings.time_limits)?;
+        let server = configured(listeners.api, handle, &app.settings.timeouts)?;
         match tls {
             None => {
                 let serving = server.acceptor(acceptor).serve(service);
@@ -184,7 +184,7 @@ fn acceptor(settings: &ServerSettings, is_plain: bool) -> GuardedAcceptor {
     GuardedAcceptor::new(
         limits.connections,
         of_address,
-        stream_limits(&settings.time_limits),
+        stream_limits(&settings.timeouts),
         is_plain,
     )
 }

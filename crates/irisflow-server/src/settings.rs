@@ -50,12 +50,12 @@ pub struct ServerSettings {
     /// How often the database is queried for events that watchers missed.
     pub resync_interval: Duration,
     /// How often the watcher of a job is sent a changed estimate.
-    pub outlook_interval: Duration,
+    pub estimate_interval: Duration,
     pub batch_limit: usize,
     pub photo_limits: Limits,
-    pub read_limits: DecodeLimits,
-    pub time_limits: Timeouts,
-    pub use_limits: UsageLimits,
+    pub decode_limits: DecodeLimits,
+    pub timeouts: Timeouts,
+    pub usage_limits: UsageLimits,
     pub connection_limits: ConnectionLimits,
     /// Free disk space in bytes below which the server is not ready.
     pub min_free_bytes: u64,
@@ -110,12 +110,12 @@ impl Default for ServerSettings {
             session_check: Duration::from_secs(30),
             replay: Duration::from_secs(2),
             resync_interval: Duration::from_secs(3),
-            outlook_interval: Duration::from_secs(2),
+            estimate_interval: Duration::from_secs(2),
             batch_limit: 10,
             photo_limits: Limits::default(),
-            read_limits: DecodeLimits::default(),
-            time_limits: Timeouts::default(),
-            use_limits: UsageLimits::default(),
+            decode_limits: DecodeLimits::default(),
+            timeouts: Timeouts::default(),
+            usage_limits: UsageLimits::default(),
             connection_limits: ConnectionLimits::default(),
             // Enough for some hundred jobs until a load balancer has noticed that the server is not ready.
             min_free_bytes: 256 << 20,

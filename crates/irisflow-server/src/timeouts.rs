@@ -62,7 +62,7 @@ impl Timeouts {
 
 /// Middleware that ends a request after its timeout: with 408 while the body is being received, else with 504.
 pub(crate) async fn limit_time(State(app): State<App>, request: Request, next: Next) -> Response {
-    let limits = app.settings.time_limits;
+    let limits = app.settings.timeouts;
     let (limit, version) = (limits.of(&request), request.version());
     let progress = Arc::new(BodyProgress::default());
     // Photos are streamed to disk; all other bodies are buffered in memory until the request is answered.

@@ -143,7 +143,7 @@ pub(crate) async fn limit_address(
         Ok(()) => next.run(request).await,
         Err(wait) => ApiError::RateLimited {
             of: LimitOf::ThisAddress,
-            per_second: app.settings.use_limits.address_rate,
+            per_second: app.settings.usage_limits.address_rate,
             retry_after_s: retry_after_s(wait),
         }
         .into_response(),
@@ -155,7 +155,7 @@ impl AppState {
         let taken = self.rates.users.take(user_id, self.now());
         taken.map_err(|wait| ApiError::RateLimited {
             of: LimitOf::Account,
-            per_second: self.settings.use_limits.user_rate,
+            per_second: self.settings.usage_limits.user_rate,
             retry_after_s: retry_after_s(wait),
         })
     }
@@ -173,7 +173,7 @@ impl AppState {
     /// Checks that the user may store `more` bytes.
     pub(crate) async fn check_storage(&self, user_id: UserId, more: u64) -> Result<(), ApiError> {
         let usage = self.parts.statistics.usage(user_id).await?;
-        if usage.stored_bytes().saturating_add(more) > self.settings.use_limits.stored_bytes {
+        if usage.stored_bytes().saturating_add(more) > self.settings.usage_limits.stored_bytes {
             return Err(self.storage_full());
         }
         Ok(())
@@ -187,7 +187,7 @@ impl AppState {
     ) -> Result<(), ApiError> {
         let usage = self.parts.statistics.usage(user_id).await?;
         let expected = (usage.unfinished_jobs + more as u64).saturating_mul(RESULT_BYTES);
-        if usage.stored_bytes().saturating_add(expected) > self.settings.use_limits.stored_bytes {
+        if usage.stored_bytes().saturating_add(expected) > self.settings.usage_limits.stored_bytes {
             return Err(self.storage_full());
         }
         Ok(())
@@ -195,13 +195,13 @@ impl AppState {
 
     pub(crate) fn storage_full(&self) -> ApiError {
         ApiError::StorageFull {
-            limit_bytes: self.settings.use_limits.stored_bytes,
+            limit_bytes: self.settings.usage_limits.stored_bytes,
         }
     }
 
     /// Records a photo that is to be uploaded, unless the user has too many unconfirmed photos.
     pub(crate) async fn announce_photo(&self, photo: NewPhoto) -> Result<Photo, ApiError> {
-        let limit = self.settings.use_limits.unconfirmed_photos;
+        let limit = self.settings.usage_limits.unconfirmed_photos;
         let added = self.parts.photos.add_photo(photo, limit).await?;
         added.ok_or(ApiError::TooManyUnconfirmed {
             limit,
@@ -210,7 +210,7 @@ impl AppState {
     }
 
     pub(crate) fn queue_limits(&self) -> QueueLimits {
-        let limits = self.settings.use_limits;
+        let limits = self.settings.usage_limits;
         QueueLimits {
             of_user: limits.user_jobs,
             of_all: limits.queue_jobs,
@@ -220,7 +220,7 @@ impl AppState {
     pub(crate) fn user_queue_is_full(&self) -> ApiError {
         ApiError::QueueFull {
             of: LimitOf::Account,
-            limit: self.settings.use_limits.user_jobs,
+            limit: self.settings.usage_limits.user_jobs,
             retry_after_s: QUEUE_RETRY_S,
         }
     }
@@ -228,7 +228,7 @@ impl AppState {
     pub(crate) fn queue_is_full(&self) -> ApiError {
         ApiError::QueueFull {
             of: LimitOf::Server,
-            limit: self.settings.use_limits.queue_jobs,
+            limit: self.settings.usage_limits.queue_jobs,
             retry_after_s: QUEUE_RETRY_S,
         }
     }

@@ -23,7 +23,7 @@ use crate::metrics::{self, StepMeter};
 use crate::running_jobs::{RunningJob, StopReason};
 
 /// How often the end of a job is offered to a store that refuses it, and the pause between.
-const END_TRIES: u32 = 20;
+const MAX_REFUSALS: u32 = 20;
 const END_PAUSE: Duration = Duration::from_millis(500);
 
 /// How often an attempt that waits for memory looks whether it is to stop.
@@ -61,7 +61,7 @@ pub struct Trouble {
 
 /// What the thread does after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum After {
+pub(crate) enum NextAction {
     ClaimNext,
     /// The job went back to the queue though nothing else is in trouble: not at once again.
     Pause,
@@ -70,7 +70,7 @@ pub(crate) enum After {
 }
 
 /// Works on a claimed job to its end.
-pub(crate) fn run(shared: &Arc<Shared>, job: &Job, running: &Arc<RunningJob>) -> After {
+pub(crate) fn run(shared: &Arc<Shared>, job: &Job, running: &Arc<RunningJob>) -> NextAction {
     let recorder = CheckpointRecorder::start(Arc::clone(shared), Arc::clone(running));
     tracing::info!(job_id = %job.id, attempt = job.attempt_count, "job begun");
 
@@ -89,25 +89,25 @@ pub(crate) fn run(shared: &Arc<Shared>, job: &Job, running: &Arc<RunningJob>) ->
     let mut is_trouble = false;
     let written = shared.block_on(async {
         recorder.finish().await;
-        let outcome = weigh(shared, outcome).await;
+        let outcome = reclassify_photo_trouble(shared, outcome).await;
         is_trouble = matches!(outcome, Outcome::Unfinished(Setback::Trouble(_)));
         end(shared, job, running, outcome).await
     });
     clean_up(shared, job, written.flatten());
     if running.is_abandoned() {
-        After::End
+        NextAction::End
     } else if is_trouble && !shared.parts.bus.has_outage() {
-        After::Pause
+        NextAction::Pause
     } else {
-        After::ClaimNext
+        NextAction::ClaimNext
     }
 }
 
 /// Trouble that nothing else meets, and that came of reading the photo, is the photo's own.
-async fn weigh(shared: &Arc<Shared>, outcome: Outcome) -> Outcome {
+async fn reclassify_photo_trouble(shared: &Arc<Shared>, outcome: Outcome) -> Outcome {
     match outcome {
         Outcome::Unfinished(Setback::Trouble(trouble))
-            if !shared.meets_outage(&trouble.what).await && trouble.reading_photo =>
+            if !shared.probe_for_outage(&trouble.what).await && trouble.reading_photo =>
         {
             Outcome::Unfinished(failures::storage_unavailable().into())
         }
@@ -127,21 +127,25 @@ async fn end(
     }
     match (running.stop_reason(), outcome) {
         // A finished job stays finished, whatever was wished meanwhile; the fence decides.
-        (_, Outcome::Finished(result)) => offer(shared, running, End::Finish(result)).await,
+        (_, Outcome::Finished(result)) => {
+            record_with_retries(shared, running, End::Finish(result)).await
+        }
         (Some(StopReason::LeaseLost | StopReason::HandedBack), _) => Some(WriteOutcome::Fenced),
-        (Some(StopReason::Cancelled), _) => offer(shared, running, End::Stopped).await,
+        (Some(StopReason::Cancelled), _) => {
+            record_with_retries(shared, running, End::Stopped).await
+        }
         (_, Outcome::Unfinished(Setback::Trouble(trouble))) => {
             tracing::warn!(job_id = %job.id, trouble = trouble.what, "giving a job back, uncounted");
-            offer(shared, running, End::HandBack).await
+            record_with_retries(shared, running, End::HandBack).await
         }
         (Some(StopReason::TimedOut), _) => {
-            offer(shared, running, End::Fail(failures::timed_out())).await
+            record_with_retries(shared, running, End::Fail(failures::timed_out())).await
         }
         (None, Outcome::Unfinished(Setback::Failed(failure))) => {
-            offer(shared, running, End::Fail(failure)).await
+            record_with_retries(shared, running, End::Fail(failure)).await
         }
         (None, Outcome::Unfinished(Setback::Stopped)) => {
-            offer(shared, running, End::Fail(failures::unexpected())).await
+            record_with_retries(shared, running, End::Fail(failures::unexpected())).await
         }
     }
 }
@@ -172,15 +176,19 @@ enum End {
 }
 
 /// Records the end, however long an outage of the store takes. `None` when the store refuses it.
-async fn offer(shared: &Arc<Shared>, running: &RunningJob, end: End) -> Option<WriteOutcome> {
+async fn record_with_retries(
+    shared: &Arc<Shared>,
+    running: &RunningJob,
+    end: End,
+) -> Option<WriteOutcome> {
     let mut refusals = 0;
-    while refusals < END_TRIES {
-        match write_end(shared, running.fence, &end).await {
+    while refusals < MAX_REFUSALS {
+        match record_once(shared, running.fence, &end).await {
             Ok(written) => return Some(written),
             Err(error) => {
                 refusals += u32::from(!error.is_outage());
                 let doing = "recording the end of a job";
-                shared.before_trying_again(&error, END_PAUSE, doing).await;
+                shared.wait_before_retry(&error, END_PAUSE, doing).await;
             }
         }
         if running.stop_reason() == Some(StopReason::LeaseLost) {
@@ -190,7 +198,7 @@ async fn offer(shared: &Arc<Shared>, running: &RunningJob, end: End) -> Option<W
     None
 }
 
-async fn write_end(shared: &Shared, fence: Fence, end: &End) -> Result<WriteOutcome, StoreError> {
+async fn record_once(shared: &Shared, fence: Fence, end: &End) -> Result<WriteOutcome, StoreError> {
     let leases = &shared.parts.job_leases;
     match end {
         End::Finish(result) => leases.finish(fence, result.clone()).await,

@@ -15,7 +15,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>) {
 }
 
 async fn listen(shared: Arc<Shared>) {
-    let _vital = shared.vital.part("listener for cancellations");
+    let _supervised = shared.supervisor.part("listener for cancellations");
     let mut cancelled: Box<dyn Subscription<Fence>> = shared.parts.bus.cancelled_attempts().await;
     loop {
         let delivery = tokio::select! {

@@ -76,7 +76,7 @@ async fn record_all(
                         break;
                     }
                     let doing = "recording progress";
-                    shared.before_trying_again(&error, RETRY_PAUSE, doing).await;
+                    shared.wait_before_retry(&error, RETRY_PAUSE, doing).await;
                 }
             }
         }

@@ -16,7 +16,7 @@ pub(crate) fn spawn(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
     thread::Builder::new()
         .name("iris-heartbeat".to_owned())
         .spawn(move || {
-            let _vital = shared.vital.part("heartbeat");
+            let _supervised = shared.supervisor.part("heartbeat");
             let interval = shared.settings.lease / 3;
             while !shared.over.is_cancelled() {
                 replace_missing_slots(&shared);
@@ -48,9 +48,9 @@ fn check(shared: &Arc<Shared>, job: &Arc<RunningJob>, interval: Duration) {
 /// Renews a lease, and does what the store says of the job meanwhile.
 pub(crate) async fn renew(shared: &Shared, job: &RunningJob) {
     match shared.parts.job_leases.renew(job.fence).await {
-        Ok(Renewal::Held) => job.renewed(),
+        Ok(Renewal::Held) => job.mark_renewed(),
         Ok(Renewal::CancelRequested) => {
-            job.renewed();
+            job.mark_renewed();
             cancellation::cancel(shared, job).await;
         }
         Ok(Renewal::Lost) => {

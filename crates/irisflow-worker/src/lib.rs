@@ -104,7 +104,7 @@ struct Shared {
     parts: WorkerParts,
     settings: WorkerSettings,
     running: RunningJobs,
-    vital: Supervisor,
+    supervisor: Supervisor,
     /// Cancelled: claim nothing more.
     draining: CancellationToken,
     /// Cancelled: nothing runs any more that anybody waits for, and the runtime may end.
@@ -154,7 +154,7 @@ impl Worker {
             parts,
             settings,
             running: RunningJobs::default(),
-            vital: Supervisor::default(),
+            supervisor: Supervisor::default(),
             draining: CancellationToken::new(),
             over: CancellationToken::new(),
             runtime: Handle::current(),
@@ -175,7 +175,7 @@ impl Worker {
 
     /// Returns, with its name, when a thread or task has failed without which this worker is not whole.
     pub async fn failed(&self) -> &'static str {
-        self.shared.vital.failed().await
+        self.shared.supervisor.failed().await
     }
 
     /// Claims nothing more, lets running jobs finish within the grace, and hands the others back at

@@ -38,7 +38,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>) {
 
 /// Says that this process is alive and how much it can do at once, for those who estimate.
 async fn report(shared: Arc<Shared>) {
-    let _vital = shared.vital.part("report of this worker");
+    let _supervised = shared.supervisor.part("report of this worker");
     let worker = shared.worker_id;
     let slots = u32::try_from(shared.settings.slots).unwrap_or(u32::MAX);
     loop {
@@ -47,7 +47,7 @@ async fn report(shared: Arc<Shared>) {
             .worker_registry
             .report_worker(worker, slots)
             .await
-            && !shared.meets_outage(&error).await
+            && !shared.probe_for_outage(&error).await
         {
             tracing::warn!(%error, "could not say that this worker is alive");
         }
@@ -64,7 +64,7 @@ async fn report(shared: Arc<Shared>) {
 /// After an outage, a suspended process or a step of the clock, leases of attempts that this process is
 /// at may have run out: they are renewed first, and no worker is lost by that.
 async fn reap(shared: Arc<Shared>) {
-    let _vital = shared.vital.part("reaper");
+    let _supervised = shared.supervisor.part("reaper");
     let interval = shared.settings.lease / 4;
     while pause(&shared, interval).await {
         if shared.parts.bus.has_outage() || !all_renewed(&shared).await {
@@ -119,7 +119,7 @@ async fn repair(shared: Arc<Shared>) {
 }
 
 async fn sweep(shared: Arc<Shared>) {
-    let _vital = shared.vital.part("sweeper");
+    let _supervised = shared.supervisor.part("sweeper");
     while pause(&shared, SWEEP_INTERVAL.min(shared.settings.poll_interval)).await {
         while !shared.draining.is_cancelled() && !shared.parts.bus.has_outage() {
             if !sweep_some(&shared).await {
@@ -144,7 +144,7 @@ async fn sweep_some(shared: &Arc<Shared>) -> bool {
     };
     for sweep in &claimed {
         if let Err(error) = carry_out(shared, sweep).await {
-            if shared.meets_outage(&error).await {
+            if shared.probe_for_outage(&error).await {
                 return false;
             }
             tracing::error!(%error, "a deletion failed and will be repeated");
@@ -193,7 +193,7 @@ async fn check_counters(shared: Arc<Shared>) {
 
 /// Lets go of what is older than it is to be kept.
 async fn expire(shared: Arc<Shared>) {
-    let _vital = shared.vital.part("expiry");
+    let _supervised = shared.supervisor.part("expiry");
     let settings = &shared.settings;
     let kept = [settings.keep_originals, settings.keep_results];
     let Some(shortest) = kept.into_iter().flatten().min() else {

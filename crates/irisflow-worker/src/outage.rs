@@ -28,7 +28,7 @@ pub(crate) struct Probe {
 impl Shared {
     /// Looks whether database and storage work, after something failed. `true` when they do not: then
     /// the worker waits until they do.
-    pub(crate) async fn meets_outage(self: &Arc<Self>, what: &(dyn Display + Sync)) -> bool {
+    pub(crate) async fn probe_for_outage(self: &Arc<Self>, what: &(dyn Display + Sync)) -> bool {
         let bus = &self.parts.bus;
         if bus.has_outage() {
             return true;
@@ -48,13 +48,13 @@ impl Shared {
     }
 
     /// After an error of the store: returns when trying again may help.
-    pub(crate) async fn before_trying_again(
+    pub(crate) async fn wait_before_retry(
         self: &Arc<Self>,
         error: &StoreError,
         pause: Duration,
         doing: &'static str,
     ) {
-        if error.is_outage() && self.meets_outage(error).await {
+        if error.is_outage() && self.probe_for_outage(error).await {
             // Not for ever: the attempt may be asked to stop meanwhile.
             let over = self.parts.bus.outage_over();
             let _ = tokio::time::timeout(LONGEST_PAUSE, over).await;

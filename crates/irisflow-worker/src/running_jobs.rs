@@ -65,7 +65,7 @@ impl RunningJob {
             .find(|reason| reason.number() == number)
     }
 
-    pub(crate) fn renewed(&self) {
+    pub(crate) fn mark_renewed(&self) {
         *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
@@ -105,9 +105,9 @@ pub(crate) struct RunningJobs {
 
 /// An attempt in progress, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct EndAtDrop<'a>(&'a RunningJobs, Fence);
+pub(crate) struct EndOnDrop<'a>(&'a RunningJobs, Fence);
 
-impl Drop for EndAtDrop<'_> {
+impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {
         self.0.end(self.1);
     }
@@ -145,8 +145,8 @@ impl RunningJobs {
     }
 
     /// Ends it when the guard goes, also by a panic.
-    pub(crate) fn until_dropped(&self, fence: Fence) -> EndAtDrop<'_> {
-        EndAtDrop(self, fence)
+    pub(crate) fn until_dropped(&self, fence: Fence) -> EndOnDrop<'_> {
+        EndOnDrop(self, fence)
     }
 
     pub(crate) fn get(&self, fence: Fence) -> Option<Arc<RunningJob>> {

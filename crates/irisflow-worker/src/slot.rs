@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use irisflow_jobs::{Fence, Job, StoreError};
 
-use crate::attempt::After;
+use crate::attempt::NextAction;
 use crate::fault_injection::point;
 use crate::running_jobs::RunningJob;
 use crate::{Shared, attempt, metrics};
@@ -24,7 +24,7 @@ pub(crate) fn spawn(shared: Arc<Shared>) -> std::io::Result<()> {
     thread::Builder::new()
         .name("iris-slot".to_owned())
         .spawn(move || {
-            let _vital = shared.vital.part("slot");
+            let _supervised = shared.supervisor.part("slot");
             while claim_and_work(&shared).is_continue() {}
         })?;
     Ok(())
@@ -40,11 +40,11 @@ fn claim_and_work(shared: &Arc<Shared>) -> ControlFlow<()> {
         attempt::run(shared, &job, &running)
     };
     match after {
-        After::ClaimNext => {}
-        After::Pause => {
+        NextAction::ClaimNext => {}
+        NextAction::Pause => {
             shared.block_on(pause(shared, TROUBLE_PAUSE));
         }
-        After::End => return ControlFlow::Break(()),
+        NextAction::End => return ControlFlow::Break(()),
     }
     ControlFlow::Continue(())
 }
@@ -62,7 +62,7 @@ async fn next_job(shared: &Arc<Shared>) -> Option<(Job, Arc<RunningJob>)> {
             Ok(Some(claimed)) => return Some(claimed),
             Ok(None) => until_next_due(shared).await,
             Err(error) => {
-                if !shared.meets_outage(&error).await {
+                if !shared.probe_for_outage(&error).await {
                     tracing::error!(%error, "could not ask the queue for work");
                 }
                 TROUBLE_PAUSE

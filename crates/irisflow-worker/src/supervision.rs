@@ -63,7 +63,7 @@ mod tests {
         let (quiet, loud) = (parts.part("quiet"), parts.part("loud"));
         let _ = tokio::spawn(async move { drop(quiet) }).await;
         let panicked = tokio::spawn(async move {
-            let _vital = loud;
+            let _supervised = loud;
             panic!("planned");
         });
         assert!(panicked.await.is_err());
@@ -75,7 +75,7 @@ mod tests {
         let parts = Arc::new(Supervisor::default());
         let vital = parts.part("thread");
         let panicked = std::thread::spawn(move || {
-            let _vital = vital;
+            let _supervised = vital;
             panic!("planned");
         });
         assert!(panicked.join().is_err());

@@ -187,7 +187,7 @@ struct LimitArgs {
     #[arg(long, env = "IRISFLOW_READ_MEMORY_BYTES")]
     read_memory_bytes: Option<u64>,
     /// How long a request waits for that memory before it is told that the server is busy.
-    #[arg(long, env = "IRISFLOW_READ_WAIT_MS", default_value_t = in_ms(ServerSettings::default().read_limits.max_wait))]
+    #[arg(long, env = "IRISFLOW_READ_WAIT_MS", default_value_t = in_ms(ServerSettings::default().decode_limits.max_wait))]
     read_wait_ms: u64,
     /// Unfinished jobs of one account.
     #[arg(long, env = "IRISFLOW_USER_QUEUE_LIMIT", default_value_t = UsageLimits::default().user_jobs)]
@@ -325,14 +325,14 @@ impl ServeArgs {
             upload_url_life: Duration::from_millis(self.limits.upload_url_ms),
             download_url_life: Duration::from_millis(self.limits.download_url_ms),
             batch_limit: self.limits.batch_limit,
-            time_limits: Timeouts {
+            timeouts: Timeouts {
                 headers: Duration::from_millis(self.limits.header_limit_ms),
                 pause: Duration::from_millis(self.limits.body_pause_ms),
                 answer: Duration::from_millis(self.limits.download_limit_ms),
                 upload: Duration::from_millis(self.limits.upload_limit_ms),
                 request: Duration::from_millis(self.limits.request_limit_ms),
             },
-            use_limits: UsageLimits {
+            usage_limits: UsageLimits {
                 user_rate: self.limits.user_rate,
                 user_burst: self.limits.user_burst,
                 address_rate: self.limits.address_rate,
@@ -349,7 +349,7 @@ impl ServeArgs {
             trusted_proxies: self.trusted_proxies,
             ..ServerSettings::default()
         };
-        settings.read_limits.max_wait = Duration::from_millis(self.limits.read_wait_ms);
+        settings.decode_limits.max_wait = Duration::from_millis(self.limits.read_wait_ms);
         settings.photo_limits.max_bytes = self.limits.max_photo_bytes;
         settings.photo_limits.max_pixels = self.limits.max_photo_pixels;
         settings

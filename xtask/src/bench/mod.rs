@@ -2,13 +2,13 @@
 //! job in the running service.
 
 mod claims;
-mod finding;
+mod estimate_error;
 mod image;
 mod rendering;
+mod segmentation;
 mod session;
 mod store;
 mod throughput;
-mod waiting;
 mod whole_job;
 
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ enum Section {
     /// Latency of a claim with a long queue of many users, compared with an empty one.
     Claims(claims::ClaimsArgs),
     /// Segmentation of a 12-megapixel photo, compared with decoding it.
-    Finding(finding::FindingArgs),
+    Finding(segmentation::FindingArgs),
     /// One photo to its pictures, step by step, beside three programs in Python and OpenCV.
     Image(image::ImageArgs),
     #[command(hide = true)]
@@ -44,7 +44,7 @@ enum Section {
     /// Throughput of the queue with an empty pipeline, compared with Celery, Redis and SQLite.
     Throughput(throughput::ThroughputArgs),
     /// Error of the wait estimates.
-    Waiting(waiting::WaitingArgs),
+    Waiting(estimate_error::WaitingArgs),
 }
 
 pub(crate) fn run(arguments: BenchArgs) -> anyhow::Result<()> {
@@ -59,12 +59,14 @@ pub(crate) fn run(arguments: BenchArgs) -> anyhow::Result<()> {
     match arguments.section {
         None => runtime.block_on(whole_job::run(arguments.whole_job, &root)),
         Some(Section::Claims(arguments)) => runtime.block_on(claims::run(arguments)),
-        Some(Section::Finding(arguments)) => finding::run(&arguments, &root),
+        Some(Section::Finding(arguments)) => segmentation::run(&arguments, &root),
         Some(Section::Image(arguments)) => image::run(&arguments, &root),
         Some(Section::ImageRun(arguments)) => image::run_ours(&arguments),
         Some(Section::Rendering(arguments)) => rendering::run(&arguments),
         Some(Section::Throughput(arguments)) => runtime.block_on(throughput::run(arguments)),
-        Some(Section::Waiting(arguments)) => runtime.block_on(waiting::run(arguments, &root)),
+        Some(Section::Waiting(arguments)) => {
+            runtime.block_on(estimate_error::run(arguments, &root))
+        }
     }
 }
 

@@ -11,11 +11,11 @@ mod inference;
 mod labels;
 mod lids;
 mod limbus;
+mod photo_side;
 mod pupil;
 mod quality;
 mod ring_light;
 mod sharpness;
-mod side;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -39,8 +39,8 @@ use ring_light::RingLight;
 
 pub use advice::{Praise, Tip};
 pub use evidence::Evidence;
+pub use photo_side::Side;
 pub use quality::Quality;
-pub use side::Side;
 pub use verdict::LIMITS;
 
 /// What `segment_iris` needs of a photo: a reduced copy of all of it, and full resolution where asked.

@@ -4,7 +4,7 @@ use super::closeup::Closeup;
 use super::edges::point_on_ray;
 use super::float_image::median;
 use super::inference::Inference;
-use super::side::Side;
+use super::photo_side::Side;
 use crate::geometry::Ellipse;
 
 /// Of the points between the lids and outside of the pupil.

@@ -16,7 +16,7 @@
 //! - compare what was read before an `advance` with what is read after it by ids and states, never by times.
 //!
 //! `irisflow-sqlite` runs the suites both ways, in `tests/conformance.rs` and
-//! `tests/conformance_running_time.rs`, so that a case that holds for one of them only is found at once.
+//! `tests/conformance_real_clock.rs`, so that a case that holds for one of them only is found at once.
 #![expect(
     clippy::expect_used,
     reason = "these are tests, though they live where every store crate can reach them"

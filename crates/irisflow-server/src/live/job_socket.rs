@@ -259,7 +259,7 @@ impl Connection<'_> {
         let mut ping = begun + app.settings.socket_ping;
         let mut awaits_pong = false;
         let mut session_check = begun + app.settings.session_check;
-        let mut estimate_check = begun + app.settings.outlook_interval;
+        let mut estimate_check = begun + app.settings.estimate_interval;
         loop {
             tokio::select! {
                 next = watch.next(&*app.parts.timeline) => match next {
@@ -291,7 +291,7 @@ impl Connection<'_> {
                     if let Some(ending) = self.send_changed_estimate().await {
                         return ending;
                     }
-                    estimate_check = Instant::now() + app.settings.outlook_interval;
+                    estimate_check = Instant::now() + app.settings.estimate_interval;
                 }
                 () = sleep_until(limit) => return Ending::timed_out(),
                 () = sleep_until(session_check) => {

@@ -89,7 +89,7 @@ impl AppState {
         };
         drop(reserved);
         stored.thumbnail_bytes = self.make_thumbnail(user_id, photo_id, &stored).await?;
-        let limit_bytes = self.settings.use_limits.stored_bytes;
+        let limit_bytes = self.settings.usage_limits.stored_bytes;
         let confirmed = self
             .parts
             .photos

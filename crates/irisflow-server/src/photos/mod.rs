@@ -2,7 +2,8 @@
 
 pub(crate) mod check;
 pub(crate) mod confirm;
-pub(crate) mod create;
+pub(crate) mod create_upload_url;
+pub(crate) mod create_with_bytes;
 mod decoding;
 pub(crate) mod delete;
 mod intake;
@@ -11,7 +12,6 @@ mod photo_body;
 mod photo_locks;
 mod receive;
 pub(crate) mod show;
-pub(crate) mod upload;
 
 pub use decoding::DecodeLimits;
 pub(crate) use decoding::PhotoDecoding;

@@ -101,7 +101,7 @@ impl AppState {
         mut pieces: impl Stream<Item = Result<bytes::Bytes, E>> + Unpin,
     ) -> Result<(), ApiError> {
         let limit_bytes = self.settings.photo_limits.max_bytes as u64;
-        let quota_bytes = self.settings.use_limits.stored_bytes;
+        let quota_bytes = self.settings.usage_limits.stored_bytes;
         let stored_bytes = self.parts.statistics.usage(user_id).await?.stored_bytes();
         let mut in_progress = self.uploads.begin(user_id);
         let key = ObjectKey::Incoming { user_id, photo_id };
@@ -144,7 +144,7 @@ impl AppState {
         upload: Box<dyn ObjectUpload>,
     ) -> Result<(), ApiError> {
         let _lock = self.photo_locks.lock(photo_id).await;
-        let (photos, quota_bytes) = (&self.parts.photos, self.settings.use_limits.stored_bytes);
+        let (photos, quota_bytes) = (&self.parts.photos, self.settings.usage_limits.stored_bytes);
         let received = photos.receive_photo(user_id, photo_id, upload.size_bytes(), quota_bytes);
         match received.await? {
             Received::Counted => Ok(upload.finish().await?),

@@ -1,4 +1,4 @@
-"""Overlaps by framing on renders that were not trained on: measure.py CHECKPOINT RENDERER [COUNT] [SEED]
+"""Overlaps by framing on renders that were not trained on: evaluate_renders.py CHECKPOINT RENDERER [COUNT] [SEED]
 
 One pass per picture. The visible iris is the iris map within the opening map, in prediction and label;
 lashes in front of it are ignored in both.
@@ -10,7 +10,7 @@ from collections import defaultdict
 import numpy as np
 import torch
 
-import judge
+import evaluate_photos
 from network import EyeNetwork
 from stream import IRIS, OPENING, PUPIL, SIDE, records
 
@@ -25,7 +25,7 @@ def main(checkpoint, renderer, count=600, seed=990):
     source = records(renderer, int(seed), 0)
     for _ in range(int(count)):
         presence, framing, photo, labels = next(source)
-        maps, score = judge.run(network, photo)
+        maps, score = evaluate_photos.run(network, photo)
         if presence < 2:
             scores[presence].append(score)
         if presence != 1:
@@ -33,11 +33,11 @@ def main(checkpoint, renderer, count=600, seed=990):
         half = [((labels & bit) != 0).reshape(SIDE // 2, 2, SIDE // 2, 2).mean((1, 3)) >= 0.5 for bit in (OPENING, IRIS, PUPIL)]
         found = [maps[index] > 0.5 for index in range(3)]
         group = overlaps[FRAMINGS[framing]]
-        group["disc"].append(judge.overlap(found[1], half[1]))
-        group["visible"].append(judge.overlap(found[1] & found[0], half[1] & half[0]))
-        group["opening"].append(judge.overlap(found[0], half[0]))
+        group["disc"].append(evaluate_photos.overlap(found[1], half[1]))
+        group["visible"].append(evaluate_photos.overlap(found[1] & found[0], half[1] & half[0]))
+        group["opening"].append(evaluate_photos.overlap(found[0], half[0]))
         if half[2].any():
-            group["pupil"].append(judge.overlap(found[2], half[2]))
+            group["pupil"].append(evaluate_photos.overlap(found[2], half[2]))
     for name in FRAMINGS:
         group = overlaps[name]
         if group:
