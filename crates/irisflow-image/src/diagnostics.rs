@@ -1,4 +1,4 @@
-//! Pictures for people who ask why: all labels in the photo's own pixels, and outlines drawn on it.
+//! Diagnostic pictures: all labels in the photo's own pixels, and outlines drawn on it.
 
 use crate::encode::{self, EncodeError};
 use crate::geometry::Ellipse;

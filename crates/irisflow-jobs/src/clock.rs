@@ -87,7 +87,8 @@ impl Clock for SystemClock {
 pub struct SteadyClock {
     wall: Arc<dyn Clock>,
     started: Instant,
-    /// What the time was when the process started, by the furthest the wall clock ever was ahead.
+    /// Start time of the process, as implied by the largest lead of the wall clock over the monotonic clock seen
+    /// so far.
     start_ms: AtomicI64,
 }
 

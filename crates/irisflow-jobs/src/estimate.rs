@@ -314,7 +314,7 @@ impl StepCost {
 fn reason(input: &EstimateInput, place: QueuePlace) -> WaitingReason {
     let ahead = place.own_ahead + place.others_ahead;
     let WorkerCapacity { slots, running } = input.worker_capacity;
-    // Only a retry pauses: a time ahead of another job comes from a clock that was set back.
+    // Only retries have a future `run_at`; for other jobs it means that the clock was set back.
     if place.run_at > input.now && input.attempt_count > 0 {
         WaitingReason::RetryBackoff {
             attempt: input.attempt_count,

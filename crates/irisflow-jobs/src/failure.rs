@@ -3,15 +3,15 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Who can do something about a failure.
+/// The types of failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorType {
-    /// The person can, with another photo. Never retried.
+    /// Fixed by another photo, never retried.
     QualityIssue,
-    /// Time can: network, storage, timeouts. Retried.
+    /// Network, storage, timeouts; retried.
     TransientError,
-    /// We can: a bug, a panic, out of memory. Retried, as another try may go well.
+    /// A bug, a panic, out of memory; retried.
     ServerError,
 }
 
@@ -47,7 +47,7 @@ pub struct Failure {
     pub error_type: ErrorType,
     /// The stable name that screens and tests match on.
     pub code: String,
-    /// Short and kind: what happened.
+    /// A short sentence for the user: what happened.
     pub message: String,
     /// One thing to do.
     pub suggestion: String,

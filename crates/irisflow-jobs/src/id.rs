@@ -55,7 +55,7 @@ uuid_id!(
     SessionId
 );
 uuid_id!(
-    /// What somebody agreed to, once.
+    /// A consent.
     ConsentId
 );
 uuid_id!(

@@ -185,7 +185,7 @@ pub enum JobEvent {
 }
 
 impl JobEvent {
-    /// The attempt that writes it; none of what comes from elsewhere.
+    /// The attempt that writes it; `None` for events that no worker writes.
     fn fence(&self) -> Option<Fence> {
         match *self {
             Self::Renewed { fence }
@@ -259,7 +259,7 @@ impl Job {
         Self::queued(new, self.created_at).job
     }
 
-    /// What its timeline says when the job is deleted: that it is, and nothing of its photo.
+    /// Its `deleted` event, which contains no data of the photo.
     pub fn deleted(&self) -> LogEntry {
         let body = EventBody {
             status: "deleted".to_owned(),
@@ -324,7 +324,7 @@ impl Job {
                 self.cancel_requested = true;
                 Ok(self.unlogged())
             }
-            // Each state by name, so that a new one does not compile until someone has placed it.
+            // States are listed by name, so that a new one is a compile error here.
             (Pending | Processing(_) | Waiting | Completed(_) | Failed(_) | Cancelled, _) => {
                 Err(TransitionError::InvalidTransition)
             }

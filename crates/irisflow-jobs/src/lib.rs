@@ -1,4 +1,4 @@
-//! What a job is: its ids, states, steps, rejections, events and policy, and the ports that stores
+//! What a job is: its ids, states, steps, failures, events and policy, and the ports that stores
 //! and buses implement. No SQL, no HTTP, no pixels: those crates depend on this one.
 
 mod account;

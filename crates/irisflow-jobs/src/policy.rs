@@ -6,9 +6,9 @@ use std::time::Duration;
 pub struct JobPolicy {
     /// How long a worker owns a job without renewing.
     pub lease: Duration,
-    /// How often a failed attempt is tried again.
+    /// Maximum number of retries after failed attempts.
     pub max_retries: u32,
-    /// How often a job may lose its worker before it fails.
+    /// How many lost workers are tolerated before the job fails.
     pub max_crashes: u32,
     /// The first retry waits up to this long; each further one up to twice as long.
     pub backoff_base: Duration,

@@ -34,7 +34,7 @@ impl ConsentType {
     }
 }
 
-/// Whose privacy law a person was asked under.
+/// Jurisdiction of a consent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Jurisdiction {
     /// European Union, European Economic Area, United Kingdom.

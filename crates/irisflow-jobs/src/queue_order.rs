@@ -1,7 +1,12 @@
-//! The order of claims. Of the users with waiting jobs, the one with the fewest running goes first, then the one
-//! served longest ago (never served first; only between such users does waiting time decide); of that user,
-//! high before default, where a default job that waited long counts as high. Stores claim by this rule, in
-//! SQL; here the same rule counts the jobs that go before a waiting one.
+//! The order of claims:
+//!
+//! 1. Of the users with waiting jobs, the one with the fewest running jobs.
+//! 2. Of these, the one served longest ago. Users that were never served come first, by waiting time.
+//! 3. Of this user's due jobs, high priority before default; a default job that waited long counts as high.
+//! 4. Of these, the job that waited longest.
+//!
+//! Stores claim by this rule in SQL (`irisflow-sqlite/src/job_leases.rs`); here the same rule counts the jobs that
+//! go before a waiting one.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -102,8 +107,8 @@ impl QueueOrder {
 
     /// The jobs that are claimed before a job of this user. `None` when no job of the user waits.
     ///
-    /// Since each claim goes to the user served longest ago, claims go round: every other user is served as
-    /// often as this one before the job, and those before it in the round once more.
+    /// Claims alternate between users. If n jobs of this user come first, each other user is served n times
+    /// before, and n + 1 times if it precedes this user in the order.
     pub fn place(&self, user_id: UserId, own: OwnPlace, now: Timestamp) -> Option<QueuePlace> {
         let mine = self.users.get(&user_id)?;
         let due_by = now.max(own.run_at);

@@ -35,7 +35,7 @@ pub struct SubmissionKey {
     pub key: String,
     /// SHA-256 of the request: the same key may not be used for another one.
     pub fingerprint: [u8; 32],
-    /// What the response says beside its jobs. Stored and returned unread.
+    /// What the response says beside its jobs. Opaque to the store.
     pub response: String,
 }
 

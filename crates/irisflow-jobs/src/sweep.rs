@@ -1,5 +1,5 @@
 //! Objects that must go: decided in the transaction that makes them superfluous, deleted afterwards,
-//! as often as it takes.
+//! retried until it succeeds.
 
 use crate::id::{JobId, PhotoId, UserId};
 

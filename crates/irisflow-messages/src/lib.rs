@@ -1,4 +1,4 @@
-//! What is said to people: message keys with parameters, and the texts in each language.
+//! User-facing texts: message keys with parameters, and the texts in each language.
 //!
 //! `texts/en.ftl` holds every sentence in English, in the syntax of Project Fluent. The other crates
 //! return codes and figures; the modules here turn those of the imaging core and of jobs into messages,

@@ -1,4 +1,4 @@
-//! What is said about a photo: why it is rejected, or how good it is, and one thing to do.
+//! User-facing texts about a photo: why it is rejected, or how good it is, and one thing to do.
 
 use irisflow_image::load::UnsupportedFormat;
 use irisflow_image::rejection::{MissedLimit, Rejection};

@@ -1,4 +1,4 @@
-//! What is said while a job goes on: its step, and what it waits for.
+//! User-facing texts about an unfinished job: its step, and what it waits for.
 
 use irisflow_image::pipeline::Stage;
 use irisflow_jobs::{Step, WaitingReason};

@@ -6,7 +6,7 @@ use fluent_bundle::{FluentArgs, FluentValue};
 
 use crate::Language;
 
-/// What is to be said: the key of a text in `texts/`, with its parameters. Made by [`text!`](crate::text).
+/// A message: the key of a text in `texts/`, with its parameters. Made by [`text!`](crate::text).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Text {
     key: &'static str,

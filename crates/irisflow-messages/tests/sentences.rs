@@ -1,7 +1,10 @@
 //! Every sentence about photos and jobs, as people read it, under snapshot; and that the texts hold no key
 //! that nothing uses.
 
-#![expect(clippy::expect_used, reason = "a test says what it expected")]
+#![expect(
+    clippy::expect_used,
+    reason = "`expect` messages explain test failures"
+)]
 
 use std::fs;
 use std::path::Path;

@@ -5,9 +5,8 @@ use irisflow_jobs::{SweepTarget, UserId};
 use crate::object_key::ObjectKey;
 use crate::object_store::{ObjectStore, StorageError};
 
-/// The objects that `target` may concern. List first, then ask which epoch or intake is to be kept, then
-/// delete: what is listed was written under one no later than that asked for, so that what is being
-/// recorded meanwhile is never deleted.
+/// The objects that `target` may concern. Order matters: list, then read the epoch or intake to keep, then delete.
+/// An object written after the listing is not in it, so an attempt in progress loses nothing.
 ///
 /// # Errors
 /// When the storage fails.

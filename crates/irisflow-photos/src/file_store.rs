@@ -7,7 +7,7 @@
 //! Not `LocalFileSystem` of the crate `object_store` (0.14.2), although it flushes files and folders too: it stages
 //! beside the objects, where an interrupted upload stays, unlisted, after its account is deleted; it creates
 //! missing folders up to the root, so that it writes to the mount point of a disk that is not mounted; its
-//! multipart upload cannot be made durable before it becomes visible, as the quota needs; and it knows nothing of
+//! multipart upload cannot be made durable before it becomes visible, as the quota needs; and it cannot report
 //! free space.
 
 use std::fs::{self, File};

@@ -1,6 +1,6 @@
 //! How many bytes of photos the process may hold at once: files that are read, and their decoded
-//! pixels. Whoever wants to hold some waits for its turn, first come first served; one account cannot
-//! take more than its share, so that others need not wait for all its photos.
+//! pixels. Requests are served first come, first served; one account gets at most half, so that others
+//! need not wait for all its photos.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -91,7 +91,7 @@ impl MemoryBudget {
 async fn acquire(semaphore: &Arc<Semaphore>, units: u32) -> OwnedSemaphorePermit {
     match Arc::clone(semaphore).acquire_many_owned(units).await {
         Ok(permit) => permit,
-        // Semaphores are closed by nobody.
+        // These semaphores are never closed.
         Err(_) => std::future::pending().await,
     }
 }

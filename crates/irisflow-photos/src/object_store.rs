@@ -71,7 +71,7 @@ pub trait ObjectStore: Send + Sync + Debug {
     /// Writes that many bytes as an object would be written, and deletes them again.
     async fn check_writable(&self, bytes: usize) -> Result<()>;
 
-    /// Bytes that this program may still store; `None` when the storage has no known end.
+    /// Bytes that this program may still store; `None` when the capacity is unknown.
     async fn free_bytes(&self) -> Result<Option<u64>>;
 }
 

@@ -1,7 +1,7 @@
 //! Signed links of a storage that this program serves itself: a holder may read or write one object for a while.
 //!
 //! HMAC-SHA256 over method, key, expiry and content type; compared in constant time. Path and query are made
-//! here, scheme and host by the server.
+//! here, scheme and host by the server. Lifetimes: `ServerSettings::download_url_life`, `JobPolicy::upload_url_life`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

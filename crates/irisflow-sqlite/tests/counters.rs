@@ -1,4 +1,4 @@
-//! Counters that do not match the jobs, as a database that was edited by hand has them: the queue goes on.
+//! Claims still work when the queue counters disagree with the jobs.
 #![expect(
     clippy::expect_used,
     reason = "the functions beside the tests are tests as well"

@@ -22,11 +22,12 @@ use crate::fault_injection::point;
 use crate::metrics::{self, StepMeter};
 use crate::running_jobs::{RunningJob, StopReason};
 
-/// How often the end of a job is offered to a store that refuses it, and the pause between.
+/// Number of refusals by the store after which recording the end of a job is given up, and the pause between
+/// tries.
 const MAX_REFUSALS: u32 = 20;
 const END_PAUSE: Duration = Duration::from_millis(500);
 
-/// How often an attempt that waits for memory looks whether it is to stop.
+/// Interval at which an attempt that waits for memory checks its stop flag.
 const STOP_CHECK: Duration = Duration::from_millis(100);
 
 /// How the work of an attempt ended.
@@ -40,9 +41,9 @@ enum Outcome {
 pub enum Setback {
     /// Asked to stop; the reason is on the running job.
     Stopped,
-    /// By what is in the photo, or by our code.
+    /// Because of the photo or a bug; counts as a failed attempt.
     Failed(Failure),
-    /// By the machine or a store.
+    /// Because of the machine or a store; not counted.
     Trouble(Trouble),
 }
 
@@ -63,7 +64,7 @@ pub struct Trouble {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NextAction {
     ClaimNext,
-    /// The job went back to the queue though nothing else is in trouble: not at once again.
+    /// The job was handed back, but the probe found no outage: wait before the next claim.
     Pause,
     /// The thread was given up meanwhile, and another has taken its place.
     End,
@@ -103,7 +104,7 @@ pub(crate) fn run(shared: &Arc<Shared>, job: &Job, running: &Arc<RunningJob>) ->
     }
 }
 
-/// Trouble that nothing else meets, and that came of reading the photo, is the photo's own.
+/// If reading the photo failed and the probe finds no outage, the failure counts against the job.
 async fn reclassify_photo_trouble(shared: &Arc<Shared>, outcome: Outcome) -> Outcome {
     match outcome {
         Outcome::Unfinished(Setback::Trouble(trouble))
@@ -126,7 +127,7 @@ async fn end(
         metrics::attempt_failed(failure);
     }
     match (running.stop_reason(), outcome) {
-        // A finished job stays finished, whatever was wished meanwhile; the fence decides.
+        // A finished job stays finished, even if a stop was requested meanwhile; the fence decides.
         (_, Outcome::Finished(result)) => {
             record_with_retries(shared, running, End::Finish(result)).await
         }
@@ -238,7 +239,7 @@ fn delete_own_objects(shared: &Shared, job: &Job) {
         Ok::<_, StorageError>(())
     });
     if let Some(Err(error)) = deleted {
-        // A sweep was left when the attempt ended.
+        // A sweep was scheduled when the attempt ended.
         tracing::warn!(job_id = %job.id, %error, "the sweep will delete an attempt's objects");
     }
 }

@@ -31,7 +31,7 @@ impl CheckpointRecorder {
     }
 
     pub(crate) fn reached(&self, checkpoint: Checkpoint) {
-        // The task ends early only when the lease is lost; the attempt learns that by its stop flag.
+        // The task ends early only when the lease is lost, which also sets the attempt's stop flag.
         let _ = self.checkpoints.send(checkpoint);
     }
 
@@ -71,7 +71,7 @@ async fn record_all(
                 }
                 Err(error) => {
                     if !error.is_transient() && !error.is_outage() {
-                        // Trying again does not help; the end of the job says it all.
+                        // Trying again does not help. The final state of the job includes this checkpoint.
                         tracing::error!(job_id = %job.fence.job_id, %error, "could not record progress");
                         break;
                     }

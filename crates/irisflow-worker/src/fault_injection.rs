@@ -85,7 +85,7 @@ mod planned {
         Abort,
         /// The process is killed, by a real signal.
         Kill,
-        /// The process is suspended until somebody sends SIGCONT.
+        /// The process is suspended until it receives SIGCONT.
         Stop,
         /// The process is asked to end, and the step takes this long.
         Terminate(Duration),

@@ -45,7 +45,7 @@ fn check(shared: &Arc<Shared>, job: &Arc<RunningJob>, interval: Duration) {
     }
 }
 
-/// Renews a lease, and does what the store says of the job meanwhile.
+/// Renews a lease; stops the attempt if it was lost or cancelled.
 pub(crate) async fn renew(shared: &Shared, job: &RunningJob) {
     match shared.parts.job_leases.renew(job.fence).await {
         Ok(Renewal::Held) => job.mark_renewed(),

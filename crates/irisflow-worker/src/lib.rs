@@ -1,8 +1,8 @@
 //! Claims jobs, runs the imaging pipeline on threads of its own, heartbeats, finishes.
 //!
 //! Each slot is one thread that works on one job at a time, so that the API's threads never wait for
-//! pixels. A heartbeat thread renews the leases; upkeep takes jobs from lost workers and deletes what
-//! nobody recorded. A worker whose lease is gone may not write: the store refuses it.
+//! pixels. A heartbeat thread renews the leases; periodic maintenance reclaims jobs with expired leases and
+//! deletes unrecorded objects. The store refuses writes of a worker whose lease was lost.
 
 mod attempt;
 mod cancellation;
@@ -69,7 +69,7 @@ pub struct WorkerSettings {
     pub poll_interval: Duration,
     /// How long running jobs may go on after a stop is asked for; then they are handed back.
     pub drain_grace: Duration,
-    /// How often the counters that claiming looks at are checked against the jobs.
+    /// Interval at which the counters that claims read are checked against the jobs.
     pub counter_check: Duration,
     /// Originals are deleted this long after they were announced; `None` keeps them.
     pub keep_originals: Option<Duration>,
@@ -107,7 +107,7 @@ struct Shared {
     supervisor: Supervisor,
     /// Cancelled: claim nothing more.
     draining: CancellationToken,
-    /// Cancelled: nothing runs any more that anybody waits for, and the runtime may end.
+    /// Cancelled: shutdown is complete; the runtime may be dropped.
     over: CancellationToken,
     runtime: Handle,
     probe: outage::Probe,
@@ -143,7 +143,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts the slots, the heartbeat and the upkeep. Call within a tokio runtime, which serves the
+    /// Starts the slots, the heartbeat and the maintenance. Call within a tokio runtime, which serves the
     /// store's calls.
     ///
     /// # Errors
@@ -173,7 +173,7 @@ impl Worker {
         })
     }
 
-    /// Returns, with its name, when a thread or task has failed without which this worker is not whole.
+    /// Returns the name of the first essential thread or task that panicked.
     pub async fn failed(&self) -> &'static str {
         self.shared.supervisor.failed().await
     }
@@ -186,7 +186,7 @@ impl Worker {
             .running
             .until_idle(self.shared.settings.drain_grace)
             .await;
-        // All at once: a database that is away keeps each of them waiting.
+        // Concurrently, since each waits for its timeout when the database is unavailable.
         let mut handed_back = JoinSet::new();
         for job in self.shared.running.all() {
             if job.stop(StopReason::HandedBack) {
@@ -211,7 +211,7 @@ impl Worker {
             .take();
         if let Some(heartbeat) = heartbeat {
             heartbeat.thread().unpark();
-            // It has nothing to say; a panic was told by the thread itself.
+            // The join result is not needed: a panic was already logged by the thread.
             let _ = tokio::task::spawn_blocking(|| heartbeat.join()).await;
         }
     }

@@ -1,5 +1,5 @@
-//! What every node does now and then: take jobs from lost workers, delete what nobody records, check the
-//! counters of the queue.
+//! Periodic maintenance on every node: reclaim jobs with expired leases, delete unrecorded objects, prune, check
+//! the queue counters.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ const SWEEPS_AT_ONCE: u32 = 20;
 /// How long the sweeps that a node has claimed are kept from the others.
 const SWEEP_CLAIM: Duration = Duration::from_secs(10);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
-/// Each transaction is short, so that nobody waits for it.
+/// Each transaction is short, so that it does not delay other writers.
 const EXPIRED_AT_ONCE: u32 = 50;
 const REPAIR_INTERVAL: Duration = Duration::from_secs(60);
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
@@ -36,7 +36,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>) {
     shared.runtime.spawn(check_counters(Arc::clone(shared)));
 }
 
-/// Says that this process is alive and how much it can do at once, for those who estimate.
+/// Reports this process and its slots to the worker registry, which estimates read.
 async fn report(shared: Arc<Shared>) {
     let _supervised = shared.supervisor.part("report of this worker");
     let worker = shared.worker_id;
@@ -49,15 +49,15 @@ async fn report(shared: Arc<Shared>) {
             .await
             && !shared.probe_for_outage(&error).await
         {
-            tracing::warn!(%error, "could not say that this worker is alive");
+            tracing::warn!(%error, "could not report this worker");
         }
         if !pause(&shared, shared.settings.lease / 3).await {
             break;
         }
     }
     if let Err(error) = shared.parts.worker_registry.remove_worker(worker).await {
-        // It is taken for gone when it has been silent for a while.
-        tracing::debug!(%error, "could not say that this worker is gone");
+        // Its entry in the registry expires.
+        tracing::debug!(%error, "could not unregister this worker");
     }
 }
 
@@ -191,7 +191,7 @@ async fn check_counters(shared: Arc<Shared>) {
     }
 }
 
-/// Lets go of what is older than it is to be kept.
+/// Deletes originals and jobs past their retention time.
 async fn expire(shared: Arc<Shared>) {
     let _supervised = shared.supervisor.part("expiry");
     let settings = &shared.settings;

@@ -1,6 +1,5 @@
-//! Outages: trouble of the machine or of a store, which no photo can help. While there is one, this
-//! process claims nothing and counts nothing against a job; it looks again with backoff, by writing to
-//! the database and to the storage for real, and then goes on.
+//! Outages of the machine or a store. During one this process claims nothing and counts no failure against a
+//! job. It probes with backoff, by writing to the database and the storage, until both work.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -14,10 +13,10 @@ use crate::{Shared, metrics};
 const PROBE_BYTES: usize = 4 << 20;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// What takes longer to write a row and a file is away.
+/// A probe that takes longer counts as an outage.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
 
-/// One look at the stores at a time.
+/// Ensures that only one probe runs at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Probe {
     by_one: tokio::sync::Mutex<()>,
@@ -26,8 +25,8 @@ pub(crate) struct Probe {
 }
 
 impl Shared {
-    /// Looks whether database and storage work, after something failed. `true` when they do not: then
-    /// the worker waits until they do.
+    /// Probes database and storage after a failure. `true` when one of them does not work: then the worker
+    /// waits until both do.
     pub(crate) async fn probe_for_outage(self: &Arc<Self>, what: &(dyn Display + Sync)) -> bool {
         let bus = &self.parts.bus;
         if bus.has_outage() {

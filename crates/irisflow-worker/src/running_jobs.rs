@@ -1,4 +1,4 @@
-//! The jobs that this process is working on, and the wish to stop one.
+//! The jobs that this process is working on, and the requests to stop them.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};

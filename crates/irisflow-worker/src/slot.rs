@@ -79,7 +79,7 @@ async fn next_job(shared: &Arc<Shared>) -> Option<(Job, Arc<RunningJob>)> {
 
 /// Claims a job and counts it as running, or gives it back when the worker is to stop by now.
 async fn claim(shared: &Shared) -> Result<Option<(Job, Arc<RunningJob>)>, StoreError> {
-    // First this, then the look: who drains the worker waits for us, or is seen here.
+    // Register before checking `draining`: then `drain` either waits for this claim or is detected here.
     let _claiming = shared.running.claiming();
     if shared.draining.is_cancelled() {
         return Ok(None);

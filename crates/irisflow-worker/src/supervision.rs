@@ -1,16 +1,15 @@
-//! Threads and tasks without which a worker is no worker. When one of them panics, the process is to
-//! end, rather than to go on without it.
+//! Essential threads and tasks: if one panics, the process must end.
 
 use tokio::sync::watch;
 
-/// Held by a vital thread or task for as long as it runs.
+/// Held by an essential thread or task for as long as it runs.
 #[derive(Debug)]
 pub(crate) struct SupervisedTask {
     name: &'static str,
     failed: watch::Sender<Option<&'static str>>,
 }
 
-/// Which vital part has failed, if any.
+/// Which essential thread or task has panicked, if any.
 #[derive(Debug)]
 pub(crate) struct Supervisor(watch::Sender<Option<&'static str>>);
 

@@ -30,7 +30,7 @@ pub(crate) struct AccountArgs {
     /// Make the account first.
     #[arg(long)]
     register: bool,
-    /// Only from the environment: a command line can be seen by others.
+    /// Environment variable only: other users can see a command line.
     #[arg(long, env = "IRISFLOW_PASSWORD", hide = true, hide_env_values = true)]
     password: Option<String>,
     /// Folder in which the session is kept.

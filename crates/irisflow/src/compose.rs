@@ -52,7 +52,7 @@ pub(crate) fn objects_to_back_up(folder: &DataFolder) -> Arc<dyn ObjectStore> {
     Arc::new(FileStore::of_other_process(&folder.files()))
 }
 
-/// Makes a restored database a new history, so that clients do not take it for the one they know.
+/// Gives a restored database new timeline epochs and ends its sessions.
 pub(crate) async fn begin_new_history(database: &Path, now: Timestamp) -> anyhow::Result<()> {
     irisflow_sqlite::begin_new_history(database, now)
         .await

@@ -12,7 +12,7 @@ pub(crate) struct ConsentArgs {
     /// Take uploads and jobs only of people who have given the consent `biometric_capture`.
     #[arg(long, env = "IRISFLOW_CONSENT_REQUIRED")]
     pub(crate) consent_required: bool,
-    /// What people are asked to agree to, up to 32 KiB. A plain text of ours when left out.
+    /// What people are asked to agree to, up to 32 KiB. Default: a built-in text.
     #[arg(
         long,
         env = "IRISFLOW_CONSENT_TEXT",

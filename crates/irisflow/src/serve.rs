@@ -1,4 +1,6 @@
 //! `irisflow serve`: command line arguments, conversion into settings, start and graceful shutdown.
+//!
+//! Defaults are those of `ServerSettings`, `WorkerSettings` and `JobPolicy`.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -53,7 +55,7 @@ pub(crate) struct ServeArgs {
     /// commas.
     #[arg(long, env = "IRISFLOW_ALLOWED_ORIGINS", value_delimiter = ',')]
     allowed_origins: Vec<Origin>,
-    /// Photos worked on at once. One core less than there are, at least one, when left out.
+    /// Photos processed at once. Default: one less than the number of cores, at least 1.
     #[arg(long, env = "IRISFLOW_WORKERS")]
     workers: Option<usize>,
     /// What to log, as in info or irisflow_worker=debug.
@@ -77,15 +79,16 @@ pub(crate) struct ServeArgs {
         value_name = "FILE"
     )]
     tls_key: Option<PathBuf>,
-    /// Whoever sends it as bearer may read /metrics. Without a token, that route is off.
+    /// Bearer token for /metrics. Without it, that route is off.
     #[arg(long, env = "IRISFLOW_METRICS_TOKEN", hide_env_values = true,
         value_parser = clap::builder::NonEmptyStringValueParser::new())]
     metrics_token: Option<String>,
-    /// Address and port for /metrics alone, by plain HTTP and without a token: whoever reaches it reads.
+    /// Address and port for /metrics alone, by plain HTTP and without a token: anyone who can connect can
+    /// read it.
     #[arg(long, env = "IRISFLOW_METRICS_LISTEN", value_name = "ADDRESS")]
     metrics_listen: Option<SocketAddr>,
     /// How many proxies in front of this server append to X-Forwarded-For. Without any, that header is
-    /// not believed.
+    /// ignored.
     #[arg(long, env = "IRISFLOW_TRUSTED_PROXIES", default_value_t = ServerSettings::default().trusted_proxies)]
     trusted_proxies: usize,
     #[command(flatten)]
@@ -94,7 +97,7 @@ pub(crate) struct ServeArgs {
     limits: LimitArgs,
 }
 
-/// Durations and limits. The defaults are right for people; tests make them short.
+/// Durations and limits. The defaults suit production; tests shorten them.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Limits")]
 struct LimitArgs {
@@ -113,7 +116,7 @@ struct LimitArgs {
     /// How long one attempt may take.
     #[arg(long, env = "IRISFLOW_MAX_RUNTIME_MS", default_value_t = in_ms(WorkerSettings::default().max_runtime))]
     max_runtime_ms: u64,
-    /// How often a failed attempt is tried again.
+    /// Maximum number of retries after failed attempts.
     #[arg(long, env = "IRISFLOW_MAX_RETRIES", default_value_t = JobPolicy::default().max_retries)]
     max_retries: u32,
     /// The first retry waits up to this long, each further one up to twice as long.
@@ -122,7 +125,7 @@ struct LimitArgs {
     /// How long running jobs may go on after a stop is asked for.
     #[arg(long, env = "IRISFLOW_DRAIN_GRACE_MS", default_value_t = in_ms(WorkerSettings::default().drain_grace))]
     drain_grace_ms: u64,
-    /// How often the counters of waiting and running jobs are checked against the jobs, and repaired.
+    /// Interval at which the counters of waiting and running jobs are checked against the jobs, and repaired.
     #[arg(long, env = "IRISFLOW_COUNTER_CHECK_MS", default_value_t = in_ms(WorkerSettings::default().counter_check))]
     counter_check_ms: u64,
     /// Life of an access token.
@@ -131,7 +134,7 @@ struct LimitArgs {
     /// How long a job's socket may stay open.
     #[arg(long, env = "IRISFLOW_SOCKET_LIMIT_MS", default_value_t = in_ms(ServerSettings::default().socket_limit))]
     socket_limit_ms: u64,
-    /// How often an open socket looks up its session, which may have ended by another process.
+    /// Interval at which an open socket looks up its session, which another process may have ended.
     #[arg(long, env = "IRISFLOW_SESSION_CHECK_MS", default_value_t = in_ms(ServerSettings::default().session_check))]
     session_check_ms: u64,
     /// How long a submission that is sent again with its Idempotency-Key is answered as the first was.
@@ -186,7 +189,7 @@ struct LimitArgs {
     /// requests may take half. When left out, 336 MiB and 64 MiB more for each worker after the first.
     #[arg(long, env = "IRISFLOW_READ_MEMORY_BYTES")]
     read_memory_bytes: Option<u64>,
-    /// How long a request waits for that memory before it is told that the server is busy.
+    /// How long a request waits for that memory before it is rejected with 503.
     #[arg(long, env = "IRISFLOW_READ_WAIT_MS", default_value_t = in_ms(ServerSettings::default().decode_limits.max_wait))]
     read_wait_ms: u64,
     /// Unfinished jobs of one account.
@@ -208,7 +211,8 @@ struct LimitArgs {
     /// Open sockets of one address at once. Three eighths of all connections when left out.
     #[arg(long, env = "IRISFLOW_MAX_ADDRESS_SOCKETS")]
     max_address_sockets: Option<usize>,
-    /// How often the peer of a socket is pinged; one that has not answered by the next time is gone.
+    /// Interval at which the peer of a socket is pinged; one that has not answered by the next ping is
+    /// disconnected.
     #[arg(long, env = "IRISFLOW_SOCKET_PING_MS", default_value_t = in_ms(ServerSettings::default().socket_ping))]
     socket_ping_ms: u64,
     /// How long the headers of a request may take; idle connections are closed after this, too.

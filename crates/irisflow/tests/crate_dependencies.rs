@@ -1,6 +1,9 @@
 //! The dependencies between our crates are exactly the ones that ARCHITECTURE.md describes.
 
-#![expect(clippy::expect_used, reason = "a test says what it expected")]
+#![expect(
+    clippy::expect_used,
+    reason = "`expect` messages explain test failures"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

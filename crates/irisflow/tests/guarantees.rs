@@ -1,6 +1,9 @@
 //! Each promise of docs/guarantees.md names tests, and each of them is one that runs.
 
-#![expect(clippy::expect_used, reason = "a test says what it expected")]
+#![expect(
+    clippy::expect_used,
+    reason = "`expect` messages explain test failures"
+)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,9 @@
 //! The tables of docs/operations.md name settings that exist and state their defaults.
 
-#![expect(clippy::expect_used, reason = "a test says what it expected")]
+#![expect(
+    clippy::expect_used,
+    reason = "`expect` messages explain test failures"
+)]
 
 use std::collections::BTreeMap;
 use std::process::Command;

@@ -1,9 +1,10 @@
 //! `cargo xtask eval`: evaluates the segmenter: overlap, fit errors, false rejections and false acceptances.
 //!
-//! `photos.rs` measures annotated photos and photos without a usable iris, `renders.rs` fresh renders.
-//! `score.rs` compares one answer with the truth, `report.rs` and `tables.rs` write, `drawing.rs` draws,
-//! `curves.rs` lists every picture for choosing thresholds. All pictures go through the calls the
-//! product makes, from the bytes of a file on; every figure comes from the run that printed it.
+//! `photo_eval.rs` evaluates annotated photos and photos without a usable iris, `render_eval.rs` fresh renders.
+//! `scoring.rs` compares one result with the ground truth; `report.rs` and `group_table.rs` write the tables,
+//! `overlays.rs` draws, `figures_csv.rs` lists every picture for choosing thresholds, `limit_sweep.rs` sweeps
+//! the limits, `candidate_evidence.rs` prints candidates. All pictures go through the calls the product makes,
+//! from the bytes of a file on; every figure comes from the run that printed it.
 
 mod candidate_evidence;
 mod figures_csv;

@@ -158,7 +158,7 @@ fn cargo_deny(root: &Path, report: &Report) -> anyhow::Result<Option<PathBuf>> {
             .args(["--version", CARGO_DENY_VERSION, "--root"])
             .arg(&folder)
             .env("CARGO_TARGET_DIR", folder.join("build"));
-        // Without the network it fails, and is skipped aloud.
+        // Without the network it fails, and is reported as skipped.
         if report.run("cargo-deny: build", install).is_err() {
             return Ok(None);
         }
@@ -182,7 +182,7 @@ fn description_test(root: &Path, program: &Path, report: &Report) -> anyhow::Res
 /// Where the browser test serves a page that may call.
 const OTHER_ORIGIN: &str = "http://localhost:4710";
 
-/// The stories in a real browser at phone size.
+/// The end-to-end tests in a real browser at phone size.
 fn browser_test(
     root: &Path,
     program: &Path,

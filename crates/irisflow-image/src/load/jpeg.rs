@@ -182,7 +182,7 @@ fn exif_orientation(segment: &Segment<'_>, limits: &Limits) -> Option<Orientatio
     (tiff.len() <= limits.max_metadata_bytes).then(|| exif::orientation_of(tiff))
 }
 
-/// Reads a start of frame; turns down what zune-jpeg cannot decode or people cannot have meant.
+/// Reads a start of frame; rejects lossless, 12-bit and CMYK pictures.
 fn frame_size(segment: &Segment<'_>) -> Result<(u32, u32), Rejection> {
     let header: &[u8; 6] = segment.payload.first_chunk().ok_or_else(damaged)?;
     let [precision, h1, h0, w1, w0, components] = *header;

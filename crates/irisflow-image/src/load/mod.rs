@@ -1,7 +1,7 @@
-//! From bytes somebody sent to an [`EyePhoto`]: format known, limits kept, pixels decoded once.
+//! From untrusted bytes to an [`EyePhoto`]: format known, limits kept, pixels decoded once.
 //!
 //! Bytes are hostile until proven otherwise. Each format is first walked by our own bounds-checked
-//! reader, which knows size, orientation and profile without allocating; only then does a decoder
+//! reader, which reads size, orientation and profile without allocating; only then does a decoder
 //! run, inside `catch_unwind`. Metadata other than orientation and colour profile is never kept.
 //! Dropping metadata from a file without decoding it is `strip.rs`.
 
@@ -28,7 +28,7 @@ pub use strip::strip_metadata;
 
 use frame::Frame;
 
-/// What a photo may cost before anybody has looked at its pixels.
+/// Resource limits, checked before decoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Length of the file.

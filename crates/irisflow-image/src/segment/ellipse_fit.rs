@@ -3,12 +3,12 @@
 //! Near a circle an ellipse is a Fourier series of its radius over the angle with two harmonics;
 //! Daugman ("New methods in iris recognition", 2007) describes limbus and pupil this way. One
 //! Gauss-Newton step solves five linear equations for radius, centre and elongation, and is repeated
-//! with Tukey's biweight (IRLS) so that reflections and lashes lose their say. Where arcs are missing
-//! (lids, frame) the elongation would be undetermined: a prior says that eyes are nearly round.
+//! with Tukey's biweight (IRLS) so that reflections and lashes get low weight. Where arcs are missing
+//! (lids, frame) the elongation would be undetermined: a prior assumes that eyes are nearly round.
 
 use crate::geometry::Ellipse;
 
-/// An edge point in pixels; `weight` is its say before the fit has an opinion.
+/// An edge point in pixels; `weight` is its weight before robust reweighting.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct EdgePoint {
     pub(super) x: f32,

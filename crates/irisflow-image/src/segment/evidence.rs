@@ -20,7 +20,8 @@ pub struct Evidence {
     pub disc_around: f32,
     /// Intersection over union of the network's pupil and the fitted one.
     pub pupil_overlap: f32,
-    /// Intersection over union of what of the iris is open between the lids, from close by and from nearer.
+    /// Intersection over union between the openings that the detection crop and the measurement crop show within
+    /// the limbus.
     pub opening_overlap: f32,
     /// Share of the open rays with an edge on the fitted limbus.
     pub limbus_edge: f32,
@@ -48,8 +49,8 @@ impl Evidence {
 /// An edge this near to the ellipse (in radii) lies on it.
 const ON_ELLIPSE: f32 = 0.04;
 
-/// `limbus` is in pixels of the closeup, `iris` and `pupil` in those of the photo. Two inferences: the one that
-/// judges, and the nearer one.
+/// `limbus` is in pixels of the closeup, `iris` and `pupil` in those of the photo. The inference of the
+/// detection crop, then that of the measurement crop.
 pub(super) fn gather(
     closeup: &Closeup,
     limbus: &Limbus,

@@ -1,5 +1,5 @@
 //! One channel of `f32` samples with the few filters that finding an iris needs.
-//! Knows nothing of eyes; outside the picture there is no sample (`None`), never a made-up one.
+//! Generic. Samples outside the picture are `None`.
 
 use crate::plane::Plane;
 

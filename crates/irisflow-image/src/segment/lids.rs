@@ -5,12 +5,12 @@ use super::float_image::median;
 use super::inference::Inference;
 use crate::geometry::{Ellipse, Polyline};
 
-/// Columns that are asked, from edge to edge of the iris.
+/// Number of sampled columns, from edge to edge of the iris.
 const COLUMNS: usize = 64;
-/// Two inferences whose openings have a smaller intersection over union than this are at odds: of sound ones
-/// 99 in 100 agree by 0.9.
+/// Two inferences whose openings have a smaller intersection over union than this disagree; 99 % of correct
+/// pairs agree by 0.9.
 const LEAST_AGREEMENT: f32 = 0.87;
-/// The weight of the measurement crop then.
+/// Weight of the measurement crop when the two disagree.
 const NEAR_WEIGHT: f32 = 0.6;
 /// How far beyond the limbus a margin is followed, in radii.
 const BEYOND: f32 = 0.4;
@@ -37,7 +37,7 @@ struct Margin {
 }
 
 impl Opening {
-    /// The opening over the iris with this limbus: by the measurement crop, which meets its end best. Where the
+    /// The opening over the iris with this limbus: by the measurement crop, which locates its border best. Where the
     /// detection crop disagrees, a weighted mean of both, since one of them is wrong. `agreement` is the
     /// intersection over union of both openings.
     pub(super) fn over(iris: &Ellipse, near: &Inference, far: &Inference, agreement: f32) -> Self {

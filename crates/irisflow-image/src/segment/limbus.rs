@@ -1,7 +1,7 @@
 //! The limbus: the outer border of the iris, as an ellipse on sub-pixel edges.
 //!
 //! The strongest edge on each of [`SPOKES`] rays near the disc that the network saw, then the robust fit
-//! of `ellipse_fit.rs`, three times in ever narrower bands. An edge has its full say only where the
+//! of `ellipse_fit.rs`, three times in ever narrower bands. An edge has full weight only where the
 //! network sees the eye open and what lies beyond it looks like this eye's own sclera, so that lids,
 //! lashes and the rims of reflections do not pull.
 

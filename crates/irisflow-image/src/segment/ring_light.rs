@@ -37,8 +37,8 @@ impl RingLight {
         limbus: &Ellipse,
         pupil: &Ellipse,
     ) -> Self {
-        /// Less of the ring under reflections is not worth a word.
-        const WORTH_A_WORD: f32 = 0.05;
+        /// A smaller share of the ring under reflections is not large enough to report.
+        const MIN_REPORTED: f32 = 0.05;
         let points = ring_points(closeup, inference, limbus, pupil);
         let middle = median_luma(&points);
         // The network takes bright fibres for reflections at times; those are not this bright.
@@ -57,7 +57,7 @@ impl RingLight {
             median_luma: middle,
             clipped: share(clipped),
             reflected,
-            from: (reflected > WORTH_A_WORD)
+            from: (reflected > MIN_REPORTED)
                 .then(|| Side::towards(sum(|point| point.offset.0), sum(|point| point.offset.1))),
         }
     }

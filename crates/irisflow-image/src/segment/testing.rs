@@ -41,7 +41,7 @@ pub(crate) fn labels_of(iris: &Ellipse, pupil: &Ellipse, side: u32) -> Plane {
     labels
 }
 
-/// Nothing to wish for.
+/// Quality figures far from every limit.
 pub(crate) fn fine_quality() -> Quality {
     Quality {
         iris_radius_px: 400.0,

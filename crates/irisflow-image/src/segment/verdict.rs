@@ -12,10 +12,10 @@ use crate::rejection::{MissedLimit, Rejection};
 const LEAST_SURROUNDINGS: f32 = 0.1;
 /// Two inferences on an iris agree this well about where it is open, and mostly better.
 const USUAL_OPENING_OVERLAP: f32 = 0.97;
-/// Below this confidence there is no iris for us.
+/// Below this confidence the photo is rejected as having no iris.
 pub(super) const LEAST_CONFIDENCE: f32 = 0.65;
-/// "Come closer" may be said on less: it is no answer that could harm, and of an eye of few pixels
-/// nothing surer is to be had.
+/// Lower confidence for rejecting as too small: the advice is harmless, and small eyes never reach the other
+/// limit.
 const LEAST_CONFIDENCE_IN_SMALL: f32 = 0.55;
 
 /// Whether this is an eye, be it one that cannot be used.
@@ -41,7 +41,7 @@ pub(super) fn confidence(evidence: &Evidence) -> f32 {
     {
         return 0.0;
     }
-    // Beyond 1 in 100 more sureness says nothing.
+    // The presence is capped at 99 %: higher values are no more reliable.
     let presence = evidence.presence.clamp(0.01, 0.99);
     let log_odds =
         -17.613 + 1.413 * (presence / (1.0 - presence)).ln() + 12.504 * evidence.disc_overlap
@@ -192,7 +192,7 @@ mod tests {
         }
     }
 
-    /// What is said when one thing is wrong.
+    /// The rejection when one thing is wrong.
     fn refusal(spoil: impl Fn(&mut IrisSegmentation)) -> Rejection {
         let mut iris = fine();
         spoil(&mut iris);

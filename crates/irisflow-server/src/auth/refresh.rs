@@ -1,4 +1,5 @@
-//! `POST /auth/refresh`: rotation of refresh tokens with detection of reuse.
+//! `POST /auth/refresh`: rotation of refresh tokens with detection of reuse. The rule of reuse is in
+//! `AccountStore::rotate_refresh`.
 
 use axum::Json;
 use axum::extract::State;

@@ -2,7 +2,7 @@
 //!
 //! The access token is checked once, when the socket opens, since clients cannot refresh it later. After that
 //! the socket stays open until its session ends (logout, a disabled or deleted account) or until the time
-//! limit of a socket (`socket_limit`).
+//! limit of a socket (`socket_limit`). The ping interval is `ServerSettings::socket_ping`.
 //!
 //! To reject a client, the server accepts the upgrade, sends one frame with the reason, and closes: a browser
 //! cannot read the response to a failed upgrade.

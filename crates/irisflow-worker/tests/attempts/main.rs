@@ -1,6 +1,9 @@
 //! Attempts that are stopped at a named point, with the real stores and the real pipeline in one process.
 
-#![expect(clippy::expect_used, reason = "a test says what it expected")]
+#![expect(
+    clippy::expect_used,
+    reason = "`expect` messages explain test failures"
+)]
 
 mod site;
 

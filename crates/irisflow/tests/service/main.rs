@@ -1,6 +1,9 @@
 //! Black-box tests of `irisflow serve` and its commands: real HTTP, WebSockets and files, with injected faults.
 
-#![expect(clippy::expect_used, reason = "a test says what it expected")]
+#![expect(
+    clippy::expect_used,
+    reason = "`expect` messages explain test failures"
+)]
 
 mod accounts;
 mod app;
