@@ -72,9 +72,9 @@ mod tests {
     #[tokio::test]
     async fn a_vital_thread_that_panics_is_named() {
         let parts = Arc::new(Supervisor::default());
-        let vital = parts.part("thread");
+        let part = parts.part("thread");
         let panicked = std::thread::spawn(move || {
-            let _supervised = vital;
+            let _supervised = part;
             panic!("planned");
         });
         assert!(panicked.join().is_err());

@@ -49,8 +49,8 @@ impl Evidence {
 /// An edge this near to the ellipse (in radii) lies on it.
 const ON_ELLIPSE: f32 = 0.04;
 
-/// `limbus` is in pixels of the closeup, `iris` and `pupil` in those of the photo. The inference of the
-/// detection crop, then that of the measurement crop.
+/// `limbus` is in pixels of the closeup, `iris` and `pupil` in those of the photo. `inference` is of the
+/// detection crop, `near` of the measurement crop.
 pub(super) fn gather(
     closeup: &Closeup,
     limbus: &Limbus,
