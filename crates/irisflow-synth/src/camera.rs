@@ -41,6 +41,17 @@ pub(crate) struct Camera {
     vignette_reach: f32,
     bloom: f32,
     noise_seed: u64,
+    local_tone: Option<LocalTone>,
+}
+
+/// Local tone mapping, as phones do: dark surroundings are lifted, bright ones lowered.
+#[derive(Debug, Clone, Copy)]
+struct LocalTone {
+    strength: f32,
+    /// Standard deviation of the surroundings, in pixels.
+    reach: f32,
+    /// The light that stays as it is.
+    pivot: f32,
 }
 
 impl Camera {
@@ -146,10 +157,41 @@ impl Camera {
                 0.0
             },
             noise_seed: u64::from(rng.next_u32()),
+            local_tone: None,
         };
         if rng.chance(0.1) {
             camera.become_webcam(rng, iris_px);
         }
+        camera
+    }
+
+    /// The camera of a photo that was taken for the iris: sharper, seldom black-and-white or seen through a
+    /// spot, often processed by a phone.
+    pub(crate) fn sample_for_iris(rng: &mut Rng, iris_px: f32, eye: (f32, f32)) -> Self {
+        let mut camera = Self::sample(rng, iris_px, eye, 1.0);
+        camera.grey &= rng.chance(0.3);
+        if rng.chance(0.7) {
+            camera.vignette = camera.vignette.min(0.4);
+        }
+        if rng.chance(0.7) {
+            camera.motion = None;
+        }
+        camera.blur_px = camera.blur_px.min(0.03 * iris_px);
+        camera.shrink = camera.shrink.map(|factor| factor.min(3.0));
+        camera.noise = camera.noise.min(0.03);
+        camera.target = camera.target.max(0.06);
+        if camera.sharpen.is_none() && rng.chance(0.4) {
+            // A wide halo around glints.
+            camera.sharpen = Some((rng.log_range(0.7, 5.0), rng.range(0.2, 1.6)));
+        }
+        if camera.jpeg_quality.is_none() && rng.chance(0.4) {
+            camera.jpeg_quality = Some(rng.range(60.0, 97.0));
+        }
+        camera.local_tone = rng.chance(0.35).then(|| LocalTone {
+            strength: rng.range(0.15, 0.6),
+            reach: iris_px * rng.range(0.15, 0.6),
+            pivot: rng.log_range(0.08, 0.4),
+        });
         camera
     }
 
@@ -289,6 +331,9 @@ impl Camera {
                 let of = |c: usize| ((base[c] + share * glow[c]) * exposure[c] * fall).min(4.0);
                 (*r, *g, *b) = (of(0), of(1), of(2));
             }
+        }
+        if let Some(local) = self.local_tone {
+            local.apply(&mut planes, canvas, gain);
         }
         if self.bloom > 0.0 {
             let halo = planes.shrunk(4);
@@ -437,6 +482,33 @@ impl Camera {
             *r += strength * (common + chroma * spread());
             *g += strength * common;
             *b += strength * (common + chroma * spread());
+        }
+    }
+}
+
+impl LocalTone {
+    /// The surroundings are measured with reflections, also for the photo without them: both get the same
+    /// gain.
+    fn apply(&self, planes: &mut Planes, canvas: &Canvas, gain: f32) {
+        const CELL: usize = 8;
+        let side = canvas.side;
+        let cells = side / CELL;
+        let mut light = vec![0.0; cells * cells];
+        for (index, (&base, &glow)) in canvas.base.iter().zip(&canvas.glow).enumerate() {
+            let cell = (index / side / CELL) * cells + index % side / CELL;
+            let seen = ((luminance(base) + luminance(glow)) * gain).min(1.0);
+            light[cell] += seen / (CELL * CELL) as f32;
+        }
+        blur(&mut light, cells, self.reach / CELL as f32);
+        for value in &mut light {
+            let lift = (self.pivot / (*value + 0.02)).powf(self.strength);
+            *value = lift.clamp(0.4, 2.5);
+        }
+        let gains = upscale(&light, cells, side);
+        for plane in &mut planes.of {
+            for (value, gain) in plane.iter_mut().zip(&gains) {
+                *value *= gain;
+            }
         }
     }
 }

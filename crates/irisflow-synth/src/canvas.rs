@@ -20,6 +20,8 @@ pub mod label {
     /// Iris or pupil between the lids that lashes, hair or glasses occlude by more than half, after the
     /// photo's blur: a lash that blur has made invisible does not count.
     pub const COVERED: u8 = 64;
+    /// Mirrored lashes hide most of a light that would be noticeable here. Only in light pairs.
+    pub const COMBED: u8 = 128;
 }
 
 #[derive(Debug)]

@@ -87,6 +87,8 @@ pub(crate) struct Eyeball<'a> {
 pub(crate) struct EyeballSample {
     pub(crate) base: Rgb,
     pub(crate) glow: Rgb,
+    /// Mirrored lashes hide most of the light.
+    pub(crate) is_combed: bool,
     /// Distance from the centre of the iris (`r`) and of the pupil (`p`), in iris radii.
     pub(crate) r: f32,
     pub(crate) p: f32,
@@ -132,8 +134,14 @@ impl Eyeball<'_> {
                     + 0.35 * (-over_lower / 0.8).exp());
         let corner = 1.0 - sclera.corner_shade * smoothstep(6.0, 14.5, lid_x.abs());
         base = scale(base, occlusion.max(0.05) * corner);
-        let glow = self.glow_at(x, y, lid_x, sx, sy, sz, r, under_upper, over_lower);
-        EyeballSample { base, glow, r, p }
+        let (glow, is_combed) = self.glow_at(x, y, lid_x, sx, sy, sz, r, under_upper, over_lower);
+        EyeballSample {
+            base,
+            glow,
+            is_combed,
+            r,
+            p,
+        }
     }
 
     /// Labels of the iris and pupil discs where the eyeball is occluded.
@@ -213,9 +221,10 @@ impl Eyeball<'_> {
         r: f32,
         under_upper: f32,
         over_lower: f32,
-    ) -> Rgb {
+    ) -> (Rgb, bool) {
         let sclera = &self.person.sclera;
         let mut glow = [0.0; 3];
+        let mut is_combed = false;
         if r < 1.6 || sclera.gloss > 0.3 {
             let (cx, cy) = (
                 (x - self.disc.cornea.0) / CORNEA_MM,
@@ -231,7 +240,8 @@ impl Eyeball<'_> {
             let seen = self.mirrored.at(self.tiles, nx, ny);
             let share = (1.0 - beyond) + beyond * sclera.gloss * 0.15;
             let rising = smoothstep(0.0, 0.6, under_upper);
-            glow = scale(seen, share * rising);
+            glow = scale(seen.light, share * rising);
+            is_combed = seen.is_combed;
         }
         // Tear meniscus along the lower lid, and sparkles.
         let tears = bell((over_lower - 0.25) / 0.22) * sclera.gloss;
@@ -240,7 +250,7 @@ impl Eyeball<'_> {
             let shine = tears * broken * 0.4 * smoothstep(14.0, 9.0, lid_x.abs());
             glow = [glow[0] + shine, glow[1] + shine, glow[2] + shine];
         }
-        glow
+        (glow, is_combed)
     }
 
     /// Ground-truth ellipses of the eye whose eyeball is `eye_offset` millimetres from the one in focus.

@@ -249,6 +249,21 @@ impl Iris {
         mix(colour, [0.02, 0.012, 0.008], ruff)
     }
 
+    pub(crate) fn is_brown(&self) -> bool {
+        matches!(self.colour, IrisColour::DarkBrown | IrisColour::Brown)
+    }
+
+    /// Stronger structure, as in studio photos: bright fibres, deep crypts, a bright collarette.
+    pub(crate) fn strengthen(&mut self, rng: &mut Rng) {
+        self.contrast *= rng.range(1.0, 2.0);
+        self.crypts = rng.range(0.2, 1.0);
+        self.furrows = rng.range(0.0, 0.4);
+        self.turns = [rng.pick(&[1.0, 2.0, 3.0]), rng.pick(&[2.0, 3.0, 5.0])];
+        if rng.chance(0.3) {
+            self.fibre = mix(self.fibre, [0.75, 0.75, 0.72], rng.range(0.1, 0.6));
+        }
+    }
+
     /// An animal's iris: yellow, green, blue or nearly black, with a large or slit pupil.
     pub(crate) fn make_animal(&mut self, rng: &mut Rng) {
         let colours = [

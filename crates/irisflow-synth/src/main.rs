@@ -1,12 +1,14 @@
-//! Command line of the renderer: `stream` writes labelled pictures for training, `sheet` a contact
-//! sheet.
+//! Command line of the renderer: `stream` writes labelled pictures for training, `light` pairs of irises
+//! with and without mirrored light, `sheet` and `light-sheet` contact sheets.
 
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use irisflow_synth::{Framing, Picture, Presence, SceneKind, Tiles, label, render};
+use irisflow_synth::{
+    Framing, PAIR_SIDE, Picture, Presence, SceneKind, Tiles, label, render, render_light_pair,
+};
 
 #[derive(Debug, Parser)]
 #[command(about = "Renders labelled eye photos and look-alikes")]
@@ -32,6 +34,30 @@ enum Command {
         /// Only close-ups, as the second segmentation network sees them.
         #[arg(long)]
         near: bool,
+    },
+    /// Writes rectified irises to stdout, 256 x 256 each: the photo and the same without mirrored light
+    /// (rows of RGB triples, linear light as u16, little endian), then a byte of bits per pixel: 1
+    /// clipped, 2 lashes before a light, 4 visible iris, 8 visible pupil, 16 lashes before the iris, 32
+    /// inside the photo.
+    Light {
+        #[arg(long)]
+        seed: u64,
+        /// Index of the first pair.
+        #[arg(long, default_value_t = 0)]
+        start: u64,
+        #[arg(long)]
+        count: u64,
+    },
+    /// Writes a contact sheet of light pairs as PNG: photo, without light, bits.
+    LightSheet {
+        #[arg(long)]
+        out: PathBuf,
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        #[arg(long, default_value_t = 6)]
+        columns: usize,
+        #[arg(long, default_value_t = 4)]
+        rows: usize,
     },
     /// Writes a contact sheet as PNG, optionally with the labels below each picture.
     Sheet {
@@ -70,6 +96,13 @@ fn main() -> Result<()> {
             };
             stream(&tiles, seed, start, count, size, scene)
         }
+        Command::Light { seed, start, count } => light(&tiles, seed, start, count),
+        Command::LightSheet {
+            out,
+            seed,
+            columns,
+            rows,
+        } => light_sheet(&tiles, &out, seed, columns, rows),
         Command::Sheet {
             out,
             seed,
@@ -168,12 +201,66 @@ fn sheet(
             }
         }
     }
+    write_png(out, width, height, &pixels)
+}
+
+fn light(tiles: &Tiles, seed: u64, start: u64, count: u64) -> Result<()> {
+    let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
+    for index in start..start + count {
+        let pair = render_light_pair(tiles, seed, index);
+        let samples = pair.photo.iter().chain(&pair.without_light);
+        let bytes: Vec<u8> = samples.flat_map(|sample| sample.to_le_bytes()).collect();
+        match out
+            .write_all(&bytes)
+            .and_then(|()| out.write_all(&pair.bits))
+        {
+            // The reader closed the pipe.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
+            written => written?,
+        }
+    }
+    out.flush()?;
+    Ok(())
+}
+
+fn light_sheet(tiles: &Tiles, out: &Path, seed: u64, columns: usize, rows: usize) -> Result<()> {
+    let (width, height) = (columns * PAIR_SIDE * 3, rows * PAIR_SIDE);
+    let mut pixels = vec![0u8; width * height * 3];
+    let encoded = |samples: &[u16]| -> Vec<u8> {
+        let root = |&sample: &u16| ((f32::from(sample) / 65535.0).powf(0.4545) * 255.0) as u8;
+        samples.iter().map(root).collect()
+    };
+    for cell in 0..rows * columns {
+        let pair = render_light_pair(tiles, seed, cell as u64);
+        let bits = pair.bits.iter().flat_map(|&bits| {
+            let shade =
+                |of: [u8; 2]| 255 * (bits & of[0] != 0) as u8 / 2 + 127 * (bits & of[1] != 0) as u8;
+            [shade([1, 4]), shade([2, 8]), shade([16, 32])]
+        });
+        let thirds = [
+            encoded(&pair.photo),
+            encoded(&pair.without_light),
+            bits.collect(),
+        ];
+        for (third, rgb) in thirds.iter().enumerate() {
+            for y in 0..PAIR_SIDE {
+                let row = (cell / columns * PAIR_SIDE + y) * width;
+                let at = (row + (cell % columns * 3 + third) * PAIR_SIDE) * 3;
+                pixels[at..at + PAIR_SIDE * 3]
+                    .copy_from_slice(&rgb[y * PAIR_SIDE * 3..][..PAIR_SIDE * 3]);
+            }
+        }
+    }
+    write_png(out, width, height, &pixels)
+}
+
+fn write_png(out: &Path, width: usize, height: usize, pixels: &[u8]) -> Result<()> {
     let file =
         std::fs::File::create(out).with_context(|| format!("cannot write {}", out.display()))?;
     let mut encoder = png::Encoder::new(BufWriter::new(file), width as u32, height as u32);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
-    encoder.write_header()?.write_image_data(&pixels)?;
+    encoder.write_header()?.write_image_data(pixels)?;
     Ok(())
 }
 

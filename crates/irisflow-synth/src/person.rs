@@ -2,9 +2,11 @@
 
 use crate::animal::Fur;
 use crate::colour::{Rgb, luminance, mix, scale, srgb};
+use crate::eyeball::iris_offset_mm;
 use crate::iris::Iris;
 use crate::lids::{Fold, Lids};
 use crate::rng::Rng;
+use crate::view::IRIS_RADIUS_MM;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Skin {
@@ -172,6 +174,14 @@ impl Person {
             hairline: rng.range(58.0, 82.0),
             fur: None,
         }
+    }
+
+    /// Share of the iris' vertical diameter between the lids.
+    pub(crate) fn open_share(&self) -> f32 {
+        let (x, y) = iris_offset_mm(self.gaze);
+        let margin = self.lids.margin(x);
+        let seen = margin.lower.min(y + IRIS_RADIUS_MM) - margin.upper.max(y - IRIS_RADIUS_MM);
+        seen / (2.0 * IRIS_RADIUS_MM)
     }
 
     /// Averts the gaze far to one side; the lids stay unchanged.

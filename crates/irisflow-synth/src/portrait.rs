@@ -158,6 +158,9 @@ impl Painter<'_> {
             let seen = self.eyeball.at(eye_x, y, lid_x, under_upper, over_lower);
             canvas.base[index] = mix(canvas.base[index], scale(seen.base, shadowed), open);
             canvas.glow[index] = scale(seen.glow, open);
+            if seen.is_combed && open > 0.5 {
+                canvas.labels[index] |= label::COMBED;
+            }
             label_eye(
                 &mut canvas.labels[index],
                 seen.r,

@@ -5,7 +5,8 @@
 
 use std::f32::consts::TAU;
 
-use crate::colour::{Rgb, bell, length, mix, scale, smoothstep, srgb};
+use crate::colour::{Rgb, bell, length, luminance, mix, scale, smoothstep, srgb};
+use crate::foreground::Foreground;
 use crate::noise::Tiles;
 use crate::rng::Rng;
 
@@ -32,6 +33,22 @@ enum Shape {
     },
     /// A wide, soft veil without an edge.
     Veil,
+    /// A cloth with a lamp behind it: brighter in the middle, with `sides` straight edges.
+    Softbox {
+        sides: f32,
+        falloff: f32,
+    },
+    /// A ring of single lamps.
+    LedRing {
+        hole: f32,
+        lamps: f32,
+    },
+    /// The edge of a contact lens: a fine arc around `bearing`.
+    LensRim {
+        hole: f32,
+        bearing: f32,
+        spread: f32,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -49,6 +66,15 @@ struct Light {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Mirrored {
     lights: Vec<Light>,
+    foreground: Option<Foreground>,
+}
+
+/// What the cornea reflects at a position.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reflected {
+    pub(crate) light: Rgb,
+    /// Lashes hide most of a noticeable light here.
+    pub(crate) is_combed: bool,
 }
 
 impl Mirrored {
@@ -65,7 +91,34 @@ impl Mirrored {
                 lights.push(Light { at, ..first });
             }
         }
-        Self { lights }
+        Self {
+            lights,
+            foreground: None,
+        }
+    }
+
+    /// The lights of studios, rooms and the open air, with lashes, phones and fingers in front of them.
+    pub(crate) fn sample_varied(rng: &mut Rng) -> Self {
+        let count = rng.weighted(&[0.16, 0.38, 0.26, 0.12, 0.05, 0.03]);
+        let mut lights: Vec<Light> = (0..count)
+            .map(|_| {
+                if rng.chance(0.3) {
+                    Light::sample_studio(rng)
+                } else {
+                    Light::sample(rng)
+                }
+            })
+            .collect();
+        if count > 0 && rng.chance(0.2) {
+            lights.push(Light::sample_veil(rng));
+        }
+        if rng.chance(0.08) {
+            lights.push(Light::sample_lens_rim(rng));
+        }
+        Self {
+            lights,
+            foreground: Some(Foreground::sample(rng)),
+        }
     }
 
     /// Kind of the largest light source.
@@ -77,8 +130,9 @@ impl Mirrored {
             .max_by(|a, b| area(a).total_cmp(&area(b)))?;
         Some(match largest.shape {
             Shape::Window { .. } => "window",
-            Shape::Panel { .. } => "panel",
-            Shape::Ring { .. } => "ring",
+            Shape::Panel { .. } | Shape::Softbox { .. } => "panel",
+            Shape::Ring { .. } | Shape::LedRing { .. } => "ring",
+            Shape::LensRim { .. } => "lens",
             Shape::Disc => "lamp",
             Shape::Sky { .. } => "sky",
             Shape::Veil => "veil",
@@ -86,7 +140,7 @@ impl Mirrored {
     }
 
     /// Light reflected towards the camera at the normal `(x, y)` (stereographic).
-    pub(crate) fn at(&self, tiles: &Tiles, x: f32, y: f32) -> Rgb {
+    pub(crate) fn at(&self, tiles: &Tiles, x: f32, y: f32) -> Reflected {
         let mut sum = [0.0; 3];
         for light in &self.lights {
             let (strength, patch) = light.strength(tiles, x, y);
@@ -95,11 +149,72 @@ impl Mirrored {
                 sum = [sum[0] + colour[0], sum[1] + colour[1], sum[2] + colour[2]];
             }
         }
-        sum
+        let Some(foreground) = self.foreground.as_ref().filter(|_| luminance(sum) > 0.0) else {
+            return Reflected {
+                light: sum,
+                is_combed: false,
+            };
+        };
+        let (lashes, left) = foreground.shade(x, y);
+        Reflected {
+            light: scale(sum, left),
+            is_combed: lashes > 0.4 && luminance(sum) > 0.02,
+        }
     }
 }
 
 impl Light {
+    /// A lamp of a photographer, mostly from the front or from the side.
+    fn sample_studio(rng: &mut Rng) -> Self {
+        let mut light = Self::sample(rng);
+        if rng.chance(0.65) {
+            let half = rng.log_range(0.06, 0.4);
+            light.shape = Shape::Softbox {
+                sides: rng.pick(&[4.0, 4.0, 4.0, 8.0, 8.0, 16.0]),
+                falloff: rng.range(0.0, 0.9),
+            };
+            light.half = (half, half * rng.log_range(0.5, 2.5));
+            light.colour = scale(light.colour, rng.log_range(0.5, 6.0));
+            light.softness = rng.log_range(0.008, 0.06);
+        } else {
+            let half = rng.log_range(0.1, 0.6);
+            light.shape = Shape::LedRing {
+                hole: rng.range(0.6, 0.93),
+                lamps: 6.0 + rng.below(42) as f32,
+            };
+            light.half = (half, half);
+            light.at = (rng.normal() * 0.1, rng.normal() * 0.1);
+            light.colour = scale(light.colour, rng.log_range(1.0, 8.0));
+            light.softness = rng.log_range(0.006, 0.04);
+        }
+        light
+    }
+
+    fn sample_veil(rng: &mut Rng) -> Self {
+        Self {
+            shape: Shape::Veil,
+            half: (rng.range(0.3, 1.2), rng.range(0.3, 1.2)),
+            colour: scale(srgb(225.0, 238.0, 255.0), rng.log_range(0.02, 0.25)),
+            ..Self::sample(rng)
+        }
+    }
+
+    fn sample_lens_rim(rng: &mut Rng) -> Self {
+        let half = rng.range(0.6, 1.25);
+        Self {
+            shape: Shape::LensRim {
+                hole: rng.range(0.955, 0.985),
+                bearing: rng.range(0.0, TAU),
+                spread: rng.range(0.3, 2.5),
+            },
+            at: (rng.normal() * 0.1, rng.normal() * 0.1),
+            half: (half, half),
+            colour: scale([1.0; 3], rng.log_range(0.02, 0.6)),
+            softness: 0.01,
+            ..Self::sample(rng)
+        }
+    }
+
     fn sample(rng: &mut Rng) -> Self {
         let kind = rng.weighted(&[0.3, 0.14, 0.08, 0.24, 0.1, 0.14]);
         let warm = rng.pick(&[
@@ -252,6 +367,28 @@ impl Light {
                 inside * (1.0 - lashes * dark) * (1.0 - 0.9 * before)
             }
             Shape::Veil => bell(length(u, v) * 1.4),
+            Shape::Softbox { sides, falloff } => {
+                let step = TAU / sides;
+                let bearing = v.atan2(u) + 0.5 * step;
+                let corner = bearing - (bearing / step).round() * step;
+                let d = length(u, v) * corner.cos();
+                edge(d - 1.0) * (1.0 - falloff * (d * d).min(1.0))
+            }
+            Shape::LedRing { hole, lamps } => {
+                let d = length(u, v);
+                let ring = edge(d - 1.0) * (1.0 - edge(d - hole));
+                ring * (0.15 + 0.85 * smoothstep(-0.2, 0.6, (v.atan2(u) * lamps).cos()))
+            }
+            Shape::LensRim {
+                hole,
+                bearing,
+                spread,
+            } => {
+                let d = length(u, v);
+                let off = (v.atan2(u) - bearing).abs();
+                let ring = edge(d - 1.0) * (1.0 - edge(d - hole));
+                ring * bell(off.min(TAU - off) / spread)
+            }
         };
         let patch = if self.scene > 0.0 && share > 0.0 {
             let seen = tiles.cloud.at(x * 90.0 + self.offset, y * 90.0);

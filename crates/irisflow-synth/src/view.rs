@@ -224,6 +224,23 @@ impl View {
 }
 
 impl View {
+    /// An iris of the given radius in pixels, in the middle of the picture.
+    pub(crate) fn of_iris(rng: &mut Rng, side: usize, radius: f32) -> Self {
+        let view = Self::sample(rng, side, Framing::Macro);
+        let scale = radius / (view.px_per_mm * IRIS_RADIUS_MM);
+        let (full, middle) = (side as f32, side as f32 * 0.5);
+        Self {
+            window: Window {
+                x0: 0.0,
+                y0: 0.0,
+                x1: full,
+                y1: full,
+            },
+            origin: (middle, middle),
+            ..view.zoomed(scale)
+        }
+    }
+
     /// Zoomed in by the factor `by`, around the middle of the picture.
     pub(crate) fn zoomed(mut self, by: f32) -> Self {
         let middle = self.side as f32 * 0.5;

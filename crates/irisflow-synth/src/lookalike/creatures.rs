@@ -38,7 +38,7 @@ impl Thing {
             && r < 1.0
         {
             let z = (1.0 - 0.5 * r * r).max(0.2).sqrt();
-            glow = mirrored.at(tiles, u * 0.8 / z, v * 0.8 / z);
+            glow = mirrored.at(tiles, u * 0.8 / z, v * 0.8 / z).light;
         }
         // A dark rim, then fur radiating away.
         let lid = smoothstep(0.92, 1.05, r) * smoothstep(1.5, 1.15, r);
@@ -115,7 +115,7 @@ impl Thing {
         let rim = bell((r - 0.97) / 0.03) * self.radii[1];
         if let Some(mirrored) = &self.mirrored {
             let z = (1.1 - r * r).max(0.2).sqrt();
-            glow = scale(mirrored.at(tiles, u / z, v / z), 0.5 * spot.disc(1.0));
+            glow = scale(mirrored.at(tiles, u / z, v / z).light, 0.5 * spot.disc(1.0));
         }
         let colour = mix(colour, [0.01; 3], rim);
         Painted {

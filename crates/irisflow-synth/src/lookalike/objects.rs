@@ -73,7 +73,7 @@ impl Thing {
         let stem = mix(a, b, bell((u - 0.2).hypot(v + 0.1) / 0.16));
         if let Some(mirrored) = &self.mirrored {
             let z = z.max(0.15);
-            glow = mirrored.at(tiles, u / z, v / z);
+            glow = mirrored.at(tiles, u / z, v / z).light;
         }
         let colour = scale(stem, lit * skin);
         Painted {
@@ -108,7 +108,7 @@ impl Thing {
         }
         if let Some(mirrored) = &self.mirrored {
             let z = (1.2 - r * r).max(0.15).sqrt();
-            glow = scale(mirrored.at(tiles, u / z, v / z), spot.disc(0.8));
+            glow = scale(mirrored.at(tiles, u / z, v / z).light, spot.disc(0.8));
         }
         let colour = mix(colour, [0.003; 3], spot.disc(self.radii[1]));
         Painted {
@@ -181,7 +181,9 @@ impl Thing {
         if let Some(mirrored) = &self.mirrored
             && r < edge
         {
-            glow = mirrored.at(tiles, u / edge / z.max(0.3), v / edge / z.max(0.3));
+            glow = mirrored
+                .at(tiles, u / edge / z.max(0.3), v / edge / z.max(0.3))
+                .light;
         }
         let beads = (angle * self.count * 2.0).sin() * bell((r - edge - 0.1) / 0.08);
         let metal = scale(b, (shade * 0.7 + 0.6 * beads).max(0.05));
@@ -232,7 +234,7 @@ impl Thing {
         if lens < 1.0 {
             cover = cover.max(0.25 * self.radii[0]);
             if let Some(mirrored) = &self.mirrored {
-                glow = scale(mirrored.at(tiles, u - u.signum() * 1.1, v), 0.4);
+                glow = scale(mirrored.at(tiles, u - u.signum() * 1.1, v).light, 0.4);
             }
         }
         let colour = scale(mix(b, a, cover), shade);
