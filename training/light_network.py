@@ -9,6 +9,8 @@ outputs of four pixels come as 20 channels of one cell at half the side.
 import torch
 from torch import nn
 
+from network import Separable
+
 SIDE = 256
 IRIS_RADIUS = SIDE / 2 * 0.94
 INPUTS = 4
@@ -21,24 +23,7 @@ BLOCKS = (3, 3, 3, 3, 3)
 LIFT_BLOCKS = (1, 1, 1, 2)
 
 
-class Separable(nn.Module):
-    """Depthwise 3x3 and pointwise 1x1, each with batch norm and ReLU; adds its input if it can."""
-
-    def __init__(self, wide_in, wide_out, stride=1):
-        super().__init__()
-        self.depthwise = nn.Conv2d(wide_in, wide_in, 3, stride, 1, groups=wide_in, bias=False)
-        self.depthwise_norm = nn.BatchNorm2d(wide_in)
-        self.pointwise = nn.Conv2d(wide_in, wide_out, 1, bias=False)
-        self.pointwise_norm = nn.BatchNorm2d(wide_out)
-        self.adds = stride == 1 and wide_in == wide_out
-
-    def forward(self, x):
-        y = torch.relu(self.depthwise_norm(self.depthwise(x)))
-        y = torch.relu(self.pointwise_norm(self.pointwise(y)))
-        return x + y if self.adds else y
-
-
-class Lift(nn.Module):
+class DecoderBlock(nn.Module):
     """Pointwise 1x1 on the coarse map, nearest x2, plus the finer map, then separable blocks."""
 
     def __init__(self, wide_in, wide_out, blocks):
@@ -66,7 +51,7 @@ class LightNetwork(nn.Module):
             self.levels.append(nn.Sequential(*chain))
             before = wide
         self.lifts = nn.ModuleList(
-            Lift(WIDTHS[level + 1], WIDTHS[level], LIFT_BLOCKS[-1 - level]) for level in reversed(range(len(WIDTHS) - 1)))
+            DecoderBlock(WIDTHS[level + 1], WIDTHS[level], LIFT_BLOCKS[-1 - level]) for level in reversed(range(len(WIDTHS) - 1)))
         self.head = nn.Conv2d(WIDTHS[0], 4 * OUTPUTS, 1)
         with torch.no_grad():
             # Begins with a little light everywhere, so that every output learns, and with rare lashes.

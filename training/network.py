@@ -33,7 +33,7 @@ class Separable(nn.Module):
         return x + y if self.adds else y
 
 
-class Lift(nn.Module):
+class DecoderBlock(nn.Module):
     """Pointwise 1x1 on the coarse map, nearest x2, plus the finer map, then a separable block."""
 
     def __init__(self, wide_in, wide_out):
@@ -60,11 +60,11 @@ class EyeNetwork(nn.Module):
         self.down3 = nn.Sequential(Separable(w[2], w[3], 2), Separable(w[3], w[3]), Separable(w[3], w[3]))
         self.down4 = nn.Sequential(Separable(w[3], w[4], 2), Separable(w[4], w[4]), Separable(w[4], w[4]))
         self.down5 = nn.Sequential(Separable(w[4], w[5], 2), Separable(w[5], w[5]))
-        self.lift4 = Lift(w[5], w[4])
-        self.lift3 = Lift(w[4], w[3])
-        self.lift2 = Lift(w[3], w[2])
-        self.lift1 = Lift(w[2], w[1])
-        self.lift0 = Lift(w[1], w[0])
+        self.lift4 = DecoderBlock(w[5], w[4])
+        self.lift3 = DecoderBlock(w[4], w[3])
+        self.lift2 = DecoderBlock(w[3], w[2])
+        self.lift1 = DecoderBlock(w[2], w[1])
+        self.lift0 = DecoderBlock(w[1], w[0])
         self.head = nn.Conv2d(w[0], len(maps), 1)
         self.presence = nn.Linear(w[5], 1)
         nn.init.constant_(self.head.bias, -1.5)

@@ -200,7 +200,7 @@ fn stretch_columns(columns: &[f32], rows: u32, rect: PixelRect, view: &Rectified
     let (_, y_origin) = view.photo_point(0.0, 0.0);
     let mut picture = Plane::filled(view.side, view.side, 0);
     let mut sums = vec![0.0_f32; side];
-    // Below a tenth of a pixel over the whole width nobody sees the tilt, and rows can be added whole.
+    // Below a tenth of a pixel over the whole width the tilt is invisible, and rows can be added whole.
     let is_level = view.xy.abs() * (view.side as f32) < 0.1;
     for v in 0..view.side {
         let start = y_origin + view.yy * (v as f32 + 0.5) - rect.y as f32;

@@ -47,7 +47,11 @@ fn it_is_upright_and_says_nothing_of_the_place() {
     let thumbnail = of_photo(&load(&turned)).expect("a thumbnail");
 
     assert_eq!(load(&thumbnail).size(), (309, 400));
-    for told in [&b"Exif"[..], b"52.5163"] {
-        assert!(!thumbnail.windows(told.len()).any(|part| part == told));
+    for metadata in [&b"Exif"[..], b"52.5163"] {
+        assert!(
+            !thumbnail
+                .windows(metadata.len())
+                .any(|part| part == metadata)
+        );
     }
 }

@@ -286,7 +286,7 @@ logged-out = Logged out successfully
 account-deleted = Your account and everything in it was deleted.
 
 # What people agree to before a photo of theirs is taken in, where the operator has no text of their own.
-# Another wording is another version, to which nobody has agreed yet.
+# Another wording is another version, which needs consent again.
 consent-biometric =
     The pattern of your iris is biometric data: it can tell you apart from everybody else. That is why we ask before we take a photo of it.
 

@@ -1,5 +1,5 @@
 //! What stands between the lights and the eye, seen as silhouettes in the reflection: the person's own
-//! lashes, and the phone and fingers of whoever takes the photo.
+//! lashes, and the phone and fingers of the photographer.
 //!
 //! Positions are stereographic coordinates of the surface normal, as in `reflections.rs`.
 

@@ -126,7 +126,7 @@ async fn add(store: &dyn AccountStore, email: &str, admin: bool) -> anyhow::Resu
         email,
     };
     let Some(account) = store.add_account(new).await? else {
-        bail!("somebody took this address in the meantime");
+        bail!("this address was taken in the meantime");
     };
     if admin {
         store.set_admin(account.id, true).await?;

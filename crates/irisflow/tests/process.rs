@@ -141,7 +141,7 @@ fn the_report_says_where_the_iris_is_in_pixels_of_the_photo() {
 fn the_steps_are_told_on_standard_error_and_the_result_on_standard_output() {
     let desk = Desk::new("progress");
     let ended = desk.process(&[photo(EYE)], &[]);
-    let told = String::from_utf8_lossy(&ended.stderr);
+    let stderr = String::from_utf8_lossy(&ended.stderr);
     let steps = [
         "Preparing your image...",
         "Finding your iris...",
@@ -150,10 +150,10 @@ fn the_steps_are_told_on_standard_error_and_the_result_on_standard_output() {
         "Almost done...",
         "Complete!",
     ];
-    let places: Vec<_> = steps.iter().map(|step| told.find(step)).collect();
+    let places: Vec<_> = steps.iter().map(|step| stderr.find(step)).collect();
     assert!(
         places.iter().all(Option::is_some) && places.is_sorted(),
-        "{told}"
+        "{stderr}"
     );
     let result = desk.out().join(format!("{EYE}.jpg"));
     assert_eq!(

@@ -15,6 +15,8 @@ use irisflow_image::segment::{PhotoPixels as _, segment_iris};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
+use super::camera_jpeg::camera_jpeg;
+
 const STEPS: [&str; 5] = [
     "decode",
     "find and cut out",
@@ -256,25 +258,10 @@ fn framed(source: &[u8], (width, height): (u16, u16), iris_radius: f32) -> anyho
         height: source_height,
     });
     let scale = iris.mean_radius() / iris_radius;
-    let mut noise = 0x2545_F491_u32;
-    let mut pixels = Vec::with_capacity(usize::from(width) * usize::from(height) * 3);
-    for row in 0..height {
-        let y = iris.cy + (f32::from(row) + 0.5 - f32::from(height) / 2.0) * scale;
-        for column in 0..width {
-            let x = iris.cx + (f32::from(column) + 0.5 - f32::from(width) / 2.0) * scale;
-            noise ^= noise << 13;
-            noise ^= noise >> 17;
-            noise ^= noise << 5;
-            let grain = (noise % 7) as f32 - 3.0;
-            let luma = planes.y.sample_bilinear(x, y) + grain;
-            pixels.push(luma.clamp(0.0, 255.0) as u8);
-            pixels.push(planes.cb.sample_bilinear(x, y) as u8);
-            pixels.push(planes.cr.sample_bilinear(x, y) as u8);
-        }
-    }
-    let mut jpeg = Vec::new();
-    let mut encoder = jpeg_encoder::Encoder::new(&mut jpeg, 92);
-    encoder.set_sampling_factor(jpeg_encoder::SamplingFactor::R_4_2_0);
-    encoder.encode(&pixels, width, height, jpeg_encoder::ColorType::Ycbcr)?;
-    Ok(jpeg)
+    let middle = |cells: u16| f32::from(cells) / 2.0;
+    camera_jpeg(&planes, (width, height), |column, row| {
+        let x = iris.cx + (f32::from(column) + 0.5 - middle(width)) * scale;
+        let y = iris.cy + (f32::from(row) + 0.5 - middle(height)) * scale;
+        (x, y)
+    })
 }

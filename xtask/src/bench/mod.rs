@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: benchmarks, each with a baseline measured in the same run. Without a subcommand, a whole
 //! job in the running service.
 
+mod camera_jpeg;
 mod claims;
 mod estimate_error;
 mod image;

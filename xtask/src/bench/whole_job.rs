@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use irisflow_image::pipeline::{self, ProcessOptions, Stage, StageMark};
 
+use super::camera_jpeg::camera_jpeg;
 use super::session::Session;
 use super::{median, program_or_release};
 use crate::running_server::RunningServer;
@@ -127,24 +128,7 @@ pub(super) fn enlarged(root: &Path, name: &str, height_px: u16) -> anyhow::Resul
     });
     let scale = f32::from(height_px) / height as f32;
     let left = (f32::from(width_px) - width as f32 * scale) / 2.0;
-    let mut noise = 0x2545_F491_u32;
-    let mut pixels = Vec::with_capacity(usize::from(width_px) * usize::from(height_px) * 3);
-    for y in 0..height_px {
-        for x in 0..width_px {
-            let (sx, sy) = ((f32::from(x) - left) / scale, f32::from(y) / scale);
-            noise ^= noise << 13;
-            noise ^= noise >> 17;
-            noise ^= noise << 5;
-            let grain = (noise % 7) as f32 - 3.0;
-            let value = planes.y.sample_bilinear(sx, sy) + grain;
-            pixels.push(value.clamp(0.0, 255.0) as u8);
-            pixels.push(planes.cb.sample_bilinear(sx, sy) as u8);
-            pixels.push(planes.cr.sample_bilinear(sx, sy) as u8);
-        }
-    }
-    let mut jpeg = Vec::new();
-    let mut encoder = jpeg_encoder::Encoder::new(&mut jpeg, 92);
-    encoder.set_sampling_factor(jpeg_encoder::SamplingFactor::R_4_2_0);
-    encoder.encode(&pixels, width_px, height_px, jpeg_encoder::ColorType::Ycbcr)?;
-    Ok(jpeg)
+    camera_jpeg(&planes, (width_px, height_px), |x, y| {
+        ((f32::from(x) - left) / scale, f32::from(y) / scale)
+    })
 }

@@ -147,7 +147,7 @@ pub fn probe(bytes: &[u8], limits: &Limits) -> Result<PhotoHeader, Rejection> {
 ///
 /// # Errors
 /// A rejection when the bytes are no photo we read, are damaged, or exceed `limits`. A decoder that
-/// panics on them counts as damage: the same bytes would panic again, so nobody should retry.
+/// panics on them counts as damage: the same bytes would panic again, so a retry is useless.
 pub fn load_photo(bytes: &[u8], limits: &Limits) -> Result<EyePhoto, Rejection> {
     let facts = facts_of(bytes, limits)?;
     let (frame, profile) = catch_unwind(AssertUnwindSafe(|| decode(&facts, limits))).unwrap_or(
@@ -205,8 +205,8 @@ fn pixels_of((width, height): (u32, u32)) -> u64 {
     u64::from(width) * u64::from(height)
 }
 
-/// Asked by each format as soon as it knows the size: a photo that is too large is told so, whatever
-/// else is wrong with the file.
+/// Called by each format as soon as the size is read: "too large" takes precedence over other defects of the
+/// file.
 fn keep_size_limits(
     format: PhotoFormat,
     (width, height): (u32, u32),

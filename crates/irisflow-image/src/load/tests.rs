@@ -307,8 +307,8 @@ mod limits {
             assert_eq!(rejection.code(), RejectionCode::ImageTooLarge);
         }
         let rejection = probe(bytes, &limits).expect_err("just seen");
-        let told = rejection.missed_limit().expect("the numbers");
-        (told.figure, told.value, told.threshold)
+        let missed = rejection.missed_limit().expect("the numbers");
+        (missed.figure, missed.value, missed.threshold)
     }
 
     #[test]

@@ -206,16 +206,16 @@ mod tests {
 
     #[test]
     fn each_fault_has_its_code_its_figure_and_its_limit() {
-        let told = |spoil: fn(&mut IrisSegmentation)| refusal(spoil).to_string();
+        let message = |spoil: fn(&mut IrisSegmentation)| refusal(spoil).to_string();
         assert_eq!(
             [
-                told(|i| i.quality.iris_radius_px = 39.0),
-                told(|i| i.iris.rx = 250.0),
-                told(|i| i.quality.median_luma = 9.0),
-                told(|i| i.quality.median_luma = 230.0),
-                told(|i| i.quality.visible_share = 0.35),
-                told(|i| i.quality.reflection_share = 0.8),
-                told(|i| (i.quality.sharpness, i.quality.sharpness_around) = (0.1, 0.1)),
+                message(|i| i.quality.iris_radius_px = 39.0),
+                message(|i| i.iris.rx = 250.0),
+                message(|i| i.quality.median_luma = 9.0),
+                message(|i| i.quality.median_luma = 230.0),
+                message(|i| i.quality.visible_share = 0.35),
+                message(|i| i.quality.reflection_share = 0.8),
+                message(|i| (i.quality.sharpness, i.quality.sharpness_around) = (0.1, 0.1)),
             ],
             [
                 "iris_too_small: iris_radius_px 39 (limit 40)",

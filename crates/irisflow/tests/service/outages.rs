@@ -83,11 +83,11 @@ async fn jobs_wait_for_an_unavailable_storage_and_no_attempt_is_counted() {
     let (files, away) = (app.data_dir().join("files"), app.data_dir().join("away"));
     std::fs::rename(&files, &away).expect("renamed");
 
-    app.until("its watcher is told", async || {
+    app.until("its watcher receives a frame", async || {
         waits_for_the_service(&user, &jobs[JOBS - 1]).await
     })
     .await;
-    let told = loop {
+    let frame = loop {
         let frame = socket.frame().await;
         if frame["waiting_because"]["code"] == "service" {
             break frame;
@@ -97,7 +97,7 @@ async fn jobs_wait_for_an_unavailable_storage_and_no_attempt_is_counted() {
     the_outage_lasts().await;
     std::fs::rename(&away, &files).expect("renamed");
 
-    assert_eq!(told["status"], "pending");
+    assert_eq!(frame["status"], "pending");
     assert_eq!(
         (&ready["storage"], &ready["worker"], &ready["database"]),
         (
@@ -195,11 +195,11 @@ async fn a_damaged_database_is_not_served_and_the_error_says_what_to_do() {
     ] {
         std::fs::write(&path, damage).expect("written");
         let ended = serve_on(folder.path());
-        let told = String::from_utf8_lossy(&ended.stderr);
-        assert_eq!(ended.status.code(), Some(3), "{told}");
+        let stderr = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(3), "{stderr}");
         assert!(ended.stdout.is_empty(), "it must not say that it runs");
-        assert!(told.contains("is damaged"), "{told}");
-        assert!(told.contains("irisflow restore --data-dir"), "{told}");
+        assert!(stderr.contains("is damaged"), "{stderr}");
+        assert!(stderr.contains("irisflow restore --data-dir"), "{stderr}");
     }
 }
 
@@ -247,8 +247,8 @@ async fn two_programs_do_not_share_a_folder_whose_lock_file_was_removed() {
     std::fs::remove_file(app.data_dir().join("lock")).expect("removed");
     let second = serve_on(app.data_dir());
     assert_eq!(second.status.code(), Some(3));
-    let told = String::from_utf8_lossy(&second.stderr);
-    assert!(told.contains("another irisflow is using"), "{told}");
+    let stderr = String::from_utf8_lossy(&second.stderr);
+    assert!(stderr.contains("another irisflow is using"), "{stderr}");
 }
 
 #[tokio::test]
@@ -265,11 +265,11 @@ async fn a_finished_job_with_a_missing_picture_is_shown_as_failed_and_can_be_rep
     let frame = user.frames_of(&job_id).await.last().clone();
     let list = json_of(user.get("/processing/jobs").await, StatusCode::OK).await;
 
-    for told in [&job, &list["items"][0]] {
-        assert_eq!(told["status"], "failed", "{told}");
-        assert_eq!(told["error_code"], "result_missing");
-        assert_eq!(told["result_url"], Value::Null);
-        assert_eq!(told["suggestion"], "Tap 'Reprocess' to make it again.");
+    for shown in [&job, &list["items"][0]] {
+        assert_eq!(shown["status"], "failed", "{shown}");
+        assert_eq!(shown["error_code"], "result_missing");
+        assert_eq!(shown["result_url"], Value::Null);
+        assert_eq!(shown["suggestion"], "Tap 'Reprocess' to make it again.");
     }
     assert_eq!(
         (&frame["status"], &frame["code"]),
