@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use futures_util::{Stream, stream};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep_until};
 
@@ -154,7 +153,7 @@ enum Connection {
 }
 
 /// What [`Watch::next`] does after an event.
-enum Step {
+enum Reaction {
     Yield(Result<Update, ClientError>),
     Continue,
 }
@@ -181,7 +180,7 @@ impl Watch {
     /// unreachable for longer than the retry policy allows.
     pub async fn next(&mut self) -> Option<Result<Update, ClientError>> {
         loop {
-            let step = match &mut self.connection {
+            let reaction = match &mut self.connection {
                 Connection::Ended => return None,
                 Connection::ReconnectAt(when) => {
                     sleep_until(*when).await;
@@ -192,21 +191,13 @@ impl Watch {
                     Err(error) => self.on_connection_lost(error),
                 },
             };
-            if let Step::Yield(update) = step {
+            if let Reaction::Yield(update) = reaction {
                 return Some(update);
             }
         }
     }
 
-    /// The updates of [`Watch::next`] as a stream.
-    pub fn into_stream(self) -> impl Stream<Item = Result<Update, ClientError>> {
-        stream::unfold(self, async |mut watch| {
-            let update = watch.next().await?;
-            Some((update, watch))
-        })
-    }
-
-    async fn connect(&mut self) -> Step {
+    async fn connect(&mut self) -> Reaction {
         let token = match &self.rejected_token {
             Some(rejected) => self.client.renew(rejected).await,
             None => self.client.access_token().await,
@@ -218,22 +209,22 @@ impl Watch {
         match Socket::open(&self.client, &self.job_id, &self.token).await {
             Ok(socket) => {
                 self.connection = Connection::Open(Box::new(socket));
-                Step::Continue
+                Reaction::Continue
             }
             Err(error) => self.on_connection_lost(error),
         }
     }
 
-    fn on_message(&mut self, text: &str) -> Step {
+    fn on_message(&mut self, text: &str) -> Reaction {
         match serde_json::from_str(text) {
             Ok(ServerMessage::Frame(frame)) => self.on_frame(frame.with_cancelled_status()),
             Ok(ServerMessage::Error(error)) => self.on_error(error),
             // A message type of a later version of the server.
-            Err(_) => Step::Continue,
+            Err(_) => Reaction::Continue,
         }
     }
 
-    fn on_frame(&mut self, frame: Frame) -> Step {
+    fn on_frame(&mut self, frame: Frame) -> Reaction {
         self.backoff.reset();
         self.rejected_token = None;
         if frame.status.is_final()
@@ -244,13 +235,13 @@ impl Watch {
         }
         // Each connection begins with the present status, which may have been yielded already.
         if self.last_frame.as_ref() == Some(&frame) {
-            return Step::Continue;
+            return Reaction::Continue;
         }
         self.last_frame = Some(frame.clone());
-        Step::Yield(Ok(Update::Frame(Box::new(frame))))
+        Reaction::Yield(Ok(Update::Frame(Box::new(frame))))
     }
 
-    fn on_error(&mut self, frame: ErrorFrame) -> Step {
+    fn on_error(&mut self, frame: ErrorFrame) -> Reaction {
         let ErrorFrame {
             error,
             detail,
@@ -262,13 +253,13 @@ impl Watch {
             // The server limits the lifetime of a connection.
             "connection_timeout" => {
                 self.connection = Connection::ReconnectAt(Instant::now());
-                Step::Continue
+                Reaction::Continue
             }
             "internal" => self.on_connection_lost(ClientError::Unreachable(detail)),
             "token_expired" | "invalid_token" if self.rejected_token.is_none() => {
                 self.rejected_token = Some(self.token.clone());
                 self.connection = Connection::ReconnectAt(Instant::now());
-                Step::Continue
+                Reaction::Continue
             }
             // Retried like the same error over HTTP.
             "rate_limited" | "too_many_sockets" => {
@@ -281,20 +272,20 @@ impl Watch {
         }
     }
 
-    fn on_connection_lost(&mut self, error: ClientError) -> Step {
+    fn on_connection_lost(&mut self, error: ClientError) -> Reaction {
         match self.backoff.after(&error) {
             Some(wait) => {
                 self.connection = Connection::ReconnectAt(Instant::now() + wait);
                 let reason = error.to_string();
-                Step::Yield(Ok(Update::Lost { reason, wait }))
+                Reaction::Yield(Ok(Update::Lost { reason, wait }))
             }
             None => self.end(error),
         }
     }
 
-    fn end(&mut self, error: ClientError) -> Step {
+    fn end(&mut self, error: ClientError) -> Reaction {
         self.connection = Connection::Ended;
-        Step::Yield(Err(error))
+        Reaction::Yield(Err(error))
     }
 }
 

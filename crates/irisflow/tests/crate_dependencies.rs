@@ -136,6 +136,35 @@ fn words_after(text: &str, prefix: &str) -> BTreeSet<String> {
         .collect()
 }
 
+/// All files below a folder.
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("a folder");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let files = |path: PathBuf| match path.is_dir() {
+        true => files_below(&path),
+        false => vec![path],
+    };
+    paths.flat_map(files).collect()
+}
+
+/// The crate of object storage holds both the port and its implementation by files, so that dependencies between
+/// crates do not show who uses which.
+#[test]
+fn server_and_worker_name_no_implementation_of_a_port() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for name in ["irisflow-server", "irisflow-worker"] {
+        let files = files_below(&crates.join(name).join("src"));
+        assert!(files.len() > 10, "{name}");
+        for file in files {
+            let text = std::fs::read_to_string(&file).expect("a source file");
+            let product = text.split("#[cfg(test)]").next().unwrap_or_default();
+            for implementation in ["FileStore", "LocalBus", "SqliteStore"] {
+                assert!(!product.contains(implementation), "{}", file.display());
+            }
+        }
+    }
+}
+
 /// `process` and `check`, and every module of the program that they use, directly or not.
 #[test]
 fn the_offline_commands_use_the_imaging_core_and_the_texts_alone() {

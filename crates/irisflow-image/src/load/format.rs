@@ -19,14 +19,6 @@ impl PhotoFormat {
             Self::WebP => "webp",
         }
     }
-
-    pub fn media_type(self) -> &'static str {
-        match self {
-            Self::Jpeg => "image/jpeg",
-            Self::Png => "image/png",
-            Self::WebP => "image/webp",
-        }
-    }
 }
 
 impl std::fmt::Display for PhotoFormat {
