@@ -1,6 +1,7 @@
 //! The check of a photo, before any work on it: decoded and judged, in well under a second.
 
 use crate::load::{Limits, load_photo, probe};
+use crate::memory::keep_freed_memory;
 use crate::segment::{PhotoPixels as _, Verdict, judge_photo};
 
 /// The verdict on a photo.
@@ -13,6 +14,7 @@ pub struct Checked {
 
 /// Decodes and judges a photo. Bytes that are none, or exceed `limits`, are a verdict too.
 pub fn check_photo(bytes: &[u8], limits: &Limits) -> Checked {
+    keep_freed_memory();
     match load_photo(bytes, limits) {
         Ok(photo) => Checked {
             photo_size: Some(photo.size()),

@@ -5,8 +5,10 @@
 //! apart from iris either way.
 
 use crate::filters::{Field, soft_blur};
+use crate::plane::Plane;
 use crate::rectified::RectifiedView;
 use crate::segment::{IrisSegmentation, Label};
+use crate::threads::Threads;
 
 const SIDE: usize = 512;
 /// What is hidden in a stripe narrower than twice this share of the iris's radius is a lash.
@@ -48,32 +50,65 @@ impl Coverage {
         Self { lids }
     }
 
-    /// Opacity of the pixels `0..side` of row `v` in a picture of `side` pixels.
-    pub fn row(&self, v: u32, side: u32) -> impl Iterator<Item = f32> {
-        let scale = SIDE as f32 / side as f32;
-        let y = (v as f32 + 0.5) * scale - 0.5;
-        let (top, bottom, fy) = between(y);
-        let (top, bottom) = (top * SIDE, bottom * SIDE);
+    /// Opacity of every pixel of a picture of the view with `side` pixels, 0 to 255.
+    pub fn opacity(&self, side: u32, threads: Threads) -> Plane {
+        const STRIP_ROWS: usize = 128;
+        let columns: Vec<_> = (0..side).map(|u| grid_place(u, side)).collect();
+        let mut opacity = Plane::filled(side, side, 0);
+        let width = side as usize;
+        let strips = opacity.samples.chunks_mut(width * STRIP_ROWS).enumerate();
+        threads.map(strips.collect(), |(number, strip): (usize, &mut [u8])| {
+            for (row, out) in strip.chunks_exact_mut(width).enumerate() {
+                self.row((number * STRIP_ROWS + row) as u32, side, &columns, out);
+            }
+        });
+        opacity
+    }
+
+    fn row(&self, v: u32, side: u32, columns: &[(usize, usize, f32)], out: &mut [u8]) {
         let half = side as f32 / 2.0;
         let radius = half * crate::rectified::IRIS_FILL;
         let dy = v as f32 + 0.5 - half;
-        (0..side).map(move |u| {
+        let within = |radius: f32| {
+            let reach = (radius * radius - dy * dy).max(0.0).sqrt();
+            let limit = |u: f32| (u - 0.5).ceil().clamp(0.0, side as f32) as usize;
+            limit(half - reach)..limit(half + reach)
+        };
+        let disc = within(radius);
+        let (top, bottom, fy) = grid_place(v, side);
+        let row = |y: usize| &self.lids.samples[y * SIDE..][..SIDE];
+        let lids: Vec<f32> = row(top)
+            .iter()
+            .zip(row(bottom))
+            .map(|(a, b)| a + (b - a) * fy)
+            .collect();
+        if lids.iter().all(|&shown| shown >= 1.0) {
+            out[disc.clone()].fill(255);
+        } else {
+            for (out, &(left, right, fx)) in
+                out[disc.clone()].iter_mut().zip(&columns[disc.clone()])
+            {
+                let shown = lids[left] + (lids[right] - lids[left]) * fx;
+                *out = (shown * 255.0 + 0.5) as i32 as u8;
+            }
+        }
+        let inner = within(radius * (1.0 - LIMBUS_FADE));
+        let rims = [
+            disc.start..inner.start.min(disc.end),
+            inner.end.max(disc.start)..disc.end,
+        ];
+        for u in rims.into_iter().flatten() {
             let dx = u as f32 + 0.5 - half;
-            let distance = (dx * dx + dy * dy) / (radius * radius);
-            if distance >= 1.0 {
-                return 0.0;
-            }
-            let (left, right, fx) = between((u as f32 + 0.5) * scale - 0.5);
-            let mix = |row: usize| {
-                self.lids.samples[row + left] * (1.0 - fx) + self.lids.samples[row + right] * fx
-            };
-            let lids = mix(top) * (1.0 - fy) + mix(bottom) * fy;
-            if distance < (1.0 - LIMBUS_FADE) * (1.0 - LIMBUS_FADE) {
-                return lids;
-            }
-            lids * smoothstep(1.0, 1.0 - LIMBUS_FADE, distance.sqrt())
-        })
+            let distance = (dx * dx + dy * dy).sqrt() / radius;
+            let shown = f32::from(out[u]) * smoothstep(1.0, 1.0 - LIMBUS_FADE, distance);
+            out[u] = (shown + 0.5) as i32 as u8;
+        }
     }
+}
+
+/// Where a row or column of `side` lies on the grid: the two neighbours, and how far towards the second.
+fn grid_place(at: u32, side: u32) -> (usize, usize, f32) {
+    between((at as f32 + 0.5) * SIDE as f32 / side as f32 - 0.5)
 }
 
 /// The two neighbours of a place on the grid, and how far it lies towards the second.
@@ -145,6 +180,7 @@ mod tests {
     use crate::rectified::RectifiedView;
     use crate::segment::Label;
     use crate::segment::testing::segmentation;
+    use crate::threads::Threads;
 
     const SIDE: u32 = 400;
 
@@ -159,8 +195,9 @@ mod tests {
         Coverage::of(&segmentation, &RectifiedView::new(&iris, SIDE))
     }
 
-    fn opacity_at(coverage: &Coverage, u: usize, v: u32) -> f32 {
-        coverage.row(v, SIDE).nth(u).unwrap_or_default()
+    fn opacity_at(coverage: &Coverage, u: u32, v: u32) -> f32 {
+        let opacity = coverage.opacity(SIDE, Threads::default());
+        f32::from(opacity.at(u, v)) / 255.0
     }
 
     #[test]
@@ -190,10 +227,11 @@ mod tests {
     #[test]
     fn opacity_is_the_same_at_every_size_it_is_asked_for() {
         let coverage = coverage_hidden_in(0..120);
-        let large: Vec<f32> = coverage.row(2 * 125, 2 * SIDE).collect();
-        let small: Vec<f32> = coverage.row(125, SIDE).collect();
+        let large = coverage.opacity(2 * SIDE, Threads::default());
+        let small = coverage.opacity(SIDE, Threads::new(2));
         for u in (50..350).step_by(50) {
-            assert!((large[2 * u] - small[u]).abs() < 0.12);
+            let difference = large.at(2 * u, 250).abs_diff(small.at(u, 125));
+            assert!(difference < 30);
         }
     }
 }

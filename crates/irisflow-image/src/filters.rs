@@ -1,7 +1,8 @@
-//! Small filters on planes of `f32`, written plainly: box mean, and the guided filter built of it.
+//! Small filters on planes of `f32`, written plainly: the box mean, what is built of it, and the plain form of
+//! the guided filter.
 
+#[cfg(test)]
 use crate::plane::Plane;
-use crate::resize::resized;
 
 /// A plane of `f32` samples in row order, on the scale of 8-bit samples.
 #[derive(Clone)]
@@ -11,21 +12,13 @@ pub(crate) struct Field {
     pub(crate) samples: Vec<f32>,
 }
 
+#[cfg(test)]
 impl Field {
     pub(crate) fn of(plane: &Plane) -> Self {
         Self {
             width: plane.width as usize,
             height: plane.height as usize,
             samples: plane.samples.iter().map(|&s| f32::from(s)).collect(),
-        }
-    }
-
-    pub(crate) fn to_plane(&self) -> Plane {
-        let round = |sample: &f32| (sample + 0.5).clamp(0.0, 255.0) as u8;
-        Plane {
-            width: self.width as u32,
-            height: self.height as u32,
-            samples: self.samples.iter().map(round).collect(),
         }
     }
 
@@ -101,15 +94,6 @@ fn row_mean(
     }
 }
 
-/// A blur so broad that a quarter of the pixels tell it: `soft_blur` of a small copy of a square.
-pub(crate) fn broad_blur(field: &Field, sigma: f32) -> Field {
-    let side = field.width as u32;
-    let small_side = (side / 4).max(1);
-    let small = Field::of(&resized(&field.to_plane(), small_side));
-    let blurred = soft_blur(&small, sigma * small_side as f32 / side as f32);
-    Field::of(&resized(&blurred.to_plane(), side))
-}
-
 /// Close to a Gaussian of the given standard deviation: three box means (Wells, 1986).
 pub(crate) fn soft_blur(field: &Field, sigma: f32) -> Field {
     let radius = ((4.0 * sigma * sigma + 1.0).sqrt() / 2.0).round().max(1.0) as usize;
@@ -139,9 +123,10 @@ fn running_mean(padded: &[f32], length: usize, out: &mut [f32]) {
     }
 }
 
-/// Smooths `input` but keeps the edges that `guide` has (He, Sun, Tang: Guided Image Filtering, 2010).
+/// The plain form that `enhance/guided.rs` is held to. Smooths `input` but keeps the edges that `guide` has (He, Sun, Tang: Guided Image Filtering, 2010).
 ///
 /// `epsilon` is a variance: what varies less than that in a window is smoothed away.
+#[cfg(test)]
 pub(crate) fn guided(input: &Field, guide: &Field, radius: usize, epsilon: f32) -> Field {
     let mean_guide = box_mean(guide, radius);
     let mean_input = box_mean(input, radius);
@@ -155,27 +140,9 @@ pub(crate) fn guided(input: &Field, guide: &Field, radius: usize, epsilon: f32) 
     slope.zip(guide, |s, g| s * g).zip(&offset, |sg, o| sg + o)
 }
 
-/// [`guided`] by the input itself, with fewer passes and fewer fields at a time.
-pub(crate) fn self_guided(input: &Field, radius: usize, epsilon: f32) -> Field {
-    let mut offset = box_mean(input, radius);
-    let mut slope = box_mean_of(input, radius, |sample| sample * sample);
-    for (mean, square) in offset.samples.iter_mut().zip(&mut slope.samples) {
-        let variance = (*square - *mean * *mean).max(0.0);
-        *square = variance / (variance + epsilon);
-        *mean *= 1.0 - *square;
-    }
-    let offset = box_mean(&offset, radius);
-    let mut out = box_mean(&slope, radius);
-    let terms = input.samples.iter().zip(&offset.samples);
-    for (sample, (input, offset)) in out.samples.iter_mut().zip(terms) {
-        *sample = *sample * input + offset;
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Field, box_mean, guided, self_guided};
+    use super::{Field, box_mean, guided};
 
     fn field(width: usize, samples: &[f32]) -> Field {
         Field {
@@ -200,17 +167,6 @@ mod tests {
         ];
         for (found, expected) in mean.samples.iter().zip(expected) {
             assert!((found - expected).abs() < 1e-5);
-        }
-    }
-
-    #[test]
-    fn a_field_guided_by_itself_comes_out_the_same_both_ways() {
-        let samples: Vec<f32> = (0..400).map(|i| ((i * 7919) % 256) as f32).collect();
-        let input = field(20, &samples);
-        let long = guided(&input, &input, 2, 40.0);
-        let short = self_guided(&input, 2, 40.0);
-        for (long, short) in long.samples.iter().zip(&short.samples) {
-            assert!((long - short).abs() < 0.05, "{long} {short}");
         }
     }
 

@@ -9,11 +9,13 @@ use crate::encode::{self, EncodeError};
 use crate::enhance::{Enhancement, enhance};
 use crate::finish;
 use crate::load::{ColourProfile, Limits, load_photo};
+use crate::memory;
 use crate::plane::Plane;
 use crate::rectified::{RESULT_SIDE, RectifiedIris, rectify_iris};
-use crate::reflections::{Sensitivity, remove_reflections};
+use crate::reflections::{Sensitivity, WithoutReflections, remove_reflections};
 use crate::rejection::Rejection;
 use crate::segment::{IrisSegmentation, PhotoPixels, Quality, judge_photo};
+use crate::threads::Threads;
 use crate::thumbnail;
 
 /// The steps a photo goes through, in this order.
@@ -69,16 +71,18 @@ pub struct ProcessOptions {
     pub limits: Limits,
     pub sensitivity: Sensitivity,
     pub enhancement: Enhancement,
+    /// How many may work on the photo at a time.
+    pub threads: Threads,
 }
 
-/// The result of the pipeline. All three pictures show the same place at the same pixel.
+/// The result of the pipeline. All three pictures show the same place, edge to edge.
 #[derive(Clone)]
 pub struct ProcessedIris {
     /// The iris, round and centred on black.
     pub result_jpeg: Vec<u8>,
     /// See [`finish::MaskValue`].
     pub mask_png: Vec<u8>,
-    /// The same part of the photo, untouched and not masked.
+    /// The same part of the photo, untouched and not masked, with as many pixels as the photo has of it.
     pub before_jpeg: Vec<u8>,
     /// The result, small, for lists.
     pub thumbnail_jpeg: Vec<u8>,
@@ -133,45 +137,63 @@ pub fn process(
     options: &ProcessOptions,
     observer: &mut dyn Observer,
 ) -> Result<ProcessedIris, ProcessError> {
+    memory::keep_freed_memory();
     let mut stages = Stages {
         observer,
         stage_ms: [0.0; 5],
     };
     let photo = stages.run(Stage::Loading, || Ok(load_photo(bytes, &options.limits)?))?;
-    let (mut rectified, mut segmentation, eyes_seen) = stages.run(Stage::Segmenting, || {
+    let (before, mut segmentation, eyes_seen) = stages.run(Stage::Segmenting, || {
         let verdict = judge_photo(&photo);
         let eyes_seen = verdict.eyes_seen;
         let segmentation = verdict.into_usable()?;
-        let rectified = rectify_iris(&photo, &segmentation.iris);
+        let rectified = rectify_iris(&photo, &segmentation.iris, options.threads);
         Ok((rectified, segmentation, eyes_seen))
     })?;
     let photo_size = photo.size();
     let profile = photo.profile().cloned();
     drop(photo); // The full frame is by far the largest thing held.
-    let before = rectified.clone();
     let judged = segmentation.quality;
-    let filled = stages.run(Stage::RemovingReflections, || {
+    let WithoutReflections {
+        mut rectified,
+        filled,
+    } = stages.run(Stage::RemovingReflections, || {
         let sensitivity = &options.sensitivity;
         Ok(remove_reflections(
-            &mut rectified,
+            &before,
             &mut segmentation,
             sensitivity,
+            options.threads,
         ))
     })?;
-    let coverage = Coverage::of(&segmentation, &rectified.view);
-    stages.run(Stage::Enhancing, || {
+    let (coverage, opacity) = stages.run(Stage::Enhancing, || {
+        let coverage = Coverage::of(&segmentation, &rectified.view);
+        let opacity = coverage.opacity(rectified.view.side, options.threads);
         enhance(
             &mut rectified,
             &segmentation.pupil,
-            &coverage,
+            &opacity,
             &options.enhancement,
+            options.threads,
         );
-        Ok(())
+        Ok((coverage, opacity))
     })?;
     let saved = stages.run(Stage::Saving, || {
-        let opacity = finish::opacity(&coverage);
-        let mask = finish::mask(&segmentation, &rectified.view, &opacity, &filled);
-        save(&rectified, &before, &opacity, &mask, profile.as_ref())
+        let opacity = match rectified.view.side {
+            RESULT_SIDE => opacity,
+            _ => coverage.opacity(RESULT_SIDE, options.threads),
+        };
+        let view = &rectified.view;
+        let mask = finish::mask(&segmentation, view, &opacity, &filled, options.threads);
+        drop(filled);
+        save(
+            rectified,
+            before,
+            &opacity,
+            &mask,
+            profile.as_ref(),
+            options.threads,
+        )
     })?;
     Ok(ProcessedIris {
         result_jpeg: saved.result_jpeg,
@@ -196,19 +218,20 @@ struct Saved {
 }
 
 fn save(
-    rectified: &RectifiedIris,
-    before: &RectifiedIris,
+    rectified: RectifiedIris,
+    before: RectifiedIris,
     opacity: &Plane,
     mask: &Plane,
     profile: Option<&ColourProfile>,
+    threads: Threads,
 ) -> Result<Saved, ProcessError> {
     const RESULT_QUALITY: u8 = 95;
     const BEFORE_QUALITY: u8 = 90;
-    let result = finish::on_black(rectified, opacity);
+    let result = finish::on_black(rectified, opacity, threads);
     Ok(Saved {
-        result_jpeg: encode::jpeg(&result, RESULT_QUALITY, profile)?,
+        result_jpeg: encode::jpeg(&result, RESULT_QUALITY, profile, threads)?,
         mask_png: encode::grey_png(mask)?,
-        before_jpeg: encode::jpeg(&finish::unmasked(before), BEFORE_QUALITY, profile)?,
+        before_jpeg: encode::jpeg(&finish::unmasked(before), BEFORE_QUALITY, profile, threads)?,
         thumbnail_jpeg: thumbnail::of_result(&result, profile)?,
     })
 }

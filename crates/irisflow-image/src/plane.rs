@@ -1,5 +1,7 @@
 //! One channel of 8-bit samples, rows one after another. Colour is three planes of the same size.
 
+use multiversion::multiversion;
+
 /// A `width` x `height` plane of 8-bit samples in row order, without padding.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Plane {
@@ -45,12 +47,7 @@ impl Plane {
     pub fn halved(&self) -> Self {
         let mut half = Self::filled(self.width / 2, self.height / 2, 0);
         for y in 0..half.height {
-            let (top, bottom) = (self.row(y * 2), self.row(y * 2 + 1));
-            let pairs = top.chunks_exact(2).zip(bottom.chunks_exact(2));
-            for (out, (top, bottom)) in half.row_mut(y).iter_mut().zip(pairs) {
-                let sum = [top[0], top[1], bottom[0], bottom[1]].map(u16::from);
-                *out = ((sum[0] + sum[1] + sum[2] + sum[3] + 2) / 4) as u8;
-            }
+            halve_rows(self.row(y * 2), self.row(y * 2 + 1), half.row_mut(y));
         }
         half
     }
@@ -66,6 +63,27 @@ impl Plane {
         let bottom = f32::from(self.at(x0, y1)) * (1.0 - fx) + f32::from(self.at(x1, y1)) * fx;
         top * (1.0 - fy) + bottom * fy
     }
+}
+
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn halve_rows(top: &[u8], bottom: &[u8], out: &mut [u8]) {
+    let (top, bottom) = (top.as_chunks::<2>().0, bottom.as_chunks::<2>().0);
+    for (out, ([a, b], [c, d])) in out.iter_mut().zip(top.iter().zip(bottom)) {
+        let sum = u16::from(*a) + u16::from(*b) + u16::from(*c) + u16::from(*d);
+        *out = ((sum + 2) / 4) as u8;
+    }
+}
+
+/// How many bytes have this value.
+pub(crate) fn count_bytes(bytes: &[u8], value: u8) -> usize {
+    // Bytes add up to bytes, so that many are counted at a time.
+    let parts = bytes.chunks(255);
+    parts.map(|part| usize::from(count_few(part, value))).sum()
+}
+
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn count_few(bytes: &[u8], value: u8) -> u8 {
+    bytes.iter().map(|&byte| u8::from(byte == value)).sum()
 }
 
 /// Full-range BT.601 YCbCr (as in JFIF), three planes of the same size.

@@ -15,6 +15,22 @@ pub(crate) struct Part {
     pub(crate) height: f64,
 }
 
+impl Part {
+    /// Cut to a picture of this size.
+    pub(crate) fn within(self, width: u32, height: u32) -> Self {
+        let (left, top) = (
+            self.left.min(f64::from(width) - 1.0),
+            self.top.min(f64::from(height) - 1.0),
+        );
+        Self {
+            left,
+            top,
+            width: self.width.min(f64::from(width) - left),
+            height: self.height.min(f64::from(height) - top),
+        }
+    }
+}
+
 /// `plane` with `side` pixels per side, by a Lanczos kernel that is widened when shrinking.
 pub(crate) fn resized(plane: &Plane, side: u32) -> Plane {
     if plane.width == side && plane.height == side {

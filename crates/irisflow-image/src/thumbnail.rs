@@ -7,6 +7,7 @@ use crate::plane::YCbCr;
 use crate::rectified::{CHROMA_SIDE, RESULT_SIDE};
 use crate::resize::resized;
 use crate::segment::PhotoPixels as _;
+use crate::threads::Threads;
 
 pub const THUMBNAIL_SIDE: u32 = 400;
 
@@ -27,12 +28,14 @@ pub(crate) fn of_result(
     result: &Finished,
     profile: Option<&ColourProfile>,
 ) -> Result<Vec<u8>, EncodeError> {
+    // Halved first: the kernel is wide, and the thumbnail far smaller still.
+    let chroma_side = THUMBNAIL_SIDE * CHROMA_SIDE / RESULT_SIDE;
     let thumbnail = Finished {
-        luma: resized(&result.luma, THUMBNAIL_SIDE),
-        cb: resized(&result.cb, THUMBNAIL_SIDE * CHROMA_SIDE / RESULT_SIDE),
-        cr: resized(&result.cr, THUMBNAIL_SIDE * CHROMA_SIDE / RESULT_SIDE),
+        luma: resized(&result.luma.halved(), THUMBNAIL_SIDE),
+        cb: resized(&result.cb.halved(), chroma_side),
+        cr: resized(&result.cr.halved(), chroma_side),
     };
-    encode::jpeg(&thumbnail, QUALITY, small(profile))
+    encode::jpeg(&thumbnail, QUALITY, small(profile), Threads::default())
 }
 
 fn small(profile: Option<&ColourProfile>) -> Option<&ColourProfile> {

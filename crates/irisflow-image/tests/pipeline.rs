@@ -16,6 +16,7 @@ use irisflow_image::pipeline::{
 use irisflow_image::plane::YCbCr;
 use irisflow_image::rejection::RejectionCode;
 use irisflow_image::segment::PhotoPixels;
+use irisflow_image::threads::Threads;
 
 const EYE: &[u8] = include_bytes!("photos/pixabay_eye_2154384.jpg");
 const GREY_EYE: &[u8] = include_bytes!("photos/pixabay_eye_3221498_gray.jpg");
@@ -79,9 +80,16 @@ fn the_observer_can_stop_the_work_at_every_stage() {
 #[test]
 fn all_pictures_have_the_promised_size() {
     let iris = finish(GREY_EYE);
-    for bytes in [&iris.result_jpeg, &iris.before_jpeg, &iris.mask_png] {
+    for bytes in [&iris.result_jpeg, &iris.mask_png] {
         assert_eq!(decoded(bytes).0.size(), (2048, 2048));
     }
+    let side =
+        (2.0 * iris.segmentation.iris.rx.max(iris.segmentation.iris.ry) / 0.94).round() as u32;
+    assert_eq!(
+        decoded(&iris.before_jpeg).0.size(),
+        (side, side),
+        "as the photo has it"
+    );
     assert_eq!(decoded(&iris.thumbnail_jpeg).0.size(), (400, 400));
     assert_eq!((iris.width, iris.height), (2048, 2048));
     assert_eq!(iris.photo_size, (450, 348));
@@ -107,6 +115,21 @@ fn the_mask_knows_three_values_and_the_picture_is_black_where_nothing_is_seen() 
     assert_eq!(mask.at(1024, 1024), 255, "the pupil counts as measured");
 }
 
+#[test]
+fn pictures_are_the_same_on_any_number_of_threads() {
+    let on = |threads: usize| {
+        let options = ProcessOptions {
+            threads: Threads::new(threads),
+            ..ProcessOptions::default()
+        };
+        let mut go_on = |_: Stage, _: StageMark| ControlFlow::Continue(());
+        process(EYE, &options, &mut go_on).expect("a usable photo")
+    };
+    let (one, three) = (on(1), on(3));
+    assert!(one.result_jpeg == three.result_jpeg);
+    assert!(one.mask_png == three.mask_png && one.before_jpeg == three.before_jpeg);
+}
+
 /// Correlation of measured pixels, the result's shifted by `(dx, dy)`.
 fn correlation(iris: &ProcessedIris, dx: u32, dy: u32) -> f64 {
     let mask = decoded(&iris.mask_png).1.y;
@@ -117,8 +140,11 @@ fn correlation(iris: &ProcessedIris, dx: u32, dy: u32) -> f64 {
     let mut sums = [0.0_f64; 6];
     for y in (0..2000).step_by(3) {
         for x in (0..2000).step_by(3).filter(|&x| mask.at(x, y) == 255) {
+            let scale = before.width as f32 / 2048.0;
             let (a, b) = (
-                f64::from(before.at(x, y)),
+                f64::from(
+                    before.sample_bilinear((x as f32 + 0.5) * scale, (y as f32 + 0.5) * scale),
+                ),
                 f64::from(result.at(x + dx, y + dy)),
             );
             for (sum, value) in sums.iter_mut().zip([1.0, a, b, a * a, b * b, a * b]) {

@@ -7,6 +7,7 @@ use crate::plane::Plane;
 use crate::rectified::{IRIS_FILL, RectifiedIris, RectifiedView};
 use crate::segment::Label;
 use crate::segment::testing::segmentation;
+use crate::threads::Threads;
 
 const SIDE: u32 = 300;
 const MIDDLE: f32 = 150.0;
@@ -34,14 +35,15 @@ fn eye(luma: impl Fn(f32, f32) -> f32) -> RectifiedIris {
     rectified
 }
 
-fn coverage_of(labels: Plane) -> Coverage {
+fn opacity_of(labels: Plane) -> Plane {
     let iris = Ellipse::circle(MIDDLE, MIDDLE, MIDDLE * IRIS_FILL);
     let segmentation = segmentation(iris, pupil(), labels);
-    Coverage::of(&segmentation, &RectifiedView::new(&iris, SIDE))
+    let coverage = Coverage::of(&segmentation, &RectifiedView::new(&iris, SIDE));
+    coverage.opacity(SIDE, Threads::default())
 }
 
-fn all_visible() -> Coverage {
-    coverage_of(Plane::filled(SIDE, SIDE, Label::VisibleIris as u8))
+fn all_visible() -> Plane {
+    opacity_of(Plane::filled(SIDE, SIDE, Label::VisibleIris as u8))
 }
 
 fn enhanced(mut rectified: RectifiedIris) -> RectifiedIris {
@@ -50,6 +52,7 @@ fn enhanced(mut rectified: RectifiedIris) -> RectifiedIris {
         &pupil(),
         &all_visible(),
         &Enhancement::default(),
+        Threads::new(2),
     );
     rectified
 }
@@ -134,6 +137,13 @@ fn a_portrait_of_which_nothing_is_seen_is_no_error() {
     let mut rectified = eye(|_, _| 100.0);
     let mut hidden = Plane::filled(SIDE, SIDE, Label::Hidden as u8);
     hidden.samples[0] = Label::VisibleIris as u8;
-    let coverage = coverage_of(hidden);
-    enhance(&mut rectified, &pupil(), &coverage, &Enhancement::default());
+    let opacity = opacity_of(hidden);
+    let enhancement = Enhancement::default();
+    enhance(
+        &mut rectified,
+        &pupil(),
+        &opacity,
+        &enhancement,
+        Threads::default(),
+    );
 }

@@ -1,5 +1,7 @@
 //! The decoded pixels as stored, and the two ways out of them: a reduced copy and a crop, upright.
 
+use multiversion::multiversion;
+
 use super::Orientation;
 use crate::geometry::PixelRect;
 use crate::plane::{Plane, ReducedPhoto, YCbCr};
@@ -80,20 +82,44 @@ impl Frame {
         }
     }
 
-    /// See [`crate::segment::PhotoPixels::scaled`].
-    pub(super) fn scaled(
-        &self,
+    /// See [`crate::segment::PhotoPixels::scaled`]. `quarter` makes this frame's own
+    /// [`quartered`](Self::quartered) copy, for what is shrunk so far that it tells as much.
+    pub(super) fn scaled<'a>(
+        &'a self,
         rect: PixelRect,
         (width, height): (u32, u32),
         orientation: Orientation,
+        quarter: impl FnOnce() -> &'a Self,
     ) -> YCbCr {
         let stored = orientation.stored_rect(rect, self.width, self.height);
+        if rect.width >= 8 * width && rect.height >= 8 * height {
+            let of_quarter = |length: u32| f64::from(length) / 4.0;
+            let frame = quarter();
+            let part = Part {
+                left: of_quarter(stored.x),
+                top: of_quarter(stored.y),
+                width: of_quarter(stored.width),
+                height: of_quarter(stored.height),
+            };
+            let part = part.within(frame.width, frame.height);
+            return frame.shrunk_part(part, (width, height), orientation);
+        }
         let part = Part {
             left: f64::from(stored.x),
             top: f64::from(stored.y),
             width: f64::from(stored.width),
             height: f64::from(stored.height),
         };
+        self.shrunk_part(part, (width, height), orientation)
+    }
+
+    /// A part of the stored frame as `size` upright pixels.
+    fn shrunk_part(
+        &self,
+        part: Part,
+        (width, height): (u32, u32),
+        orientation: Orientation,
+    ) -> YCbCr {
         let (width, height) = orientation.upright_size(width, height);
         let (from, channels) = ((self.width, self.height), self.channels.count());
         let frame = Frame {
@@ -126,6 +152,60 @@ impl Frame {
             MirroredVertically | TurnedLeft => (0.0, spare_y),
             UpsideDown | Transversed => (spare_x, spare_y),
         }
+    }
+
+    /// A quarter of the width and height, each pixel the mean of sixteen; what is left over is dropped.
+    pub(super) fn quartered(&self) -> Self {
+        let channels = self.channels.count();
+        let (width, height) = ((self.width / 4).max(1), (self.height / 4).max(1));
+        let row = self.width as usize * channels;
+        let mut samples = vec![0; width as usize * height as usize * channels];
+        let mut sums = vec![0_u16; row];
+        let out = samples.chunks_exact_mut(width as usize * channels);
+        for (rows, out) in self.samples.chunks(4 * row).zip(out) {
+            sums.fill(0);
+            rows.chunks_exact(row)
+                .for_each(|row| add_row(&mut sums, row));
+            match channels {
+                1 => mean_of_fours::<1, 4>(&sums, out),
+                _ => mean_of_fours::<3, 12>(&sums, out),
+            }
+        }
+        Self {
+            width,
+            height,
+            channels: self.channels,
+            samples,
+        }
+    }
+
+    /// The upright pixels of `rect`, which is cut to the photo, chroma at half the size. None where the photo
+    /// is not stored upright.
+    pub(super) fn crop_with_half_chroma(
+        &self,
+        rect: PixelRect,
+        orientation: Orientation,
+    ) -> Option<YCbCr> {
+        if orientation != Orientation::Upright || self.channels != Channels::YCbCr {
+            return None;
+        }
+        let mut planes = YCbCr {
+            y: Plane::filled(rect.width, rect.height, 0),
+            cb: Plane::filled(rect.width / 2, rect.height / 2, 128),
+            cr: Plane::filled(rect.width / 2, rect.height / 2, 128),
+        };
+        let stored = |row: u32| {
+            let start = (rect.y + row) as usize * self.width as usize + rect.x as usize;
+            &self.samples[start * 3..(start + rect.width as usize) * 3]
+        };
+        for row in 0..rect.height {
+            take_luma(stored(row), planes.y.row_mut(row));
+        }
+        for row in 0..rect.height / 2 {
+            let pair = [stored(2 * row), stored(2 * row + 1)];
+            halve_chroma(pair, planes.cb.row_mut(row), planes.cr.row_mut(row));
+        }
+        Some(planes)
     }
 
     fn whole(&self, orientation: Orientation) -> YCbCr {
@@ -181,6 +261,44 @@ impl Frame {
     }
 }
 
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn add_row(sums: &mut [u16], row: &[u8]) {
+    for (sum, &sample) in sums.iter_mut().zip(row) {
+        *sum += u16::from(sample);
+    }
+}
+
+/// Of sums of four rows, the means of every four pixels; `SPAN` is four times the channels.
+fn mean_of_fours<const CHANNELS: usize, const SPAN: usize>(sums: &[u16], out: &mut [u8]) {
+    let (spans, _) = sums.as_chunks::<SPAN>();
+    for (span, out) in spans.iter().zip(out.chunks_exact_mut(CHANNELS)) {
+        for (channel, out) in out.iter_mut().enumerate() {
+            let sum: u16 = (0..4).map(|pixel| span[pixel * CHANNELS + channel]).sum();
+            *out = ((sum + 8) / 16) as u8;
+        }
+    }
+}
+
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn take_luma(pixels: &[u8], out: &mut [u8]) {
+    for (out, pixel) in out.iter_mut().zip(pixels.as_chunks::<3>().0) {
+        *out = pixel[0];
+    }
+}
+
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn halve_chroma(rows: [&[u8]; 2], cb: &mut [u8], cr: &mut [u8]) {
+    let [top, bottom] = rows.map(|row| row.as_chunks::<6>().0);
+    for ((cb, cr), (a, b)) in cb.iter_mut().zip(cr).zip(top.iter().zip(bottom)) {
+        let mean = |at: usize| {
+            let sum =
+                u16::from(a[at]) + u16::from(a[at + 3]) + u16::from(b[at]) + u16::from(b[at + 3]);
+            ((sum + 2) / 4) as u8
+        };
+        (*cb, *cr) = (mean(1), mean(2));
+    }
+}
+
 /// Full-range BT.601 (JFIF) from R'G'B', 16-bit fixed point, rounded.
 pub(super) fn ycbcr_from_rgb(r: u8, g: u8, b: u8) -> [u8; 3] {
     const HALF: i32 = 1 << 15;
@@ -204,4 +322,55 @@ pub(super) fn over_grey(sample: u8, alpha: u8) -> u8 {
     const BACKDROP: u32 = 128;
     let (sample, alpha) = (u32::from(sample), u32::from(alpha));
     ((sample * alpha + BACKDROP * (255 - alpha) + 127) / 255) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Channels, Frame};
+    use crate::geometry::PixelRect;
+    use crate::load::Orientation;
+
+    fn frame() -> Frame {
+        let samples = (0..23 * 18 * 3).map(|at: u32| (at * 7919 % 251) as u8);
+        Frame {
+            width: 23,
+            height: 18,
+            channels: Channels::YCbCr,
+            samples: samples.collect(),
+        }
+    }
+
+    #[test]
+    fn chroma_taken_out_halved_is_chroma_halved() {
+        let rect = PixelRect {
+            x: 4,
+            y: 2,
+            width: 15,
+            height: 11,
+        };
+        let direct = frame().crop_with_half_chroma(rect, Orientation::Upright);
+        let direct = direct.expect("a photo stored upright");
+        let cropped = frame().crop(rect, Orientation::Upright);
+        assert!(direct.y == cropped.y);
+        assert!(direct.cb == cropped.cb.halved() && direct.cr == cropped.cr.halved());
+    }
+
+    #[test]
+    fn a_quarter_has_the_means_of_sixteen_pixels() {
+        let quarter = frame().quartered();
+        assert_eq!((quarter.width, quarter.height), (5, 4));
+        let twice_halved = frame().crop(
+            PixelRect {
+                x: 0,
+                y: 0,
+                width: 20,
+                height: 16,
+            },
+            Orientation::Upright,
+        );
+        let luma = twice_halved.y.halved().halved();
+        for (at, &sample) in luma.samples.iter().enumerate() {
+            assert!(quarter.samples[3 * at].abs_diff(sample) <= 1);
+        }
+    }
 }

@@ -15,11 +15,12 @@ mod strip;
 mod webp;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
 
 use crate::geometry::PixelRect;
 use crate::plane::{ReducedPhoto, YCbCr};
 use crate::rejection::{MissedLimit, Rejection};
-use crate::segment::PhotoPixels;
+use crate::segment::{PhotoPixels, with_half_chroma};
 
 pub use exif::Orientation;
 pub use format::{PhotoFormat, UnsupportedFormat};
@@ -103,6 +104,8 @@ pub struct EyePhoto {
     frame: Frame,
     orientation: Orientation,
     profile: Option<ColourProfile>,
+    /// Made when it is first asked for.
+    quarter: OnceLock<Frame>,
 }
 
 impl EyePhoto {
@@ -131,7 +134,13 @@ impl PhotoPixels for EyePhoto {
     }
 
     fn scaled(&self, rect: PixelRect, size: (u32, u32)) -> YCbCr {
-        self.frame.scaled(rect, size, self.orientation)
+        let quarter = || self.quarter.get_or_init(|| self.frame.quartered());
+        self.frame.scaled(rect, size, self.orientation, quarter)
+    }
+
+    fn crop_with_half_chroma(&self, rect: PixelRect) -> YCbCr {
+        let direct = self.frame.crop_with_half_chroma(rect, self.orientation);
+        direct.unwrap_or_else(|| with_half_chroma(self.crop(rect)))
     }
 }
 
@@ -160,6 +169,7 @@ pub fn load_photo(bytes: &[u8], limits: &Limits) -> Result<EyePhoto, Rejection> 
         frame,
         orientation: facts.orientation,
         profile,
+        quarter: OnceLock::new(),
     })
 }
 

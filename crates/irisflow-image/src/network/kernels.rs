@@ -1,6 +1,8 @@
 //! The few operations of the network, on maps whose channels lie side by side (row, column, channel), so
 //! that the innermost loops run over channels and the compiler vectorises them.
 
+use multiversion::multiversion;
+
 use super::weights::{LANES, Layer};
 
 /// A square map.
@@ -18,6 +20,11 @@ impl Map {
             channels,
             values: vec![0.0; side * side * channels],
         }
+    }
+
+    /// Where a row begins.
+    fn line(&self, row: usize) -> usize {
+        row * self.side * self.channels
     }
 
     fn cell(&self, row: usize, column: usize) -> &[f32] {
@@ -42,26 +49,76 @@ fn taps(
 
 /// 3 x 3 over all channels, with ReLU. For the stem: few inputs, 16 outputs.
 pub(super) fn convolve(map: &Map, layer: &Layer) -> Map {
-    const WIDE: usize = 16;
     let side = map.side / layer.stride;
     let mut out = Map::zeros(side, layer.outputs);
-    let (weights, _) = layer.weights.as_chunks::<WIDE>();
-    let (out_cells, _) = out.values.as_chunks_mut::<WIDE>();
-    let mut bias = [0.0f32; WIDE];
+    let (weights, _) = layer.weights.as_chunks::<LANES>();
+    let (out_cells, _) = out.values.as_chunks_mut::<LANES>();
+    let mut bias = [0.0f32; LANES];
     bias.copy_from_slice(&layer.bias);
-    for (index, cell) in out_cells.iter_mut().enumerate() {
-        let mut sums = bias;
-        for (tap, y, x) in taps(map.side, index / side, index % side, layer.stride) {
-            let rows = &weights[tap * layer.inputs..][..layer.inputs];
-            for (value, row) in map.cell(y, x).iter().zip(rows) {
-                for lane in 0..WIDE {
-                    sums[lane] += value * row[lane];
+    for (row, cells) in out_cells.chunks_exact_mut(side).enumerate() {
+        if row > 0 && row * layer.stride + 1 < map.side {
+            let (first, inner) = cells.split_at_mut(1);
+            let step = layer.stride * map.channels;
+            let start = step - map.channels;
+            let y = row * layer.stride;
+            let lines =
+                [y - 1, y, y + 1].map(|y| &map.values[map.line(y) + start..map.line(y + 1)]);
+            convolve_row(lines, step, 3 * map.channels, weights, &bias, inner);
+            convolve_cell(map, layer, row, 0, &bias, &mut first[0]);
+        } else {
+            for (column, cell) in cells.iter_mut().enumerate() {
+                convolve_cell(map, layer, row, column, &bias, cell);
+            }
+        }
+    }
+    out
+}
+
+/// Cells whose neighbours are all in the map: of each line, `taps` values in turn, `step` further for each cell.
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn convolve_row(
+    lines: [&[f32]; 3],
+    step: usize,
+    taps: usize,
+    weights: &[[f32; LANES]],
+    bias: &[f32; LANES],
+    cells: &mut [[f32; LANES]],
+) {
+    for (column, cell) in cells.iter_mut().enumerate() {
+        let mut sums = *bias;
+        for (line, weights) in lines.iter().zip(weights.chunks_exact(taps)) {
+            for (value, weights) in line[column * step..][..taps].iter().zip(weights) {
+                for lane in 0..LANES {
+                    sums[lane] += value * weights[lane];
                 }
             }
         }
-        *cell = sums.map(|sum| sum.max(0.0));
+        for lane in 0..LANES {
+            cell[lane] = if sums[lane] > 0.0 { sums[lane] } else { 0.0 };
+        }
     }
-    out
+}
+
+/// A cell at the border.
+fn convolve_cell(
+    map: &Map,
+    layer: &Layer,
+    row: usize,
+    column: usize,
+    bias: &[f32; LANES],
+    cell: &mut [f32; LANES],
+) {
+    let (weights, _) = layer.weights.as_chunks::<LANES>();
+    let mut sums = *bias;
+    for (tap, y, x) in taps(map.side, row, column, layer.stride) {
+        let rows = &weights[tap * layer.inputs..][..layer.inputs];
+        for (value, row) in map.cell(y, x).iter().zip(rows) {
+            for lane in 0..LANES {
+                sums[lane] += value * row[lane];
+            }
+        }
+    }
+    *cell = sums.map(|sum| sum.max(0.0));
 }
 
 /// 3 x 3, each channel by itself, with ReLU; `LANES` channels at a time.
@@ -69,67 +126,83 @@ pub(super) fn depthwise(map: &Map, layer: &Layer) -> Map {
     let channels = map.channels;
     let side = map.side / layer.stride;
     let mut out = Map::zeros(side, channels);
-    let (biases, _) = layer.bias.as_chunks::<LANES>();
-    let (weights, _) = layer.weights.as_chunks::<LANES>();
-    let blocks = biases.len();
-    let (cells, _) = map.values.as_chunks::<LANES>();
-    let (out_cells, _) = out.values.as_chunks_mut::<LANES>();
-    let line = map.side * blocks;
-    for (row, out_row) in out_cells.chunks_exact_mut(side * blocks).enumerate() {
-        for (column, cell) in out_row.chunks_exact_mut(blocks).enumerate() {
-            let (y, x) = (row * layer.stride, column * layer.stride);
-            if y >= 1 && x >= 1 && y + 1 < map.side && x + 1 < map.side {
-                let corner = (y - 1) * line + (x - 1) * blocks;
-                let rows = [0, 1, 2].map(|tap| &cells[corner + tap * line..][..3 * blocks]);
-                inner_cell(cell, &rows, weights, biases);
-                continue;
-            }
-            cell.copy_from_slice(biases);
-            for (tap, y, x) in taps(map.side, row, column, layer.stride) {
-                let from = &cells[y * line + x * blocks..][..blocks];
-                let kernel = &weights[tap * blocks..][..blocks];
-                for ((sums, values), taps) in cell.iter_mut().zip(from).zip(kernel) {
-                    add_products(sums, values, taps);
-                }
-            }
-            for value in cell.as_flattened_mut() {
-                *value = value.max(0.0);
-            }
+    let kernel = Kernel {
+        weights: layer.weights.as_chunks().0,
+        biases: layer.bias.as_chunks().0,
+    };
+    for (row, out_row) in out.values.chunks_exact_mut(side * channels).enumerate() {
+        let y = row * layer.stride;
+        let cells = out_row.chunks_exact_mut(channels).enumerate();
+        if y == 0 || y + 1 == map.side {
+            cells.for_each(|(column, cell)| border_cell(map, layer, row, column, cell));
+            continue;
+        }
+        // With every second cell left out, the last one has a neighbour on its right.
+        let last = if layer.stride == 1 { side - 1 } else { side };
+        let inner = &mut out_row[channels..last * channels];
+        let start = (layer.stride - 1) * channels;
+        let lines = [y - 1, y, y + 1].map(|y| {
+            map.values[map.line(y) + start..map.line(y + 1)]
+                .as_chunks()
+                .0
+        });
+        depthwise_row(kernel, lines, layer.stride, inner.as_chunks_mut().0);
+        for column in (0..1).chain(last..side) {
+            let cell = &mut out_row[column * channels..][..channels];
+            border_cell(map, layer, row, column, cell);
         }
     }
     out
 }
 
-/// A cell with all nine neighbours: sums stay in registers.
-#[inline]
-fn inner_cell(
-    cell: &mut [[f32; LANES]],
-    rows: &[&[[f32; LANES]]; 3],
-    weights: &[[f32; LANES]],
-    biases: &[[f32; LANES]],
+/// Of a depthwise layer, `LANES` channels together.
+#[derive(Clone, Copy)]
+struct Kernel<'a> {
+    weights: &'a [[f32; LANES]],
+    biases: &'a [[f32; LANES]],
+}
+
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn depthwise_row(
+    kernel: Kernel<'_>,
+    lines: [&[[f32; LANES]]; 3],
+    stride: usize,
+    cells: &mut [[f32; LANES]],
 ) {
-    let blocks = biases.len();
-    let weights = &weights[..9 * blocks];
-    for block in 0..blocks {
-        let mut sums = biases[block];
-        for (tap_row, row) in rows.iter().enumerate() {
-            for tap in 0..3 {
-                let kernel = &weights[(tap_row * 3 + tap) * blocks + block];
-                add_products(&mut sums, &row[tap * blocks + block], kernel);
+    let blocks = kernel.biases.len();
+    for (column, cell) in cells.chunks_exact_mut(blocks).enumerate() {
+        let lines = lines.map(|line| &line[column * stride * blocks..][..3 * blocks]);
+        for (block, out) in cell.iter_mut().enumerate() {
+            let mut sums = kernel.biases[block];
+            for tap in 0..9 {
+                let values = &lines[tap / 3][tap % 3 * blocks + block];
+                let weights = &kernel.weights[tap * blocks + block];
+                for lane in 0..LANES {
+                    sums[lane] += values[lane] * weights[lane];
+                }
+            }
+            for lane in 0..LANES {
+                out[lane] = if sums[lane] > 0.0 { sums[lane] } else { 0.0 };
             }
         }
-        cell[block] = sums.map(|sum| sum.max(0.0));
     }
 }
 
-#[inline]
-fn add_products(sums: &mut [f32; LANES], values: &[f32; LANES], taps: &[f32; LANES]) {
-    for lane in 0..LANES {
-        sums[lane] += values[lane] * taps[lane];
+fn border_cell(map: &Map, layer: &Layer, row: usize, column: usize, cell: &mut [f32]) {
+    let channels = map.channels;
+    cell.copy_from_slice(&layer.bias);
+    for (tap, y, x) in taps(map.side, row, column, layer.stride) {
+        let kernel = &layer.weights[tap * channels..][..channels];
+        for ((sum, value), weight) in cell.iter_mut().zip(map.cell(y, x)).zip(kernel) {
+            *sum += value * weight;
+        }
+    }
+    for value in cell {
+        *value = value.max(0.0);
     }
 }
 
-/// 1 x 1, with ReLU if asked for. Four cells and eight outputs at a time stay in registers.
+/// 1 x 1, with ReLU if asked for. Four cells and `LANES` outputs at a time stay in registers.
 pub(super) fn pointwise(map: &Map, layer: &Layer, relu: bool) -> Map {
     const CELLS: usize = 4;
     let (inputs, outputs) = (layer.inputs, layer.outputs);
@@ -143,14 +216,13 @@ pub(super) fn pointwise(map: &Map, layer: &Layer, relu: bool) -> Map {
         .chunks_exact(CELLS * inputs)
         .zip(out.values.chunks_exact_mut(CELLS * outputs));
     for (from, to) in groups {
+        let mut sums = [[0.0; LANES]; CELLS];
         for (block, (rows, bias)) in rows.chunks_exact(inputs).zip(biases).enumerate() {
-            let sums = four_cells(from, rows, bias);
+            four_cells(from, rows, bias, floor, &mut sums);
             let first = block * LANES;
             let last = (first + LANES).min(outputs);
-            for (cell, sum) in to.chunks_exact_mut(outputs).zip(sums) {
-                for (value, s) in cell[first..last].iter_mut().zip(sum) {
-                    *value = s.max(floor);
-                }
+            for (cell, sum) in to.chunks_exact_mut(outputs).zip(&sums) {
+                cell[first..last].copy_from_slice(&sum[..last - first]);
             }
         }
     }
@@ -158,28 +230,35 @@ pub(super) fn pointwise(map: &Map, layer: &Layer, relu: bool) -> Map {
 }
 
 /// `LANES` outputs of each of four neighbouring cells.
-#[inline]
-fn four_cells(from: &[f32], rows: &[[f32; LANES]], bias: &[f32; LANES]) -> [[f32; LANES]; 4] {
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn four_cells(
+    from: &[f32],
+    rows: &[[f32; LANES]],
+    bias: &[f32; LANES],
+    floor: f32,
+    out: &mut [[f32; LANES]; 4],
+) {
     let inputs = rows.len();
     let (a, rest) = from.split_at(inputs);
     let (b, rest) = rest.split_at(inputs);
     let (c, d) = rest.split_at(inputs);
-    let d = &d[..inputs];
     let (mut sum_a, mut sum_b, mut sum_c, mut sum_d) = (*bias, *bias, *bias, *bias);
-    for input in 0..inputs {
-        let row = &rows[input];
-        add_scaled(&mut sum_a, a[input], row);
-        add_scaled(&mut sum_b, b[input], row);
-        add_scaled(&mut sum_c, c[input], row);
-        add_scaled(&mut sum_d, d[input], row);
+    for ((((row, a), b), c), d) in rows.iter().zip(a).zip(b).zip(c).zip(d) {
+        for lane in 0..LANES {
+            sum_a[lane] += a * row[lane];
+            sum_b[lane] += b * row[lane];
+            sum_c[lane] += c * row[lane];
+            sum_d[lane] += d * row[lane];
+        }
     }
-    [sum_a, sum_b, sum_c, sum_d]
-}
-
-#[inline]
-fn add_scaled(sum: &mut [f32; LANES], value: f32, row: &[f32; LANES]) {
-    for lane in 0..LANES {
-        sum[lane] += value * row[lane];
+    for (out, sums) in out.iter_mut().zip([sum_a, sum_b, sum_c, sum_d]) {
+        for lane in 0..LANES {
+            out[lane] = if sums[lane] > floor {
+                sums[lane]
+            } else {
+                floor
+            };
+        }
     }
 }
 
@@ -191,6 +270,23 @@ pub(super) fn add_enlarged(fine: &mut Map, coarse: &Map) {
         for (value, more) in cell.iter_mut().zip(from) {
             *value += more;
         }
+    }
+}
+
+/// The logistic function of each value, to a millionth.
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+pub(super) fn sigmoids(values: &mut [f32]) {
+    /// Added, it leaves a value rounded in the low bits of the sum.
+    const ROUNDING: f32 = 12_582_912.0;
+    for value in values {
+        // exp(-x) as a power of two: a whole one by its bits, the rest, up to a half, by a polynomial.
+        let power = (-*value * std::f32::consts::LOG2_E).clamp(-120.0, 120.0);
+        let rounded = power + ROUNDING;
+        let rest = (power - (rounded - ROUNDING)) * std::f32::consts::LN_2;
+        let tail = (rest * (1.0 / 120.0) + 1.0 / 24.0) * rest + 1.0 / 6.0;
+        let partial = ((tail * rest + 0.5) * rest + 1.0) * rest + 1.0;
+        let whole = f32::from_bits((rounded.to_bits() << 23).wrapping_add(127 << 23));
+        *value = 1.0 / (1.0 + partial * whole);
     }
 }
 
@@ -215,4 +311,25 @@ pub(super) fn linear(values: &[f32], layer: &Layer) -> f32 {
         .map(|(value, weight)| value * weight)
         .sum();
     sum + layer.bias[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sigmoids;
+
+    #[test]
+    fn fast_sigmoids_are_those_of_the_definition() {
+        for at in -200..200 {
+            let x = at as f32 * 0.137;
+            let mut values = [x, -x];
+            sigmoids(&mut values);
+            assert!(
+                (values[0] - 1.0 / (1.0 + (-x).exp())).abs() < 2e-6,
+                "{values:?} at {x}"
+            );
+        }
+        let mut extreme = [1e9, -1e9];
+        sigmoids(&mut extreme);
+        assert!(extreme[0] > 0.999_999 && extreme[1] < 1e-6);
+    }
 }

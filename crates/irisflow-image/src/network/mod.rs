@@ -177,7 +177,9 @@ impl EyeNetwork {
         let logits = kernels::pointwise(&map, &self.head, false);
         let map_of = |index: usize| {
             let cells = logits.values.chunks_exact(logits.channels);
-            cells.map(|cell| sigmoid(cell[index])).collect()
+            let mut map: Vec<f32> = cells.map(|cell| cell[index]).collect();
+            kernels::sigmoids(&mut map);
+            map
         };
         EyeMaps {
             opening: map_of(0),

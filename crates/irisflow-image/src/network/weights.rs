@@ -4,7 +4,7 @@
 use thiserror::Error;
 
 /// Outputs computed together by the pointwise kernel.
-pub(super) const LANES: usize = 8;
+pub(super) const LANES: usize = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LayerKind {

@@ -460,13 +460,23 @@ pub(super) fn neighbours(at: usize) -> impl Iterator<Item = usize> {
 /// Widens highlights by `halo` (in shares of the iris's radius) in all directions.
 fn with_halo(highlights: &[bool], rings: &Rings, halo: f32) -> Vec<bool> {
     let mut wide = highlights.to_vec();
-    for at in (0..highlights.len()).filter(|&at| highlights[at]) {
-        let (ring, angle) = (at / ANGLES, at % ANGLES);
-        let reach = (halo / rings.ring_step(ring)).ceil() as usize;
-        for ring in ring.saturating_sub(reach)..=(ring + reach).min(RINGS - 1) {
-            wide[index(ring, angle)] = true;
+    // How many rings further each angle is still reached: outwards, then inwards.
+    let mut widen = |ring: usize, left: &mut [u8; ANGLES]| {
+        let reach = (halo / rings.ring_step(ring)).ceil().min(255.0) as u8;
+        let row = index(ring, 0)..index(ring + 1, 0);
+        for ((wide, &highlight), left) in
+            wide[row.clone()].iter_mut().zip(&highlights[row]).zip(left)
+        {
+            *wide |= *left > 0;
+            *left = left
+                .saturating_sub(1)
+                .max(if highlight { reach } else { 0 });
         }
-    }
+    };
+    let mut left = [0; ANGLES];
+    (0..RINGS).for_each(|ring| widen(ring, &mut left));
+    left.fill(0);
+    (0..RINGS).rev().for_each(|ring| widen(ring, &mut left));
     for (ring, row) in wide.chunks_exact_mut(ANGLES).enumerate() {
         let step = rings.radius(ring as f32) * std::f32::consts::TAU / ANGLES as f32;
         widen_round(row, (halo / step).ceil() as usize);

@@ -20,17 +20,17 @@ const MAX_COMPARED: usize = 500;
 pub(super) struct Patches {
     /// The angle to copy from, in columns, for filled places that have texture.
     offsets: Vec<Option<u16>>,
-    /// What to add, or the colour itself without texture.
-    corrections: Vec<[f32; 3]>,
-    /// 0 as photographed, 1 filled.
-    opacity: Vec<f32>,
+    /// The opacity (0 as photographed, 1 filled), then for each channel what to add, or the colour itself
+    /// without texture.
+    strokes: Vec<[f32; 4]>,
     filled: Vec<bool>,
 }
 
 /// How one pixel is painted.
 pub(super) struct Stroke {
     pub(super) opacity: f32,
-    pub(super) offset: Option<f32>,
+    /// In angles.
+    pub(super) offset: Option<u16>,
     /// Per channel.
     pub(super) correction: [f32; 3],
 }
@@ -46,15 +46,15 @@ impl Patches {
             return None;
         }
         let corners = Corners::around(ring, angle);
-        let opacity = corners.mix(|at| self.opacity[at]);
         let nearest = corners.nearest();
-        if opacity < 1.0 / 255.0 || !self.filled[nearest] {
+        if !self.filled[nearest] {
             return None;
         }
-        Some(Stroke {
+        let [opacity, luma, cb, cr] = corners.mix(&self.strokes);
+        (opacity >= 1.0 / 255.0).then(|| Stroke {
             opacity,
-            offset: self.offsets[nearest].map(f32::from),
-            correction: [0, 1, 2].map(|channel| corners.mix(|at| self.corrections[at][channel])),
+            offset: self.offsets[nearest],
+            correction: [luma, cb, cr],
         })
     }
 }
@@ -65,12 +65,12 @@ struct Corners([(usize, f32); 4]);
 impl Corners {
     fn around(ring: f32, angle: f32) -> Self {
         let ring = ring.clamp(0.0, RINGS as f32 - 1.0);
-        let (ring0, angle0) = (ring.floor(), angle.floor());
-        let (fr, fa) = (ring - ring0, angle - angle0);
-        let inner = ring0 as usize;
+        // Never below -1; so far up, rounding towards zero is a floor.
+        let angle = angle + ANGLES as f32;
+        let (inner, left) = (ring as usize, angle as usize);
+        let (fr, fa) = (ring - inner as f32, angle - left as f32);
         let outer = (inner + 1).min(RINGS - 1);
-        let left = (angle0 as i64).rem_euclid(ANGLES as i64) as usize;
-        let right = (left + 1) % ANGLES;
+        let (left, right) = (left % ANGLES, (left + 1) % ANGLES);
         Self([
             (index(inner, left), (1.0 - fr) * (1.0 - fa)),
             (index(inner, right), (1.0 - fr) * fa),
@@ -79,8 +79,14 @@ impl Corners {
         ])
     }
 
-    fn mix(&self, value: impl Fn(usize) -> f32) -> f32 {
-        self.0.iter().map(|&(at, weight)| value(at) * weight).sum()
+    fn mix(&self, values: &[[f32; 4]]) -> [f32; 4] {
+        let mut sum = [0.0; 4];
+        for &(at, weight) in &self.0 {
+            for (sum, value) in sum.iter_mut().zip(values[at]) {
+                *sum += value * weight;
+            }
+        }
+        sum
     }
 
     fn nearest(&self) -> usize {
@@ -116,6 +122,8 @@ struct Work {
     open: Vec<bool>,
     offsets: Vec<Option<u16>>,
     corrections: Vec<[f32; 3]>,
+    /// Of the places of a region while its membrane is made.
+    number_of: Vec<u32>,
 }
 
 impl Work {
@@ -136,6 +144,7 @@ impl Work {
             open: highlights.clone(),
             offsets: vec![None; highlights.len()],
             corrections: vec![[0.0; 3]; highlights.len()],
+            number_of: vec![u32::MAX; highlights.len()],
         }
     }
 
@@ -186,11 +195,10 @@ impl Work {
             .copied()
             .filter(|&at| self.sources[turned(at, turn)])
             .collect();
-        let difference = |work: &Self, at: usize| {
+        let membrane = self.membrane(&copied, |work, at| {
             let source = turned(at, turn);
             work.sources[source].then(|| minus(work.smooth[at], work.smooth[source]))
-        };
-        let membrane = self.membrane(&copied, |at| difference(self, at));
+        });
         let filled: Vec<_> = copied
             .iter()
             .zip(membrane)
@@ -229,7 +237,7 @@ impl Work {
 
     /// Fills the region with the membrane alone.
     fn stretch_over(&mut self, region: &[usize]) {
-        let membrane = self.membrane(region, |at| Some(self.smooth[at]));
+        let membrane = self.membrane(region, |work, at| Some(work.smooth[at]));
         for (&at, colour) in region.iter().zip(membrane) {
             self.corrections[at] = colour;
             self.smooth[at] = colour;
@@ -277,92 +285,117 @@ impl Work {
 
     /// Solves Laplace's equation over `places`, with `fixed` values on the known places around it.
     fn membrane(
-        &self,
+        &mut self,
         places: &[usize],
-        fixed: impl Fn(usize) -> Option<[f32; 3]>,
+        fixed: impl Fn(&Self, usize) -> Option<[f32; 3]>,
     ) -> Vec<[f32; 3]> {
-        let mut number_of = vec![u32::MAX; self.open.len()];
         for (number, &at) in places.iter().enumerate() {
-            number_of[at] = number as u32;
+            self.number_of[at] = number as u32;
         }
-        let mut cells: Vec<Cell> = Vec::with_capacity(places.len());
-        for &at in places {
-            let mut cell = Cell::default();
-            for neighbour in neighbours(at) {
-                if number_of[neighbour] != u32::MAX {
-                    cell.neighbours[usize::from(cell.count)] = number_of[neighbour];
-                    cell.count += 1;
-                } else if let Some(value) =
-                    self.known[neighbour].then(|| fixed(neighbour)).flatten()
-                {
-                    cell.fixed_sum = plus(cell.fixed_sum, value);
-                    cell.fixed_count += 1;
-                }
-            }
-            cells.push(cell);
-        }
+        let cells: Vec<Cell> = places
+            .iter()
+            .map(|&at| self.cell(at, places.len(), &fixed))
+            .collect();
+        places.iter().for_each(|&at| self.number_of[at] = u32::MAX);
         relax(&cells)
+    }
+
+    fn cell(
+        &self,
+        at: usize,
+        outside: usize,
+        fixed: &impl Fn(&Self, usize) -> Option<[f32; 3]>,
+    ) -> Cell {
+        let mut cell = Cell {
+            neighbours: [outside as u32; 4],
+            fixed_sum: [0.0; 4],
+            fixed_count: 0,
+            share: 0.0,
+        };
+        let mut count = 0;
+        for neighbour in neighbours(at) {
+            if self.number_of[neighbour] != u32::MAX {
+                cell.neighbours[count] = self.number_of[neighbour];
+                count += 1;
+            } else if let Some([luma, cb, cr]) = self.known[neighbour]
+                .then(|| fixed(self, neighbour))
+                .flatten()
+            {
+                cell.fixed_sum = added(cell.fixed_sum, [luma, cb, cr, 0.0]);
+                cell.fixed_count += 1;
+            }
+        }
+        cell.share = 1.0 / (count as f32 + f32::from(cell.fixed_count)).max(1.0);
+        cell
     }
 
     fn finish(mut self, unwrapped: &Unwrapped, highlights: &[bool]) -> Patches {
         extend_beyond(&mut self.corrections, highlights);
+        let strokes = opacity(unwrapped, highlights)
+            .into_iter()
+            .zip(self.corrections);
         Patches {
-            opacity: opacity(unwrapped, highlights),
+            strokes: strokes
+                .map(|(opacity, [luma, cb, cr])| [opacity, luma, cb, cr])
+                .collect(),
             offsets: self.offsets,
-            corrections: self.corrections,
             filled: highlights.to_vec(),
         }
     }
 }
 
-/// One unknown of the membrane: its unknown neighbours, and the sum of its fixed ones.
-#[derive(Default, Clone)]
+/// One unknown of the membrane. Colours have a fourth lane, which says nothing, so that a register holds one.
 struct Cell {
+    /// The numbers of its unknown neighbours; that of no cell in place of others.
     neighbours: [u32; 4],
-    count: u8,
-    fixed_sum: [f32; 3],
+    /// Of its fixed neighbours.
+    fixed_sum: [f32; 4],
     fixed_count: u8,
+    /// One over the number of all its neighbours.
+    share: f32,
 }
 
 /// Starts from values spread inwards from the border, then relaxes (successive over-relaxation).
 fn relax(cells: &[Cell]) -> Vec<[f32; 3]> {
     const SWEEPS: usize = 60;
-    const OVERSHOOT: f32 = 1.7;
     let mut values = spread_inwards(cells);
     for sweep in 0..SWEEPS {
-        for step in 0..cells.len() {
-            let number = if sweep % 2 == 0 {
-                step
-            } else {
-                cells.len() - 1 - step
-            };
-            let cell = &cells[number];
-            let total = f32::from(cell.count) + f32::from(cell.fixed_count);
-            if total == 0.0 {
-                continue;
-            }
-            let mut sum = cell.fixed_sum;
-            for &neighbour in &cell.neighbours[..usize::from(cell.count)] {
-                sum = plus(sum, values[neighbour as usize]);
-            }
-            for channel in 0..3 {
-                let old = values[number][channel];
-                values[number][channel] = old + OVERSHOOT * (sum[channel] / total - old);
-            }
+        if sweep % 2 == 0 {
+            (0..cells.len()).for_each(|number| relax_one(cells, number, &mut values));
+        } else {
+            (0..cells.len())
+                .rev()
+                .for_each(|number| relax_one(cells, number, &mut values));
         }
     }
+    values.truncate(cells.len());
     values
+        .into_iter()
+        .map(|[luma, cb, cr, _]| [luma, cb, cr])
+        .collect()
 }
 
-fn spread_inwards(cells: &[Cell]) -> Vec<[f32; 3]> {
-    let mut values = vec![[0.0; 3]; cells.len()];
+#[inline]
+fn relax_one(cells: &[Cell], number: usize, values: &mut [[f32; 4]]) {
+    const OVERSHOOT: f32 = 1.7;
+    let cell = &cells[number];
+    let [a, b, c, d] = cell.neighbours.map(|neighbour| values[neighbour as usize]);
+    let sum = added(added(cell.fixed_sum, added(a, b)), added(c, d));
+    for (value, sum) in values[number].iter_mut().zip(sum) {
+        *value += OVERSHOOT * (sum * cell.share - *value);
+    }
+}
+
+/// A value for each cell, and zero in the end for what is none.
+fn spread_inwards(cells: &[Cell]) -> Vec<[f32; 4]> {
+    let mut values = vec![[0.0; 4]; cells.len() + 1];
     let mut reached = vec![false; cells.len()];
     let mut front: Vec<u32> = Vec::new();
-    for (number, cell) in cells
+    let at_border = cells
         .iter()
         .enumerate()
-        .filter(|(_, cell)| cell.fixed_count > 0)
-    {
+        .filter(|(_, cell)| cell.fixed_count > 0);
+    for (number, cell) in at_border {
         values[number] = cell.fixed_sum.map(|sum| sum / f32::from(cell.fixed_count));
         reached[number] = true;
         front.push(number as u32);
@@ -370,10 +403,12 @@ fn spread_inwards(cells: &[Cell]) -> Vec<[f32; 3]> {
     let mut next = 0;
     while let Some(&number) = front.get(next) {
         next += 1;
-        let cell = &cells[number as usize];
-        for &neighbour in &cell.neighbours[..usize::from(cell.count)] {
-            if !reached[neighbour as usize] {
-                reached[neighbour as usize] = true;
+        for &neighbour in &cells[number as usize].neighbours {
+            if let Some(reached) = reached
+                .get_mut(neighbour as usize)
+                .filter(|reached| !**reached)
+            {
+                *reached = true;
                 values[neighbour as usize] = values[number as usize];
                 front.push(neighbour);
             }
@@ -390,20 +425,27 @@ fn thinned(places: &[usize]) -> Vec<usize> {
 
 /// Mean over the known places of a 3 x 3 window.
 fn smoothed(colours: &[[f32; 3]], known: &[bool]) -> Vec<[f32; 3]> {
+    // Colours and a count, added along each ring and then across three of them.
+    let along: Vec<[f32; 4]> = (0..colours.len())
+        .map(|at| {
+            let (ring, angle) = (at / ANGLES * ANGLES, at % ANGLES);
+            let near = [(angle + ANGLES - 1) % ANGLES, angle, (angle + 1) % ANGLES];
+            near.iter()
+                .map(|angle| ring + angle)
+                .fold([0.0; 4], |sum, at| {
+                    let [luma, cb, cr] = colours[at];
+                    let share = f32::from(u8::from(known[at]));
+                    added(sum, [luma * share, cb * share, cr * share, share])
+                })
+        })
+        .collect();
     let mean = |at: usize| {
         let (ring, angle) = (at / ANGLES, at % ANGLES);
-        let (mut sum, mut count) = ([0.0; 3], 0.0);
-        for ring in ring.saturating_sub(1)..=(ring + 1).min(RINGS - 1) {
-            for turn in ANGLES - 1..=ANGLES + 1 {
-                let at = index(ring, (angle + turn) % ANGLES);
-                if known[at] {
-                    sum = plus(sum, colours[at]);
-                    count += 1.0;
-                }
-            }
-        }
+        let rings = ring.saturating_sub(1)..=(ring + 1).min(RINGS - 1);
+        let [luma, cb, cr, count] =
+            rings.fold([0.0; 4], |sum, ring| added(sum, along[index(ring, angle)]));
         if count > 0.0 {
-            sum.map(|s| s / count)
+            [luma / count, cb / count, cr / count]
         } else {
             colours[at]
         }
@@ -411,22 +453,31 @@ fn smoothed(colours: &[[f32; 3]], known: &[bool]) -> Vec<[f32; 3]> {
     (0..colours.len()).map(mean).collect()
 }
 
+fn added(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+    std::array::from_fn(|lane| a[lane] + b[lane])
+}
+
 /// Carries corrections two places beyond their region, for interpolation across its edge.
 fn extend_beyond(corrections: &mut [[f32; 3]], highlights: &[bool]) {
     let mut has_value = highlights.to_vec();
+    let mut edge: Vec<usize> = (0..highlights.len()).filter(|&at| highlights[at]).collect();
     for _ in 0..2 {
-        let had_value = has_value.clone();
-        for at in (0..had_value.len()).filter(|&at| !had_value[at]) {
-            let from: Vec<usize> = neighbours(at).filter(|&n| had_value[n]).collect();
-            if from.is_empty() {
-                continue;
-            }
-            let sum = from
-                .iter()
-                .fold([0.0; 3], |sum, &n| plus(sum, corrections[n]));
-            corrections[at] = sum.map(|s| s / from.len() as f32);
-            has_value[at] = true;
+        let mut beyond: Vec<usize> = edge
+            .iter()
+            .flat_map(|&at| neighbours(at))
+            .filter(|&at| !has_value[at])
+            .collect();
+        beyond.sort_unstable();
+        beyond.dedup();
+        for &at in &beyond {
+            let from = neighbours(at).filter(|&near| has_value[near]);
+            let (sum, count) = from.fold(([0.0; 3], 0.0), |(sum, count), near| {
+                (plus(sum, corrections[near]), count + 1.0)
+            });
+            corrections[at] = sum.map(|s| s / count);
         }
+        beyond.iter().for_each(|&at| has_value[at] = true);
+        edge = beyond;
     }
 }
 

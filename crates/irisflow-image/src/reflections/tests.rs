@@ -2,12 +2,13 @@
 
 use std::f32::consts::TAU;
 
-use super::{Sensitivity, remove_reflections};
+use super::{Sensitivity, WithoutReflections, remove_reflections};
 use crate::geometry::Ellipse;
 use crate::plane::Plane;
 use crate::rectified::{RectifiedIris, RectifiedView};
 use crate::segment::testing::{labels_of, segmentation as segmentation_of};
 use crate::segment::{IrisSegmentation, Label};
+use crate::threads::Threads;
 
 const SIDE: u32 = 360;
 const MIDDLE: f32 = 180.0;
@@ -94,14 +95,19 @@ struct Cleaned {
     segmentation: IrisSegmentation,
 }
 
-fn clean(mut rectified: RectifiedIris) -> Cleaned {
+fn clean(rectified: RectifiedIris) -> Cleaned {
     let mut segmentation = segmentation();
-    let filled = remove_reflections(&mut rectified, &mut segmentation, &Sensitivity::default());
+    let without = removed(&rectified, &mut segmentation);
     Cleaned {
-        rectified,
-        filled,
+        rectified: without.rectified,
+        filled: without.filled,
         segmentation,
     }
+}
+
+fn removed(rectified: &RectifiedIris, segmentation: &mut IrisSegmentation) -> WithoutReflections {
+    let sensitivity = Sensitivity::default();
+    remove_reflections(rectified, segmentation, &sensitivity, Threads::new(2))
 }
 
 /// Mean difference from the eye without light, over a disc.
@@ -251,6 +257,6 @@ fn what_lids_hide_is_neither_filled_nor_copied_from() {
             *label = Label::Hidden as u8;
         }
     }
-    let filled = remove_reflections(&mut rectified, &mut segmentation, &Sensitivity::default());
+    let filled = removed(&rectified, &mut segmentation).filled;
     assert!(filled.samples.iter().all(|&filled| filled == 0));
 }

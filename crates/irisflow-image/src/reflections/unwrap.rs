@@ -3,12 +3,17 @@
 //! Rows run from the centre of the pupil over its border to the limbus. Angles are cyclic. Places in
 //! the rectified iris are in shares of its side, so that one geometry serves luma and chroma.
 
+use std::borrow::Cow;
 use std::f32::consts::TAU;
+use std::sync::LazyLock;
+
+use multiversion::multiversion;
 
 use crate::geometry::Ellipse;
 use crate::plane::Plane;
 use crate::rectified::{RectifiedIris, RectifiedView};
 use crate::segment::{IrisSegmentation, Label};
+use crate::threads::Threads;
 
 pub(super) const ANGLES: usize = 1024;
 pub(super) const PUPIL_RINGS: usize = 48;
@@ -89,32 +94,46 @@ impl Rings {
         )
     }
 
-    /// Where in the rectified iris a place of the rings lies.
-    pub(super) fn point(&self, ring: f32, angle: f32) -> (f32, f32) {
+    /// Where in the rectified iris a place of the rings lies, in this direction from the middle of its ring.
+    pub(super) fn point(&self, ring: f32, (cos, sin): (f32, f32)) -> (f32, f32) {
         let (out, radius) = self.circle(ring);
-        let (sin, cos) = ((angle + 0.5) / ANGLES as f32 * TAU).sin_cos();
         (
             self.pupil.0 + out * self.shift.0 + radius * cos,
             self.pupil.1 + out * self.shift.1 + radius * sin,
         )
     }
 
-    /// The place of the rings that a point of the rectified iris has; its ring may lie beyond the last.
-    pub(super) fn place(&self, u: f32, v: f32) -> (f32, f32) {
+    /// The places of the rings that points on a row of the rectified iris have: the first at `u`, and each
+    /// `step` further on.
+    pub(super) fn places(&self, u: f32, step: f32, v: f32) -> Places {
+        let mut places = Places::default();
+        find_places(self, u, step, v, &mut places);
+        places
+    }
+
+    /// Ring and direction (not of unit length) of a point, and its distance from the middle of the ring.
+    #[inline(always)]
+    fn polar(&self, u: f32, v: f32) -> (f32, f32, f32, f32) {
         let (dx, dy) = (u - self.pupil.0, v - self.pupil.1);
         let distance = (dx * dx + dy * dy).sqrt();
-        let (ring, dx, dy) = if distance <= self.pupil_radius {
-            (distance / self.pupil_radius * PUPIL_RINGS as f32, dx, dy)
+        let out = self.share_of_way_out(dx, dy).max(0.0);
+        let radius = self.pupil_radius + out * (self.iris_radius - self.pupil_radius);
+        let within = distance / self.pupil_radius * PUPIL_RINGS as f32;
+        let beyond = PUPIL_RINGS as f32 + out * IRIS_RINGS as f32;
+        if distance <= self.pupil_radius {
+            (within, dx, dy, distance)
         } else {
-            let out = self.share_of_way_out(dx, dy);
-            let ring = PUPIL_RINGS as f32 + out * IRIS_RINGS as f32;
-            (ring, dx - out * self.shift.0, dy - out * self.shift.1)
-        };
-        let angle = dy.atan2(dx).rem_euclid(TAU) / TAU * ANGLES as f32;
-        (ring - 0.5, angle - 0.5)
+            (
+                beyond,
+                dx - out * self.shift.0,
+                dy - out * self.shift.1,
+                radius,
+            )
+        }
     }
 
     /// Solves `|d - t * shift| = pupil_radius + t * (iris_radius - pupil_radius)` for `t`.
+    #[inline(always)]
     fn share_of_way_out(&self, dx: f32, dy: f32) -> f32 {
         let growth = self.iris_radius - self.pupil_radius;
         let (sx, sy) = self.shift;
@@ -123,6 +142,58 @@ impl Rings {
         let c = dx * dx + dy * dy - self.pupil_radius * self.pupil_radius;
         ((b * b + a * c).max(0.0).sqrt() - b) / a
     }
+}
+
+/// Points in turn whose places are found together.
+pub(super) const TOGETHER: usize = 16;
+
+/// Places between rings and angles; a ring may lie beyond the last.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    pub(super) rings: [f32; TOGETHER],
+    pub(super) angles: [f32; TOGETHER],
+    /// The direction of each, seen from the middle of its ring.
+    pub(super) cosines: [f32; TOGETHER],
+    pub(super) sines: [f32; TOGETHER],
+}
+
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn find_places(rings: &Rings, u: f32, step: f32, v: f32, places: &mut Places) {
+    for at in 0..TOGETHER {
+        let (ring, dx, dy, distance) = rings.polar(u + step * at as f32, v);
+        let scale = 1.0 / distance.max(1e-9);
+        places.rings[at] = ring - 0.5;
+        places.angles[at] = turn(dx, dy) * ANGLES as f32 - 0.5;
+        places.cosines[at] = dx * scale;
+        places.sines[at] = dy * scale;
+    }
+}
+
+/// Cosine and sine of every angle.
+pub(super) fn directions() -> [(f32, f32); ANGLES] {
+    static DIRECTIONS: LazyLock<[(f32, f32); ANGLES]> = LazyLock::new(|| {
+        std::array::from_fn(|angle| {
+            let (sin, cos) = ((angle as f32 + 0.5) / ANGLES as f32 * TAU).sin_cos();
+            (cos, sin)
+        })
+    });
+    *DIRECTIONS
+}
+
+/// The angle of a vector in whole turns, 0 to 1, to a hundredth of the distance between two angles.
+#[inline(always)]
+fn turn(x: f32, y: f32) -> f32 {
+    let (near, far) = (x.abs().min(y.abs()), x.abs().max(y.abs()));
+    let slope = near / far.max(1e-20);
+    let square = slope * slope;
+    // A minimax polynomial for the arc tangent up to 1.
+    let [a, b, c] = [-0.011_721_2, 0.052_653_32, -0.116_432_87];
+    let [d, e, f] = [0.193_543_46, -0.332_623_47, 0.999_977_26];
+    let polynomial = ((((a * square + b) * square + c) * square + d) * square + e) * square + f;
+    let arc = polynomial * slope * (1.0 / TAU);
+    let arc = if y.abs() > x.abs() { 0.25 - arc } else { arc };
+    let arc = if x < 0.0 { 0.5 - arc } else { arc };
+    if y < 0.0 { 1.0 - arc } else { arc }
 }
 
 /// The colours of the rectified iris on its rings, and which of them are seen.
@@ -136,50 +207,98 @@ pub(super) struct Unwrapped {
 }
 
 impl Unwrapped {
-    pub(super) fn of(rectified: &RectifiedIris, labels: &IrisSegmentation, rings: &Rings) -> Self {
+    pub(super) fn of(
+        rectified: &RectifiedIris,
+        labels: &IrisSegmentation,
+        rings: &Rings,
+        threads: Threads,
+    ) -> Self {
+        const RINGS_TOGETHER: usize = 32;
         let luma = small_enough(&rectified.luma);
-        let places = RINGS * ANGLES;
-        let mut unwrapped = Self {
-            colours: Vec::with_capacity(places),
-            visible: Vec::with_capacity(places),
-            marked: Vec::with_capacity(places),
-        };
-        for ring in 0..RINGS {
-            for angle in 0..ANGLES {
-                let (u, v) = rings.point(ring as f32, angle as f32);
-                let sample = |plane: &Plane| {
-                    plane.sample_bilinear(u * plane.width as f32, v * plane.height as f32)
-                };
-                let side = rectified.view.side as f32;
-                let (x, y) = rectified.view.photo_point(u * side, v * side);
-                let label = labels.label_at(x, y);
-                unwrapped.colours.push([
-                    sample(&luma),
-                    sample(&rectified.cb),
-                    sample(&rectified.cr),
-                ]);
-                unwrapped
-                    .visible
-                    .push(!matches!(label, Label::Nothing | Label::Hidden));
-                unwrapped.marked.push(label == Label::Reflection);
-            }
+        let parts = (0..RINGS).step_by(RINGS_TOGETHER).collect();
+        let parts = threads.map(parts, |first: usize| {
+            let mut part = Self::with_capacity(RINGS_TOGETHER * ANGLES);
+            (first..first + RINGS_TOGETHER)
+                .for_each(|ring| part.add(ring, rectified, &luma, labels, rings));
+            part
+        });
+        let mut unwrapped = Self::with_capacity(RINGS * ANGLES);
+        for part in parts {
+            unwrapped.colours.extend(part.colours);
+            unwrapped.visible.extend(part.visible);
+            unwrapped.marked.extend(part.marked);
         }
         unwrapped
     }
+
+    fn with_capacity(places: usize) -> Self {
+        Self {
+            colours: Vec::with_capacity(places),
+            visible: Vec::with_capacity(places),
+            marked: Vec::with_capacity(places),
+        }
+    }
+
+    fn add(
+        &mut self,
+        ring: usize,
+        rectified: &RectifiedIris,
+        luma: &Plane,
+        labels: &IrisSegmentation,
+        rings: &Rings,
+    ) {
+        let side = rectified.view.side as f32;
+        for direction in directions() {
+            let (u, v) = rings.point(ring as f32, direction);
+            let [luma] = sampled([luma], u, v);
+            let [cb, cr] = sampled([&rectified.cb, &rectified.cr], u, v);
+            self.colours.push([luma, cb, cr]);
+            let (x, y) = rectified.view.photo_point(u * side, v * side);
+            let label = labels.label_at(x, y);
+            self.visible
+                .push(!matches!(label, Label::Nothing | Label::Hidden));
+            self.marked.push(label == Label::Reflection);
+        }
+    }
+}
+
+/// Bilinear samples of square planes of one size, at a place in shares of their side.
+#[inline(always)]
+fn sampled<const PLANES: usize>(planes: [&Plane; PLANES], u: f32, v: f32) -> [f32; PLANES] {
+    let width = planes[0].width as usize;
+    let last = (width - 1) as f32;
+    let (x, y) = (
+        (u * width as f32 - 0.5).clamp(0.0, last),
+        (v * width as f32 - 0.5).clamp(0.0, last),
+    );
+    let (x0, y0) = (x as i32 as usize, y as i32 as usize);
+    let (fx, fy) = (x - x0 as f32, y - y0 as f32);
+    let (right, below) = (
+        usize::from(x0 + 1 < width),
+        if y0 + 1 < width { width } else { 0 },
+    );
+    let at = y0 * width + x0;
+    planes.map(|plane| {
+        let corner = |at: usize| f32::from(plane.samples[at]);
+        let (top_left, bottom_left) = (corner(at), corner(at + below));
+        let top = top_left + (corner(at + right) - top_left) * fx;
+        let bottom = bottom_left + (corner(at + below + right) - bottom_left) * fx;
+        top + (bottom - top) * fy
+    })
 }
 
 /// Halves a plane until its pixels are about as large as the distance between angles.
-fn small_enough(plane: &Plane) -> Plane {
-    let mut plane = plane.clone();
+fn small_enough(plane: &Plane) -> Cow<'_, Plane> {
+    let mut plane = Cow::Borrowed(plane);
     while plane.width > 1100 {
-        plane = plane.halved();
+        plane = Cow::Owned(plane.halved());
     }
     plane
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Rings;
+    use super::{Rings, directions};
     use crate::geometry::Ellipse;
     use crate::rectified::RectifiedView;
 
@@ -187,14 +306,27 @@ mod tests {
     fn every_place_finds_its_way_back_also_when_the_pupil_is_not_centred() {
         let view = RectifiedView::new(&Ellipse::circle(500.0, 400.0, 200.0), 512);
         let rings = Rings::of(&view, &Ellipse::circle(520.0, 395.0, 70.0));
-        for (ring, angle) in [(3.0, 10.0), (40.0, 700.5), (60.25, 3.0), (255.0, 511.0)] {
-            let (u, v) = rings.point(ring, angle);
-            let (found_ring, found_angle) = rings.place(u, v);
-            assert!((found_ring - ring).abs() < 0.01, "{found_ring} for {ring}");
+        for (ring, angle) in [
+            (3, 10),
+            (40, 700),
+            (60, 3),
+            (255, 511),
+            (100, 900),
+            (200, 260),
+        ] {
+            let (u, v) = rings.point(ring as f32, directions()[angle]);
+            let places = rings.places(u - 3.0, 1.0, v);
+            let (found_ring, found_angle) = (places.rings[3], places.angles[3]);
             assert!(
-                (found_angle - angle).abs() < 0.2,
+                (found_ring - ring as f32).abs() < 0.01,
+                "{found_ring} for {ring}"
+            );
+            assert!(
+                (found_angle - angle as f32).abs() < 0.03,
                 "{found_angle} for {angle}"
             );
+            let (cos, sin) = directions()[angle];
+            assert!((places.cosines[3] - cos).abs() < 1e-4 && (places.sines[3] - sin).abs() < 1e-4);
         }
     }
 }

@@ -88,20 +88,21 @@ impl Square {
 
 /// One row as R'G'B' (JFIF: full-range BT.601).
 fn write_rgb(part: &YCbCr, row: u32, line: &mut [u8]) {
+    let byte = |value: f32| (value + 0.5).clamp(0.0, 255.0) as i32 as u8;
     let chroma = part.cb.row(row).iter().zip(part.cr.row(row));
-    for ((rgb, &luma), (&cb, &cr)) in line.chunks_exact_mut(3).zip(part.y.row(row)).zip(chroma) {
+    let pixels = line.as_chunks_mut::<3>().0.iter_mut();
+    for ((rgb, &luma), (&cb, &cr)) in pixels.zip(part.y.row(row)).zip(chroma) {
         let (luma, cb, cr) = (
             f32::from(luma),
             f32::from(cb) - 128.0,
             f32::from(cr) - 128.0,
         );
         let green = luma - 0.344_136 * cb - 0.714_136 * cr;
-        for (byte, value) in rgb
-            .iter_mut()
-            .zip([luma + 1.402 * cr, green, luma + 1.772 * cb])
-        {
-            *byte = value.round().clamp(0.0, 255.0) as u8;
-        }
+        *rgb = [
+            byte(luma + 1.402 * cr),
+            byte(green),
+            byte(luma + 1.772 * cb),
+        ];
     }
 }
 

@@ -1,6 +1,8 @@
 //! The label plane: which pixel of the photo is iris, pupil, or hidden behind a lid.
 //! Reflections are labelled by the step that removes them.
 
+use multiversion::multiversion;
+
 use super::closeup::rect_around;
 use super::inference::Inference;
 use super::lids::Opening;
@@ -26,28 +28,41 @@ pub(super) fn draw_labels(
     opening: &Opening,
 ) -> Plane {
     let mut labels = Plane::filled(rect.width, rect.height, Label::Nothing as u8);
-    let openings: Vec<(f32, f32)> = (0..rect.width)
-        .map(|column| opening.at(rect.x as f32 + column as f32 + 0.5))
-        .collect();
+    let openings = (0..rect.width).map(|column| opening.at(rect.x as f32 + column as f32 + 0.5));
+    let (tops, bottoms): (Vec<f32>, Vec<f32>) = openings.unzip();
     for row in 0..rect.height {
         let y = rect.y as f32 + row as f32 + 0.5;
-        let Some(iris_span) = columns_within(iris, y, rect) else {
+        let Some(iris) = columns_within(iris, y, rect) else {
             continue;
         };
-        let pupil_span = columns_within(pupil, y, rect).unwrap_or(0..0);
+        let pupil = columns_within(pupil, y, rect).unwrap_or(iris.start..iris.start);
+        let (start, end) = (
+            pupil.start.clamp(iris.start, iris.end),
+            pupil.end.clamp(iris.start, iris.end),
+        );
         let labels = labels.row_mut(row);
-        for column in iris_span {
-            let (top, bottom) = openings[column];
-            labels[column] = if y < top || y > bottom {
-                Label::Hidden
-            } else if pupil_span.contains(&column) {
-                Label::Pupil
-            } else {
-                Label::VisibleIris
-            } as u8;
-        }
+        labels[iris.clone()].fill(Label::VisibleIris as u8);
+        labels[start..end.max(start)].fill(Label::Pupil as u8);
+        hide_beyond(
+            y,
+            &tops[iris.clone()],
+            &bottoms[iris.clone()],
+            &mut labels[iris],
+        );
     }
     labels
+}
+
+/// Hides the labels of a row in columns that are not open there.
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn hide_beyond(y: f32, tops: &[f32], bottoms: &[f32], labels: &mut [u8]) {
+    for (label, (&top, &bottom)) in labels.iter_mut().zip(tops.iter().zip(bottoms)) {
+        *label = if y < top || y > bottom {
+            Label::Hidden as u8
+        } else {
+            *label
+        };
+    }
 }
 
 /// Hides what the network sees behind lashes or hair.
@@ -88,11 +103,12 @@ fn columns_within(ellipse: &Ellipse, y: f32, rect: PixelRect) -> Option<std::ops
 impl IrisSegmentation {
     /// The label of the photo's pixel at `(x, y)`; nothing outside the labelled part.
     pub fn label_at(&self, x: f32, y: f32) -> Label {
-        let column = x.floor() as i64 - i64::from(self.rect.x);
-        let row = y.floor() as i64 - i64::from(self.rect.y);
-        let is_inside = (0..i64::from(self.rect.width)).contains(&column)
-            && (0..i64::from(self.rect.height)).contains(&row);
-        if !is_inside {
+        let (column, row) = (x - self.rect.x as f32, y - self.rect.y as f32);
+        if column < 0.0
+            || row < 0.0
+            || column >= self.rect.width as f32
+            || row >= self.rect.height as f32
+        {
             return Label::Nothing;
         }
         match self.labels.at(column as u32, row as u32) {

@@ -51,8 +51,21 @@ pub trait PhotoPixels {
     fn reduced(&self, max_side: u32) -> ReducedPhoto;
     /// The pixels of `rect` at full resolution; `rect` lies within the photo.
     fn crop(&self, rect: PixelRect) -> YCbCr;
+    /// The same, with chroma at half its size; an odd last row or column of it is dropped.
+    fn crop_with_half_chroma(&self, rect: PixelRect) -> YCbCr {
+        with_half_chroma(self.crop(rect))
+    }
     /// `rect`, which lies within the photo, as `size` (width, height) pixels, without aliasing.
     fn scaled(&self, rect: PixelRect, size: (u32, u32)) -> YCbCr;
+}
+
+/// Planes with chroma at half its size.
+pub(crate) fn with_half_chroma(planes: YCbCr) -> YCbCr {
+    YCbCr {
+        y: planes.y,
+        cb: planes.cb.halved(),
+        cr: planes.cr.halved(),
+    }
 }
 
 /// Where the iris is, in pixels of the upright photo.

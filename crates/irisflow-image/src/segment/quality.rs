@@ -9,7 +9,7 @@ use super::limbus::{Limbus, LimbusSpoke, is_lateral};
 use super::ring_light::RingLight;
 use super::sharpness::Edges;
 use crate::geometry::{Ellipse, PixelRect};
-use crate::plane::Plane;
+use crate::plane::{Plane, count_bytes};
 
 /// Numbers that say how usable the iris is. In brackets the metric of ISO/IEC 29794-6 each is after.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -129,18 +129,15 @@ pub(super) fn measure_quality(
 
 /// Labelled visible iris over all of the ring that is within the frame.
 pub(super) fn visible_share(labels: &Plane) -> f32 {
-    let count = |label: Label| labels.samples.iter().filter(|&&v| v == label as u8).count() as f32;
+    let count = |label: Label| count_bytes(&labels.samples, label as u8) as f32;
     let visible = count(Label::VisibleIris);
     (visible / (visible + count(Label::Hidden)).max(1.0)).clamp(0.0, 1.0)
 }
 
 /// How much of the iris disc is within the photo, 0 to 1.
 pub(super) fn share_in_frame(labels: &Plane, iris: &Ellipse) -> f32 {
-    let labelled = labels
-        .samples
-        .iter()
-        .filter(|&&v| v != Label::Nothing as u8)
-        .count();
+    let nothing = count_bytes(&labels.samples, Label::Nothing as u8);
+    let labelled = labels.samples.len() - nothing;
     (labelled as f32 / (std::f32::consts::PI * iris.rx * iris.ry)).min(1.0)
 }
 

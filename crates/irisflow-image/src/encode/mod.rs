@@ -1,20 +1,27 @@
 //! Pictures to bytes: JPEG with a colour profile and nothing else of the original, and 8-bit PNG.
 
-use jpeg_encoder::{ColorType, Encoder, ImageBuffer, JpegColorType, SamplingFactor};
+mod dct;
+mod entropy;
+mod jpeg;
+
+use jpeg_encoder::{ColorType, Encoder};
 
 use crate::load::ColourProfile;
 use crate::plane::Plane;
+use crate::threads::Threads;
 
 /// Why bytes could not be written; a bug, since the sizes are ours.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
     #[error("JPEG: {0}")]
     Jpeg(#[from] jpeg_encoder::EncodingError),
+    #[error("more pixels than a JPEG can have")]
+    TooLarge,
     #[error("PNG: {0}")]
     Png(#[from] png::EncodingError),
 }
 
-/// A picture with chroma at half its size.
+/// A picture with chroma at half its size, rounded up.
 pub struct Finished {
     pub luma: Plane,
     pub cb: Plane,
@@ -32,41 +39,9 @@ pub fn jpeg(
     picture: &Finished,
     quality: u8,
     profile: Option<&ColourProfile>,
+    threads: Threads,
 ) -> Result<Vec<u8>, EncodeError> {
-    let mut bytes = Vec::with_capacity(picture.luma.samples.len() / 4);
-    let mut encoder = Encoder::new(&mut bytes, quality);
-    encoder.set_sampling_factor(SamplingFactor::F_2_2);
-    if let Some(profile) = profile {
-        encoder.add_icc_profile(profile.icc())?;
-    }
-    encoder.encode_image(HalfChroma(picture))?;
-    Ok(bytes)
-}
-
-/// Gives the encoder each chroma sample four times; averaging by four, it gets them back.
-struct HalfChroma<'a>(&'a Finished);
-
-impl ImageBuffer for HalfChroma<'_> {
-    fn get_jpeg_color_type(&self) -> JpegColorType {
-        JpegColorType::Ycbcr
-    }
-
-    fn width(&self) -> u16 {
-        self.0.luma.width as u16
-    }
-
-    fn height(&self) -> u16 {
-        self.0.luma.height as u16
-    }
-
-    fn fill_buffers(&self, y: u16, buffers: &mut [Vec<u8>; 4]) {
-        let [luma, cb, cr, _] = buffers;
-        luma.extend_from_slice(self.0.luma.row(u32::from(y)));
-        for (plane, buffer) in [(&self.0.cb, cb), (&self.0.cr, cr)] {
-            let row = plane.row(u32::from(y / 2).min(plane.height - 1));
-            buffer.extend(row.iter().flat_map(|&sample| [sample, sample]));
-        }
-    }
+    jpeg::encode(picture, quality, profile.map(ColourProfile::icc), threads)
 }
 
 /// Encodes interleaved full-range YCbCr of full chroma, for small pictures and diagnostics.

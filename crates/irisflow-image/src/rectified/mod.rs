@@ -1,13 +1,16 @@
 //! The rectified iris: a round, centred square picture, with about as many pixels as the photo has of it.
 //!
 //! All steps after finding the iris work here, so that their cost follows the iris and not the
-//! sensor, and so that result, mask and "before" share one geometry. Resampling is separable also
-//! for a tilted ellipse (the two-pass method of Catmull and Smith, 1980), with a Lanczos kernel that
-//! widens when the picture shrinks.
+//! sensor, and so that result, mask and "before" share one geometry. `resample.rs` computes the pixels.
+
+mod resample;
 
 use crate::geometry::{Ellipse, PixelRect};
 use crate::plane::{Plane, YCbCr};
 use crate::segment::PhotoPixels;
+use crate::threads::Threads;
+pub(crate) use resample::enlarged;
+use resample::resample;
 
 /// Share of half the side that the iris's radius takes.
 pub const IRIS_FILL: f32 = 0.94;
@@ -140,24 +143,36 @@ impl RectifiedIris {
 }
 
 /// Resamples `iris` from `photo` so that its limbus is a centred circle. What lies outside the photo is black.
-pub fn rectify_iris(photo: &dyn PhotoPixels, iris: &Ellipse) -> RectifiedIris {
+pub fn rectify_iris(photo: &dyn PhotoPixels, iris: &Ellipse, threads: Threads) -> RectifiedIris {
     let view = RectifiedView::of_photo(iris);
     let rect = view.needed(photo.size());
-    let YCbCr { y, cb, cr } = photo.crop(rect);
     let chroma_view = view.with_side(view.side.min(CHROMA_SIDE));
-    let luma = resample(&y, rect, &view, 0);
-    drop(y);
-    let chroma = |plane: &Plane| {
-        // Cameras store chroma at half the size: halving it first loses nothing and saves most work.
-        if chroma_view.xx.min(chroma_view.yy) < 1.6 {
-            return resample(plane, rect, &chroma_view, 128);
-        }
+    // Cameras store chroma at half the size: halving it first loses nothing and saves most work.
+    let is_halved = chroma_view.xx.min(chroma_view.yy) >= 1.6;
+    let YCbCr { y, cb, cr } = if is_halved {
+        photo.crop_with_half_chroma(rect)
+    } else {
+        photo.crop(rect)
+    };
+    // Where at least two pixels become one, the mean of four is told as well, at a quarter of the work.
+    let luma = if view.xx.min(view.yy) >= 2.0 {
         resample(
-            &plane.halved(),
+            &y.halved(),
             rect.halved(),
-            &chroma_view.of_halved_photo(),
-            128,
+            &view.of_halved_photo(),
+            0,
+            threads,
         )
+    } else {
+        resample(&y, rect, &view, 0, threads)
+    };
+    drop(y);
+    let chroma = |plane: &Plane| match is_halved {
+        true => {
+            let view = chroma_view.of_halved_photo();
+            resample(plane, rect.halved(), &view, 128, threads)
+        }
+        false => resample(plane, rect, &chroma_view, 128, threads),
     };
     RectifiedIris {
         luma,
@@ -167,179 +182,13 @@ pub fn rectify_iris(photo: &dyn PhotoPixels, iris: &Ellipse) -> RectifiedIris {
     }
 }
 
-/// Shows `source`, the part `rect` of the photo, in `view`; `outside` fills what it does not reach.
-fn resample(source: &Plane, rect: PixelRect, view: &RectifiedView, outside: u8) -> Plane {
-    let columns = stretch_rows(source, rect, view);
-    let mut picture = stretch_columns(&columns, source.height, rect, view);
-    blank_outside(&mut picture, rect, view, outside);
-    picture
-}
-
-/// First pass: each row of the source gets the columns of the view.
-fn stretch_rows(source: &Plane, rect: PixelRect, view: &RectifiedView) -> Vec<f32> {
-    let step = view.xx - view.xy * view.xy / view.yy;
-    let kernels = Kernels::for_step(step);
-    let side = view.side as usize;
-    let mut columns = vec![0.0; side * source.height as usize];
-    let (x_origin, y_origin) = view.photo_point(0.0, 0.0);
-    for (row, out) in columns.chunks_exact_mut(side).enumerate() {
-        let y = rect.y as f32 + row as f32 + 0.5;
-        let start = x_origin + view.xy / view.yy * (y - y_origin) - rect.x as f32;
-        let samples = source.row(row as u32);
-        for (u, out) in out.iter_mut().enumerate() {
-            *out = kernels.sample_row(samples, start + step * (u as f32 + 0.5));
-        }
-    }
-    columns
-}
-
-/// Second pass: each column of the view is read where the view's rows lie in it.
-fn stretch_columns(columns: &[f32], rows: u32, rect: PixelRect, view: &RectifiedView) -> Plane {
-    let kernels = Kernels::for_step(view.yy);
-    let side = view.side as usize;
-    let (_, y_origin) = view.photo_point(0.0, 0.0);
-    let mut picture = Plane::filled(view.side, view.side, 0);
-    let mut sums = vec![0.0_f32; side];
-    // Below a tenth of a pixel over the whole width the tilt is invisible, and rows can be added whole.
-    let is_level = view.xy.abs() * (view.side as f32) < 0.1;
-    for v in 0..view.side {
-        let start = y_origin + view.yy * (v as f32 + 0.5) - rect.y as f32;
-        if is_level {
-            kernels.sum_rows(columns, rows, start, &mut sums);
-        } else {
-            for (u, sum) in sums.iter_mut().enumerate() {
-                let y = start + view.xy * (u as f32 + 0.5);
-                *sum = kernels.sample_column(columns, side, u, rows, y);
-            }
-        }
-        for (out, sum) in picture.row_mut(v).iter_mut().zip(&sums) {
-            *out = (sum + 0.5).clamp(0.0, 255.0) as u8;
-        }
-    }
-    picture
-}
-
-fn blank_outside(picture: &mut Plane, rect: PixelRect, view: &RectifiedView, outside: u8) {
-    let (left, top) = (rect.x as f32, rect.y as f32);
-    let (right, bottom) = (left + rect.width as f32, top + rect.height as f32);
-    let side = view.side as f32;
-    let holds = |u: f32, v: f32| {
-        let (x, y) = view.photo_point(u, v);
-        x >= left && x <= right && y >= top && y <= bottom
-    };
-    if [(0.0, 0.0), (side, 0.0), (0.0, side), (side, side)]
-        .iter()
-        .all(|&(u, v)| holds(u, v))
-    {
-        return;
-    }
-    for v in 0..view.side {
-        for (u, sample) in picture.row_mut(v).iter_mut().enumerate() {
-            if !holds(u as f32 + 0.5, v as f32 + 0.5) {
-                *sample = outside;
-            }
-        }
-    }
-}
-
-/// Lanczos kernels (three lobes) for each of 64 positions between two samples.
-struct Kernels {
-    taps: usize,
-    weights: Vec<f32>,
-}
-
-const PHASES: usize = 64;
-const LOBES: f32 = 3.0;
-
-impl Kernels {
-    /// `step` is the distance between output samples in source samples.
-    fn for_step(step: f32) -> Self {
-        let stretch = step.max(1.0);
-        let taps = (2.0 * LOBES * stretch).ceil() as usize;
-        let mut weights = Vec::with_capacity(taps * PHASES);
-        for phase in 0..PHASES {
-            let offset = (phase as f32 + 0.5) / PHASES as f32;
-            let first = 1.0 - (taps / 2) as f32 - offset;
-            let kernel: Vec<f32> = (0..taps)
-                .map(|tap| lanczos((first + tap as f32) / stretch))
-                .collect();
-            let sum: f32 = kernel.iter().sum();
-            weights.extend(kernel.iter().map(|weight| weight / sum));
-        }
-        Self { taps, weights }
-    }
-
-    /// The first sample and the weights for a position in pixel coordinates (centres at `+0.5`).
-    fn at(&self, position: f32) -> (i32, &[f32]) {
-        // Rounding towards zero is a floor this far from zero, and needs no call.
-        const FAR: i32 = 1 << 15;
-        let position = position - 0.5;
-        let floor = (position + FAR as f32) as i32 - FAR;
-        let phase = (((position - floor as f32) * PHASES as f32) as usize).min(PHASES - 1);
-        let first = floor + 1 - (self.taps / 2) as i32;
-        (first, &self.weights[phase * self.taps..][..self.taps])
-    }
-
-    fn sample_row(&self, samples: &[u8], x: f32) -> f32 {
-        let (first, weights) = self.at(x);
-        if first >= 0
-            && let Some(window) = samples.get(first as usize..first as usize + self.taps)
-        {
-            let products = window.iter().zip(weights);
-            return products
-                .map(|(&sample, weight)| f32::from(sample) * weight)
-                .sum();
-        }
-        let last = samples.len() as i32 - 1;
-        let clamped = (first..).map(|at| f32::from(samples[at.clamp(0, last) as usize]));
-        clamped
-            .zip(weights)
-            .map(|(sample, weight)| sample * weight)
-            .sum()
-    }
-
-    fn sample_column(&self, columns: &[f32], side: usize, u: usize, rows: u32, y: f32) -> f32 {
-        let (first, weights) = self.at(y);
-        let last = rows as i32 - 1;
-        let column = (first..).map(|at| columns[at.clamp(0, last) as usize * side + u]);
-        column
-            .zip(weights)
-            .map(|(sample, weight)| sample * weight)
-            .sum()
-    }
-
-    fn sum_rows(&self, columns: &[f32], rows: u32, y: f32, sums: &mut [f32]) {
-        let (first, weights) = self.at(y);
-        let last = rows as i32 - 1;
-        let side = sums.len();
-        sums.fill(0.0);
-        for (at, weight) in (first..).zip(weights) {
-            let row = &columns[at.clamp(0, last) as usize * side..][..side];
-            for (sum, sample) in sums.iter_mut().zip(row) {
-                *sum += sample * weight;
-            }
-        }
-    }
-}
-
-fn lanczos(x: f32) -> f32 {
-    let x = x.abs();
-    if x < 1e-4 {
-        return 1.0;
-    }
-    if x >= LOBES {
-        return 0.0;
-    }
-    let pi_x = std::f32::consts::PI * x;
-    LOBES * pi_x.sin() * (pi_x / LOBES).sin() / (pi_x * pi_x)
-}
-
 #[cfg(test)]
 mod tests {
     use super::{IRIS_FILL, RectifiedView, rectify_iris};
     use crate::geometry::{Ellipse, PixelRect};
     use crate::plane::{Plane, ReducedPhoto, YCbCr};
     use crate::segment::PhotoPixels;
+    use crate::threads::Threads;
 
     /// A white ellipse on black.
     struct Painted(Ellipse);
@@ -389,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_tilted_ellipse_becomes_a_centred_circle() {
-        let rectified = rectify_iris(&Painted(tilted()), &tilted());
+        let rectified = rectify_iris(&Painted(tilted()), &tilted(), Threads::new(2));
         let view = rectified.view;
         let circle = Ellipse::circle(
             view.side as f32 / 2.0,
@@ -425,7 +274,11 @@ mod tests {
     #[test]
     fn what_the_photo_does_not_reach_is_black() {
         let beyond = Ellipse::circle(290.0, 130.0, 80.0);
-        let rectified = rectify_iris(&Painted(Ellipse::circle(150.0, 130.0, 400.0)), &beyond);
+        let rectified = rectify_iris(
+            &Painted(Ellipse::circle(150.0, 130.0, 400.0)),
+            &beyond,
+            Threads::default(),
+        );
         let middle = rectified.view.side / 2;
         assert_eq!(rectified.luma.at(middle, middle), 255);
         assert_eq!(rectified.luma.at(rectified.view.side - 1, middle), 0);
