@@ -383,6 +383,7 @@ impl Attempt<'_> {
         let mut planned = None;
         let options = ProcessOptions {
             limits,
+            threads: self.shared.threads_per_job(),
             ..ProcessOptions::default()
         };
         let mut observer = |stage: Stage, mark: StageMark| {

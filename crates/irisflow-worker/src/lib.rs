@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use irisflow_image::threads::Threads;
 use irisflow_jobs::{
     Bus, Clock, JobLeases, JobPolicy, PhotoStore, Retention, StoreHealth, SweepQueue, WorkerId,
     WorkerRegistry,
@@ -59,7 +60,7 @@ pub struct WorkerParts {
 
 #[derive(Debug, Clone)]
 pub struct WorkerSettings {
-    /// How many photos are worked on at once; each takes one core.
+    /// How many photos are worked on at once; each takes one core, and those of idle slots while there are any.
     pub slots: usize,
     /// The lease that the store gives; renewed three times within it.
     pub lease: Duration,
@@ -126,6 +127,12 @@ impl Shared {
                 done = future => Some(done),
             }
         })
+    }
+
+    /// A job's share of the cores, of those that run now.
+    fn threads_per_job(&self) -> Threads {
+        let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Threads::new(cores / self.running.all().len().max(1))
     }
 }
 

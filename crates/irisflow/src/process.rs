@@ -18,6 +18,7 @@ use irisflow_image::encode::grey_png;
 use irisflow_image::load::{Limits, load_photo, probe};
 use irisflow_image::pipeline::{self, ProcessError, ProcessOptions, ProcessedIris};
 use irisflow_image::rejection::Rejection;
+use irisflow_image::threads::Threads;
 
 use crate::atomic_file;
 use crate::exit_code::Outcome;
@@ -78,7 +79,11 @@ fn process_one(
     diagnostics: bool,
     progress: &mut Progress,
 ) -> anyhow::Result<Outcome> {
-    let options = ProcessOptions::default();
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let options = ProcessOptions {
+        threads: Threads::new(cores),
+        ..ProcessOptions::default()
+    };
     let bytes = read_photo(photo, &options.limits)?;
     let mut observer = |stage, mark| {
         progress.stage(stage, mark);

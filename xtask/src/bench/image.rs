@@ -12,6 +12,7 @@ use irisflow_image::geometry::{Ellipse, PixelRect};
 use irisflow_image::load::{Limits, load_photo};
 use irisflow_image::pipeline::{self, ProcessOptions, Stage, StageMark};
 use irisflow_image::segment::{PhotoPixels as _, segment_iris};
+use irisflow_image::threads::Threads;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +52,8 @@ pub(super) struct ImageRunArgs {
     photo: PathBuf,
     #[arg(long)]
     runs: usize,
+    #[arg(long)]
+    threads: usize,
 }
 
 /// What each program prints about itself.
@@ -126,13 +129,20 @@ fn compare(
 }
 
 /// The cores that a program may use.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 enum Cores {
     One,
     Two,
 }
 
 impl Cores {
+    fn count(self) -> usize {
+        match self {
+            Self::One => 1,
+            Self::Two => 2,
+        }
+    }
+
     fn run(self, program: &Path, arguments: &[String]) -> anyhow::Result<Figures> {
         let list = match self {
             Self::One => "0",
@@ -160,6 +170,7 @@ fn ours(photo: &Path, runs: usize, cores: Cores) -> anyhow::Result<Figures> {
         "image-run".into(),
         photo.display().to_string(),
         format!("--runs={runs}"),
+        format!("--threads={}", cores.count()),
     ];
     cores.run(&std::env::current_exe()?, &arguments)
 }
@@ -181,10 +192,7 @@ fn in_python(
     ];
     arguments.extend(circle.map(|number| number.to_string()));
     arguments.push(format!("--runs={runs}"));
-    arguments.push(format!(
-        "--threads={}",
-        if cores == Cores::One { 1 } else { 2 }
-    ));
+    arguments.push(format!("--threads={}", cores.count()));
     cores
         .run(python, &arguments)
         .context("a Python with opencv-python-headless and numpy")
@@ -193,6 +201,10 @@ fn in_python(
 /// Processes the photo again and again, and prints the least that each step took.
 pub(super) fn run_ours(arguments: &ImageRunArgs) -> anyhow::Result<()> {
     let photo = std::fs::read(&arguments.photo)?;
+    let options = ProcessOptions {
+        threads: Threads::new(arguments.threads),
+        ..ProcessOptions::default()
+    };
     let mut least = Figures {
         steps_ms: [f64::MAX; 5],
         cpu_ms: f64::MAX,
@@ -200,7 +212,7 @@ pub(super) fn run_ours(arguments: &ImageRunArgs) -> anyhow::Result<()> {
         peak_mb: 0.0,
     };
     for run in 0..=arguments.runs {
-        let once = once(&photo)?;
+        let once = once(&photo, &options)?;
         if run == 0 {
             continue;
         }
@@ -215,7 +227,7 @@ pub(super) fn run_ours(arguments: &ImageRunArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn once(photo: &[u8]) -> anyhow::Result<Figures> {
+fn once(photo: &[u8], options: &ProcessOptions) -> anyhow::Result<Figures> {
     let mut steps_ms = [0.0; 5];
     let mut step_begun = 0.0;
     let mut observer = |stage: Stage, mark: StageMark| {
@@ -226,7 +238,7 @@ fn once(photo: &[u8]) -> anyhow::Result<Figures> {
         ControlFlow::Continue(())
     };
     let (cpu_begun, wall_begun) = (processor_ms(), Instant::now());
-    let processed = pipeline::process(photo, &ProcessOptions::default(), &mut observer);
+    let processed = pipeline::process(photo, options, &mut observer);
     let (cpu_ms, wall) = (processor_ms() - cpu_begun, wall_begun.elapsed());
     processed.map_err(|error| anyhow::anyhow!("the photo is not processed: {error}"))?;
     Ok(Figures {
