@@ -273,7 +273,7 @@ impl Sharpening<'_> {
             .enumerate()
             .collect();
         threads.map(strips, |(number, strip)| {
-            self.strip(number * STRIP_ROWS, strip)
+            self.strip(number * STRIP_ROWS, strip);
         });
         out
     }
