@@ -70,7 +70,7 @@ mod planned {
 mod planned {
     use std::process::Command;
     use std::sync::{Arc, Condvar, Mutex, PoisonError};
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use irisflow_messages::failures;
 
@@ -207,9 +207,9 @@ mod planned {
                 Kind::Stop => signal_self("-STOP"),
                 Kind::Terminate(time) => {
                     signal_self("-TERM");
-                    std::thread::park_timeout(time);
+                    hang(time);
                 }
-                Kind::Hang(time) => std::thread::park_timeout(time),
+                Kind::Hang(time) => hang(time),
             }
             Ok(())
         }
@@ -222,6 +222,19 @@ mod planned {
             })?;
             fault.left -= 1;
             Some(fault.kind)
+        }
+    }
+
+    /// Parks until the time is over. One call would not do: a scoped thread that ended before has left its
+    /// wake-up, which a later park takes.
+    fn hang(time: Duration) {
+        let end = Instant::now() + time;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            std::thread::park_timeout(left);
         }
     }
 
