@@ -25,10 +25,16 @@ export interface ClientOptions {
   WebSocket?: SocketConstructor;
   /** The transports to use, the best first. */
   transports?: readonly Transport[];
+  /**
+   * Shares the live connection between the tabs of a browser that use the same name, as the id of the account. It
+   * needs Web Locks, which pages without HTTPS lack; then each tab has its own.
+   */
+  shareTabs?: string;
   /** Dispatches `wake` when the app comes to the foreground or online. By default the page's own events. */
   wake?: EventTarget;
   /** For tests. */
   random?: () => number;
+  locks?: LockManager | null;
   limits?: Partial<LinkLimits>;
 }
 
@@ -60,6 +66,7 @@ export class IrisflowClient {
 
   constructor(options: ClientOptions = {}) {
     const baseUrl = (options.baseUrl ?? globalThis.location?.origin ?? '').replace(/\/+$/, '');
+    const locks = options.locks === undefined ? globalThis.navigator?.locks : options.locks;
     const { random = Math.random, fetch = (...request) => globalThis.fetch(...request) } = options;
     const request = <Answer>(method: string, path: string, call: Call) => this.request<Answer>(method, path, call);
     this.#session = new Session(options.tokens ?? inMemoryTokens(), request);
@@ -74,6 +81,7 @@ export class IrisflowClient {
       random,
       limits: { ...LINK_LIMITS, ...options.limits },
       wake: options.wake ?? pageWake(),
+      tabs: options.shareTabs !== undefined && locks ? { name: `irisflow ${options.shareTabs}`, locks } : null,
     };
   }
 
@@ -163,7 +171,8 @@ export class IrisflowClient {
    */
   events(options: EventsOptions = {}): AsyncGenerator<EventItem, never> {
     const { cursor, filter = null } = options;
-    return readEvents(cursor === undefined ? this.#feed(filter) : new Feed(this.#feedOptions, filter, cursor), options);
+    if (cursor === undefined) return readEvents(this.#feed(filter), options);
+    return readEvents(new Feed({ ...this.#feedOptions, tabs: null }, filter, cursor), options);
   }
 
   /** The states of a job, beginning with the present one. Ends after the final one. */

@@ -6,6 +6,7 @@ import { delay } from './delay.ts';
 import { ApiError, isTransient, SignedOutError } from './errors.ts';
 import type { Filter, ServerFrame, SnapshotFrame, TimelineFrame } from './frames.ts';
 import type { Bearer } from './session.ts';
+import { joinTabs, type TabGroup } from './tab-sharing.ts';
 import { Timeline } from './timeline.ts';
 import { endOfErrorFrame, type Connect, type Link, type LinkLimits, type SocketConstructor } from './transports/link.ts';
 import { connectLongPoll } from './transports/long-poll.ts';
@@ -39,6 +40,8 @@ export interface FeedOptions {
   random: () => number;
   limits: LinkLimits;
   wake: EventTarget;
+  /** Shares the connection with the tabs that use the same name. */
+  tabs: { name: string; locks: LockManager } | null;
 }
 
 const CONNECT: Record<Transport, Connect> = {
@@ -55,6 +58,7 @@ export class Feed {
   readonly #listeners = new Set<Listener>();
   #status: ConnectionStatus;
   #running: AbortController | null = null;
+  #tabs: TabGroup<ConnectionStatus> | null = null;
 
   constructor(options: FeedOptions, filter: Filter | null, cursor: string | null = null) {
     this.#options = options;
@@ -94,8 +98,16 @@ export class Feed {
   }
 
   #start(): void {
-    this.#running = new AbortController();
-    void this.#run(this.#running.signal);
+    const { signal } = (this.#running = new AbortController());
+    const { tabs, wake } = this.#options;
+    if (!tabs) return void this.#run(signal);
+    this.#tabs = joinTabs(`${tabs.name} ${JSON.stringify(this.#filter)}`, tabs.locks, wake, signal, {
+      lead: (term) => void this.#run(term),
+      follow: (frame) => this.#receiveTimelineFrame(frame) === null,
+      followStatus: (status) => this.#tell(status),
+      snapshot: () => this.snapshot(),
+      status: () => this.#status,
+    });
   }
 
   async #run(signal: AbortSignal): Promise<void> {
@@ -176,6 +188,7 @@ export class Feed {
   #receiveTimelineFrame(frame: TimelineFrame): End | null {
     const effect = this.timeline.receive(frame);
     if (effect === 'lost') return { kind: 'resume', reason: 'events were lost on the way', inMs: 0 };
+    this.#tabs?.passOn(frame);
     if (effect === 'changed') for (const listener of this.#listeners) listener.onFrame(frame);
     return null;
   }
@@ -187,6 +200,7 @@ export class Feed {
 
   #tell(status: ConnectionStatus): void {
     this.#status = status;
+    this.#tabs?.passOnStatus(status);
     for (const listener of this.#listeners) listener.onConnection?.(status);
   }
 
