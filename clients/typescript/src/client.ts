@@ -117,7 +117,7 @@ export class IrisflowClient {
 
   /** Checks the quality of a photo without making a job. */
   checkPhoto(photoId: string, signal?: AbortSignal): Promise<Check> {
-    return this.request('POST', `/photos/${photoId}/check`, { signal, retry: true });
+    return this.request('POST', `/photos/${photoId}/check`, { signal });
   }
 
   /** With every picture made from it. */

@@ -3,12 +3,14 @@
 
 import type { JobState } from './types.ts';
 
-/** The server answered with an error. `code` is for programs, `message` (the answer's `detail`) for people. */
+/** The server answered with an error. `code` is for programs, `detail` for people. */
 export class ApiError extends Error {
   override name = 'ApiError';
   /** Of the HTTP answer; of an error on a WebSocket, the status that the same error has over HTTP. */
   readonly status: number;
   readonly code: string | null;
+  /** Also the `message`. Null when the answer has none, as that of a proxy. */
+  readonly detail: string | null;
   /** One thing that the person can do. */
   readonly suggestion: string | null;
   /** When the server accepts the same request again, if it said so. */
@@ -17,14 +19,28 @@ export class ApiError extends Error {
   constructor(
     status: number,
     code: string | null,
-    detail: string,
+    detail: string | null,
     { suggestion = null, retryAfterMs = null }: { suggestion?: string | null; retryAfterMs?: number | null } = {},
   ) {
-    super(detail);
+    super(detail ?? `HTTP status ${status}`);
     this.status = status;
     this.code = code;
+    this.detail = detail;
     this.suggestion = suggestion;
     this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** The photo has more bytes than the server accepts. It was not sent. */
+export class PhotoTooLargeError extends ApiError {
+  override name = 'PhotoTooLargeError';
+  readonly bytes: number;
+  readonly maxBytes: number;
+
+  constructor(bytes: number, maxBytes: number) {
+    super(413, 'image_too_large', `The photo has ${bytes} bytes, and ${maxBytes} are accepted.`);
+    this.bytes = bytes;
+    this.maxBytes = maxBytes;
   }
 }
 
@@ -62,7 +78,7 @@ export function isTransient(error: unknown): boolean {
 /** The error of an answer. A proxy's body without our fields is accepted too. */
 export function apiErrorFrom(status: number, body: unknown, retryAfter: string | null = null): ApiError {
   const fields = typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : {};
-  return new ApiError(status, textOrNull(fields['code']), detailText(fields['detail']) ?? `HTTP status ${status}`, {
+  return new ApiError(status, textOrNull(fields['code']), detailText(fields['detail']), {
     suggestion: textOrNull(fields['suggestion']),
     retryAfterMs: retryAfter !== null && /^\d+$/.test(retryAfter) ? Number(retryAfter) * 1000 : null,
   });

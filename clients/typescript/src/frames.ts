@@ -1,7 +1,7 @@
 // The frames of `GET /ws` and `GET /api/v1/events`, kept by hand; a test compares them with
 // docs/events.schema.json.
 
-import type { Estimate, JobState, Preview } from './types.ts';
+import type { Estimate, JobState, JobStatus, Preview } from './types.ts';
 
 /** Limits a connection to some jobs, or to one batch. */
 export interface Filter {
@@ -17,7 +17,7 @@ export interface JobEvent {
   seq: number;
   kind: EventKind;
   job_id: string;
-  photo_id: string;
+  photo_id: string | null;
   batch_id: string | null;
   status: string;
   step: string;
@@ -29,10 +29,13 @@ export interface JobEvent {
   error_code?: string | null;
   error_message?: string | null;
   suggestion?: string | null;
+  error_measured?: JobStatus['error_measured'];
   result_url?: string | null;
   mask_url?: string | null;
   before_url?: string | null;
+  thumbnail_url?: string | null;
   urls_expire_at?: string | null;
+  processing_time_ms?: number | null;
   result_width?: number | null;
   result_height?: number | null;
   quality_score?: number | null;
@@ -61,7 +64,7 @@ export interface EventFrame {
   event: JobEvent;
 }
 
-export interface EstimateFrame extends Partial<Estimate> {
+export interface EstimateFrame extends Estimate {
   type: 'estimate';
   job_id: string;
 }
@@ -86,21 +89,30 @@ export interface TokenAcceptedFrame {
   expires_in_ms: number;
 }
 
+/** The answer to a `ping`. */
+export interface PongFrame {
+  type: 'pong';
+}
+
 export interface ClosingFrame {
   type: 'closing';
   reason: string;
   reconnect_in_ms: number;
 }
 
+/** Why the server closes the connection. */
 export interface ErrorFrame {
   type: 'error';
   error: string;
   detail: string;
   code: string;
-  retry_in_ms?: number | null;
+  error_type?: string;
+  message?: string;
+  suggestion?: string;
+  retry_in_ms?: number;
 }
 
-export type ServerFrame = TimelineFrame | TokenExpiringFrame | TokenAcceptedFrame | ClosingFrame | ErrorFrame;
+export type ServerFrame = TimelineFrame | TokenExpiringFrame | TokenAcceptedFrame | PongFrame | ClosingFrame | ErrorFrame;
 
 export interface HelloFrame {
   type: 'hello';
@@ -120,7 +132,12 @@ export interface FilterFrame {
   filter: Filter | null;
 }
 
-export type ClientFrame = HelloFrame | TokenFrame | FilterFrame;
+/** Answered by `pong`: browsers do not show the pings of the protocol. */
+export interface PingFrame {
+  type: 'ping';
+}
+
+export type ClientFrame = HelloFrame | TokenFrame | FilterFrame | PingFrame;
 
 /** A frame, or null for text that is none. Its type may be one that this client does not know. */
 export function parseFrame(text: unknown): ServerFrame | null {

@@ -123,7 +123,7 @@ export function readAnswer<Answer>(status: number, retryAfter: string | null, te
   try {
     if (text !== '') body = JSON.parse(text);
   } catch {
-    if (ok) throw new ApiError(status, null, 'the answer is not JSON');
+    if (ok) throw new ApiError(status, null, null);
   }
   if (!ok) throw apiErrorFrom(status, body, retryAfter);
   return body as Answer;

@@ -1,6 +1,6 @@
 // Uploads the bytes of a photo: in one call, or to a presigned URL.
 
-import { apiErrorFrom, NetworkError } from './errors.ts';
+import { apiErrorFrom, NetworkError, PhotoTooLargeError } from './errors.ts';
 import type { Http } from './http.ts';
 import type { Photo, UploadSlot } from './types.ts';
 
@@ -31,6 +31,7 @@ async function uploadPresigned(http: Http, photo: Blob, contentType: string, opt
     signal,
     retry: true,
   });
+  if (photo.size > slot.max_bytes) throw new PhotoTooLargeError(photo.size, slot.max_bytes);
   const canReport = onSent !== undefined && typeof XMLHttpRequest !== 'undefined';
   await http.retrying(true, signal, () =>
     canReport

@@ -62,6 +62,9 @@ export class Session {
     } catch (error) {
       // Only a refusal ends the session; an outage does not.
       if (!(error instanceof ApiError) || ![400, 401, 403, 422].includes(error.status)) throw error;
+      // Another tab was faster, or the person has signed in again meanwhile.
+      const current = this.store.read();
+      if (current && current.refresh_token !== refresh_token) return current.access_token;
       this.store.clear();
       throw new SignedOutError(error.message, { cause: error });
     }

@@ -199,6 +199,7 @@ export class FakeServer {
       const frame = JSON.parse(String(data)) as ClientFrame;
       this.clientFrames.push(frame);
       if (this.isDead) return;
+      if (frame.type === 'ping') connection.send({ type: 'pong' });
       if (frame.type === 'token') connection.send({ type: 'token_accepted', expires_in_ms: 60_000 });
       if (frame.type !== 'hello') return;
       this.hellos.push(frame);

@@ -61,6 +61,16 @@ describe('a session', () => {
     assert.equal(tokens.read(), null);
   });
 
+  test('a renewal that another tab has won is no end', async (t) => {
+    const { server, client, tokens } = await signedIn(t);
+    server.routes.set('POST /api/v1/auth/refresh', () => {
+      tokens.write(RENEWED);
+      return { status: 401, body: { detail: 'Reused' } };
+    });
+    assert.equal((await client.job('a')).job_id, 'a');
+    assert.deepEqual(tokens.read(), RENEWED);
+  });
+
   test('an outage during the renewal does not end it', async (t) => {
     const { server, client, tokens } = await signedIn(t);
     server.routes.set('POST /api/v1/auth/refresh', () => ({ status: 503, body: {} }));
@@ -119,6 +129,13 @@ describe('errors', () => {
     );
   });
 
+  test('the page of a proxy is an error without a detail', async (t) => {
+    const server = await FakeServer.start(t);
+    server.routes.set('POST /api/v1/photos', () => ({ status: 502, body: '<html>' }));
+    const upload = clientOf(server).uploadPhoto(new Blob(['x']));
+    await assert.rejects(upload, { status: 502, code: null, detail: null, message: 'HTTP status 502' });
+  });
+
   test('the issues of a validation are joined', async (t) => {
     const server = await FakeServer.start(t);
     const detail = [{ loc: ['body'], msg: 'Too short.', type: 'x' }, { msg: 'No digit.' }];
@@ -166,6 +183,15 @@ describe('uploads', () => {
       Array(2).fill([undefined, 'image/jpeg', 'bytes']),
     );
     assert.deepEqual(sent, [1]);
+  });
+
+  test('presigned: a photo with too many bytes is not sent', async (t) => {
+    const server = await FakeServer.start(t);
+    const slot = { upload_url: `${server.url}/storage`, photo_id: 'p', max_bytes: 3 };
+    server.routes.set('POST /api/v1/photos/upload', () => ({ status: 201, body: slot }));
+    const upload = clientOf(server).uploadPhoto(new Blob(['bytes']), { presigned: true });
+    await assert.rejects(upload, { name: 'PhotoTooLargeError', code: 'image_too_large', bytes: 5, maxBytes: 3 });
+    assert.equal(server.count('/storage'), 0);
   });
 
   test('the content type follows from the extension where a browser reports none', () => {

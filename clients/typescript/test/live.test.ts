@@ -271,10 +271,10 @@ describe('proxies', () => {
     const server = await FakeServer.start(t);
     const reader = new EventReader(clientOf(server));
     await until(() => reader.types.includes('snapshot'), 'the snapshot');
-    // Twice as long as the limits: the probes are answered.
+    // Twice as long as the limits: the pings are answered.
     await new Promise((resolve) => setTimeout(resolve, 800));
     assert.equal(server.hellos.length, 1);
-    assert.ok(server.clientFrames.some(({ type }) => type === 'token'));
+    assert.ok(server.clientFrames.some(({ type }) => type === 'ping'));
     server.isDead = true;
     await until(() => reader.status?.state !== 'open', 'the loss');
     assert.match(reader.status?.reason ?? '', /silent/);

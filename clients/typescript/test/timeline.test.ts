@@ -62,7 +62,7 @@ describe('dropped events', () => {
 
   test('estimates have no position and change no cursor', () => {
     const timeline = timelineWith(job);
-    timeline.receive({ type: 'estimate', job_id: 'a', queue_position: 3 });
+    timeline.receive({ type: 'estimate', job_id: 'a', queue_position: 3, slower_than_usual: false });
     assert.deepEqual([timeline.cursor, timeline.jobs.get('a')?.queue_position], ['e:0', 3]);
   });
 });
@@ -74,7 +74,7 @@ describe('late events', () => {
     const timeline = timelineWith(job);
     timeline.receive(completed);
     assert.equal(timeline.receive(event(2)), 'ignored');
-    assert.equal(timeline.receive({ type: 'estimate', job_id: 'a', queue_position: 1 }), 'ignored');
+    assert.equal(timeline.receive({ type: 'estimate', job_id: 'a', slower_than_usual: true }), 'ignored');
     assert.equal(timeline.jobs.get('a')?.status, 'completed');
     assert.equal(timeline.cursor, 'e:2');
   });

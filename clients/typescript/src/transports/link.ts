@@ -30,7 +30,7 @@ export interface LinkLimits {
 }
 
 export const LINK_LIMITS: LinkLimits = {
-  // The server's pings are invisible to browsers, so a quiet socket is probed.
+  // The server's pings are invisible to browsers, so a quiet socket is pinged.
   websocket: { firstMs: 10_000, quietMs: 30_000, answerMs: 10_000 },
   // The server sends a comment every 15 s.
   sse: { firstMs: 10_000, quietMs: 20_000, answerMs: 20_000 },
@@ -128,7 +128,7 @@ async function errorOf(response: Response): Promise<ApiError> {
   } catch (error) {
     if (error instanceof ApiError) return error;
   }
-  return new ApiError(response.status, null, `HTTP status ${response.status}`);
+  return new ApiError(response.status, null, null);
 }
 
 export function endOfError(error: ApiError): End {
@@ -138,11 +138,20 @@ export function endOfError(error: ApiError): End {
 }
 
 const TOKEN_CODES = ['token_expired', 'invalid_token', 'not_authenticated'];
-const PASSING_CODES = ['too_many_connections', 'too_many_sockets', 'internal', 'unavailable', 'busy', 'rate_limited'];
+const PASSING_CODES = [
+  'too_many_connections',
+  'too_many_sockets',
+  'rate_limited',
+  'internal',
+  'unavailable',
+  'busy',
+  // A phone that sleeps between the opening of the socket and its first frame.
+  'hello_missing',
+];
 
-export function endOfErrorFrame({ code, detail, error, retry_in_ms }: ErrorFrame): End {
+export function endOfErrorFrame({ code, detail, error, suggestion, retry_in_ms }: ErrorFrame): End {
   const retryAfterMs = retry_in_ms ?? null;
   const passing = PASSING_CODES.includes(code) || retryAfterMs !== null;
   const status = TOKEN_CODES.includes(code) ? 401 : passing ? 503 : 403;
-  return endOfError(new ApiError(status, code, detail || error, { retryAfterMs }));
+  return endOfError(new ApiError(status, code, detail || error, { suggestion: suggestion ?? null, retryAfterMs }));
 }

@@ -22,10 +22,8 @@ function runSocket(link: Link, socket: SocketLike, resolve: (end: End) => void):
   const send = (frame: ClientFrame) => {
     if (socket.readyState === OPEN) socket.send(JSON.stringify(frame));
   };
-  let { token } = link;
   const silence = watchSilence(link.limits.websocket, link.wake, {
-    // The server answers this frame, also when the token is still the same.
-    probe: () => send({ type: 'token', token }),
+    probe: () => send({ type: 'ping' }),
     onDead: () => end({ kind: 'lost', reason: 'the server is silent' }),
   });
   const abort = () => end(ABORTED);
@@ -45,7 +43,7 @@ function runSocket(link: Link, socket: SocketLike, resolve: (end: End) => void):
     const frame = parseFrame(data);
     if (frame?.type === 'token_expiring') {
       // If it fails, the server closes, and the next connection renews.
-      link.renewToken().then((renewed) => send({ type: 'token', token: (token = renewed) }), () => undefined);
+      link.renewToken().then((token) => send({ type: 'token', token }), () => undefined);
     }
     const reason = frame && link.receive(frame);
     if (reason) end(reason);
