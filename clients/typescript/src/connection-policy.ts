@@ -67,7 +67,7 @@ export class ConnectionPolicy {
   #current = 0;
   /** Short connections in a row, over all transports. */
   #failures = 0;
-  /** Connections without a frame in a row, over the current transport. */
+  /** Connections in a row that the current transport lost before a frame. */
   #fruitless = 0;
   /** Whether the current transport has delivered a frame since it was chosen. */
   #proven = false;
@@ -114,6 +114,7 @@ export class ConnectionPolicy {
         if (!this.#proven) this.#use(0);
         return this.#connect(this.#backoff(), end.reason);
       case 'lost':
+        if (!course.delivered) this.#fruitless += 1;
         if (this.#fruitless >= MAX_FRUITLESS) this.#fallBack(end.reason);
         return this.#connect(this.#backoff(), end.reason);
     }
@@ -121,8 +122,8 @@ export class ConnectionPolicy {
 
   #record({ delivered, lastedMs }: Course): void {
     this.#failures = lastedMs >= STABLE_MS && delivered ? 0 : this.#failures + 1;
-    this.#fruitless = delivered ? 0 : this.#fruitless + 1;
     if (!delivered) return;
+    this.#fruitless = 0;
     this.#rejectedTokens = 0;
     this.#proven = true;
     if (this.#current === 0) this.#probes = 0;

@@ -127,6 +127,7 @@ export class Feed {
       let end: End;
       try {
         token = await this.#options.bearer(move.renewToken ? token : undefined);
+        if (signal.aborted) return;
         end = await this.#connect(move, token, course, signal);
       } catch (error) {
         end = endOfBearer(error);
@@ -143,7 +144,6 @@ export class Feed {
     const ended = new AbortController();
     const abort = () => ended.abort();
     signal.addEventListener('abort', abort);
-    if (signal.aborted) abort();
     const probe = move.probeAfterMs === null ? undefined : setTimeout(abort, move.probeAfterMs);
     const link: Link = {
       ...parts,

@@ -99,6 +99,15 @@ describe('fallback', () => {
     assert.equal(move.fallbackReason, null);
   });
 
+  test('rejected tokens and outages are not held against the transport', () => {
+    const { next } = started();
+    const error = new ApiError(401, 'token_expired', 'Token expired');
+    next(LOST, LONG);
+    next(AWAY, FRUITLESS);
+    next({ kind: 'token_rejected', error }, FRUITLESS);
+    assert.equal(next(LOST, FRUITLESS).transport, 'websocket');
+  });
+
   test('a fallback that has worked stays through an outage', () => {
     const { next } = started();
     next(LOST, FRUITLESS);

@@ -304,6 +304,17 @@ describe('proxies', () => {
     await reader.stop();
   });
 
+  test('that answer themselves, as those of hotels: the stream begins once they let it through', async (t) => {
+    const server = await FakeServer.start(t);
+    server.stripsUpgrades = true;
+    server.routes.set('GET /api/v1/events', () => ({ status: 200, headers: { 'content-type': 'text/html' } }));
+    const reader = new EventReader(clientOf(server));
+    await until(() => reader.statuses.filter(({ state }) => state === 'waiting').length > 6, 'some attempts');
+    server.routes.clear();
+    await until(() => reader.status?.state === 'open', 'a connection');
+    await reader.stop();
+  });
+
   test('a server without event streams: long polling', async (t) => {
     const server = await FakeServer.start(t);
     server.hasSse = false;

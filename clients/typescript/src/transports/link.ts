@@ -52,7 +52,7 @@ export interface Link {
   filter: Filter | null;
   limits: LinkLimits;
   wake: EventTarget;
-  /** Ends the connection. */
+  /** Ends the connection. Not aborted at the beginning. */
   signal: AbortSignal;
   /** The transport works. */
   alive(): void;
@@ -82,7 +82,6 @@ export async function whileAlive(
     },
   });
   link.signal.addEventListener('abort', abort);
-  if (link.signal.aborted) abort();
   try {
     const end = await run(request.signal, silence.touch);
     return dead ? { kind: 'lost', reason: deadReason } : end;
@@ -115,10 +114,8 @@ export async function requestEvents(
   }
   const { status } = response;
   if (response.ok && response.headers.get('content-type')?.startsWith(accept)) return response;
-  if (response.ok || [404, 405, 406, 501].includes(status)) {
-    void response.body?.cancel().catch(() => undefined);
-    return { kind: 'unsupported', reason: `status ${status} without a body of type ${accept}` };
-  }
+  if (response.ok) return { kind: 'lost', reason: `the answer is not ${accept}: something else than the server answers` };
+  if ([404, 405, 406, 501].includes(status)) return { kind: 'unsupported', reason: `HTTP status ${status}` };
   return endOfError(await errorOf(response));
 }
 
