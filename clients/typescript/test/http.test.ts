@@ -87,6 +87,16 @@ describe('a session', () => {
   });
 });
 
+test('a fetch that must not be a method, as that of browsers', async (t) => {
+  const server = await FakeServer.start(t);
+  server.emit('queued', 'a');
+  const fetch = function (this: unknown, ...request: Parameters<typeof globalThis.fetch>) {
+    assert.equal(this, undefined);
+    return globalThis.fetch(...request);
+  };
+  assert.equal((await clientOf(server, { fetch }).job('a')).job_id, 'a');
+});
+
 describe('a duplicate submit', () => {
   test('a retry carries the same key and body, so that the server answers with the first job', async (t) => {
     const server = await FakeServer.start(t);
