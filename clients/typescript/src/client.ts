@@ -67,9 +67,9 @@ export class IrisflowClient {
   constructor(options: ClientOptions = {}) {
     const baseUrl = (options.baseUrl ?? globalThis.location?.origin ?? '').replace(/\/+$/, '');
     const locks = options.locks === undefined ? globalThis.navigator?.locks : options.locks;
-    const { random = Math.random } = options;
+    const { random = Math.random, fetch: givenFetch = (...request) => globalThis.fetch(...request) } = options;
     // Called without an object: the browser's own refuses to be a method of another one.
-    const fetch: typeof globalThis.fetch = (...request) => (0, options.fetch ?? globalThis.fetch)(...request);
+    const fetch: typeof givenFetch = (...request) => givenFetch(...request);
     const request = <Answer>(method: string, path: string, call: Call) => this.request<Answer>(method, path, call);
     this.#session = new Session(options.tokens ?? inMemoryTokens(), request);
     const bearer = options.bearer ?? this.#session.bearer;
