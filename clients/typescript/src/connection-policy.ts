@@ -26,30 +26,31 @@ export type End =
   /** It is time to try a better transport. */
   | { kind: 'probe' };
 
-export type Move =
-  | {
-      kind: 'connect';
-      transport: Transport;
-      delayMs: number;
-      renewToken: boolean;
-      /** After this time on a lesser transport, end with `probe`. */
-      probeAfterMs: number | null;
-      /** Why the last connection has ended; null at the start. */
-      reason: string | null;
-      /** Why this is not the best transport; null when it is. */
-      fallbackReason: string | null;
-    }
-  | { kind: 'stop'; error: Error };
+/** To open a connection. */
+export interface ConnectDecision {
+  kind: 'connect';
+  transport: Transport;
+  delayMs: number;
+  renewToken: boolean;
+  /** After this time on a lesser transport, the connection ends with `probe`. */
+  probeAfterMs: number | null;
+  /** Why the last connection has ended; null at the start. */
+  reason: string | null;
+  /** Why this is not the best transport; null when it is. */
+  fallbackReason: string | null;
+}
 
-/** How a connection went, whatever ended it. */
-export interface Course {
+export type Decision = ConnectDecision | { kind: 'stop'; error: Error };
+
+/** How a connection went, whatever has ended it. */
+export interface ConnectionOutcome {
   /** Whether it received a frame. */
   delivered: boolean;
   lastedMs: number;
 }
 
 /** After this many connections without a frame a transport counts as blocked: some proxies pass no upgrades. */
-const MAX_FRUITLESS = 2;
+const MAX_ATTEMPTS_WITHOUT_FRAME = 2;
 const MAX_REJECTED_TOKENS = 3;
 /** A connection that lasted this long ends a series of failures. */
 const STABLE_MS = 10_000;
@@ -68,13 +69,13 @@ export class ConnectionPolicy {
   /** Short connections in a row, over all transports. */
   #failures = 0;
   /** Connections in a row that the current transport lost before a frame. */
-  #fruitless = 0;
+  #attemptsWithoutFrame = 0;
   /** Whether the current transport has delivered a frame since it was chosen. */
   #proven = false;
   #rejectedTokens = 0;
   #probes = 0;
-  /** Why the best transport was struck off. */
-  #struckReason: string | null = null;
+  /** Why the best transport was removed. */
+  #removalReason: string | null = null;
   #fallbackReason: string | null = null;
 
   constructor(random: () => number, transports: readonly Transport[] = TRANSPORTS, firstProbeMs = FIRST_PROBE_MS) {
@@ -83,22 +84,22 @@ export class ConnectionPolicy {
     this.#transports = [...transports];
   }
 
-  start(): Move {
+  start(): ConnectDecision {
     return this.#connect(0, null);
   }
 
-  next(end: End, course: Course): Move {
-    this.#record(course);
+  next(end: End, outcome: ConnectionOutcome): Decision {
+    this.#record(outcome);
     switch (end.kind) {
       case 'refused':
         return { kind: 'stop', error: end.error };
       case 'unsupported':
-        return this.#strikeOff(end.reason);
+        return this.#removeTransport(end.reason);
       case 'probe':
         this.#probes += 1;
-        this.#use(0);
+        this.#select(0);
         // One failure is enough to come back.
-        this.#fruitless = MAX_FRUITLESS - 1;
+        this.#attemptsWithoutFrame = MAX_ATTEMPTS_WITHOUT_FRAME - 1;
         return this.#connect(0, 'trying a better transport');
       case 'token_rejected':
         this.#rejectedTokens += 1;
@@ -111,19 +112,19 @@ export class ConnectionPolicy {
         return this.#connect(this.#failures > 1 ? Math.max(asked, this.#backoff()) : asked, end.reason);
       }
       case 'unreachable':
-        if (!this.#proven) this.#use(0);
+        if (!this.#proven) this.#select(0);
         return this.#connect(this.#backoff(), end.reason);
       case 'lost':
-        if (!course.delivered) this.#fruitless += 1;
-        if (this.#fruitless >= MAX_FRUITLESS) this.#fallBack(end.reason);
+        if (!outcome.delivered) this.#attemptsWithoutFrame += 1;
+        if (this.#attemptsWithoutFrame >= MAX_ATTEMPTS_WITHOUT_FRAME) this.#fallBack(end.reason);
         return this.#connect(this.#backoff(), end.reason);
     }
   }
 
-  #record({ delivered, lastedMs }: Course): void {
+  #record({ delivered, lastedMs }: ConnectionOutcome): void {
     this.#failures = lastedMs >= STABLE_MS && delivered ? 0 : this.#failures + 1;
     if (!delivered) return;
-    this.#fruitless = 0;
+    this.#attemptsWithoutFrame = 0;
     this.#rejectedTokens = 0;
     this.#proven = true;
     if (this.#current === 0) this.#probes = 0;
@@ -133,27 +134,27 @@ export class ConnectionPolicy {
   #fallBack(reason: string): void {
     const blocked = this.#transports[this.#current];
     const next = (this.#current + 1) % this.#transports.length;
-    this.#use(next, next > 0 ? `${blocked}: ${reason}` : null);
+    this.#select(next, next > 0 ? `${blocked}: ${reason}` : null);
   }
 
   /** Never uses the current transport again. */
-  #strikeOff(reason: string): Move {
-    const struck = `${this.#transports[this.#current]}: ${reason}`;
+  #removeTransport(reason: string): Decision {
+    const removal = `${this.#transports[this.#current]}: ${reason}`;
     this.#transports.splice(this.#current, 1);
-    if (this.#transports.length === 0) return { kind: 'stop', error: new Error(struck) };
-    if (this.#current === 0) this.#struckReason = struck;
-    this.#use(this.#current % this.#transports.length, struck);
+    if (this.#transports.length === 0) return { kind: 'stop', error: new Error(removal) };
+    if (this.#current === 0) this.#removalReason = removal;
+    this.#select(this.#current % this.#transports.length, removal);
     return this.#connect(0, reason);
   }
 
-  #use(index: number, fallbackReason: string | null = null): void {
+  #select(index: number, fallbackReason: string | null = null): void {
     this.#current = index;
-    this.#fruitless = 0;
+    this.#attemptsWithoutFrame = 0;
     this.#proven = false;
-    this.#fallbackReason = fallbackReason ?? this.#struckReason;
+    this.#fallbackReason = fallbackReason ?? this.#removalReason;
   }
 
-  #connect(delayMs: number, reason: string | null, renewToken = false): Move {
+  #connect(delayMs: number, reason: string | null, renewToken = false): ConnectDecision {
     const probeAfterMs = Math.min(LAST_PROBE_MS, this.#firstProbeMs * 2 ** this.#probes);
     return {
       kind: 'connect',

@@ -1,14 +1,27 @@
 // One connection with everything that belongs to it, shared by its listeners: it opens with the first one,
 // resumes after losses, and closes with the last one.
 
-import { ConnectionPolicy, type Course, type End, type Move, type Transport } from './connection-policy.ts';
+import {
+  ConnectionPolicy,
+  type ConnectDecision,
+  type ConnectionOutcome,
+  type Decision,
+  type End,
+  type Transport,
+} from './connection-policy.ts';
 import { delay } from './delay.ts';
 import { ApiError, isTransient, SignedOutError } from './errors.ts';
 import type { Filter, ServerFrame, SnapshotFrame, TimelineFrame } from './frames.ts';
 import type { Bearer } from './session.ts';
 import { joinTabs, type TabGroup } from './tab-sharing.ts';
 import { Timeline } from './timeline.ts';
-import { endOfErrorFrame, type Connect, type Link, type LinkLimits, type SocketConstructor } from './transports/link.ts';
+import {
+  endOfErrorFrame,
+  type Connect,
+  type Link,
+  type LinkLimits,
+  type SocketConstructor,
+} from './transports/link.ts';
 import { connectLongPoll } from './transports/long-poll.ts';
 import { connectSse } from './transports/sse.ts';
 import { connectWebSocket } from './transports/websocket.ts';
@@ -104,7 +117,7 @@ export class Feed {
     this.#tabs = joinTabs(`${tabs.name} ${JSON.stringify(this.#filter)}`, tabs.locks, wake, signal, {
       lead: (term) => void this.#run(term),
       follow: (frame) => this.#receiveTimelineFrame(frame) === null,
-      followStatus: (status) => this.#tell(status),
+      followStatus: (status) => this.#publishStatus(status),
       snapshot: () => this.snapshot(),
       status: () => this.#status,
     });
@@ -113,38 +126,43 @@ export class Feed {
   async #run(signal: AbortSignal): Promise<void> {
     const { random, transports, limits } = this.#options;
     const policy = new ConnectionPolicy(random, transports, limits.probeMs);
-    let move = policy.start();
+    let decision: Decision = policy.start();
     let token: string | undefined;
-    while (move.kind === 'connect') {
+    while (decision.kind === 'connect') {
       try {
-        if (move.delayMs > 0) this.#announce('waiting', move, move.delayMs);
-        await delay(move.delayMs, signal, this.#options.wake);
+        if (decision.delayMs > 0) this.#setStatus('waiting', decision, decision.delayMs);
+        await delay(decision.delayMs, signal, this.#options.wake);
       } catch {
         return;
       }
-      this.#announce('connecting', move);
-      const course: Course = { delivered: false, lastedMs: 0 };
+      this.#setStatus('connecting', decision);
+      const outcome: ConnectionOutcome = { delivered: false, lastedMs: 0 };
       let end: End;
       try {
-        token = await this.#options.bearer(move.renewToken ? token : undefined);
+        token = await this.#options.bearer(decision.renewToken ? token : undefined);
         if (signal.aborted) return;
-        end = await this.#connect(move, token, course, signal);
+        end = await this.#connect(decision, token, outcome, signal);
       } catch (error) {
         end = endOfBearer(error);
       }
       if (signal.aborted) return;
-      move = policy.next(end, course);
+      decision = policy.next(end, outcome);
     }
-    this.#stop(move.error);
+    this.#stop(decision.error);
   }
 
-  async #connect(move: Move & { kind: 'connect' }, token: string, course: Course, signal: AbortSignal): Promise<End> {
+  async #connect(
+    decision: ConnectDecision,
+    token: string,
+    outcome: ConnectionOutcome,
+    signal: AbortSignal,
+  ): Promise<End> {
     const { bearer, ...parts } = this.#options;
     const begun = Date.now();
     const ended = new AbortController();
     const abort = () => ended.abort();
     signal.addEventListener('abort', abort);
-    const probe = move.probeAfterMs === null ? undefined : setTimeout(abort, move.probeAfterMs);
+    const probe = decision.probeAfterMs === null ? undefined : setTimeout(abort, decision.probeAfterMs);
     const link: Link = {
       ...parts,
       token,
@@ -153,18 +171,18 @@ export class Feed {
       filter: this.#filter,
       signal: ended.signal,
       alive: () => {
-        course.delivered = true;
-        if (this.#status.state !== 'open') this.#announce('open', move);
+        outcome.delivered = true;
+        if (this.#status.state !== 'open') this.#setStatus('open', decision);
       },
       receive: (frame) => {
         if (frame.type !== 'error') link.alive();
         return this.#receive(frame);
       },
     };
-    const end = await CONNECT[move.transport](link);
+    const end = await CONNECT[decision.transport](link);
     clearTimeout(probe);
     signal.removeEventListener('abort', abort);
-    course.lastedMs = Date.now() - begun;
+    outcome.lastedMs = Date.now() - begun;
     return ended.signal.aborted ? { kind: 'probe' } : end;
   }
 
@@ -188,19 +206,19 @@ export class Feed {
   #receiveTimelineFrame(frame: TimelineFrame): End | null {
     const effect = this.timeline.receive(frame);
     if (effect === 'lost') return { kind: 'resume', reason: 'events were lost on the way', inMs: 0 };
-    this.#tabs?.passOn(frame);
+    this.#tabs?.broadcast(frame);
     if (effect === 'changed') for (const listener of this.#listeners) listener.onFrame(frame);
     return null;
   }
 
-  #announce(state: ConnectionStatus['state'], move: Move & { kind: 'connect' }, retryInMs: number | null = null): void {
-    const reason = state === 'open' ? move.fallbackReason : (move.reason ?? move.fallbackReason);
-    this.#tell({ state, transport: move.transport, reason, retryInMs });
+  #setStatus(state: ConnectionStatus['state'], decision: ConnectDecision, retryInMs: number | null = null): void {
+    const reason = state === 'open' ? decision.fallbackReason : (decision.reason ?? decision.fallbackReason);
+    this.#publishStatus({ state, transport: decision.transport, reason, retryInMs });
   }
 
-  #tell(status: ConnectionStatus): void {
+  #publishStatus(status: ConnectionStatus): void {
     this.#status = status;
-    this.#tabs?.passOnStatus(status);
+    this.#tabs?.broadcastStatus(status);
     for (const listener of this.#listeners) listener.onConnection?.(status);
   }
 
@@ -215,7 +233,7 @@ export class Feed {
     this.#running?.abort();
     this.#running = null;
     this.timeline = new Timeline();
-    this.#tell({ ...this.#status, state, reason, retryInMs: null });
+    this.#publishStatus({ ...this.#status, state, reason, retryInMs: null });
   }
 }
 

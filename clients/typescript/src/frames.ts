@@ -112,7 +112,8 @@ export interface ErrorFrame {
   retry_in_ms?: number;
 }
 
-export type ServerFrame = TimelineFrame | TokenExpiringFrame | TokenAcceptedFrame | PongFrame | ClosingFrame | ErrorFrame;
+export type ServerFrame =
+  TimelineFrame | TokenExpiringFrame | TokenAcceptedFrame | PongFrame | ClosingFrame | ErrorFrame;
 
 export interface HelloFrame {
   type: 'hello';

@@ -23,8 +23,8 @@ export interface TabRole<Status> {
 }
 
 export interface TabGroup<Status> {
-  passOn(frame: TimelineFrame): void;
-  passOnStatus(status: Status): void;
+  broadcast(frame: TimelineFrame): void;
+  broadcastStatus(status: Status): void;
 }
 
 /** A leading tab that does not answer within this time is frozen. */
@@ -40,7 +40,7 @@ export function joinTabs<Status>(
   const channel = new BroadcastChannel(name);
   const self = `${Math.random()}`;
   let leading: AbortController | null = null;
-  let heard = 0;
+  let received = 0;
 
   const post = (message: Message<Status>) => {
     if (!signal.aborted) channel.postMessage(message);
@@ -57,7 +57,7 @@ export function joinTabs<Status>(
     }
     if (data.type === 'status') role.followStatus(data.status);
     if (data.type === 'frame' && (data.to ?? self) === self && !role.follow(data.frame)) sync();
-    if (data.type !== 'sync') heard += 1;
+    if (data.type !== 'sync') received += 1;
   };
 
   async function elect(steal: boolean): Promise<void> {
@@ -80,10 +80,10 @@ export function joinTabs<Status>(
 
   const onWake = async () => {
     if (leading) return;
-    const before = heard;
+    const before = received;
     sync();
     await delay(ANSWER_MS, signal).catch(() => undefined);
-    if (!signal.aborted && !leading && heard === before) void elect(true);
+    if (!signal.aborted && !leading && received === before) void elect(true);
   };
   wake.addEventListener('wake', onWake);
   signal.addEventListener('abort', () => {
@@ -95,7 +95,7 @@ export function joinTabs<Status>(
   void elect(false);
 
   return {
-    passOn: (frame) => leading && post({ type: 'frame', frame }),
-    passOnStatus: (status) => leading && post({ type: 'status', status }),
+    broadcast: (frame) => leading && post({ type: 'frame', frame }),
+    broadcastStatus: (status) => leading && post({ type: 'status', status }),
   };
 }

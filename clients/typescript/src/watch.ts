@@ -39,12 +39,16 @@ export async function* watchJob(
     else if (frame.type === 'snapshot') read();
   };
 
-  const unsubscribe = feed.subscribe({ onFrame, onError: (error) => newest.fail(error), ...connectionListener(options) });
+  const unsubscribe = feed.subscribe({
+    onFrame,
+    onError: (error) => newest.fail(error),
+    ...connectionListener(options),
+  });
   // Subscribed first, read second: an end in between is not missed. What the feed has of a finished job may be
   // old, and its URLs expired.
   read();
   try {
-    for (let job: JobState | null = null; !job || !isFinal(job.status); ) {
+    for (let job: JobState | null = null; !job || !isFinal(job.status);) {
       job = (await newest.take(options.signal)) as JobState;
       yield job;
     }

@@ -3,7 +3,18 @@
 import type { TestContext } from 'node:test';
 import { Window } from 'happy-dom';
 
-const NAMES = ['window', 'navigator', 'document', 'HTMLElement', 'Element', 'Node', 'Text', 'Comment', 'Event', 'DocumentFragment'];
+const NAMES = [
+  'window',
+  'navigator',
+  'document',
+  'HTMLElement',
+  'Element',
+  'Node',
+  'Text',
+  'Comment',
+  'Event',
+  'DocumentFragment',
+];
 
 /** Puts the globals of a page in place, until the test ends. */
 export function openPage(t: TestContext, html: string): Document {

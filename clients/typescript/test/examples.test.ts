@@ -129,7 +129,9 @@ test('react/App.tsx', async (t) => {
   const { Job, Jobs } = await import('../examples/react/App.tsx');
   const root = createRoot(page.querySelector('main') as HTMLElement);
   const client = clientOf(server) as never;
-  root.render(createElement(StrictMode, null, createElement(Jobs, { client }), createElement(Job, { client, id: 'a' })));
+  root.render(
+    createElement(StrictMode, null, createElement(Jobs, { client }), createElement(Job, { client, id: 'a' })),
+  );
   await until(() => page.querySelector('li')?.textContent === 'processing 40 %', 'the list');
   await until(() => page.querySelector('progress')?.getAttribute('aria-label') === 'Finding your iris...', 'the job');
   server.emit('completed', 'a', { result_url: 'https://pictures.example/1' });

@@ -52,7 +52,10 @@ for (const transport of EACH) {
       }
       await until(() => reader.seqs.length >= 20, 'all events');
       await reader.stop();
-      assert.deepEqual(reader.seqs, Array.from({ length: 20 }, (_, index) => index + 1));
+      assert.deepEqual(
+        reader.seqs,
+        Array.from({ length: 20 }, (_, index) => index + 1),
+      );
     });
 
     test('a stored cursor resumes after a restart of the program', async (t) => {
@@ -115,7 +118,10 @@ for (const transport of EACH) {
       const reader = new EventReader(over(server, transport, { bearer }));
       await until(() => reader.types.includes('snapshot'), 'the snapshot');
       await reader.stop();
-      assert.deepEqual(rejected.filter((token) => token !== undefined), ['token-1']);
+      assert.deepEqual(
+        rejected.filter((token) => token !== undefined),
+        ['token-1'],
+      );
     });
 
     test('tokens in URLs: there are none', async (t) => {
@@ -169,7 +175,10 @@ describe('events lost on the way', () => {
     }
     await until(() => reader.seqs.at(-1) === 200, 'the last event', 20_000);
     await reader.stop();
-    assert.deepEqual(reader.seqs, Array.from({ length: 200 }, (_, index) => index + 1));
+    assert.deepEqual(
+      reader.seqs,
+      Array.from({ length: 200 }, (_, index) => index + 1),
+    );
   });
 
   test('a client that was too slow (4408) resumes at its cursor', async (t) => {
@@ -211,7 +220,10 @@ describe('events lost on the way', () => {
       if (item.type === 'event') seqs.push(item.event.seq);
       if (seqs.length === 2_500) break;
     }
-    assert.deepEqual(seqs, Array.from({ length: 2_500 }, (_, index) => index + 1));
+    assert.deepEqual(
+      seqs,
+      Array.from({ length: 2_500 }, (_, index) => index + 1),
+    );
   });
 });
 
@@ -351,7 +363,10 @@ describe('restarts', () => {
     server.emit('queued', 'a');
     await until(() => reader.seqs.length === 1, 'the event');
     await reader.stop();
-    assert.deepEqual(reader.types.filter((type) => type !== 'resumed'), ['snapshot', 'event']);
+    assert.deepEqual(
+      reader.types.filter((type) => type !== 'resumed'),
+      ['snapshot', 'event'],
+    );
   });
 });
 
@@ -493,7 +508,10 @@ describe('watching a job', () => {
     await until(() => reader.seqs.length === 1, 'the event');
     server.jobs.set('a', { ...(server.jobs.get('a') as JobState), result_url: 'fresh' });
     const states = await statesOf(client.watchJob('a'));
-    assert.deepEqual(states.map(({ result_url }) => result_url), ['fresh']);
+    assert.deepEqual(
+      states.map(({ result_url }) => result_url),
+      ['fresh'],
+    );
     await reader.stop();
   });
 
@@ -506,7 +524,10 @@ describe('watching a job', () => {
     server.emit('progress', 'a', { progress: 60 });
     server.emit('completed', 'a');
     const seen = (await watch).map(({ progress }) => progress);
-    assert.deepEqual(seen, [...seen].sort((a, b) => a - b));
+    assert.deepEqual(
+      seen,
+      [...seen].sort((a, b) => a - b),
+    );
   });
 
   test('a job that is deleted meanwhile ends the watch with an error', async (t) => {
@@ -543,9 +564,15 @@ test('the list of jobs: newest first, again after each change', async (t) => {
   server.emit('queued', 'b');
   const lists = clientOf(server).watchJobs();
   const first = (await lists.next()).value;
-  assert.deepEqual(first.map(({ job_id }) => job_id), ['b', 'a']);
+  assert.deepEqual(
+    first.map(({ job_id }) => job_id),
+    ['b', 'a'],
+  );
   server.emit('completed', 'a');
   const second = (await lists.next()).value;
-  assert.deepEqual(second.map(({ status }) => status), ['completed', 'pending']);
+  assert.deepEqual(
+    second.map(({ status }) => status),
+    ['completed', 'pending'],
+  );
   await lists.return(undefined as never);
 });

@@ -44,7 +44,10 @@ describe('the real server', { skip: PROGRAM === undefined && 'IRISFLOW_BIN names
       const picture = await fetch(job.result_url ?? '');
       assert.equal(picture.headers.get('content-type'), 'image/jpeg');
       const seen = progress.flatMap((step) => (step.phase === 'processing' ? [step.job.progress] : []));
-      assert.deepEqual(seen, [...seen].sort((a, b) => a - b));
+      assert.deepEqual(
+        seen,
+        [...seen].sort((a, b) => a - b),
+      );
       assert.equal(seen.at(-1), 100);
     });
   }
@@ -69,8 +72,14 @@ describe('the real server', { skip: PROGRAM === undefined && 'IRISFLOW_BIN names
     await reader.stop();
     const [first = 0] = reader.seqs;
     assert.ok(!reader.types.includes('gap'));
-    assert.ok(reader.seqs.every((seq, index) => index === 0 || seq > (reader.seqs[index - 1] ?? 0)), String(reader.seqs));
-    assert.equal(reader.items.findIndex(({ type }) => type === 'snapshot'), 0);
+    assert.ok(
+      reader.seqs.every((seq, index) => index === 0 || seq > (reader.seqs[index - 1] ?? 0)),
+      String(reader.seqs),
+    );
+    assert.equal(
+      reader.items.findIndex(({ type }) => type === 'snapshot'),
+      0,
+    );
     assert.ok(first > 0);
   });
 
@@ -106,7 +115,10 @@ describe('the real server', { skip: PROGRAM === undefined && 'IRISFLOW_BIN names
     const reader = new EventReader(client);
     await until(() => reader.types.includes('snapshot'), 'the snapshot', LIMIT_MS);
     await new Promise((resolve) => setTimeout(resolve, 2_500));
-    assert.deepEqual(reader.statuses.map(({ state }) => state), ['idle', 'connecting', 'open']);
+    assert.deepEqual(
+      reader.statuses.map(({ state }) => state),
+      ['idle', 'connecting', 'open'],
+    );
     await reader.stop();
   });
 

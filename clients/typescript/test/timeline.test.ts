@@ -92,7 +92,12 @@ describe('late events', () => {
   });
 
   test('of each order of the events of a job only the last sequence number remains', () => {
-    for (const order of [[1, 2, 3], [3, 1, 2], [2, 3, 1], [3, 2, 1]]) {
+    for (const order of [
+      [1, 2, 3],
+      [3, 1, 2],
+      [2, 3, 1],
+      [3, 2, 1],
+    ]) {
       const timeline = timelineWith(job);
       let prev = 'e:0';
       for (const seq of order) {
@@ -110,7 +115,7 @@ test('a deleted job is forgotten, also after its end', () => {
   assert.equal(timeline.jobs.size, 0);
 });
 
-test('a gap moves the cursor, and what is known stays until its snapshot', () => {
+test('a gap decisions the cursor, and what is known stays until its snapshot', () => {
   const timeline = timelineWith(job);
   timeline.receive({ type: 'gap', reason: 'epoch', cursor: 'f:2' });
   assert.deepEqual([timeline.jobs.size, timeline.cursor], [1, 'f:2']);

@@ -4,7 +4,7 @@ import { FIRST_PROBE_MS, type End } from '../connection-policy.ts';
 import { ApiError, isTransient } from '../errors.ts';
 import type { ErrorFrame, Filter, ServerFrame } from '../frames.ts';
 import { readAnswer } from '../http.ts';
-import { watchSilence, type SilenceLimits } from '../silence.ts';
+import { monitorLiveness, type LivenessLimits } from '../liveness.ts';
 
 /** Enough of the WebSocket of browsers; that of the package `ws` fits too. */
 export interface SocketLike {
@@ -20,9 +20,9 @@ export interface SocketLike {
 export type SocketConstructor = new (url: string) => SocketLike;
 
 export interface LinkLimits {
-  websocket: SilenceLimits;
-  sse: SilenceLimits;
-  longPoll: SilenceLimits;
+  websocket: LivenessLimits;
+  sse: LivenessLimits;
+  longPoll: LivenessLimits;
   /** How long the server may hold a long poll. */
   waitMs: number;
   /** From a fallback to the first probe of a better transport. */
@@ -65,17 +65,17 @@ export type Connect = (link: Link) => Promise<End>;
 
 export const ABORTED: End = { kind: 'lost', reason: 'aborted' };
 
-/** Runs the requests of a connection; `run` reports signs of life with `touch`. */
-export async function whileAlive(
+/** Runs the requests of a connection; `run` calls `touch` for everything received. */
+export async function withLivenessMonitor(
   link: Link,
-  limits: SilenceLimits,
+  limits: LivenessLimits,
   deadReason: string,
   run: (signal: AbortSignal, touch: () => void) => Promise<End>,
 ): Promise<End> {
   const request = new AbortController();
   const abort = () => request.abort();
   let dead = false;
-  const silence = watchSilence(limits, link.wake, {
+  const liveness = monitorLiveness(limits, link.wake, {
     onDead() {
       dead = true;
       abort();
@@ -83,10 +83,10 @@ export async function whileAlive(
   });
   link.signal.addEventListener('abort', abort);
   try {
-    const end = await run(request.signal, silence.touch);
+    const end = await run(request.signal, liveness.touch);
     return dead ? { kind: 'lost', reason: deadReason } : end;
   } finally {
-    silence.stop();
+    liveness.stop();
     link.signal.removeEventListener('abort', abort);
     abort();
   }
@@ -114,7 +114,8 @@ export async function requestEvents(
   }
   const { status } = response;
   if (response.ok && response.headers.get('content-type')?.startsWith(accept)) return response;
-  if (response.ok) return { kind: 'lost', reason: `the answer is not ${accept}: something else than the server answers` };
+  if (response.ok)
+    return { kind: 'lost', reason: `the answer is not ${accept}: something else than the server answers` };
   if ([404, 405, 406, 501].includes(status)) return { kind: 'unsupported', reason: `HTTP status ${status}` };
   return endOfError(await errorOf(response));
 }

@@ -4,7 +4,7 @@
 import type { End } from '../connection-policy.ts';
 import { delay } from '../delay.ts';
 import type { ServerFrame } from '../frames.ts';
-import { ABORTED, requestEvents, whileAlive, type Connect, type Link } from './link.ts';
+import { ABORTED, requestEvents, withLivenessMonitor, type Connect, type Link } from './link.ts';
 
 interface Answer {
   cursor: string;
@@ -15,7 +15,7 @@ interface Answer {
 const MIN_INTERVAL_MS = 500;
 
 export const connectLongPoll: Connect = (link) =>
-  whileAlive(link, link.limits.longPoll, 'no answer in time', async (signal, touch) => {
+  withLivenessMonitor(link, link.limits.longPoll, 'no answer in time', async (signal, touch) => {
     // The first request is answered at once, to see whether the transport works.
     for (let waitMs = 0; ; waitMs = link.limits.waitMs) {
       const begun = Date.now();

@@ -2,12 +2,12 @@
 
 import type { End } from '../connection-policy.ts';
 import { parseFrame } from '../frames.ts';
-import { ABORTED, requestEvents, whileAlive, type Connect, type Link } from './link.ts';
+import { ABORTED, requestEvents, withLivenessMonitor, type Connect, type Link } from './link.ts';
 
 const DEAD_REASON = 'the server is silent, or a proxy holds its messages back';
 
 export const connectSse: Connect = (link) =>
-  whileAlive(link, link.limits.sse, DEAD_REASON, async (signal, touch) => {
+  withLivenessMonitor(link, link.limits.sse, DEAD_REASON, async (signal, touch) => {
     const response = await requestEvents(link, 'text/event-stream', {}, signal);
     return response instanceof Response ? readStream(link, response, touch) : response;
   });

@@ -2,7 +2,7 @@
 
 import type { End } from '../connection-policy.ts';
 import { parseFrame, type ClientFrame, type HelloFrame } from '../frames.ts';
-import { watchSilence } from '../silence.ts';
+import { monitorLiveness } from '../liveness.ts';
 import { ABORTED, type Connect, type Link, type SocketLike } from './link.ts';
 
 const OPEN = 1;
@@ -22,7 +22,7 @@ function runSocket(link: Link, socket: SocketLike, resolve: (end: End) => void):
   const send = (frame: ClientFrame) => {
     if (socket.readyState === OPEN) socket.send(JSON.stringify(frame));
   };
-  const silence = watchSilence(link.limits.websocket, link.wake, {
+  const liveness = monitorLiveness(link.limits.websocket, link.wake, {
     probe: () => send({ type: 'ping' }),
     onDead: () => end({ kind: 'lost', reason: 'the server is silent' }),
   });
@@ -30,7 +30,7 @@ function runSocket(link: Link, socket: SocketLike, resolve: (end: End) => void):
   link.signal.addEventListener('abort', abort);
 
   function end(reason: End): void {
-    silence.stop();
+    liveness.stop();
     link.signal.removeEventListener('abort', abort);
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close();
@@ -39,11 +39,14 @@ function runSocket(link: Link, socket: SocketLike, resolve: (end: End) => void):
 
   socket.onopen = () => send(hello(link));
   socket.onmessage = ({ data }: { data: unknown }) => {
-    silence.touch();
+    liveness.touch();
     const frame = parseFrame(data);
     if (frame?.type === 'token_expiring') {
       // If it fails, the server closes, and the next connection renews.
-      link.renewToken().then((token) => send({ type: 'token', token }), () => undefined);
+      link.renewToken().then(
+        (token) => send({ type: 'token', token }),
+        () => undefined,
+      );
     }
     const reason = frame && link.receive(frame);
     if (reason) end(reason);

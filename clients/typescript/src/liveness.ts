@@ -1,7 +1,8 @@
-// Detects peers that are gone without having closed the connection: by silence, also when the device slept.
+// Detects a dead peer, one that is gone without having closed the connection: by a timeout, also when the device
+// slept.
 
-export interface SilenceLimits {
-  /** Until the first sign of life. */
+export interface LivenessLimits {
+  /** Until something is received. */
   firstMs: number;
   /** Silence after which the peer is probed. */
   quietMs: number;
@@ -9,8 +10,8 @@ export interface SilenceLimits {
   answerMs: number;
 }
 
-export interface SilenceWatch {
-  /** The peer gave a sign of life. */
+export interface LivenessMonitor {
+  /** Something was received. */
   touch(): void;
   stop(): void;
 }
@@ -21,14 +22,18 @@ interface Callbacks {
 }
 
 /** Calls `onDead` when the limits are passed. `wake` dispatches `wake` when the device may have slept. */
-export function watchSilence(limits: SilenceLimits, wake: EventTarget, { probe, onDead }: Callbacks): SilenceWatch {
+export function monitorLiveness(
+  limits: LivenessLimits,
+  wake: EventTarget,
+  { probe, onDead }: Callbacks,
+): LivenessMonitor {
   let timer: ReturnType<typeof setTimeout>;
   let lastTouch: number | null = null;
   const arm = (ms: number, then: () => void) => {
     clearTimeout(timer);
     timer = setTimeout(then, ms);
   };
-  const ask = () => {
+  const probePeer = () => {
     probe?.();
     arm(limits.answerMs, onDead);
   };
@@ -36,14 +41,14 @@ export function watchSilence(limits: SilenceLimits, wake: EventTarget, { probe, 
   const onWake = () => {
     if (lastTouch === null) return;
     if (Date.now() - lastTouch > limits.quietMs + limits.answerMs) onDead();
-    else ask();
+    else probePeer();
   };
   wake.addEventListener('wake', onWake);
   arm(limits.firstMs, onDead);
   return {
     touch() {
       lastTouch = Date.now();
-      arm(limits.quietMs, ask);
+      arm(limits.quietMs, probePeer);
     },
     stop() {
       clearTimeout(timer);
