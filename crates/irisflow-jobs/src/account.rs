@@ -72,6 +72,30 @@ impl std::fmt::Debug for NewSession {
     }
 }
 
+/// A single-use credential that opens one watcher of a session.
+#[derive(Clone)]
+pub struct NewSocketTicket {
+    /// SHA-256 of the ticket.
+    pub hash: [u8; 32],
+    pub session_id: SessionId,
+    pub expires_at: Timestamp,
+    /// When the access token that the ticket was made with expires; its watcher ends then.
+    pub access_expires_at: Timestamp,
+}
+
+impl std::fmt::Debug for NewSocketTicket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("NewSocketTicket")
+    }
+}
+
+/// What a ticket was spent for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpentTicket {
+    pub session: SessionWithAccount,
+    pub access_expires_at: Timestamp,
+}
+
 /// From the password that was verified to a new one, both as PHC strings.
 #[derive(Clone)]
 pub struct PasswordChange {

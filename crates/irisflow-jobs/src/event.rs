@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::failure::Failure;
-use crate::id::{JobId, UserId};
+use crate::id::{BatchId, JobId, PhotoId, UserId};
 use crate::job::JobResult;
 use crate::step::Step;
 
@@ -15,6 +15,9 @@ pub struct Event {
     /// Position in the user's timeline. The order of `seq` is the order of commit, without holes.
     pub seq: i64,
     pub job_id: JobId,
+    /// `None` for events of jobs that were deleted before these columns existed.
+    pub photo_id: Option<PhotoId>,
+    pub batch_id: Option<BatchId>,
     /// The `seq` of this job's event before this one: what a watcher of one job must have seen.
     pub previous_of_job: Option<i64>,
     pub kind: EventKind,

@@ -7,6 +7,7 @@ mod bus;
 mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod cursor;
 mod estimate;
 mod event;
 mod failure;
@@ -24,11 +25,13 @@ mod submission;
 mod sweep;
 
 pub use account::{
-    Account, NewAccount, NewSession, PasswordChange, RefreshOutcome, Session, SessionWithAccount,
+    Account, NewAccount, NewSession, NewSocketTicket, PasswordChange, RefreshOutcome, Session,
+    SessionWithAccount, SpentTicket,
 };
 pub use batch::{Batch, BatchCounts};
 pub use bus::{Bus, Delivery, Subscription, WorkWakeUp};
 pub use clock::{Clock, ManualClock, SteadyClock, SystemClock, Timestamp};
+pub use cursor::{Cursor, InvalidCursor, TimelineEpoch};
 pub use estimate::{
     Estimate, EstimateInput, Estimator, Eta, JobPosition, QueuePlace, StepTimes, WaitingReason,
     WorkerCapacity,
@@ -46,10 +49,11 @@ pub use photo::{
 };
 pub use policy::JobPolicy;
 pub use ports::{
-    AccountStore, Cause, JobCommands, JobFilter, JobLeases, JobReader, JobSnapshot, MOST_CONSENTS,
-    MOST_SESSIONS, MOST_SPENT_TOKENS, Page, PageRequest, PhotoStore, Privacy, QueueReader, Renewal,
-    Retention, Statistics, StatusFilter, Store, StoreError, StoreHealth, SweepQueue, Timeline,
-    WorkerRegistry, WriteOutcome,
+    AccountStore, Cause, EventPage, EventsAfter, GapReason, JobCommands, JobFilter, JobLeases,
+    JobReader, JobSnapshot, MOST_CONSENTS, MOST_SESSIONS, MOST_SPENT_TOKENS, Page, PageRequest,
+    PhotoStore, Privacy, QueueReader, Renewal, Retention, Statistics, StatusFilter, Store,
+    StoreError, StoreHealth, SweepQueue, Timeline, UserSnapshot, WatchFilter, WorkerRegistry,
+    WriteOutcome,
 };
 pub use privacy::{Consent, ConsentType, DeletionReceipt, Destroyed, Jurisdiction, NewConsent};
 pub use queue_order::{OwnPlace, QueueOrder, QueuedUser, WaitingJob};

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use irisflow_jobs::{
-    Account, AccountStore, NewAccount, NewSession, PasswordChange, RefreshOutcome, Session,
-    SessionId, SessionWithAccount, StoreError, Timestamp, UserId,
+    Account, AccountStore, NewAccount, NewSession, NewSocketTicket, PasswordChange, RefreshOutcome,
+    Session, SessionId, SessionWithAccount, SpentTicket, StoreError, Timestamp, UserId,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row};
@@ -98,6 +98,23 @@ impl AccountStore for SqliteStore {
     async fn session(&self, session_id: SessionId) -> Result<Option<SessionWithAccount>> {
         let mut tx = self.readers.begin().await.map_err(store_error)?;
         live_session(&mut tx, session_id, self.now()).await
+    }
+
+    async fn live_session_ids(&self, sessions: &[SessionId]) -> Result<Vec<SessionId>> {
+        self.live_among(sessions).await
+    }
+
+    async fn add_socket_ticket(&self, ticket: NewSocketTicket) -> Result<()> {
+        let mut unit_of_work = self.begin().await?;
+        unit_of_work.add_socket_ticket(ticket).await?;
+        unit_of_work.commit().await
+    }
+
+    async fn spend_socket_ticket(&self, hash: [u8; 32]) -> Result<Option<SpentTicket>> {
+        let mut unit_of_work = self.begin().await?;
+        let spent = unit_of_work.spend_socket_ticket(hash).await?;
+        unit_of_work.commit().await?;
+        Ok(spent)
     }
 
     async fn rotate_refresh(

@@ -24,8 +24,7 @@ impl UnitOfWork<'_> {
             .map_err(store_error)?;
         let mut script = Script::new("");
         let (previous, deleted) = (Some(row.last_seq), job.deleted());
-        self.log(&mut script, job.user_id, job.id, previous, &[&deleted])
-            .await?;
+        self.log(&mut script, job, previous, &[&deleted]).await?;
         self.run(script).await?;
         let submission_id: Option<i64> =
             sqlx::query_scalar("DELETE FROM jobs WHERE id = ? RETURNING submission_id")

@@ -23,6 +23,7 @@ mod queue_counters;
 mod queue_reader;
 mod retention;
 mod sessions;
+mod socket_tickets;
 mod statistics;
 mod step_times;
 mod store_error;

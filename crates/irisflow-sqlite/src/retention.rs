@@ -1,5 +1,7 @@
 //! `Retention` on SQLite: deleting what has been kept long enough.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use irisflow_jobs::{PhotoId, Retention, StoreError, SweepTarget, Timestamp, UserId};
 use uuid::Uuid;
@@ -78,6 +80,39 @@ impl Retention for SqliteStore {
             limit,
         )
         .await
+    }
+
+    async fn prune_events(&self, from: Timestamp, before: Timestamp, limit: u32) -> Result<u32> {
+        let mut unit_of_work = self.begin().await?;
+        let pruned: Vec<(Uuid, i64)> = sqlx::query_as(
+            "DELETE FROM events WHERE (user_id, seq) IN (
+                 SELECT user_id, seq FROM events
+                 WHERE at >= ?1 AND at < ?2
+                   AND seq IS NOT (SELECT last_seq FROM jobs WHERE id = events.job_id)
+                 ORDER BY at LIMIT ?3)
+             RETURNING user_id, seq",
+        )
+        .bind(from.as_millis())
+        .bind(before.as_millis())
+        .bind(limit)
+        .fetch_all(unit_of_work.connection()?)
+        .await
+        .map_err(store_error)?;
+        let mut floors: HashMap<Uuid, i64> = HashMap::new();
+        for &(user_id, seq) in &pruned {
+            let floor = floors.entry(user_id).or_default();
+            *floor = seq.max(*floor);
+        }
+        for (user_id, floor) in floors {
+            sqlx::query("UPDATE timelines SET floor_seq = max(floor_seq, ?) WHERE user_id = ?")
+                .bind(floor)
+                .bind(user_id)
+                .execute(unit_of_work.connection()?)
+                .await
+                .map_err(store_error)?;
+        }
+        unit_of_work.commit().await?;
+        Ok(u32::try_from(pruned.len()).unwrap_or(limit))
     }
 
     async fn prune_refresh_tokens(&self, spent_before: Timestamp, limit: u32) -> Result<u32> {

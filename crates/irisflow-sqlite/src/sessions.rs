@@ -5,7 +5,7 @@ use irisflow_jobs::{
     Timestamp, UserId,
 };
 use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow as _, Row, SqliteConnection};
+use sqlx::{FromRow as _, QueryBuilder, Row, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use crate::accounts::AccountRow;
@@ -14,7 +14,32 @@ use crate::{SqliteStore, store_error};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
+/// Well under SQLite's limit of bound values.
+const MOST_SESSIONS_IN_A_QUERY: usize = 500;
+
 impl SqliteStore {
+    pub(crate) async fn live_among(&self, sessions: &[SessionId]) -> Result<Vec<SessionId>> {
+        let mut live = Vec::with_capacity(sessions.len());
+        for some in sessions.chunks(MOST_SESSIONS_IN_A_QUERY) {
+            let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(
+                "SELECT id FROM sessions WHERE ended_at IS NULL AND expires_at > ",
+            );
+            query.push_bind(self.now().as_millis()).push(" AND id IN (");
+            let mut ids = query.separated(", ");
+            for session_id in some {
+                ids.push_bind(session_id.as_uuid());
+            }
+            query.push(")");
+            let rows: Vec<Uuid> = query
+                .build_query_scalar()
+                .fetch_all(&self.readers)
+                .await
+                .map_err(store_error)?;
+            live.extend(rows.into_iter().map(SessionId::from));
+        }
+        Ok(live)
+    }
+
     /// Newest first.
     pub(crate) async fn live_sessions(&self, user_id: UserId) -> Result<Vec<Session>> {
         let rows = sqlx::query(

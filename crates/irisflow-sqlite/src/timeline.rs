@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 use irisflow_jobs::{
-    Event, EventKind, JobId, JobSnapshot, StoreError, Timeline, Timestamp, UserId,
+    BatchId, Cursor, Event, EventKind, EventPage, EventsAfter, GapReason, Job, JobId, JobSnapshot,
+    PhotoId, StoreError, Timeline, TimelineEpoch, Timestamp, UserId, UserSnapshot, WatchFilter,
 };
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{FromRow, QueryBuilder, Row, Sqlite};
 use uuid::Uuid;
 
@@ -15,6 +16,67 @@ type Result<T> = std::result::Result<T, StoreError>;
 
 #[async_trait]
 impl Timeline for SqliteStore {
+    async fn user_snapshot(
+        &self,
+        user_id: UserId,
+        filter: &WatchFilter,
+        finished_limit: u32,
+    ) -> Result<Option<UserSnapshot>> {
+        let mut tx = self.readers.begin().await.map_err(store_error)?;
+        let Some(bounds) = TimelineBounds::read(&mut tx, user_id).await? else {
+            return Ok(None);
+        };
+        let mut jobs = Vec::new();
+        for states in UNFINISHED {
+            jobs.extend(read_jobs(&mut tx, user_id, filter, states, None).await?);
+        }
+        if finished_limit > 0 {
+            let limit = Some(finished_limit);
+            jobs.extend(read_jobs(&mut tx, user_id, filter, FINISHED, limit).await?);
+        }
+        jobs.sort_unstable_by_key(|job| std::cmp::Reverse((job.created_at, job.id)));
+        let (epoch, seq) = (bounds.epoch, bounds.last_seq);
+        Ok(Some(UserSnapshot {
+            cursor: Cursor { epoch, seq },
+            jobs,
+        }))
+    }
+
+    async fn user_events_after(
+        &self,
+        user_id: UserId,
+        after: Cursor,
+        filter: &WatchFilter,
+        limit: u32,
+    ) -> Result<Option<EventsAfter>> {
+        let mut tx = self.readers.begin().await.map_err(store_error)?;
+        let Some(bounds) = TimelineBounds::read(&mut tx, user_id).await? else {
+            return Ok(None);
+        };
+        if let Some(reason) = bounds.gap_after(after) {
+            return Ok(Some(EventsAfter::Gap(reason)));
+        }
+        let mut query: QueryBuilder<Sqlite> =
+            QueryBuilder::new("SELECT * FROM events WHERE user_id = ");
+        query.push_bind(user_id.as_uuid());
+        query.push(" AND seq > ").push_bind(after.seq);
+        push_filter(&mut query, "job_id", filter);
+        query.push(" ORDER BY seq LIMIT ").push_bind(limit);
+        let rows: Vec<EventRow> = query
+            .build_query_as()
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(store_error)?;
+        let events: Vec<Event> = rows.into_iter().map(|row| row.0).collect();
+        let is_full = events.len() == limit as usize;
+        let reached = events.last().filter(|_| is_full).map(|event| event.seq);
+        Ok(Some(EventsAfter::Page(EventPage {
+            events,
+            reached: reached.unwrap_or(bounds.last_seq),
+            last_seq: bounds.last_seq,
+        })))
+    }
+
     async fn job_snapshot(
         &self,
         user_id: UserId,
@@ -105,6 +167,80 @@ impl Timeline for SqliteStore {
     }
 }
 
+/// Conditions on `state` that the partial indexes of waiting and of running jobs hold.
+const UNFINISHED: [&str; 2] = ["state IN ('pending', 'waiting')", "state = 'processing'"];
+const FINISHED: &str = "state IN ('completed', 'failed', 'cancelled')";
+
+async fn read_jobs(
+    connection: &mut SqliteConnection,
+    user_id: UserId,
+    filter: &WatchFilter,
+    states: &str,
+    limit: Option<u32>,
+) -> Result<Vec<Job>> {
+    let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("SELECT * FROM jobs WHERE ");
+    query.push(states);
+    query.push(" AND user_id = ").push_bind(user_id.as_uuid());
+    push_filter(&mut query, "id", filter);
+    if let Some(limit) = limit {
+        query.push(" ORDER BY created_at DESC, id DESC LIMIT ");
+        query.push_bind(limit);
+    }
+    let rows: Vec<JobRow> = query
+        .build_query_as()
+        .fetch_all(connection)
+        .await
+        .map_err(store_error)?;
+    Ok(rows.into_iter().map(|row| row.job).collect())
+}
+
+fn push_filter(query: &mut QueryBuilder<Sqlite>, job_column: &str, filter: &WatchFilter) {
+    if let Some(batch_id) = filter.batch_id {
+        query.push(" AND batch_id = ").push_bind(batch_id.as_uuid());
+    }
+    if let Some(job_ids) = &filter.job_ids {
+        query.push(" AND ").push(job_column).push(" IN (");
+        let mut ids = query.separated(", ");
+        for job_id in job_ids {
+            ids.push_bind(job_id.as_uuid());
+        }
+        query.push(")");
+    }
+}
+
+/// The positions that a timeline covers.
+struct TimelineBounds {
+    epoch: TimelineEpoch,
+    floor_seq: i64,
+    last_seq: i64,
+}
+
+impl TimelineBounds {
+    async fn read(connection: &mut SqliteConnection, user_id: UserId) -> Result<Option<Self>> {
+        let row: Option<(Uuid, i64, i64)> =
+            sqlx::query_as("SELECT epoch, floor_seq, last_seq FROM timelines WHERE user_id = ?")
+                .bind(user_id.as_uuid())
+                .fetch_optional(connection)
+                .await
+                .map_err(store_error)?;
+        Ok(row.map(|(epoch, floor_seq, last_seq)| Self {
+            epoch: TimelineEpoch::from(epoch),
+            floor_seq,
+            last_seq,
+        }))
+    }
+
+    fn gap_after(&self, cursor: Cursor) -> Option<GapReason> {
+        if cursor.epoch != self.epoch {
+            Some(GapReason::Epoch)
+        } else if cursor.seq < self.floor_seq {
+            Some(GapReason::Pruned)
+        } else {
+            (cursor.seq > self.last_seq).then_some(GapReason::Ahead)
+        }
+    }
+}
+
 /// Well under SQLite's limit of bound values.
 const MOST_USERS_IN_A_QUERY: usize = 500;
 
@@ -118,6 +254,12 @@ impl<'r> FromRow<'r, SqliteRow> for EventRow {
             user_id: UserId::from(row.try_get::<Uuid, _>("user_id")?),
             seq: row.try_get("seq")?,
             job_id: JobId::from(row.try_get::<Uuid, _>("job_id")?),
+            photo_id: row
+                .try_get::<Option<Uuid>, _>("photo_id")?
+                .map(PhotoId::from),
+            batch_id: row
+                .try_get::<Option<Uuid>, _>("batch_id")?
+                .map(BatchId::from),
             previous_of_job: row.try_get("previous_of_job")?,
             kind: EventKind::from_name(kind)
                 .ok_or_else(|| sqlx::Error::Decode(Box::new(unknown_value("event kind", kind))))?,

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use irisflow_jobs::{
-    Event, Fence, Job, JobId, JobState, LogEntry, Notification, Notifier, SessionId, StoreError,
-    Timestamp, Transition, UserId,
+    BatchId, Event, Fence, Job, JobState, LogEntry, Notification, Notifier, PhotoId, SessionId,
+    StoreError, Timestamp, Transition, UserId,
 };
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
@@ -146,9 +146,7 @@ impl UnitOfWork<'_> {
         let entries = transitions.iter().filter_map(|by| by.log.as_ref());
         let entries: Vec<&LogEntry> = entries.collect();
         let previous = Some(before.last_seq);
-        let last_seq = self
-            .log(&mut script, job.user_id, job.id, previous, &entries)
-            .await?;
+        let last_seq = self.log(&mut script, job, previous, &entries).await?;
         let last_seq = last_seq.unwrap_or(before.last_seq);
         write_job(&mut script, job, last_seq)?;
         if job.state.is_claimable() {
@@ -174,9 +172,7 @@ impl UnitOfWork<'_> {
             return Err(StoreError::corrupt("a new job without its first event"));
         };
         let mut script = Script::new("");
-        let last_seq = self
-            .log(&mut script, job.user_id, job.id, None, &[entry])
-            .await?;
+        let last_seq = self.log(&mut script, job, None, &[entry]).await?;
         script.push(
             "INSERT INTO jobs (id, user_id, photo_id, batch_id, priority, state, progress,
                  attempt_count, retries, crashes, epoch, run_at, cancel_requested, last_seq,
@@ -187,7 +183,7 @@ impl UnitOfWork<'_> {
             .push_bind(job.id.as_uuid())
             .push_bind(job.user_id.as_uuid())
             .push_bind(job.photo_id.as_uuid())
-            .push_bind(job.batch_id.map(irisflow_jobs::BatchId::as_uuid))
+            .push_bind(job.batch_id.map(BatchId::as_uuid))
             .push_bind(job.priority.name())
             .push("'pending'")
             .push_bind(job.progress)
@@ -224,8 +220,7 @@ impl UnitOfWork<'_> {
     pub(crate) async fn log(
         &mut self,
         script: &mut Script,
-        user_id: UserId,
-        job_id: JobId,
+        job: &Job,
         mut previous_of_job: Option<i64>,
         entries: &[&LogEntry],
     ) -> Result<Option<i64>, StoreError> {
@@ -237,7 +232,7 @@ impl UnitOfWork<'_> {
             "UPDATE timelines SET last_seq = last_seq + ? WHERE user_id = ? RETURNING last_seq",
         )
         .bind(count)
-        .bind(user_id.as_uuid())
+        .bind(job.user_id.as_uuid())
         .fetch_one(self.connection()?)
         .await
         .map_err(store_error)?;
@@ -245,9 +240,11 @@ impl UnitOfWork<'_> {
         for (seq, entry) in (last_seq - count + 1..).zip(entries) {
             let body = serde_json::to_string(&entry.body).map_err(StoreError::corrupt)?;
             let event = Event {
-                user_id,
+                user_id: job.user_id,
                 seq,
-                job_id,
+                job_id: job.id,
+                photo_id: Some(job.photo_id),
+                batch_id: job.batch_id,
                 previous_of_job,
                 kind: entry.kind,
                 body: entry.body.clone(),
@@ -256,18 +253,22 @@ impl UnitOfWork<'_> {
             previous_of_job = Some(seq);
             rows.push((event, body));
         }
-        script.push("INSERT INTO events (user_id, seq, job_id, previous_of_job, kind, body, at) ");
+        script.push(
+            "INSERT INTO events (user_id, seq, job_id, photo_id, batch_id, previous_of_job, kind, body, at) ",
+        );
         script.push_values(rows, |mut row, (event, body)| {
             row.push_bind(event.user_id.as_uuid())
                 .push_bind(event.seq)
                 .push_bind(event.job_id.as_uuid())
+                .push_bind(event.photo_id.map(PhotoId::as_uuid))
+                .push_bind(event.batch_id.map(BatchId::as_uuid))
                 .push_bind(event.previous_of_job)
                 .push_bind(event.kind.name())
                 .push_bind(body)
                 .push_bind(event.at.as_millis());
             self.notifications
                 .notifications
-                .push((user_id, Notification::Event(Arc::new(event))));
+                .push((event.user_id, Notification::Event(Arc::new(event))));
         });
         script.push("; ");
         Ok(Some(last_seq))

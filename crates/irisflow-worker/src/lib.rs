@@ -78,6 +78,8 @@ pub struct WorkerSettings {
     pub keep_results: Option<Duration>,
     /// Sessions are deleted this long after they ended or ran out.
     pub keep_ended_sessions: Duration,
+    /// Events are deleted this long after they were committed; clients that return later start from a snapshot.
+    pub keep_events: Duration,
 }
 
 impl Default for WorkerSettings {
@@ -93,6 +95,7 @@ impl Default for WorkerSettings {
             keep_originals: None,
             keep_results: None,
             keep_ended_sessions: Duration::from_secs(24 * 60 * 60),
+            keep_events: Duration::from_secs(30 * 24 * 60 * 60),
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use irisflow_jobs::{StoreError, Sweep, SweepTarget};
+use irisflow_jobs::{StoreError, Sweep, SweepTarget, Timestamp};
 use irisflow_messages::failures;
 use irisflow_photos::{delete_all_of_user, delete_swept, swept_objects};
 
@@ -32,6 +32,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>) {
     shared.runtime.spawn(sweep(Arc::clone(shared)));
     shared.runtime.spawn(expire(Arc::clone(shared)));
     shared.runtime.spawn(prune_sign_ins(Arc::clone(shared)));
+    shared.runtime.spawn(prune_events(Arc::clone(shared)));
     shared.runtime.spawn(report(Arc::clone(shared)));
     shared.runtime.spawn(check_counters(Arc::clone(shared)));
 }
@@ -246,6 +247,34 @@ async fn prune_once(shared: &Shared) -> Result<(), StoreError> {
         == PRUNED_AT_ONCE
     {}
     Ok(())
+}
+
+/// Deletes events past their retention time.
+async fn prune_events(shared: Arc<Shared>) {
+    let kept = shared.settings.keep_events;
+    // The newest events of jobs are never pruned; those before this time are not visited again.
+    let mut pruned_before = Timestamp::EPOCH;
+    while pause(&shared, PRUNE_INTERVAL.min(kept)).await {
+        let before = shared.parts.clock.now() - kept;
+        let limit = PRUNED_AT_ONCE;
+        loop {
+            let pruned = shared
+                .parts
+                .retention
+                .prune_events(pruned_before, before, limit);
+            match pruned.await {
+                Ok(pruned) if pruned == limit => {}
+                Ok(_) => {
+                    pruned_before = before;
+                    break;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "could not prune old events; trying again later");
+                    break;
+                }
+            }
+        }
+    }
 }
 
 /// `false` when the worker is to stop.

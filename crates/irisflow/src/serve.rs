@@ -163,6 +163,9 @@ struct LimitArgs {
         default_value_t = in_ms(WorkerSettings::default().keep_ended_sessions)
     )]
     keep_ended_sessions_ms: u64,
+    /// Delete events this long after they were committed. A client that returns later starts from a snapshot.
+    #[arg(long, env = "IRISFLOW_KEEP_EVENTS_MS", default_value_t = in_ms(WorkerSettings::default().keep_events))]
+    keep_events_ms: u64,
     /// Requests a second of one account, on the long run.
     #[arg(long, env = "IRISFLOW_USER_RATE", default_value_t = UsageLimits::default().user_rate)]
     user_rate: u32,
@@ -270,6 +273,7 @@ impl ServeArgs {
             keep_originals: self.limits.keep_originals_ms.map(Duration::from_millis),
             keep_results: self.limits.keep_results_ms.map(Duration::from_millis),
             keep_ended_sessions: Duration::from_millis(self.limits.keep_ended_sessions_ms),
+            keep_events: Duration::from_millis(self.limits.keep_events_ms),
             ..defaults
         }
     }

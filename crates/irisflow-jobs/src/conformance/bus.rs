@@ -267,6 +267,8 @@ fn event(user_id: UserId, job_id: JobId, seq: i64) -> Notification {
         user_id,
         seq,
         job_id,
+        photo_id: None,
+        batch_id: None,
         previous_of_job: None,
         kind: EventKind::Queued,
         body: EventBody {

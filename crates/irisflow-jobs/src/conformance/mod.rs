@@ -38,6 +38,7 @@ pub mod notifications;
 pub mod photos;
 pub mod privacy;
 mod recording_notifier;
+pub mod socket_tickets;
 pub mod statistics;
 mod store_under_test;
 pub mod submitting;
@@ -172,6 +173,25 @@ macro_rules! every_store_must_pass {
             a_snapshot_parts_the_recent_events_from_the_newest_older_one,
             a_snapshot_without_older_events_has_none,
             a_snapshot_of_a_foreign_or_unknown_job_is_none,
+            a_snapshot_of_a_user_has_the_unfinished_jobs_and_the_newest_finished_ones,
+            a_snapshot_of_a_user_has_the_position_of_the_newest_event,
+            a_snapshot_of_an_unknown_user_is_none,
+            events_after_a_cursor_come_in_pages,
+            a_filter_leaves_out_events_but_not_their_positions,
+            a_filter_selects_the_jobs_of_a_snapshot,
+            events_name_their_photo_and_batch,
+            a_cursor_of_another_history_or_ahead_has_a_gap,
+            a_cursor_before_a_pruned_event_has_a_gap,
+            pruning_keeps_the_newest_event_of_each_job,
+            pruning_takes_so_many_events_at_once,
+            the_end_of_the_last_trace_of_a_deleted_job_is_a_gap,
+        }
+        $crate::store_tests! { $create, socket_tickets:
+            a_ticket_is_spent_once,
+            of_many_that_spend_a_ticket_at_once_one_succeeds,
+            a_ticket_expires,
+            a_ticket_ends_with_its_session,
+            the_live_ones_of_many_sessions_are_read_at_once,
         }
         $crate::store_tests! { $create, listing:
             a_job_is_read_as_it_was_written,

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 
 use super::Result;
 use crate::account::{
-    Account, NewAccount, NewSession, PasswordChange, RefreshOutcome, Session, SessionWithAccount,
+    Account, NewAccount, NewSession, NewSocketTicket, PasswordChange, RefreshOutcome, Session,
+    SessionWithAccount, SpentTicket,
 };
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
@@ -30,6 +31,15 @@ pub trait AccountStore: Send + Sync + std::fmt::Debug {
 
     /// A session that has neither ended nor run out, with its account.
     async fn session(&self, session_id: SessionId) -> Result<Option<SessionWithAccount>>;
+
+    /// Those of these sessions that have neither ended nor run out.
+    async fn live_session_ids(&self, sessions: &[SessionId]) -> Result<Vec<SessionId>>;
+
+    /// Records a ticket and deletes expired ones.
+    async fn add_socket_ticket(&self, ticket: NewSocketTicket) -> Result<()>;
+
+    /// Spends a ticket. `None` when it is unknown, spent or expired, or its session is not live.
+    async fn spend_socket_ticket(&self, hash: [u8; 32]) -> Result<Option<SpentTicket>>;
 
     /// Spends a refresh token for its successor. A token that was spent no longer than `grace` ago
     /// gives the same successor again; one spent before that ends its session. The session lives on

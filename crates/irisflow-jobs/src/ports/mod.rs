@@ -33,7 +33,9 @@ pub use statistics::Statistics;
 pub use store_error::{Cause, StoreError};
 pub use store_health::StoreHealth;
 pub use sweep_queue::SweepQueue;
-pub use timeline::{JobSnapshot, Timeline};
+pub use timeline::{
+    EventPage, EventsAfter, GapReason, JobSnapshot, Timeline, UserSnapshot, WatchFilter,
+};
 pub use worker_registry::WorkerRegistry;
 
 type Result<T> = std::result::Result<T, StoreError>;

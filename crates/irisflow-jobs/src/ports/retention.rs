@@ -22,6 +22,12 @@ pub trait Retention: Send + Sync + std::fmt::Debug {
     /// many, up to `limit`.
     async fn prune_sessions(&self, ended_before: Timestamp, limit: u32) -> Result<u32>;
 
+    /// Deletes events that were committed from `from` until before `before`, and raises `floor_seq` of their
+    /// timelines. The newest event of each existing job stays: it shows the job's state to a watcher of this
+    /// job. Returns how many, up to `limit`. Call it again with `from` as the earlier `before`, so that the
+    /// events that stay are not visited again.
+    async fn prune_events(&self, from: Timestamp, before: Timestamp, limit: u32) -> Result<u32>;
+
     /// Deletes refresh tokens that were spent before this moment: their reuse ends no session any more.
     /// Returns how many, up to `limit`.
     async fn prune_refresh_tokens(&self, spent_before: Timestamp, limit: u32) -> Result<u32>;

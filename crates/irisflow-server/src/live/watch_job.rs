@@ -141,7 +141,10 @@ mod tests {
 
     use async_trait::async_trait;
     use irisflow_bus::LocalBus;
-    use irisflow_jobs::{Bus as _, EventBody, EventKind, JobSnapshot, Notifier as _, Timestamp};
+    use irisflow_jobs::{
+        Bus as _, Cursor, EventBody, EventKind, EventsAfter, JobSnapshot, Notifier as _, Timestamp,
+        UserSnapshot, WatchFilter,
+    };
     use tokio::time::timeout;
 
     use super::super::resumption::Resumptions;
@@ -156,6 +159,25 @@ mod tests {
 
     #[async_trait]
     impl Timeline for SlowTimeline {
+        async fn user_snapshot(
+            &self,
+            _: UserId,
+            _: &WatchFilter,
+            _: u32,
+        ) -> Result<Option<UserSnapshot>, StoreError> {
+            Ok(None)
+        }
+
+        async fn user_events_after(
+            &self,
+            _: UserId,
+            _: Cursor,
+            _: &WatchFilter,
+            _: u32,
+        ) -> Result<Option<EventsAfter>, StoreError> {
+            Ok(None)
+        }
+
         async fn job_snapshot(
             &self,
             _: UserId,
@@ -209,6 +231,8 @@ mod tests {
             user_id,
             seq: 9,
             job_id,
+            photo_id: None,
+            batch_id: None,
             previous_of_job: Some(5),
             kind: EventKind::Completed,
             body: EventBody {
