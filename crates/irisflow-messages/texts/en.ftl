@@ -192,6 +192,7 @@ failure-unexpected = Something unexpected went wrong on our side.
 error-not-authenticated = Not authenticated
 error-invalid-token = Could not validate credentials
 error-token-expired = Token expired
+error-token-in-url = This server accepts no token in the address; use a ticket, a sub-protocol or the first frame.
 error-wrong-credentials = Incorrect email or password
 error-account-inactive = User account is inactive
 error-registration-closed = This server takes no new accounts; ask its operator for one.
@@ -268,6 +269,7 @@ invalid-as-parsed = { $reason }
 invalid-page = pages are counted from 1 to { $last }
 invalid-page-size = a page has 1 to { $most } items
 invalid-id = not a valid UUID
+invalid-wait = a request waits 0 to { $most } seconds
 invalid-idempotency-key = a key has 1 to { $longest } visible ASCII characters
 invalid-batch-size = A batch has at most { $limit } photos; send several batches.
 invalid-image-type = This is no image type; use image/jpeg, image/png or image/webp.
@@ -306,6 +308,10 @@ jurisdiction-generic = General
 
 ## Why the socket of a job is refused or closed
 
+socket-credential-missing = Send an access token or a ticket.
+socket-hello-missing = The first frame must be a hello, within 10 seconds.
+socket-frame-invalid = A frame is a JSON object with a type.
+socket-filter-too-long = A filter lists at most { $most } jobs.
 socket-token-missing = Token missing from query parameters
 socket-token-expired = Refresh the access token and connect again.
 socket-token-invalid = The token is not valid, or its session has ended.
@@ -340,6 +346,7 @@ cli-eta-slow = { $words } { $low } to { $high } s, slower than usual
 cli-connection-lost = { $reason }; the job goes on, connecting again in { $seconds } s...
 cli-password-too-simple = the password is too simple: { $missing }
 cli-cancelled = cancelled
+cli-deleted = deleted
 cli-error = error: { $error }
 cli-not-in-batch = the server did not take it into its batch
 cli-interrupted-all-finished = Interrupted; no job is unfinished.

@@ -14,7 +14,7 @@ use crate::auth::{Devices, Passwords, Throttle, Tokens};
 use crate::body_memory::BodyMemory;
 use crate::estimates::EstimatorCache;
 use crate::health::Readiness;
-use crate::live::Resumptions;
+use crate::live::{Hubs, Resumptions, SessionEnds};
 use crate::photos::{PhotoDecoding, PhotoLocks, StrippingPermits, UploadsInProgress};
 use crate::processing::MissingResults;
 use crate::public_url::PublicUrl;
@@ -81,6 +81,8 @@ pub(crate) struct AppState {
     pub(crate) stripping: StrippingPermits,
     pub(crate) public_url: PublicUrl,
     pub(crate) resumptions: Resumptions,
+    pub(crate) hubs: Hubs,
+    pub(crate) session_ends: SessionEnds,
     pub(crate) estimator_cache: EstimatorCache,
     pub(crate) queue_cache: QueueCache,
     pub(crate) readiness: Readiness,
@@ -110,6 +112,8 @@ impl AppState {
             transfers: Transfers::new(&settings.connection_limits),
             public_url: PublicUrl::new(&settings),
             resumptions: Resumptions::new(settings.replay),
+            hubs: Hubs::default(),
+            session_ends: SessionEnds::default(),
             estimator_cache: EstimatorCache::default(),
             queue_cache: QueueCache::default(),
             readiness: Readiness::default(),

@@ -50,6 +50,11 @@ impl<K: Hash + Eq + Clone> ConcurrencyLimit<K> {
         self.total
     }
 
+    /// Number of permits in use.
+    pub(crate) fn in_use(&self) -> usize {
+        self.lock().total
+    }
+
     pub(crate) fn per_key(&self) -> usize {
         self.per_key
     }

@@ -79,6 +79,7 @@ pub(crate) fn with_cors(router: Router, allowed: &[Origin]) -> Router {
             header::IF_NONE_MATCH,
             header::RANGE,
             HeaderName::from_static("idempotency-key"),
+            HeaderName::from_static("last-event-id"),
             REQUEST_ID,
         ])
         .expose_headers([

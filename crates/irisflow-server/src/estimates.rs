@@ -101,7 +101,8 @@ impl EstimatorCache {
 }
 
 /// The fields of a job, or of one of its events, that an estimate needs.
-struct EstimateSubject {
+#[derive(Debug, Clone)]
+pub(crate) struct EstimateSubject {
     user_id: UserId,
     job_id: JobId,
     waits: bool,
@@ -112,7 +113,7 @@ struct EstimateSubject {
 
 impl EstimateSubject {
     /// `None` when the job has ended.
-    fn of_job(job: &Job) -> Option<Self> {
+    pub(crate) fn of_job(job: &Job) -> Option<Self> {
         (!job.state.is_final()).then_some(Self {
             user_id: job.user_id,
             job_id: job.id,
@@ -124,7 +125,7 @@ impl EstimateSubject {
     }
 
     /// `None` for the final event.
-    fn of_event(event: &Event) -> Option<Self> {
+    pub(crate) fn of_event(event: &Event) -> Option<Self> {
         (!event.kind.is_final()).then_some(Self {
             user_id: event.user_id,
             job_id: event.job_id,
@@ -181,6 +182,29 @@ impl AppState {
             let pixels = photos.get(&job.photo_id).and_then(pixels_of);
             let estimate = self.estimate(&subject, pixels, place).await;
             estimates.push(self.body_of(estimate, &subject));
+        }
+        estimates
+    }
+
+    /// Estimates of unfinished jobs of one user for periodic checks, in the same order, from one read of the queue that
+    /// may be a second old.
+    pub(crate) async fn recent_estimates(
+        &self,
+        user_id: UserId,
+        subjects: &[(EstimateSubject, Option<u64>)],
+    ) -> Vec<EstimateBody> {
+        let mut queue = None;
+        if subjects.iter().any(|(subject, _)| subject.waits) {
+            let reader = &*self.parts.queue_reader;
+            let read = self.queue_cache.recent_of_user(reader, user_id).await;
+            queue = read.inspect_err(could_not_estimate).ok();
+        }
+        let mut estimates = Vec::with_capacity(subjects.len());
+        for (subject, pixels) in subjects {
+            let place = queue.as_ref().filter(|_| subject.waits);
+            let place = place.and_then(|queue| queue.place(subject.job_id, self.now()));
+            let estimate = self.estimate(subject, *pixels, place).await;
+            estimates.push(self.body_of(estimate, subject));
         }
         estimates
     }

@@ -79,7 +79,7 @@ impl PageQuery {
     }
 }
 
-fn invalid_query(name: &str, text: Text) -> ApiError {
+pub(crate) fn invalid_query(name: &str, text: Text) -> ApiError {
     let loc = vec!["query".to_owned(), name.to_owned()];
     ApiError::Invalid {
         loc,

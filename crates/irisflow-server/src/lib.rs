@@ -45,6 +45,7 @@ pub mod accounts {
 }
 
 pub use cors::{Origin, OriginError};
+pub use live::{asyncapi, event_schema};
 pub use public_url::is_private;
 pub use router::openapi;
 pub use server::{Listeners, PreparedServer, prepare};

@@ -18,13 +18,15 @@ use crate::processing::idempotency;
         description = "Submit a photo of an eye, watch it being worked on live, get a picture of the \
             iris.\n\nLive progress of a job: `GET /ws/jobs/{job_id}?token=ACCESS_TOKEN`, a WebSocket \
             of JSON text frames `{job_id, status, progress, step, timestamp}`, then one final frame \
-            and close code 1000.",
+            and close code 1000.\n\nAll jobs on one connection: `GET /ws`, a WebSocket, described in \
+            docs/asyncapi.json, or `GET /api/v1/events`.",
         license(name = "MIT OR Apache-2.0")
     ),
     paths(files::read, files::write),
     modifiers(&Bearer, &FilesUnderBase),
     tags(
-        (name = "accounts"), (name = "privacy"), (name = "photos"), (name = "processing"), (name = "files"),
+        (name = "accounts"), (name = "privacy"), (name = "photos"), (name = "processing"), (name = "events"),
+        (name = "files"),
         (name = "health"),
     )
 )]
@@ -95,6 +97,7 @@ pub(crate) fn complete(openapi: &mut utoipa::openapi::OpenApi) {
 fn describe_parameter(parameter: &mut Parameter) {
     let schema = match (parameter.name.as_str(), &parameter.parameter_in) {
         ("id", ParameterIn::Path) => text().format(Some(SchemaFormat::Custom("uuid".to_owned()))),
+        ("job_id", ParameterIn::Query) => text().pattern(Some(UUIDS)),
         ("Idempotency-Key", ParameterIn::Header) => text()
             .min_length(Some(1))
             .max_length(Some(idempotency::MAX_BYTES))
@@ -104,6 +107,9 @@ fn describe_parameter(parameter: &mut Parameter) {
     };
     parameter.schema = Some(RefOr::T(Schema::Object(schema.build())));
 }
+
+/// Up to 200 ids separated by commas.
+const UUIDS: &str = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(,[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}){0,199}$";
 
 /// Sets the schema of request bodies with a photo: the bytes themselves, or the `file` of a multipart form.
 fn describe_photo_bodies(operation: &mut Operation) {

@@ -21,7 +21,7 @@ pub(crate) struct PublicUrl {
 }
 
 /// Scheme and authority of the URLs in a response, as in `http://127.0.0.1:8080`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct BaseUrl(String);
 
 impl PublicUrl {
@@ -81,15 +81,20 @@ impl PublicUrl {
         }
     }
 
-    /// Whether this origin is the server itself.
+    /// Whether this origin is the server itself: the public URL, or the `Host` of the request where that is another
+    /// address of the server.
     pub(crate) fn is_own_origin(&self, origin: &str, headers: &HeaderMap) -> bool {
-        if self.fixed.as_deref() == Some(origin) {
-            return true;
+        let Some((_, origin_host)) = origin.split_once("://") else {
+            return false;
+        };
+        let fixed = self.fixed.as_deref().and_then(|url| url.split_once("://"));
+        if let Some((scheme, rest)) = fixed {
+            let public_host = rest.split('/').next().unwrap_or(rest);
+            if origin_host.eq_ignore_ascii_case(public_host) {
+                return origin.eq_ignore_ascii_case(&format!("{scheme}://{public_host}"));
+            }
         }
-        match (origin.split_once("://"), host_of(headers)) {
-            (Some((_, origin_host)), Some(host)) => origin_host.eq_ignore_ascii_case(host),
-            _ => false,
-        }
+        host_of(headers).is_some_and(|host| origin_host.eq_ignore_ascii_case(host))
     }
 }
 
@@ -284,5 +289,32 @@ mod tests {
             .body(axum::body::Body::empty());
         let request = set_host_from_authority(request.expect("a request")).await;
         assert_eq!(request.headers()[header::HOST], "10.0.2.2:8443");
+    }
+
+    #[test]
+    fn the_public_origin_is_compared_exactly() {
+        let url = PublicUrl::new(&ServerSettings {
+            public_url: Some("https://iris.example.com/base".to_owned()),
+            ..ServerSettings::default()
+        });
+        let mut headers = HeaderMap::new();
+        for (host, origin, is_own) in [
+            ("iris.example.com", "https://iris.example.com", true),
+            ("iris.example.com", "http://iris.example.com", false),
+            (
+                "iris.example.com",
+                "https://iris.example.com.evil.example",
+                false,
+            ),
+            ("192.168.1.7:8080", "http://192.168.1.7:8080", true),
+            ("iris.example.com", "null", false),
+        ] {
+            headers.insert(header::HOST, HeaderValue::from_static(host));
+            assert_eq!(
+                url.is_own_origin(origin, &headers),
+                is_own,
+                "{origin} at {host}"
+            );
+        }
     }
 }

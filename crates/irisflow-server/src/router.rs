@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::connections::track;
 use crate::cors::with_cors;
 use crate::error::{ApiError, Missing};
-use crate::live::job_socket;
+use crate::live::{self, job_socket, user_socket};
 use crate::openapi::{self, ApiDescription};
 use crate::public_url::set_host_from_authority;
 use crate::request_log::observe;
@@ -65,6 +65,8 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(processing::show::show, processing::delete::delete))
         .routes(routes!(processing::cancel::cancel))
         .routes(routes!(processing::reprocess::reprocess))
+        .routes(routes!(live::events::events))
+        .routes(routes!(live::create_ticket::create))
 }
 
 fn health_routes() -> OpenApiRouter<App> {
@@ -98,6 +100,7 @@ pub(crate) fn router(app: &App) -> Router {
 
     let api = web::without_caching(described)
         .merge(signed_files)
+        .route("/ws", get(user_socket))
         .route("/ws/jobs/{job_id}", get(job_socket))
         .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
         .with_state(app.clone())

@@ -112,6 +112,10 @@ impl PreparedServer {
             async move { live::resync_watchers(app).await }
         }));
         tasks.spawn(named(
+            "check of sessions",
+            live::check_sessions(Arc::clone(&app)),
+        ));
+        tasks.spawn(named(
             "upkeep of metrics",
             metrics::run_upkeep(Arc::clone(&app)),
         ));

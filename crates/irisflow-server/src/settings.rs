@@ -39,6 +39,8 @@ pub struct ServerSettings {
     /// Lifetime of presigned URLs of results and originals.
     pub download_url_life: Duration,
     pub upload_url_life: Duration,
+    /// Whether sockets and event streams accept access tokens in their URL, where proxies may log them.
+    pub tokens_in_urls: bool,
     /// Maximum duration of a job's socket. The job goes on after it.
     pub socket_limit: Duration,
     /// Interval of pings on a socket. A client that has not answered by the next ping is disconnected.
@@ -105,6 +107,7 @@ impl Default for ServerSettings {
             refresh_grace: Duration::from_secs(30),
             download_url_life: Duration::from_secs(3600),
             upload_url_life: JobPolicy::default().upload_url_life,
+            tokens_in_urls: true,
             socket_limit: Duration::from_secs(600),
             socket_ping: Duration::from_secs(25),
             session_check: Duration::from_secs(30),

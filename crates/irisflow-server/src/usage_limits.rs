@@ -77,6 +77,11 @@ impl Sockets {
         }
     }
 
+    /// Number of open sockets.
+    pub(crate) fn open(&self) -> usize {
+        self.by_user.in_use()
+    }
+
     fn try_acquire(&self, user_id: UserId, address: IpAddr) -> Result<SocketPermit, ApiError> {
         let of_user = try_acquire(&self.by_user, user_id, LimitOf::Account)?;
         let of_address = try_acquire(&self.by_address, address, LimitOf::Address)?;

@@ -31,5 +31,8 @@ pub(crate) fn start(filter: &str, format: LogFormat) -> anyhow::Result<()> {
             .with_span_list(false)
             .try_init(),
     }
-    .map_err(|error| anyhow::anyhow!("starting the log: {error}"))
+    .map_err(|error| anyhow::anyhow!("starting the log: {error}"))?;
+    // At level trace, the WebSocket library logs each message that it receives, with the tokens in it.
+    log::set_max_level(log::max_level().min(log::LevelFilter::Debug));
+    Ok(())
 }

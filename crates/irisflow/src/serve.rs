@@ -128,6 +128,16 @@ struct LimitArgs {
     /// Interval at which the counters of waiting and running jobs are checked against the jobs, and repaired.
     #[arg(long, env = "IRISFLOW_COUNTER_CHECK_MS", default_value_t = in_ms(WorkerSettings::default().counter_check))]
     counter_check_ms: u64,
+    /// Whether sockets and event streams accept access tokens in their URL, which proxies may log: on or off.
+    #[arg(
+        long,
+        env = "IRISFLOW_TOKENS_IN_URLS",
+        default_value = "on",
+        value_parser = clap::builder::BoolishValueParser::new(),
+        action = clap::ArgAction::Set,
+        value_name = "ON|OFF"
+    )]
+    tokens_in_urls: bool,
     /// Life of an access token.
     #[arg(long, env = "IRISFLOW_ACCESS_TOKEN_MS", default_value_t = in_ms(ServerSettings::default().access_token_life))]
     access_token_ms: u64,
@@ -328,6 +338,7 @@ impl ServeArgs {
             consent_required: self.consent.consent_required,
             allowed_origins: self.allowed_origins.clone(),
             access_token_life: Duration::from_millis(self.limits.access_token_ms),
+            tokens_in_urls: self.limits.tokens_in_urls,
             socket_limit: Duration::from_millis(self.limits.socket_limit_ms),
             session_check: Duration::from_millis(self.limits.session_check_ms),
             upload_url_life: Duration::from_millis(self.limits.upload_url_ms),

@@ -37,7 +37,7 @@ const ARROWS: [(&str, &[&str], &[&str]); 12] = [
     (
         "irisflow-server",
         &["image", "jobs", "messages", "photos"],
-        &["bus"],
+        &["bus", "sqlite"],
     ),
     ("irisflow-client", &[], &[]),
     (

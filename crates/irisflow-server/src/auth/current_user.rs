@@ -1,9 +1,10 @@
 //! Authentication: extractor of the account and session from the bearer token of a request.
 
 use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use irisflow_jobs::{Account, SessionId, UserId};
+use irisflow_jobs::{Account, SessionId, Timestamp, UserId};
 
 use super::tokens::TokenError;
 use crate::app::{App, AppState};
@@ -14,6 +15,8 @@ use crate::error::ApiError;
 pub(crate) struct CurrentUser {
     pub(crate) account: Account,
     pub(crate) session_id: SessionId,
+    /// When the access token expires.
+    pub(crate) expires_at: Timestamp,
 }
 
 impl CurrentUser {
@@ -47,6 +50,7 @@ impl AppState {
         Ok(CurrentUser {
             account: live.account,
             session_id: claims.sid,
+            expires_at: claims.expires_at(),
         })
     }
 }
@@ -55,8 +59,14 @@ impl FromRequestParts<App> for CurrentUser {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let header = parts
-            .headers
+        Self::of_bearer(app, &parts.headers).await
+    }
+}
+
+impl CurrentUser {
+    /// From the bearer token of a request, which counts against the rate limit of its user.
+    pub(crate) async fn of_bearer(app: &AppState, headers: &HeaderMap) -> Result<Self, ApiError> {
+        let header = headers
             .get(AUTHORIZATION)
             .ok_or(ApiError::NotAuthenticated)?;
         let header = header.to_str().map_err(|_| ApiError::InvalidToken)?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{StatusCode, Version};
+use axum::http::{StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
@@ -227,8 +227,23 @@ pub(crate) async fn track(
         connection.state().is_websocket = true;
         return response;
     }
-    in_flight.response_progressed();
-    response.map(|body| Body::new(ResponseBody { body, in_flight }))
+    // An event stream has pauses and no end; a peer that does not read it blocks writes, which time out.
+    let is_timed = !is_event_stream(&response);
+    if is_timed {
+        in_flight.response_progressed();
+    }
+    response.map(|body| {
+        Body::new(ResponseBody {
+            body,
+            in_flight,
+            is_timed,
+        })
+    })
+}
+
+fn is_event_stream(response: &Response) -> bool {
+    let content_type = response.headers().get(header::CONTENT_TYPE);
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
 }
 
 /// The body of a request; records when the handler waits for more of it.
@@ -269,6 +284,8 @@ impl Drop for RequestBody {
 struct ResponseBody {
     body: Body,
     in_flight: Arc<RequestInFlight>,
+    /// Whether the timeouts of responses apply.
+    is_timed: bool,
 }
 
 impl HttpBody for ResponseBody {
@@ -280,7 +297,7 @@ impl HttpBody for ResponseBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
-        if polled.is_ready() {
+        if polled.is_ready() && self.is_timed {
             self.in_flight.response_progressed();
         }
         polled

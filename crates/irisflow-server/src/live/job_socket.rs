@@ -7,75 +7,60 @@
 //! To reject a client, the server accepts the upgrade, sends one frame with the reason, and closes: a browser
 //! cannot read the response to a failed upgrade.
 
-use std::time::Duration;
-
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::ws::{WebSocketUpgrade, close_code};
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use irisflow_jobs::{ErrorType, Event, EventKind, JobId, StoreError, Timestamp};
 use irisflow_messages::{advice, text};
-use serde::Deserialize;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 use tracing::Instrument as _;
 
+use super::credentials::{Credential, CredentialQuery, SUB_PROTOCOL, WatchingUser};
 use super::frames::{ErrorFrame, JobStatusFields};
 use super::watch_job::{JobWatch, Next};
+use super::web_socket::{CLOSE_CODE_TOO_SLOW, LiveSocket, SendError, with_small_buffers};
 use crate::app::{App, AppState};
-use crate::auth::CurrentUser;
 use crate::client_address::ClientAddress;
 use crate::error::ApiError;
 use crate::estimates::{EstimateBody, pixels_of};
 use crate::metrics::OpenSocket;
 use crate::public_url::BaseUrl;
 
-/// Read and write buffer in bytes. Small, since a frame has a few hundred bytes and there may be many sockets.
-const BUFFER_BYTES: usize = 4 * 1024;
 /// Maximum size of a message from the client, in bytes. No such message has a meaning here.
 const MAX_CLIENT_MESSAGE_BYTES: usize = 4 * 1024;
-/// Timeout for sending one message, after which a slow client is disconnected.
-const SEND_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Close code for a client that reads too slowly (4000 to 4999 are for private use, RFC 6455 section 7.4.2).
-const CLOSE_CODE_TOO_SLOW: u16 = 4408;
-
-#[derive(Deserialize)]
-pub(crate) struct SocketQuery {
-    token: Option<String>,
-}
 
 pub(crate) async fn job_socket(
     State(app): State<App>,
     Path(job_id): Path<String>,
-    Query(query): Query<SocketQuery>,
+    Query(query): Query<CredentialQuery>,
     client: ClientAddress,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
     let base = app.public_url.base(&headers);
-    let origin_allowed = app.origin_allowed(&headers);
-    upgrade
-        .read_buffer_size(BUFFER_BYTES)
-        .write_buffer_size(BUFFER_BYTES)
-        // Frames that are too large are rejected by their header, before their payload is buffered.
-        .max_frame_size(MAX_CLIENT_MESSAGE_BYTES)
-        .max_message_size(MAX_CLIENT_MESSAGE_BYTES)
+    let credential = if app.origin_allowed(&headers) {
+        query.of_upgrade(&app, &headers).map_err(Ending::from)
+    } else {
+        Err(Ending::foreign_origin())
+    };
+    with_small_buffers(upgrade, MAX_CLIENT_MESSAGE_BYTES)
+        .protocols([SUB_PROTOCOL])
         .on_upgrade(move |socket| {
             let session = async move {
                 let _open_sockets_gauge = OpenSocket::counted();
                 let mut connection = Connection {
                     app: &app,
-                    socket,
+                    socket: LiveSocket::new(socket),
                     client,
                     base,
                     job_status: None,
                     last_sent: None,
                     pixels: None,
                 };
-                let ending = if origin_allowed {
-                    connection.run(&job_id, query.token.as_deref()).await
-                } else {
-                    Ending::foreign_origin()
+                let ending = match credential {
+                    Ok(credential) => connection.run(&job_id, credential).await,
+                    Err(ending) => ending,
                 };
                 connection.close(ending).await;
             };
@@ -186,6 +171,11 @@ impl From<ApiError> for Ending {
                 text!("socket-token-expired"),
                 "token_expired",
             )),
+            ApiError::TokenInUrl => ErrorFrame::new(
+                "Token not allowed in URL",
+                error.text(),
+                "token_in_url_disabled",
+            ),
             ApiError::InvalidToken => sign_in_again(ErrorFrame::new(
                 "Could not validate credentials",
                 text!("socket-token-invalid"),
@@ -210,7 +200,7 @@ impl From<ApiError> for Ending {
 
 struct Connection<'a> {
     app: &'a AppState,
-    socket: WebSocket,
+    socket: LiveSocket,
     client: ClientAddress,
     base: BaseUrl,
     /// The state of the job in the frame sent last.
@@ -222,24 +212,30 @@ struct Connection<'a> {
 }
 
 impl Connection<'_> {
-    async fn run(&mut self, job_id: &str, token: Option<&str>) -> Ending {
-        let Some(token) = token.filter(|token| !token.is_empty()) else {
+    async fn run(&mut self, job_id: &str, credential: Option<Credential>) -> Ending {
+        let Some(credential) = credential else {
             return ApiError::NotAuthenticated.into();
         };
-        let user = match self.app.authenticate(token).await {
+        let user = match self.app.authenticate_watcher(&credential).await {
             Ok(user) => user,
             Err(error) => return error.into(),
         };
-        let _permit = match self.app.acquire_socket(user.id(), self.client) {
+        let _permit = match self.app.acquire_socket(user.user_id, self.client) {
             Ok(permit) => permit,
             Err(error) => return error.into(),
         };
         let Ok(parsed) = job_id.parse::<JobId>() else {
             return Ending::unknown_job(job_id);
         };
-        match JobWatch::begin(self.app, user.id(), user.session_id, parsed).await {
+        match JobWatch::begin(self.app, user.user_id, user.session_id, parsed).await {
             Ok(Some(mut watch)) => {
-                match self.app.parts.photos.photo(user.id(), watch.photo_id).await {
+                match self
+                    .app
+                    .parts
+                    .photos
+                    .photo(user.user_id, watch.photo_id)
+                    .await
+                {
                     Ok(photo) => self.pixels = photo.as_ref().and_then(pixels_of),
                     Err(error) => return error.into(),
                 }
@@ -251,14 +247,13 @@ impl Connection<'_> {
     }
 
     /// Sends the events of the job until its final event, or until the socket has to be closed.
-    async fn follow(&mut self, watch: &mut JobWatch, user: &CurrentUser) -> Ending {
+    async fn follow(&mut self, watch: &mut JobWatch, user: &WatchingUser) -> Ending {
         let app = self.app;
+        let session = app.session_ends.watch(user.session_id);
         let begun = Instant::now();
         let limit = begun + app.settings.socket_limit;
         // Pings keep proxies from closing an idle connection and detect clients that have vanished.
         let mut ping = begun + app.settings.socket_ping;
-        let mut awaits_pong = false;
-        let mut session_check = begun + app.settings.session_check;
         let mut estimate_check = begun + app.settings.estimate_interval;
         loop {
             tokio::select! {
@@ -272,17 +267,11 @@ impl Connection<'_> {
                     Ok(Next::SessionEnded) => return Ending::from(ApiError::InvalidToken),
                     Err(error) => return error.into(),
                 },
-                from_client = self.socket.recv() => match from_client {
-                    // The library answers pings; other messages have no meaning here.
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => return Ending::Disconnected,
-                    Some(Ok(_)) => awaits_pong = false,
+                from_client = self.socket.receive() => if from_client.is_none() {
+                    return Ending::Disconnected;
                 },
                 () = sleep_until(ping) => {
-                    if awaits_pong {
-                        return Ending::Disconnected;
-                    }
-                    awaits_pong = true;
-                    if self.send(Message::Ping(bytes::Bytes::new())).await.is_err() {
+                    if self.socket.ping().await.is_err() {
                         return Ending::Disconnected;
                     }
                     ping = Instant::now() + app.settings.socket_ping;
@@ -294,13 +283,7 @@ impl Connection<'_> {
                     estimate_check = Instant::now() + app.settings.estimate_interval;
                 }
                 () = sleep_until(limit) => return Ending::timed_out(),
-                () = sleep_until(session_check) => {
-                    match app.parts.accounts.session(user.session_id).await {
-                        Ok(Some(_)) => session_check = Instant::now() + app.settings.session_check,
-                        Ok(None) => return Ending::from(ApiError::InvalidToken),
-                        Err(error) => return error.into(),
-                    }
-                }
+                () = session.ended() => return Ending::from(ApiError::InvalidToken),
                 () = app.draining.cancelled() => {
                     let code = close_code::RESTART;
                     return Ending::Close { frame: None, code, reason: "restarting" };
@@ -342,7 +325,7 @@ impl Connection<'_> {
         let frame = self.app.job_frame(&event, &estimate, timestamp, &self.base);
         let is_final = event.kind.is_final();
         self.last_sent = Some((event, estimate));
-        match self.send(Message::Text(frame.into())).await {
+        match self.socket.send_text(frame).await {
             Ok(()) => is_final.then(Ending::done),
             Err(SendError::Timeout) => Some(Ending::Close {
                 frame: None,
@@ -353,15 +336,7 @@ impl Connection<'_> {
         }
     }
 
-    async fn send(&mut self, message: Message) -> Result<(), SendError> {
-        match timeout(SEND_TIMEOUT, self.socket.send(message)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(SendError::Disconnected),
-            Err(_) => Err(SendError::Timeout),
-        }
-    }
-
-    /// Sends the last frame and the close frame, then waits for the close frame of the client.
+    /// Sends the last frame, with the state of the job, and the close frame.
     async fn close(mut self, ending: Ending) {
         let Ending::Close {
             frame,
@@ -371,55 +346,12 @@ impl Connection<'_> {
         else {
             return;
         };
-        if let Some(mut frame) = frame {
+        let frame = frame.map(|mut frame| {
             if let Some(job_status) = self.job_status.take() {
                 *frame = frame.with_job_status(job_status.with_timestamp(self.app.now()));
             }
-            let text = Message::Text(frame.to_json().into());
-            if self.send(text).await.is_err() {
-                return;
-            }
-        }
-        let close = CloseFrame {
-            code,
-            reason: Utf8Bytes::from_static(reason),
-        };
-        if self.send(Message::Close(Some(close))).await.is_err() {
-            return;
-        }
-        // Closing the TCP connection while data of the client is unread resets it, and the client may then lose
-        // the last frame: wait for its close frame first.
-        let _ = timeout(Duration::from_secs(2), async {
-            while let Some(Ok(message)) = self.socket.recv().await {
-                if matches!(message, Message::Close(_)) {
-                    break;
-                }
-            }
-        })
-        .await;
-    }
-}
-
-enum SendError {
-    Timeout,
-    Disconnected,
-}
-
-impl AppState {
-    /// Whether the `Origin` of the request may open a socket. It protects users against pages of other sites
-    /// (cross-site WebSocket hijacking). Clients that are not browsers send no `Origin` and are allowed.
-    fn origin_allowed(&self, headers: &HeaderMap) -> bool {
-        let Some(origin) = headers.get(header::ORIGIN) else {
-            return true;
-        };
-        let Ok(origin) = origin.to_str() else {
-            return false;
-        };
-        self.public_url.is_own_origin(origin, headers)
-            || self
-                .settings
-                .allowed_origins
-                .iter()
-                .any(|allowed| allowed.as_str() == origin)
+            frame.to_json()
+        });
+        self.socket.close(frame, code, reason).await;
     }
 }

@@ -13,4 +13,5 @@ pub(crate) mod show_batch;
 pub(crate) mod submit;
 pub(crate) mod submit_batch;
 
+pub(crate) use job_body::JobStatusBody;
 pub(crate) use missing_result::MissingResults;

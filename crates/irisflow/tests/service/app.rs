@@ -368,17 +368,31 @@ impl App {
     }
 
     pub(crate) async fn socket_at(&self, path: &str, origin: Option<&str>) -> Socket {
+        let headers: Vec<(&str, &str)> = origin
+            .map(|origin| ("Origin", origin))
+            .into_iter()
+            .collect();
+        self.socket_with(path, &headers).await.0
+    }
+
+    /// A socket of a request with these headers, and the sub-protocol that the server has selected.
+    pub(crate) async fn socket_with(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> (Socket, Option<String>) {
         let url = format!("{}{path}", self.url.replace("http://", "ws://"));
         let mut request = url.into_client_request().expect("a request");
-        if let Some(origin) = origin {
-            request
-                .headers_mut()
-                .insert("Origin", origin.parse().expect("an origin"));
+        for (name, value) in headers {
+            let value = value.parse().expect("a header");
+            request.headers_mut().insert(*name, value);
         }
-        let (stream, _) = tokio_tungstenite::connect_async(request)
+        let (stream, answer) = tokio_tungstenite::connect_async(request)
             .await
             .expect("upgraded");
-        Socket { stream }
+        let selected = answer.headers().get("Sec-WebSocket-Protocol");
+        let selected = selected.map(|value| value.to_str().expect("a text").to_owned());
+        (Socket { stream }, selected)
     }
 }
 
@@ -459,6 +473,30 @@ impl User<'_> {
             StatusCode::OK,
         )
         .await
+    }
+
+    /// Opens the socket of all jobs, with the token in its first frame, which has these fields, too.
+    pub(crate) async fn follow(&self, mut hello: Value) -> Socket {
+        let mut socket = self.app.socket_at("/ws", None).await;
+        hello["type"] = json!("hello");
+        hello["token"] = json!(self.token);
+        socket.send_text(&hello.to_string()).await;
+        socket
+    }
+
+    /// A fresh access token of the same session.
+    pub(crate) async fn refresh(&mut self) {
+        let body = json!({ "refresh_token": self.refresh_token });
+        let answer = self.app.request(Method::POST, "/auth/refresh").json(&body);
+        let answer = answer.send().await.expect("an answer");
+        let tokens = json_of(answer, StatusCode::OK).await;
+        self.token = text(&tokens["access_token"]);
+        self.refresh_token = text(&tokens["refresh_token"]);
+    }
+
+    pub(crate) async fn ticket(&self) -> String {
+        let answer = self.send(Method::POST, "/ws-tickets", None).await;
+        text(&json_of(answer, StatusCode::CREATED).await["ticket"])
     }
 
     pub(crate) async fn watch(&self, job_id: &str) -> Socket {

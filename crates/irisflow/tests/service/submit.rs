@@ -311,3 +311,32 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
     });
     files.collect()
 }
+
+#[tokio::test]
+async fn watch_without_jobs_follows_all_of_them_through_a_restart() {
+    let app = App::start().await;
+    let client = ClientFolder::at(&app);
+    let user = app.user("you").await;
+    let mut command = client.irisflow(&["watch", "--out", "out", "--email", &user.email]);
+    command.env("IRISFLOW_PASSWORD", PASSWORD);
+    let mut watching = Running::start(command);
+    let first = user.upload_and_submit(no_eye()).await;
+    watching.until_it_says(&first).await;
+    user.until_ended(&first).await;
+    let email = user.email.clone();
+
+    let app = app.kill_and_restart_at_the_same_address().await;
+    let user = app.sign_in(&email).await;
+    let second = user.upload_and_submit(good_eye()).await;
+
+    watching
+        .until_it_says(&format!("{second}: Complete!"))
+        .await;
+    watching.interrupt();
+    let (code, said) = watching.end().await;
+    assert_eq!(code, Some(130), "{said}");
+    let results = client.results();
+    for file in [format!("{first}.json"), format!("{second}.jpg")] {
+        assert!(results.contains(&file), "{file} of {results:?}");
+    }
+}

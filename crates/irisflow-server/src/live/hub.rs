@@ -1,0 +1,489 @@
+//! Hubs: all watchers of one user on this node share one bus subscription, one serialisation of each event, and one
+//! estimate of each job.
+//!
+//! A hub delivers the user's timeline in order and without holes: when a notification does not follow the last one, it
+//! reads what is missing from the store, once for all watchers. A watcher that is too slow for the hub's short backlog
+//! reads the store by itself.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use irisflow_jobs::{
+    Cursor, Delivery, Event, EventsAfter, JobId, Notification, PhotoId, StoreError, Subscription,
+    UserId, WatchFilter,
+};
+use tokio::sync::{OnceCell, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::outbox::{SharedEstimate, SharedEvent};
+use super::user_frames::ServerFrame;
+use crate::app::{App, AppState};
+use crate::estimates::{EstimateBody, EstimateSubject, pixels_of};
+use crate::public_url::BaseUrl;
+
+/// Messages and bytes that a hub keeps for its watchers.
+const MAX_BACKLOG: usize = 128;
+const MAX_BACKLOG_BYTES: usize = 128 * 1024;
+/// After this long without a message, the backlog is freed.
+const BACKLOG_LIFE: Duration = Duration::from_secs(5);
+/// Events in one read of the store.
+const PAGE: u32 = 100;
+/// Pause before a failed read of the store is repeated.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Estimates sent at once; others that have changed follow at the next check.
+const MAX_ESTIMATES_AT_ONCE: usize = 100;
+/// Number of hubs from which on ended ones are removed from the table.
+const MIN_CLEANUP_SIZE: usize = 64;
+
+/// The hubs of this node. URLs in events depend on the base URL, so each has hubs of its own.
+#[derive(Debug, Default)]
+pub(crate) struct Hubs(Mutex<HubTable>);
+
+#[derive(Debug, Default)]
+struct HubTable {
+    hubs: HashMap<(UserId, BaseUrl), Weak<Hub>>,
+    cleanup_size: usize,
+}
+
+#[derive(Debug)]
+struct Hub {
+    backlog: Mutex<Backlog>,
+    /// Set once the bus subscription exists and the position was read.
+    started: OnceCell<watch::Receiver<u64>>,
+    /// Ends the task of the hub with its last watcher.
+    closed: CancellationToken,
+    _close: DropGuard,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum HubMessage {
+    Event(Arc<SharedEvent>),
+    Estimate(Arc<SharedEstimate>),
+}
+
+/// The newest messages; `next` is the number of the message that follows them.
+#[derive(Debug, Default)]
+struct Backlog {
+    messages: VecDeque<HubMessage>,
+    bytes: usize,
+    next: u64,
+}
+
+/// What a watcher receives from its hub.
+#[derive(Debug, Clone)]
+pub(crate) enum FromHub {
+    Message(HubMessage),
+    /// The watcher was too slow.
+    Missed,
+}
+
+/// The task of the hub has ended, which happens only after a panic or at the shutdown.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HubEnded;
+
+/// One watcher's subscription to a hub.
+#[derive(Debug)]
+pub(crate) struct HubReceiver {
+    hub: Arc<Hub>,
+    advanced: watch::Receiver<u64>,
+    /// The number of the next message to receive.
+    next: u64,
+}
+
+impl Hubs {
+    /// Subscribes to a user's hub. What is committed after this returns is received.
+    pub(crate) async fn join(
+        &self,
+        app: &App,
+        user_id: UserId,
+        base: &BaseUrl,
+    ) -> Result<HubReceiver, StoreError> {
+        loop {
+            let hub = self.hub(user_id, base);
+            let start = || Pump::start(app, user_id, base, &hub);
+            let advanced = hub.started.get_or_try_init(start).await?.clone();
+            if advanced.has_changed().is_ok() {
+                let next = hub.backlog().next;
+                return Ok(HubReceiver {
+                    hub,
+                    advanced,
+                    next,
+                });
+            }
+            // Its task has ended.
+            self.lock().hubs.remove(&(user_id, base.clone()));
+        }
+    }
+
+    fn hub(&self, user_id: UserId, base: &BaseUrl) -> Arc<Hub> {
+        let mut table = self.lock();
+        if table.hubs.len() >= table.cleanup_size.max(MIN_CLEANUP_SIZE) {
+            table.hubs.retain(|_, hub| hub.strong_count() > 0);
+            table.cleanup_size = table.hubs.len() * 2;
+        }
+        let entry = table.hubs.entry((user_id, base.clone())).or_default();
+        entry.upgrade().unwrap_or_else(|| {
+            let hub = Hub::new();
+            *entry = Arc::downgrade(&hub);
+            hub
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HubTable> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Hub {
+    fn new() -> Arc<Self> {
+        let closed = CancellationToken::new();
+        Arc::new(Self {
+            backlog: Mutex::default(),
+            started: OnceCell::new(),
+            _close: closed.clone().drop_guard(),
+            closed,
+        })
+    }
+
+    fn backlog(&self) -> MutexGuard<'_, Backlog> {
+        self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Backlog {
+    fn push(&mut self, message: HubMessage) -> u64 {
+        self.bytes += message.bytes();
+        self.messages.push_back(message);
+        self.next += 1;
+        while self.messages.len() > MAX_BACKLOG || self.bytes > MAX_BACKLOG_BYTES {
+            let Some(oldest) = self.messages.pop_front() else {
+                break;
+            };
+            self.bytes -= oldest.bytes();
+        }
+        self.next
+    }
+
+    fn get(&self, number: u64) -> Option<FromHub> {
+        let behind = usize::try_from(self.next - number).unwrap_or(usize::MAX);
+        if behind == 0 {
+            return None;
+        }
+        let Some(index) = self.messages.len().checked_sub(behind) else {
+            return Some(FromHub::Missed);
+        };
+        self.messages.get(index).cloned().map(FromHub::Message)
+    }
+
+    fn free(&mut self) {
+        self.messages = VecDeque::new();
+        self.bytes = 0;
+    }
+}
+
+impl HubMessage {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Event(event) => event.json.len(),
+            Self::Estimate(estimate) => estimate.json.len(),
+        }
+    }
+}
+
+impl HubReceiver {
+    /// The next message, if there is one already.
+    pub(crate) fn try_next(&mut self) -> Option<FromHub> {
+        let backlog = self.hub.backlog();
+        let received = backlog.get(self.next)?;
+        self.next = match received {
+            FromHub::Message(_) => self.next + 1,
+            FromHub::Missed => backlog.next,
+        };
+        Some(received)
+    }
+
+    /// Waits for the next message. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Result<FromHub, HubEnded> {
+        loop {
+            self.advanced.mark_unchanged();
+            if let Some(received) = self.try_next() {
+                return Ok(received);
+            }
+            self.advanced.changed().await.map_err(|_| HubEnded)?;
+        }
+    }
+}
+
+/// The task of a hub.
+struct Pump {
+    app: App,
+    user_id: UserId,
+    base: BaseUrl,
+    hub: Weak<Hub>,
+    closed: CancellationToken,
+    advanced: watch::Sender<u64>,
+    subscription: Box<dyn Subscription<Notification>>,
+    /// Events up to here were delivered.
+    position: Cursor,
+    /// When to read events that may have been missed.
+    read_at: Option<Instant>,
+    unfinished: HashMap<JobId, WatchedJob>,
+}
+
+/// An unfinished job whose estimate is sent when it changes.
+struct WatchedJob {
+    subject: EstimateSubject,
+    photo_id: Option<PhotoId>,
+    batch_id: Option<irisflow_jobs::BatchId>,
+    /// Number of pixels of the photo, once looked up.
+    pixels: Option<Option<u64>>,
+    /// The estimate sent last.
+    sent: Option<EstimateBody>,
+}
+
+impl Pump {
+    async fn start(
+        app: &App,
+        user_id: UserId,
+        base: &BaseUrl,
+        hub: &Arc<Hub>,
+    ) -> Result<watch::Receiver<u64>, StoreError> {
+        // Subscribe before reading, so that nothing is committed unseen in between.
+        let subscription = app.parts.bus.subscribe_to_user(user_id).await;
+        let everything = WatchFilter::default();
+        let snapshot = app
+            .parts
+            .timeline
+            .user_snapshot(user_id, &everything, 0)
+            .await?
+            .ok_or_else(|| StoreError::corrupt("an account without a timeline"))?;
+        let unfinished = snapshot.jobs.iter().filter_map(|job| {
+            let watched = WatchedJob {
+                subject: EstimateSubject::of_job(job)?,
+                photo_id: Some(job.photo_id),
+                batch_id: job.batch_id,
+                pixels: None,
+                sent: None,
+            };
+            Some((job.id, watched))
+        });
+        let (advanced, receiver) = watch::channel(0);
+        let pump = Self {
+            app: Arc::clone(app),
+            user_id,
+            base: base.clone(),
+            hub: Arc::downgrade(hub),
+            closed: hub.closed.clone(),
+            advanced,
+            subscription,
+            position: snapshot.cursor,
+            read_at: None,
+            unfinished: unfinished.collect(),
+        };
+        tokio::spawn(pump.run());
+        Ok(receiver)
+    }
+
+    async fn run(mut self) {
+        let estimate_interval = self.app.settings.estimate_interval;
+        let mut estimate_at = Instant::now() + estimate_interval;
+        loop {
+            let has_unfinished = !self.unfinished.is_empty();
+            let read_at = self.read_at;
+            tokio::select! {
+                biased;
+                () = self.closed.cancelled() => return,
+                delivery = self.subscription.next() => match delivery {
+                    Some(delivery) => self.on_delivery(delivery).await,
+                    // The bus is closed: the process ends.
+                    None => return,
+                },
+                () = sleep_until(read_at.unwrap_or(estimate_at)), if read_at.is_some() => {
+                    self.read_newer().await;
+                }
+                () = sleep_until(estimate_at), if has_unfinished => {
+                    self.send_changed_estimates().await;
+                    estimate_at = Instant::now() + estimate_interval;
+                }
+                () = sleep(BACKLOG_LIFE), if self.has_backlog() => self.free_backlog(),
+            }
+        }
+    }
+
+    async fn on_delivery(&mut self, delivery: Delivery<Notification>) {
+        match delivery {
+            Delivery::Message(Notification::Event(event)) if event.seq <= self.position.seq => {}
+            Delivery::Message(Notification::Event(event))
+                if event.seq == self.position.seq + 1 && self.read_at.is_none() =>
+            {
+                self.deliver(Event::clone(&event)).await;
+            }
+            Delivery::Message(Notification::SessionEnded(session_id)) => {
+                self.app.session_ends.end(session_id);
+            }
+            Delivery::Message(Notification::Event(_) | Notification::TimelineAdvanced)
+            | Delivery::Missed => self.read_newer().await,
+        }
+    }
+
+    /// Delivers all events after the position, from the store.
+    async fn read_newer(&mut self) {
+        let everything = WatchFilter::default();
+        self.read_at = None;
+        loop {
+            let timeline = &self.app.parts.timeline;
+            let read = timeline.user_events_after(self.user_id, self.position, &everything, PAGE);
+            match read.await {
+                Ok(Some(EventsAfter::Page(page))) => {
+                    for event in page.events {
+                        self.deliver(event).await;
+                    }
+                    // Events that were deleted meanwhile leave holes.
+                    self.position.seq = self.position.seq.max(page.reached);
+                    if page.reached >= page.last_seq {
+                        return;
+                    }
+                }
+                // Events after the position were pruned: the watchers find that out by their own reads.
+                Ok(Some(EventsAfter::Gap(_))) => {
+                    self.skip_to_newest().await;
+                    return;
+                }
+                // The account was deleted, which ends its sessions.
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "could not read events for the watchers of a user; trying again");
+                    self.read_at = Some(Instant::now() + RETRY_INTERVAL);
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn skip_to_newest(&mut self) {
+        let timeline = &self.app.parts.timeline;
+        let everything = WatchFilter::default();
+        match timeline.user_snapshot(self.user_id, &everything, 0).await {
+            Ok(Some(snapshot)) => self.position = snapshot.cursor,
+            Ok(None) => {}
+            Err(_) => self.read_at = Some(Instant::now() + RETRY_INTERVAL),
+        }
+        self.unfinished.clear();
+    }
+
+    async fn deliver(&mut self, event: Event) {
+        let follows = self.position.seq;
+        self.position.seq = event.seq;
+        self.track(&event);
+        let event = self.app.event_with_verified_result(event).await;
+        let shared = self.app.shared_event(&event, follows, &self.base);
+        self.publish(HubMessage::Event(Arc::new(shared)));
+    }
+
+    /// Keeps the list of unfinished jobs.
+    fn track(&mut self, event: &Event) {
+        let Some(subject) = EstimateSubject::of_event(event) else {
+            self.unfinished.remove(&event.job_id);
+            return;
+        };
+        let job = self.unfinished.entry(event.job_id).or_insert(WatchedJob {
+            subject: subject.clone(),
+            photo_id: event.photo_id,
+            batch_id: event.batch_id,
+            pixels: None,
+            sent: None,
+        });
+        job.subject = subject;
+        // The remaining time has changed, too.
+        job.sent = None;
+    }
+
+    async fn send_changed_estimates(&mut self) {
+        self.look_up_pixels().await;
+        let jobs: Vec<JobId> = self.unfinished.keys().copied().collect();
+        let subjects: Vec<_> = self
+            .unfinished
+            .values()
+            .map(|job| (job.subject.clone(), job.pixels.flatten()))
+            .collect();
+        let estimates = self.app.recent_estimates(self.user_id, &subjects).await;
+        let mut sent = 0;
+        for (job_id, estimate) in jobs.into_iter().zip(estimates) {
+            let Some(job) = self.unfinished.get_mut(&job_id) else {
+                continue;
+            };
+            let is_known = job
+                .sent
+                .as_ref()
+                .is_some_and(|sent| sent.is_equivalent_to(&estimate));
+            if is_known || sent == MAX_ESTIMATES_AT_ONCE {
+                continue;
+            }
+            sent += 1;
+            let message = HubMessage::Estimate(Arc::new(SharedEstimate {
+                job_id,
+                batch_id: job.batch_id,
+                json: ServerFrame::estimate(job_id, estimate.clone()),
+            }));
+            job.sent = Some(estimate);
+            self.publish(message);
+        }
+    }
+
+    async fn look_up_pixels(&mut self) {
+        let unknown = self.unfinished.values().filter(|job| job.pixels.is_none());
+        let photo_ids: Vec<PhotoId> = unknown.filter_map(|job| job.photo_id).collect();
+        if photo_ids.is_empty() {
+            return;
+        }
+        // An estimate without the size of the photo is merely less exact.
+        let photos = self.app.parts.photos.photos_by_id(self.user_id, &photo_ids);
+        let photos = photos.await.unwrap_or_default();
+        let pixels: HashMap<PhotoId, Option<u64>> = photos
+            .iter()
+            .map(|photo| (photo.id, pixels_of(photo)))
+            .collect();
+        for job in self.unfinished.values_mut() {
+            let known = job
+                .photo_id
+                .and_then(|id| pixels.get(&id).copied().flatten());
+            job.pixels.get_or_insert(known);
+        }
+    }
+
+    fn publish(&self, message: HubMessage) {
+        if let Some(hub) = self.hub.upgrade() {
+            let next = hub.backlog().push(message);
+            self.advanced.send_replace(next);
+        }
+    }
+
+    fn has_backlog(&self) -> bool {
+        let hub = self.hub.upgrade();
+        hub.is_some_and(|hub| !hub.backlog().messages.is_empty())
+    }
+
+    fn free_backlog(&self) {
+        if let Some(hub) = self.hub.upgrade() {
+            hub.backlog().free();
+        }
+    }
+}
+
+impl AppState {
+    /// Serialises an event for all watchers.
+    pub(crate) fn shared_event(&self, event: &Event, follows: i64, base: &BaseUrl) -> SharedEvent {
+        let object = self.event_object(event, base);
+        SharedEvent {
+            seq: event.seq,
+            follows,
+            job_id: event.job_id,
+            batch_id: event.batch_id,
+            is_progress: event.kind == irisflow_jobs::EventKind::Progress,
+            // It holds only strings and numbers, which always serialize.
+            json: serde_json::to_string(&object).unwrap_or_default(),
+        }
+    }
+}
