@@ -13,6 +13,7 @@ use crate::error::{ApiError, ClientError};
 use crate::ids::JobId;
 use crate::retry_policy::{Backoff, RetryPolicy};
 use crate::session::{AccessToken, InMemoryTokenStore, TokenPair, TokenStore};
+use crate::timeline::Timeline;
 use crate::watch::Watch;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -112,6 +113,11 @@ impl Client {
     /// [`ClientError::SignedOut`] when there is no session, or it has expired.
     pub async fn resume(&self) -> Result<(), ClientError> {
         self.access_token().await.map(drop)
+    }
+
+    /// Follows all jobs of the account, also those that are submitted later.
+    pub fn timeline(&self) -> Timeline {
+        Timeline::new(self.clone())
     }
 
     /// Watches a job until it ends.

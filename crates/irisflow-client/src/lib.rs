@@ -36,6 +36,7 @@ mod photos;
 mod retry_policy;
 mod session;
 mod socket;
+mod timeline;
 mod watch;
 
 pub use client::Client;
@@ -45,4 +46,5 @@ pub use jobs::{BATCH_LIMIT, Batch, Job, JobStatus, Skipped, Status};
 pub use photos::Photo;
 pub use retry_policy::RetryPolicy;
 pub use session::{InMemoryTokenStore, TokenStore};
+pub use timeline::{EventKind, JobEstimate, JobEvent, Timeline, TimelineUpdate};
 pub use watch::{Eta, Frame, MissedLimit, Update, Waiting, Watch};

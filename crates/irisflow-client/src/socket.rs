@@ -1,4 +1,4 @@
-//! One WebSocket connection to a job: the HTTP upgrade, and reading text messages.
+//! One WebSocket connection: the HTTP upgrade, text messages, the close.
 
 use std::time::Duration;
 
@@ -14,13 +14,12 @@ use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
 use crate::client::{Client, error_for_status};
 use crate::error::ClientError;
-use crate::ids::JobId;
 
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Idle timeout. The server pings every 25 s, so that a longer silence means a lost connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Usual frames have a few hundred bytes.
-const MAX_FRAME_BYTES: usize = 64 * 1024;
+/// Usual frames have a few hundred bytes; a snapshot has a kilobyte or two for each of up to thousands of jobs.
+const MAX_FRAME_BYTES: usize = 16 * 1024 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct Socket {
@@ -30,14 +29,10 @@ pub(crate) struct Socket {
 impl Socket {
     /// Opens the WebSocket with the client's own HTTP stack, so that base URL, TLS certificates and
     /// error responses are handled as in every other call.
-    pub(crate) async fn open(
-        client: &Client,
-        job_id: &JobId,
-        token: &str,
-    ) -> Result<Self, ClientError> {
+    pub(crate) async fn open(client: &Client, route: &str) -> Result<Self, ClientError> {
         let key = generate_key();
         let request = client
-            .request(Method::GET, &format!("ws/jobs/{job_id}?token={token}"))
+            .request(Method::GET, route)
             .header(CONNECTION, HeaderValue::from_static("Upgrade"))
             .header(UPGRADE, HeaderValue::from_static("websocket"))
             .header(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))
@@ -65,6 +60,15 @@ impl Socket {
             .await
             .map_err(|_| ClientError::Unreachable("the upgrade took too long".to_owned()))??;
         Ok(Self { stream })
+    }
+
+    /// Sends a text message.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`] when the connection was lost.
+    pub(crate) async fn send_text(&mut self, text: String) -> Result<(), ClientError> {
+        let sent = self.stream.send(Message::text(text)).await;
+        sent.map_err(|error| ClientError::Unreachable(error.to_string()))
     }
 
     /// The next text message.

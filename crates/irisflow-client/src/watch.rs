@@ -90,7 +90,7 @@ impl Frame {
 
 /// Deserializes an optional field leniently: an unknown form, sent by a later version of the server,
 /// becomes `None` instead of making the whole frame invalid.
-fn lenient<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+pub(crate) fn lenient<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: serde::Deserializer<'de>,
     T: serde::de::DeserializeOwned,
@@ -206,7 +206,8 @@ impl Watch {
             Ok(token) => token,
             Err(error) => return self.end(error),
         };
-        match Socket::open(&self.client, &self.job_id, &self.token).await {
+        let route = format!("ws/jobs/{}?token={}", self.job_id, self.token);
+        match Socket::open(&self.client, &route).await {
             Ok(socket) => {
                 self.connection = Connection::Open(Box::new(socket));
                 Reaction::Continue

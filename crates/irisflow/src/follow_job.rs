@@ -41,14 +41,25 @@ async fn try_follow(
         }
     }
     let job = client.job(job_id).await?;
+    finish(client, &job, names, bar, bars).await
+}
+
+/// Writes the files of a job that has ended, if `names` are given, and shows its outcome.
+pub(crate) async fn finish(
+    client: &Client,
+    job: &JobStatus,
+    names: Option<&OutputNames>,
+    bar: &PhotoBar,
+    bars: &Bars,
+) -> anyhow::Result<Outcome> {
     if let Some(names) = names {
-        download(client, &job, names).await?;
-        write_report(names, &report(&job))?;
+        download(client, job, names).await?;
+        write_report(names, &report(job))?;
         if job.status == Status::Completed {
             bars.print_result(&names.result());
         }
     }
-    Ok(show_outcome(&job, bar))
+    Ok(show_outcome(job, bar))
 }
 
 fn show_outcome(job: &JobStatus, bar: &PhotoBar) -> Outcome {

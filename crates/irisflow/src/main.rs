@@ -10,6 +10,7 @@ mod data_folder;
 mod exit_code;
 mod file_descriptors;
 mod follow_job;
+mod follow_timeline;
 mod iris_report;
 mod logging;
 mod metrics;

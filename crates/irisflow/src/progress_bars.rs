@@ -109,6 +109,18 @@ impl PhotoBar {
         self.show_estimate(frame);
     }
 
+    pub(crate) fn show_step(&self, step: &str, progress: u8) {
+        if let Some((bar, _)) = &self.bar {
+            bar.set_position(bar.position().max(u64::from(progress)));
+        }
+        self.show(step);
+    }
+
+    /// Shows why the job waits.
+    pub(crate) fn show_waiting(&self, reason: &str) {
+        self.show(reason);
+    }
+
     /// Appends the estimated time to the message; on a terminal only, because it changes too often for lines.
     fn show_estimate(&self, frame: &Frame) {
         if let (Some((bar, _)), Some(eta)) = (&self.bar, frame.eta_ms) {

@@ -12,17 +12,18 @@ use irisflow_messages::text;
 use crate::account::AccountArgs;
 use crate::exit_code::Outcome;
 use crate::follow_job::follow;
+use crate::follow_timeline::follow_timeline;
 use crate::output_names::{OutputNames, OutputNaming};
 use crate::progress_bars::Bars;
 
 /// Watch jobs on a server to their end and, with --out, download what they made.
 ///
-/// Files are named after the job: JOB.jpg, JOB_mask.png, JOB_before.jpg, JOB.json. Ctrl-C leaves the
+/// Without jobs, all jobs of the account are followed, also new ones, until Ctrl-C. Files are named after the job: JOB.jpg, JOB_mask.png, JOB_before.jpg, JOB.json. Ctrl-C leaves the
 /// jobs running. Exit status as of `irisflow submit`; a cancelled job counts as failed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct WatchArgs {
-    /// The jobs.
-    #[arg(required = true, value_name = "JOB")]
+    /// The jobs. Without any, all jobs of the account are followed.
+    #[arg(value_name = "JOB")]
     jobs: Vec<String>,
 
     /// Folder for the results; made when it does not exist. Without it nothing is downloaded.
@@ -30,7 +31,7 @@ pub(crate) struct WatchArgs {
     out: Option<PathBuf>,
 
     /// Cancel them; one that has ended stays as it is.
-    #[arg(long)]
+    #[arg(long, requires = "jobs")]
     cancel: bool,
 
     #[command(flatten)]
@@ -50,6 +51,10 @@ async fn watch(args: WatchArgs) -> anyhow::Result<ExitCode> {
     }
     let client = args.account.sign_in().await?;
     let bars = Bars::new();
+    if args.jobs.is_empty() {
+        let followed = follow_timeline(&client, args.out.as_deref(), &bars);
+        return until_interrupted(followed, &bars).await;
+    }
     let mut naming = args.out.as_deref().map(|out| OutputNaming::new(out, &[]));
     let jobs = args.jobs.into_iter().map(|job| {
         let names = naming
@@ -63,8 +68,15 @@ async fn watch(args: WatchArgs) -> anyhow::Result<ExitCode> {
             client.cancel(job_id).await?;
         }
     }
+    until_interrupted(follow_all(&client, jobs, &bars), &bars).await
+}
+
+async fn until_interrupted(
+    followed: impl Future<Output = Outcome>,
+    bars: &Bars,
+) -> anyhow::Result<ExitCode> {
     tokio::select! {
-        outcome = follow_all(&client, jobs, &bars) => Ok(outcome.into()),
+        outcome = followed => Ok(outcome.into()),
         pressed = tokio::signal::ctrl_c() => {
             pressed.context("listening for Ctrl-C")?;
             bars.print_line(&text!("cli-interrupted-watching"));
