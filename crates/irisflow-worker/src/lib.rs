@@ -16,6 +16,7 @@ mod pipeline;
 mod running_jobs;
 mod slot;
 mod supervision;
+mod thread_priority;
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,6 +40,7 @@ pub use fault_injection::{FaultPlan, FaultPlanError};
 pub use pipeline::{ImagingPipeline, Pipeline};
 use running_jobs::{RunningJobs, StopReason};
 use supervision::Supervisor;
+pub use thread_priority::lower_thread_priority;
 
 /// What a worker works with.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use irisflow_jobs::{Fence, Job, StoreError};
 use crate::attempt::NextAction;
 use crate::fault_injection::point;
 use crate::running_jobs::RunningJob;
-use crate::{Shared, attempt, metrics};
+use crate::{Shared, attempt, lower_thread_priority, metrics};
 
 /// The pause after the queue could not be asked, or after trouble that nothing else has met.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
@@ -25,6 +25,7 @@ pub(crate) fn spawn(shared: Arc<Shared>) -> std::io::Result<()> {
         .name("iris-slot".to_owned())
         .spawn(move || {
             let _supervised = shared.supervisor.part("slot");
+            lower_thread_priority();
             while claim_and_work(&shared).is_continue() {}
         })?;
     Ok(())

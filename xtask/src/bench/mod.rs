@@ -10,6 +10,7 @@ mod segmentation;
 mod session;
 mod store;
 mod throughput;
+mod watch;
 mod whole_job;
 
 use std::path::{Path, PathBuf};
@@ -46,6 +47,10 @@ enum Section {
     Throughput(throughput::ThroughputArgs),
     /// Error of the wait estimates.
     Waiting(estimate_error::WaitingArgs),
+    /// Cost and latency of watching.
+    Watch(watch::WatchArgs),
+    #[command(hide = true)]
+    WatchServe(watch::ServeArgs),
 }
 
 pub(crate) fn run(arguments: BenchArgs) -> anyhow::Result<()> {
@@ -68,6 +73,8 @@ pub(crate) fn run(arguments: BenchArgs) -> anyhow::Result<()> {
         Some(Section::Waiting(arguments)) => {
             runtime.block_on(estimate_error::run(arguments, &root))
         }
+        Some(Section::Watch(arguments)) => runtime.block_on(watch::run(arguments)),
+        Some(Section::WatchServe(arguments)) => runtime.block_on(watch::serve(arguments)),
     }
 }
 
