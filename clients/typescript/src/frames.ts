@@ -1,7 +1,7 @@
 // The frames of `GET /ws` and `GET /api/v1/events`, kept by hand; a test compares them with
 // docs/events.schema.json.
 
-import type { Estimate, JobState, JobStatus, Preview } from './types.ts';
+import type { Estimate, JobState, JobStatus } from './types.ts';
 
 /** Limits a connection to some jobs, or to one batch. */
 export interface Filter {
@@ -39,7 +39,6 @@ export interface JobEvent {
   result_width?: number | null;
   result_height?: number | null;
   quality_score?: number | null;
-  previews?: Preview[];
 }
 
 /** The present state: unfinished jobs and the newest finished ones. Replaces what was known before. */

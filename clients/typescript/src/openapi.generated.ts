@@ -207,6 +207,16 @@ export interface components {
             /** Format: int64 */
             low: number;
         };
+        /** @description The answer of a long poll. */
+        EventsBody: {
+            /** @description Where to resume with the next request. */
+            cursor?: string | null;
+            /**
+             * @description The frames of the stream since the cursor of the request: `snapshot`, `resumed`, `event`, `gap`, `estimate`
+             *     and `closing`, as in docs/events.schema.json. Empty when nothing happened.
+             */
+            frames: Record<string, never>[];
+        };
         HealthBody: {
             /** @description Always `ok`. */
             status: string;
@@ -541,6 +551,18 @@ export interface components {
             options?: unknown;
             /** Format: uuid */
             photo_id: string;
+        };
+        TicketBody: {
+            /**
+             * Format: int64
+             * @description Time within which the connection must be opened.
+             */
+            expires_in_ms: number;
+            /**
+             * @description For `?ticket=` of `GET /ws` and `GET /api/v1/events`, or for the first frame of a socket. It opens one
+             *     connection.
+             */
+            ticket: string;
         };
         /** @description Access token and refresh token, as returned by sign-in and refresh. */
         TokenPair: {

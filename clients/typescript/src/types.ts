@@ -26,15 +26,7 @@ type LiveField =
  * A job as events describe it: always these fields, and of the others those that were received. Read the job
  * (`client.job`) for all of them.
  */
-export type JobState = Pick<JobStatus, LiveField> & Partial<Omit<JobStatus, LiveField>> & { previews?: Preview[] };
-
-/** A small picture of the work in progress. Its URL is signed and expires, as all URLs here. */
-export interface Preview {
-  kind: 'outline' | 'light' | 'result';
-  url: string;
-  width: number;
-  height: number;
-}
+export type JobState = Pick<JobStatus, LiveField> & Partial<Omit<JobStatus, LiveField>>;
 
 /** Whether a job with this status will not change any more. */
 export function isFinal(status: string): boolean {

@@ -30,6 +30,9 @@ pub(crate) enum ClientFrame {
     Token { token: String },
     /// Replaces the filter; null follows all jobs. Answered by a snapshot.
     Filter { filter: Option<FilterBody> },
+    /// Answered by `pong`: browsers do not show the pings of the protocol to pages, which detect a dead connection with
+    /// this.
+    Ping,
     /// Types of later versions, and those without an effect, such as `pong`.
     #[serde(other)]
     Unknown,

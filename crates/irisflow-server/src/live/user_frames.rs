@@ -56,6 +56,8 @@ pub(crate) enum ServerFrame {
     TokenExpiring { expires_in_ms: u64 },
     /// The token was replaced.
     TokenAccepted { expires_in_ms: u64 },
+    /// The answer to `ping`.
+    Pong,
     /// The server closes the connection, with 1012 on a WebSocket. Reconnect after this time, with the last cursor.
     Closing {
         reason: ClosingReason,
@@ -170,6 +172,7 @@ impl ServerFrame {
             ServerFrame::Estimate { .. } => "estimate",
             ServerFrame::TokenExpiring { .. } => "token_expiring",
             ServerFrame::TokenAccepted { .. } => "token_accepted",
+            ServerFrame::Pong => "pong",
             ServerFrame::Closing { .. } => "closing",
             ServerFrame::Error { .. } => "error",
         }

@@ -329,9 +329,10 @@ impl Connection {
                 cursor,
                 filter: parse_filter(filter)?,
             }),
-            ClientFrame::Token { .. } | ClientFrame::Filter { .. } | ClientFrame::Unknown => {
-                Err(Ending::no_hello())
-            }
+            ClientFrame::Token { .. }
+            | ClientFrame::Filter { .. }
+            | ClientFrame::Ping
+            | ClientFrame::Unknown => Err(Ending::no_hello()),
         }
     }
 
@@ -407,6 +408,7 @@ impl Connection {
                 self.socket.send_text(frame.to_json()).await?;
             }
             ClientFrame::Filter { filter } => watcher.set_filter(parse_filter(filter)?),
+            ClientFrame::Ping => self.socket.send_text(ServerFrame::Pong.to_json()).await?,
             ClientFrame::Hello { .. } | ClientFrame::Unknown => {}
         }
         Ok(())
