@@ -22,6 +22,9 @@ fn main() {
     ] {
         println!("cargo::rerun-if-changed={}", web.join(input).display());
     }
+    // The page contains the client.
+    let client = manifest.join("../../clients/typescript/src");
+    println!("cargo::rerun-if-changed={}", client.display());
     println!("cargo::rerun-if-changed=build.rs");
 
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("web");

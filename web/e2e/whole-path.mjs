@@ -148,21 +148,32 @@ try {
 
   await story('a socket that is closed early is opened again', async () => {
     let sockets = 0;
-    await page.routeWebSocket(/\/ws\/jobs\//, (socket) => {
+    await page.routeWebSocket(/\/ws$/, (socket) => {
       const server = socket.connectToServer();
       sockets += 1;
       if (sockets > 1) return;
       server.onMessage((message) => {
         socket.send(message);
-        // As for a restart of the server, after its first frame.
-        socket.close({ code: 1012, reason: 'restart' });
+        // As for a restart of the server, after the first event.
+        if (JSON.parse(message).type === 'event') socket.close({ code: 1012, reason: 'restart' });
       });
     });
+    // The socket of the page is opened with it.
+    await page.reload();
     await page.getByRole('button', { name: 'Process this photo again' }).click();
     await page.waitForURL(/#\/jobs\//);
     await page.locator('[data-step]').waitFor();
     await waitForResult(page);
     assert.ok(sockets >= 2, `${sockets} sockets`);
+  });
+
+  await story('without WebSockets the job is followed all the same', async () => {
+    await page.routeWebSocket(/\/ws$/, (socket) => socket.close({ code: 1006 }));
+    await page.reload();
+    await page.getByRole('button', { name: 'Process this photo again' }).click();
+    await page.waitForURL(/#\/jobs\//);
+    await page.locator('[data-step]').waitFor();
+    await waitForResult(page);
   });
 
   await story('a rejected photo shows the reason, and offers to take another', async () => {

@@ -1,5 +1,5 @@
 //! `cargo xtask openapi`: writes the committed descriptions of the API and of the live frames. Review their diff, and
-//! regenerate the page's types from it.
+//! regenerate the types of the TypeScript client from it.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         &irisflow_server::event_schema(),
     )?;
     write_json(&docs.join("asyncapi.json"), &irisflow_server::asyncapi())?;
-    println!("now run `npm run generate` in web/ and clients/typescript/");
+    println!("now run `npm run generate` in clients/typescript/");
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 // What the package promises as a whole: its size, and that it needs nothing at run time.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { buildSync } from 'esbuild';
@@ -33,4 +33,13 @@ test('there are no dependencies at run time, and only the React entry imports Re
   const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as { dependencies?: object };
   assert.equal(manifest.dependencies, undefined);
   assert.doesNotMatch(bundle('dist/index.js').toString(), /\bfrom\s*"[^."]/);
+});
+
+test('docs/guarantees.md names tests that exist', () => {
+  const guarantees = readFileSync('../../docs/guarantees.md', 'utf8');
+  const section = /### The TypeScript client\n(.*?)\n##/s.exec(guarantees)?.[1] ?? '';
+  const named = Array.from(section.matchAll(/\*([^*]+)\*/g), ([, name = '']) => name);
+  const sources = readdirSync('test').map((file) => readFileSync(`test/${file}`, 'utf8'));
+  assert.ok(named.length > 20);
+  for (const name of named) assert.ok(sources.some((source) => source.includes(`test('${name}'`)), name);
 });

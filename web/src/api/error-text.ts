@@ -2,7 +2,7 @@
 // for programs.
 
 import { texts } from '../texts';
-import { ApiError, ConsentDeclinedError, NetworkError, SignedOutError } from './errors';
+import { ApiError, ConsentDeclinedError, NetworkError, PhotoTooLargeError, SignedOutError } from './errors';
 
 export interface ErrorText {
   message: string;
@@ -14,6 +14,7 @@ const BY_CODE = new Map<string, ErrorText>(Object.entries(texts.errors.byCode));
 const WAIT_BY_CODE = new Map<string, string>(Object.entries(texts.errors.waitByCode));
 
 export function errorTextOf(error: unknown): ErrorText {
+  if (error instanceof PhotoTooLargeError) return tooLargeText(error);
   if (error instanceof ApiError) return apiErrorText(error);
   if (error instanceof NetworkError) return { message: texts.errors.unreachable, suggestion: null };
   if (error instanceof SignedOutError) return { message: texts.errors.signedOut, suggestion: null };
@@ -21,14 +22,30 @@ export function errorTextOf(error: unknown): ErrorText {
   return texts.errors.unexpected;
 }
 
-function apiErrorText({ code, message, suggestion, retryAfterS }: ApiError): ErrorText {
+function apiErrorText({ status, code, detail, suggestion, retryAfterMs }: ApiError): ErrorText {
   const waitMessage = WAIT_BY_CODE.get(code ?? '');
-  if (waitMessage !== undefined) return { message: waitMessage, suggestion: retryText(retryAfterS) };
-  return BY_CODE.get(code ?? '') ?? { message, suggestion };
+  if (waitMessage !== undefined) return { message: waitMessage, suggestion: retryText(retryAfterMs) };
+  return BY_CODE.get(code ?? '') ?? { message: detail ?? statusText(status), suggestion };
 }
 
-function retryText(seconds: number | null): string {
-  if (seconds === null || seconds < 2) return texts.errors.retryInAMoment;
+/** For answers without a sentence, as those of a proxy. */
+function statusText(status: number): string {
+  if (status < 300) return texts.errors.unreadableAnswer;
+  if (status === 413) return texts.errors.photoTooLarge;
+  if (status === 429) return texts.errors.tooManyRequests;
+  return status >= 500 ? texts.errors.serverError : texts.errors.otherStatus;
+}
+
+function retryText(ms: number | null): string {
+  const seconds = Math.ceil((ms ?? 0) / 1000);
+  if (seconds < 2) return texts.errors.retryInAMoment;
   if (seconds < 90) return texts.errors.retryInSeconds({ seconds });
   return texts.errors.retryInMinutes({ minutes: Math.ceil(seconds / 60) });
+}
+
+/** Rounded so that the photo never seems to be within the limit. */
+function tooLargeText({ bytes, maxBytes }: PhotoTooLargeError): ErrorText {
+  const tenths = (size: number) => (size / (1 << 20)) * 10;
+  const [megabytes, limitMegabytes] = [Math.ceil(tenths(bytes)) / 10, Math.floor(tenths(maxBytes)) / 10];
+  return texts.photoFile.tooLarge({ megabytes, limitMegabytes });
 }

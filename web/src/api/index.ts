@@ -1,38 +1,32 @@
-// The API client: the only way for screens to reach the server.
+// The API of the page: the only way for screens to reach the server. The requests themselves are those of
+// `@irisflow/client` (clients/typescript); here is what only this page needs.
 
-import { texts } from '../texts';
-import { ApiError, isTransient, NetworkError } from './errors';
-import { createHttp, type HttpParts } from './http';
-import { contentTypeOf, putBytes } from './photo-upload';
-import { abortError, delay, pageWake } from './retry-delay';
-import type {
-  Check,
-  Consent,
-  ConsentList,
-  ConsentText,
-  Job,
-  JobPage,
-  JobStatus,
-  Photo,
-  Tokens,
-  UploadSlot,
-} from './types';
-import { watchJob, type JobView } from './watch-job';
+import { delay, IrisflowClient, NetworkError, pageWake as createPageWake, type TokenStore } from '@irisflow/client';
+import { createGuard, type GuardParts } from './session-guard';
+import type { Check, Consent, ConsentList, ConsentText, Estimate, Job, JobStatus, Photo } from './types';
 
 export { errorTextOf, type ErrorText } from './error-text';
 export * from './errors';
-export { delayUntilWake, pageWake } from './retry-delay';
 export { browserTokens } from './token-store';
 export * from './types';
-export type { JobView } from './watch-job';
+export { delay };
 
-/** The delays before the second and the third attempt to upload a photo. */
-const UPLOAD_RETRY_DELAYS_MS = [1_000, 2_000];
+/** Dispatches `wake` when the page comes to the foreground or online again. */
+export const pageWake = createPageWake();
 
 interface UploadOptions {
   /** Called with the share sent so far, 0 to 1. */
   onSent: (share: number) => void;
   signal: AbortSignal;
+}
+
+/** A job as its screen shows it. */
+export interface JobView {
+  progress: number;
+  step: string;
+  /** False while reconnecting; the job itself goes on meanwhile. */
+  connected: boolean;
+  estimate?: Partial<Estimate>;
 }
 
 export interface Api {
@@ -58,119 +52,82 @@ export interface Api {
   cancel(jobId: string): Promise<void>;
   job(jobId: string, signal?: AbortSignal): Promise<JobStatus>;
   recentJobs(signal?: AbortSignal): Promise<JobStatus[]>;
+  /** Keeps the live connection open, so that a job that is submitted later is seen from its first step. */
+  stayConnected(signal: AbortSignal): Promise<void>;
   /** Follows a job until it ends. */
   watch(jobId: string, onView: (view: JobView) => void, signal: AbortSignal): Promise<JobStatus>;
   /** The bytes behind a signed URL. */
   picture(url: string, signal?: AbortSignal): Promise<Blob>;
 }
 
-export function createApi(parts: HttpParts): Api {
-  const { tokens } = parts;
-  const http = createHttp(parts);
+export interface ApiParts extends GuardParts {
+  fetch: typeof fetch;
+  tokens: TokenStore;
+}
 
-  async function uploadPhoto(file: File, options: UploadOptions): Promise<Photo> {
-    const { signal } = options;
-    const contentType = contentTypeOf(file);
-    const slot = await http.send<UploadSlot>('POST', '/photos/upload', {
-      body: { content_type: contentType },
+export function createApi(parts: ApiParts): Api {
+  const { fetch, tokens } = parts;
+  const client = new IrisflowClient({ fetch, tokens, wake: pageWake });
+  const guard = createGuard(parts);
+
+  async function watch(id: string, onView: (view: JobView) => void, signal: AbortSignal): Promise<JobStatus> {
+    let view: JobView = { progress: 0, step: '', connected: true };
+    const update = (change: Partial<JobView>) => onView((view = { ...view, ...change }));
+    const states = client.watchJob(id, {
       signal,
+      onConnection({ state }) {
+        if (state === 'open' || state === 'waiting') update({ connected: state === 'open' });
+      },
     });
-    if (file.size > slot.max_bytes) throw photoTooLarge(file.size, slot.max_bytes);
-    await putWithRetries(slot.upload_url, file, contentType, options);
-    options.onSent(1);
-    return http.send<Photo>('POST', `/photos/${slot.photo_id}/confirm`, { body: {}, signal });
+    for await (const job of states) update({ progress: job.progress, step: job.step, estimate: job });
+    // The job itself has every URL.
+    return client.job(id, signal);
   }
 
   return {
     isSignedIn: () => tokens.read() !== null,
-    async register(email, password, signal) {
-      await http.send('POST', '/auth/register', { body: { email, password }, anonymous: true, signal });
-    },
-    async signIn(email, password, signal) {
-      const call = { body: { email, password }, anonymous: true, signal };
-      tokens.write(await http.send<Tokens>('POST', '/auth/login/json', call));
-    },
-    async signOut() {
-      try {
-        await http.send('POST', '/auth/logout', {});
-      } catch {
-        // This page signs out even when the server cannot be reached.
-      }
-      tokens.clear();
-    },
-    consentText: (signal) => http.send<ConsentText>('GET', '/privacy/jurisdiction', { anonymous: true, signal }),
+    register: (email, password, signal) => client.register(email, password, signal),
+    signIn: (email, password, signal) => client.login(email, password, signal),
+    // This page signs out even when the server cannot be reached.
+    signOut: () => client.logout().catch(() => undefined),
+    consentText: (signal) => client.request<ConsentText>('GET', '/privacy/jurisdiction', { anonymous: true, signal }),
     async giveConsent({ jurisdiction, consent_text_version }) {
       const body = { consent_type: 'biometric_capture', jurisdiction, consent_text_version };
-      await http.send('POST', '/privacy/consent', { body });
+      await guard(() => client.request('POST', '/privacy/consent', { body }));
     },
     async consents(signal) {
-      return (await http.send<ConsentList>('GET', '/privacy/consent', { signal })).consents;
+      const list = await guard(() => client.request<ConsentList>('GET', '/privacy/consent', { signal }), signal);
+      return list.consents;
     },
     async withdrawConsent(id) {
-      await http.send('POST', `/privacy/consent/${id}/withdraw`);
+      await guard(() => client.request('POST', `/privacy/consent/${id}/withdraw`));
     },
     async deleteAccount() {
-      await http.send('DELETE', '/users/me', { body: { confirm: true } });
+      await guard(() => client.request('DELETE', '/users/me', { body: { confirm: true } }));
       tokens.clear();
     },
-    async deletePhoto(photoId) {
-      await http.send('DELETE', `/photos/${photoId}`);
-    },
-    uploadPhoto,
-    check: (photoId, signal) => http.send<Check>('POST', `/photos/${photoId}/check`, { signal }),
-    submit: (photoId, signal) =>
-      http.send<Job>('POST', '/processing/submit', { body: { photo_id: photoId }, signal }),
-    reprocess: (jobId, signal) => http.send<Job>('POST', `/processing/jobs/${jobId}/reprocess`, { signal }),
-    async cancel(jobId) {
-      await http.send('POST', `/processing/jobs/${jobId}/cancel`);
-    },
-    job: (jobId, signal) => http.send<JobStatus>('GET', `/processing/jobs/${jobId}`, { signal }),
-    async recentJobs(signal) {
-      return (await http.send<JobPage>('GET', '/processing/jobs?page=1&page_size=8', { signal })).items;
-    },
-    watch: (jobId, onView, signal) =>
-      watchJob({
-        openSocket: (token) => new WebSocket(socketUrl(jobId, token)),
-        readJob: (reading) => http.send<JobStatus>('GET', `/processing/jobs/${jobId}`, { signal: reading }),
-        accessToken: http.accessToken,
-        renew: http.renew,
-        signOut: http.signOut,
-        onView,
-        signal,
-        wake: pageWake,
-      }),
+    deletePhoto: (photoId) => guard(() => client.deletePhoto(photoId)),
+    uploadPhoto: (file, options) =>
+      guard(() => client.uploadPhoto(file, { ...options, presigned: true }), options.signal),
+    check: (photoId, signal) => guard(() => client.checkPhoto(photoId, signal), signal),
+    submit: (photoId, signal) => guard(() => client.submit(photoId, { signal }), signal),
+    reprocess: (jobId, signal) => guard(() => client.reprocess(jobId, { signal }), signal),
+    cancel: (jobId) => guard(() => client.cancel(jobId)),
+    job: (jobId, signal) => guard(() => client.job(jobId, signal), signal),
+    recentJobs: (signal) => guard(async () => (await client.jobs({ page_size: 8 }, signal)).items, signal),
+    stayConnected: (signal) =>
+      guard(async () => {
+        for await (const _ of client.watchJobs({ signal }));
+      }, signal),
+    watch: (jobId, onView, signal) => guard(() => watch(jobId, onView, signal), signal),
     async picture(url, signal) {
       try {
-        const response = await parts.fetch(url, { signal: signal ?? null });
+        const response = await fetch(url, { signal: signal ?? null });
         if (response.ok) return await response.blob();
       } catch {
-        if (signal?.aborted) throw abortError();
+        signal?.throwIfAborted();
       }
-      throw new NetworkError();
+      throw new NetworkError('the picture cannot be read');
     },
   };
-}
-
-async function putWithRetries(url: string, file: File, contentType: string, options: UploadOptions): Promise<void> {
-  for (let attempt = 0; ; attempt += 1) {
-    try {
-      return await putBytes({ url, file, contentType, ...options });
-    } catch (error) {
-      const delayMs = UPLOAD_RETRY_DELAYS_MS[attempt];
-      if (!isTransient(error) || delayMs === undefined) throw error;
-      await delay(delayMs, options.signal);
-    }
-  }
-}
-
-function photoTooLarge(size: number, limit: number): ApiError {
-  const tenths = (bytes: number) => (bytes / (1 << 20)) * 10;
-  const [megabytes, limitMegabytes] = [Math.ceil(tenths(size)) / 10, Math.floor(tenths(limit)) / 10];
-  const { message, suggestion } = texts.photoFile.tooLarge({ megabytes, limitMegabytes });
-  return new ApiError(413, 'image_too_large', message, suggestion);
-}
-
-function socketUrl(jobId: string, token: string): string {
-  const origin = location.origin.replace(/^http/, 'ws');
-  return `${origin}/ws/jobs/${encodeURIComponent(jobId)}?token=${encodeURIComponent(token)}`;
 }

@@ -1,15 +1,10 @@
 // Where the tokens of the session are kept: the local storage of the browser, shared by its tabs, or
 // memory where the browser refuses storage (private windows).
 
+import type { TokenStore } from '@irisflow/client';
 import type { Tokens } from './types';
 
 const KEY = 'irisflow.tokens';
-
-export interface TokenStore {
-  read(): Tokens | null;
-  write(tokens: Tokens): void;
-  clear(): void;
-}
 
 export function browserTokens(storage: () => Storage = () => localStorage): TokenStore {
   let inMemory: Tokens | null = null;

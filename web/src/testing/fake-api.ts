@@ -23,6 +23,7 @@ export function fakeApi(): Mocked<Api> {
     cancel: vi.fn(never),
     job: vi.fn(never),
     recentJobs: vi.fn(never),
+    stayConnected: vi.fn(never),
     watch: vi.fn(never),
     picture: vi.fn(never),
   };

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { ApiError, ConsentDeclinedError, NetworkError } from '../../api';
-import { contentTypeOf } from '../../api/photo-upload';
+import { contentTypeOf } from '@irisflow/client';
 import { flushPromises, passGuardTime, render } from '../../testing/component-harness';
 import { fakeApi } from '../../testing/fake-api';
 import { checkFixture, jobFixture, photoFile, photoFixture } from '../../testing/fixtures';
@@ -137,7 +137,7 @@ test('shows the share sent, and can be cancelled', async () => {
 test('a photo that the server cannot read shows the reason and asks for another', async () => {
   const { api, screen } = capture(photo);
   api.uploadPhoto.mockRejectedValue(
-    new ApiError(415, 'unsupported_format', 'HEIC photos are not read here.', 'Share it as JPEG.'),
+    new ApiError(415, 'unsupported_format', 'HEIC photos are not read here.', { suggestion: 'Share it as JPEG.' }),
   );
   await screen.press('Process');
   const notice = screen.one('[role=alert]').textContent;
