@@ -137,22 +137,10 @@ impl EstimateSubject {
     }
 }
 
-/// How old cached data of the queue may be.
-enum QueueFreshness {
-    /// Read after the call.
-    Now,
-    /// Up to a second old, for periodic checks for changes.
-    Recent,
-}
-
 impl AppState {
     pub(crate) async fn estimate_of_job(&self, job: &Job, photo: Option<&Photo>) -> EstimateBody {
-        self.estimate_body(
-            EstimateSubject::of_job(job),
-            photo.and_then(pixels_of),
-            QueueFreshness::Now,
-        )
-        .await
+        self.estimate_body(EstimateSubject::of_job(job), photo.and_then(pixels_of))
+            .await
     }
 
     /// Estimates of jobs of one user, in the same order, from one read of the queue.
@@ -214,38 +202,19 @@ impl AppState {
         event: &Event,
         pixels: Option<u64>,
     ) -> EstimateBody {
-        self.estimate_body(
-            EstimateSubject::of_event(event),
-            pixels,
-            QueueFreshness::Now,
-        )
-        .await
-    }
-
-    /// For periodic checks for changes: uses data of the queue that may be a second old.
-    pub(crate) async fn recent_estimate_of_event(
-        &self,
-        event: &Event,
-        pixels: Option<u64>,
-    ) -> EstimateBody {
-        self.estimate_body(
-            EstimateSubject::of_event(event),
-            pixels,
-            QueueFreshness::Recent,
-        )
-        .await
+        self.estimate_body(EstimateSubject::of_event(event), pixels)
+            .await
     }
 
     async fn estimate_body(
         &self,
         subject: Option<EstimateSubject>,
         pixels: Option<u64>,
-        freshness: QueueFreshness,
     ) -> EstimateBody {
         let Some(subject) = subject else {
             return EstimateBody::default();
         };
-        let estimate = match self.place_of(&subject, freshness).await {
+        let estimate = match self.place_of(&subject).await {
             Ok(place) => self.estimate(&subject, pixels, place).await,
             Err(error) => Err(error),
         };
@@ -256,20 +225,12 @@ impl AppState {
     async fn place_of(
         &self,
         subject: &EstimateSubject,
-        freshness: QueueFreshness,
     ) -> Result<Option<(QueuePlace, WorkerCapacity)>, StoreError> {
         if !subject.waits {
             return Ok(None);
         }
         let (reader, now) = (&*self.parts.queue_reader, self.now());
         let (user_id, job_id) = (subject.user_id, subject.job_id);
-        if let QueueFreshness::Recent = freshness {
-            let queue = self.queue_cache.recent_of_user(reader, user_id).await?;
-            let place = queue.place(job_id, now);
-            if place.is_some() {
-                return Ok(place);
-            }
-        }
         self.queue_cache.place(reader, user_id, job_id, now).await
     }
 

@@ -1,5 +1,6 @@
 //! JSON frames of the WebSocket of one job.
 
+use axum::extract::ws::Utf8Bytes;
 use irisflow_jobs::{ErrorType, Event, EventKind, JobId, Timestamp};
 use irisflow_messages::{Advice, Language, Text, advice, failures, progress, text};
 use irisflow_photos::ObjectKey;
@@ -50,6 +51,13 @@ enum End<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         measured: Option<MissedLimitBody>,
     },
+}
+
+/// A frame of an event as it is sent, with its estimate.
+#[derive(Debug)]
+pub(crate) struct JobFrameText {
+    pub(crate) estimate: EstimateBody,
+    pub(crate) json: Utf8Bytes,
 }
 
 /// The reason why a socket is rejected or closed early. It also has the fields of a job's state, for clients

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use irisflow_jobs::{
-    Cursor, Delivery, Event, EventsAfter, JobId, Notification, PhotoId, StoreError, Subscription,
-    UserId, WatchFilter,
+    BatchId, Cursor, Delivery, Event, EventsAfter, JobId, Notification, PhotoId, StoreError,
+    Subscription, UserId, WatchFilter,
 };
 use tokio::sync::{OnceCell, watch};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -50,6 +50,8 @@ struct HubTable {
 #[derive(Debug)]
 struct Hub {
     backlog: Mutex<Backlog>,
+    /// Watchers of the estimate of one job.
+    estimates: Mutex<HashMap<JobId, watch::Sender<Option<EstimateBody>>>>,
     /// Set once the bus subscription exists and the position was read.
     started: OnceCell<watch::Receiver<u64>>,
     /// Ends the task of the hub with its last watcher.
@@ -100,17 +102,46 @@ impl Hubs {
         user_id: UserId,
         base: &BaseUrl,
     ) -> Result<HubReceiver, StoreError> {
+        let (hub, advanced) = self.started_hub(app, user_id, base).await?;
+        let next = hub.backlog().next;
+        Ok(HubReceiver {
+            hub,
+            advanced,
+            next,
+        })
+    }
+
+    /// Subscribes to the estimate of one job, whose changes are received.
+    pub(crate) async fn watch_estimate(
+        &self,
+        app: &App,
+        user_id: UserId,
+        base: &BaseUrl,
+        job_id: JobId,
+    ) -> Result<EstimateWatch, StoreError> {
+        let (hub, _) = self.started_hub(app, user_id, base).await?;
+        let mut estimates = hub.estimates();
+        let sender = estimates.entry(job_id).or_default();
+        let receiver = sender.subscribe();
+        drop(estimates);
+        Ok(EstimateWatch {
+            receiver,
+            _hub: hub,
+        })
+    }
+
+    async fn started_hub(
+        &self,
+        app: &App,
+        user_id: UserId,
+        base: &BaseUrl,
+    ) -> Result<(Arc<Hub>, watch::Receiver<u64>), StoreError> {
         loop {
             let hub = self.hub(user_id, base);
             let start = || Pump::start(app, user_id, base, &hub);
             let advanced = hub.started.get_or_try_init(start).await?.clone();
             if advanced.has_changed().is_ok() {
-                let next = hub.backlog().next;
-                return Ok(HubReceiver {
-                    hub,
-                    advanced,
-                    next,
-                });
+                return Ok((hub, advanced));
             }
             // Its task has ended.
             self.lock().hubs.remove(&(user_id, base.clone()));
@@ -141,14 +172,53 @@ impl Hub {
         let closed = CancellationToken::new();
         Arc::new(Self {
             backlog: Mutex::default(),
+            estimates: Mutex::default(),
             started: OnceCell::new(),
             _close: closed.clone().drop_guard(),
             closed,
         })
     }
 
+    fn estimates(&self) -> MutexGuard<'_, HashMap<JobId, watch::Sender<Option<EstimateBody>>>> {
+        self.estimates
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn send_estimate(&self, job_id: JobId, estimate: &EstimateBody) {
+        let mut estimates = self.estimates();
+        if let Some(sender) = estimates.get(&job_id)
+            && sender.send(Some(estimate.clone())).is_err()
+        {
+            // Its last watcher has left.
+            estimates.remove(&job_id);
+        }
+    }
+
     fn backlog(&self) -> MutexGuard<'_, Backlog> {
         self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One watcher's subscription to the estimate of a job.
+#[derive(Debug)]
+pub(crate) struct EstimateWatch {
+    receiver: watch::Receiver<Option<EstimateBody>>,
+    _hub: Arc<Hub>,
+}
+
+impl EstimateWatch {
+    /// Waits for a changed estimate. Cancel safe.
+    pub(crate) async fn changed(&mut self) -> EstimateBody {
+        loop {
+            if self.receiver.changed().await.is_err() {
+                // The job has ended: its last event follows.
+                std::future::pending::<()>().await;
+            }
+            if let Some(estimate) = self.receiver.borrow_and_update().clone() {
+                return estimate;
+            }
+        }
     }
 }
 
@@ -236,7 +306,7 @@ struct Pump {
 struct WatchedJob {
     subject: EstimateSubject,
     photo_id: Option<PhotoId>,
-    batch_id: Option<irisflow_jobs::BatchId>,
+    batch_id: Option<BatchId>,
     /// Number of pixels of the photo, once looked up.
     pixels: Option<Option<u64>>,
     /// The estimate sent last.
@@ -377,6 +447,9 @@ impl Pump {
         let follows = self.position.seq;
         self.position.seq = event.seq;
         self.track(&event);
+        if !self.has_watchers() {
+            return;
+        }
         let event = self.app.event_with_verified_result(event).await;
         let shared = self.app.shared_event(&event, follows, &self.base);
         self.publish(HubMessage::Event(Arc::new(shared)));
@@ -386,6 +459,9 @@ impl Pump {
     fn track(&mut self, event: &Event) {
         let Some(subject) = EstimateSubject::of_event(event) else {
             self.unfinished.remove(&event.job_id);
+            if let Some(hub) = self.hub.upgrade() {
+                hub.estimates().remove(&event.job_id);
+            }
             return;
         };
         let job = self.unfinished.entry(event.job_id).or_insert(WatchedJob {
@@ -422,14 +498,29 @@ impl Pump {
                 continue;
             }
             sent += 1;
-            let message = HubMessage::Estimate(Arc::new(SharedEstimate {
-                job_id,
-                batch_id: job.batch_id,
-                json: ServerFrame::estimate(job_id, estimate.clone()),
-            }));
-            job.sent = Some(estimate);
-            self.publish(message);
+            let batch_id = job.batch_id;
+            job.sent = Some(estimate.clone());
+            self.publish_estimate(job_id, batch_id, estimate);
         }
+    }
+
+    fn publish_estimate(&self, job_id: JobId, batch_id: Option<BatchId>, estimate: EstimateBody) {
+        if let Some(hub) = self.hub.upgrade() {
+            hub.send_estimate(job_id, &estimate);
+        }
+        if self.has_watchers() {
+            self.publish(HubMessage::Estimate(Arc::new(SharedEstimate {
+                job_id,
+                batch_id,
+                json: ServerFrame::estimate(job_id, estimate),
+            })));
+        }
+    }
+
+    /// Whether anyone receives messages. Without, nothing is serialised: a new watcher begins with a snapshot.
+    fn has_watchers(&self) -> bool {
+        // One receiver belongs to the hub itself.
+        self.advanced.receiver_count() > 1
     }
 
     async fn look_up_pixels(&mut self) {

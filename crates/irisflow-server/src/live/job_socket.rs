@@ -7,20 +7,21 @@
 //! To reject a client, the server accepts the upgrade, sends one frame with the reason, and closes: a browser
 //! cannot read the response to a failed upgrade.
 
-use axum::extract::ws::{WebSocketUpgrade, close_code};
+use axum::extract::ws::{Utf8Bytes, WebSocketUpgrade, close_code};
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use irisflow_jobs::{ErrorType, Event, EventKind, JobId, StoreError, Timestamp};
+use irisflow_jobs::{ErrorType, Event, EventKind, JobId, StoreError};
 use irisflow_messages::{advice, text};
 use tokio::time::{Instant, sleep_until};
 use tracing::Instrument as _;
 
 use super::credentials::{Credential, CredentialQuery, SUB_PROTOCOL, WatchingUser};
-use super::frames::{ErrorFrame, JobStatusFields};
+use super::frames::{ErrorFrame, JobFrameText, JobStatusFields};
+use super::hub::EstimateWatch;
 use super::watch_job::{JobWatch, Next};
 use super::web_socket::{CLOSE_CODE_TOO_SLOW, LiveSocket, SendError, with_small_buffers};
-use crate::app::{App, AppState};
+use crate::app::App;
 use crate::client_address::ClientAddress;
 use crate::error::ApiError;
 use crate::estimates::{EstimateBody, pixels_of};
@@ -199,7 +200,7 @@ impl From<ApiError> for Ending {
 }
 
 struct Connection<'a> {
-    app: &'a AppState,
+    app: &'a App,
     socket: LiveSocket,
     client: ClientAddress,
     base: BaseUrl,
@@ -228,65 +229,69 @@ impl Connection<'_> {
             return Ending::unknown_job(job_id);
         };
         match JobWatch::begin(self.app, user.user_id, user.session_id, parsed).await {
-            Ok(Some(mut watch)) => {
-                match self
-                    .app
-                    .parts
-                    .photos
-                    .photo(user.user_id, watch.photo_id)
-                    .await
-                {
-                    Ok(photo) => self.pixels = photo.as_ref().and_then(pixels_of),
-                    Err(error) => return error.into(),
-                }
-                self.follow(&mut watch, &user).await
-            }
+            Ok(Some(mut watch)) => match self.follow(&mut watch, &user, parsed).await {
+                Ok(ending) => ending,
+                Err(error) => error.into(),
+            },
             Ok(None) => Ending::unknown_job(job_id),
             Err(error) => error.into(),
         }
     }
 
     /// Sends the events of the job until its final event, or until the socket has to be closed.
-    async fn follow(&mut self, watch: &mut JobWatch, user: &WatchingUser) -> Ending {
+    async fn follow(
+        &mut self,
+        watch: &mut JobWatch,
+        user: &WatchingUser,
+        job_id: JobId,
+    ) -> Result<Ending, StoreError> {
         let app = self.app;
         let session = app.session_ends.watch(user.session_id);
+        // An ended job needs no estimates.
+        let mut estimates = None;
+        if !watch.has_ended {
+            let photo = app.parts.photos.photo(user.user_id, watch.photo_id).await?;
+            self.pixels = photo.as_ref().and_then(pixels_of);
+            let hubs = &app.hubs;
+            let joined = hubs.watch_estimate(app, user.user_id, &self.base, job_id);
+            estimates = Some(joined.await?);
+        }
         let begun = Instant::now();
         let limit = begun + app.settings.socket_limit;
         // Pings keep proxies from closing an idle connection and detect clients that have vanished.
         let mut ping = begun + app.settings.socket_ping;
-        let mut estimate_check = begun + app.settings.estimate_interval;
         loop {
             tokio::select! {
-                next = watch.next(&*app.parts.timeline) => match next {
-                    Ok(Next::Event(event)) => {
+                next = watch.next(&*app.parts.timeline) => match next? {
+                    Next::Event(event) => {
                         let event = app.event_with_verified_result(*event).await;
-                        if let Some(ending) = self.send_event(&event).await {
-                            return ending;
+                        if let Some(ending) = self.send_event(watch, event).await {
+                            return Ok(ending);
                         }
                     }
-                    Ok(Next::SessionEnded) => return Ending::from(ApiError::InvalidToken),
-                    Err(error) => return error.into(),
+                    Next::SessionEnded => return Ok(Ending::from(ApiError::InvalidToken)),
                 },
                 from_client = self.socket.receive() => if from_client.is_none() {
-                    return Ending::Disconnected;
+                    return Ok(Ending::Disconnected);
                 },
-                () = sleep_until(ping) => {
+                () = sleep_until(ping.min(limit)) => {
+                    if Instant::now() >= limit {
+                        return Ok(Ending::timed_out());
+                    }
                     if self.socket.ping().await.is_err() {
-                        return Ending::Disconnected;
+                        return Ok(Ending::Disconnected);
                     }
                     ping = Instant::now() + app.settings.socket_ping;
                 }
-                () = sleep_until(estimate_check) => {
-                    if let Some(ending) = self.send_changed_estimate().await {
-                        return ending;
+                estimate = changed(&mut estimates) => {
+                    if let Some(ending) = self.send_changed_estimate(estimate).await {
+                        return Ok(ending);
                     }
-                    estimate_check = Instant::now() + app.settings.estimate_interval;
                 }
-                () = sleep_until(limit) => return Ending::timed_out(),
-                () = session.ended() => return Ending::from(ApiError::InvalidToken),
+                () = session.ended() => return Ok(Ending::from(ApiError::InvalidToken)),
                 () = app.draining.cancelled() => {
                     let code = close_code::RESTART;
-                    return Ending::Close { frame: None, code, reason: "restarting" };
+                    return Ok(Ending::Close { frame: None, code, reason: "restarting" });
                 }
             }
         }
@@ -294,25 +299,36 @@ impl Connection<'_> {
 
     /// Sends the frame of one event. `Some` when the socket is to be closed: the event was final, or sending
     /// failed.
-    async fn send_event(&mut self, event: &Event) -> Option<Ending> {
-        self.job_status = Some(JobStatusFields::of(event));
+    async fn send_event(&mut self, watch: &JobWatch, event: Event) -> Option<Ending> {
+        self.job_status = Some(JobStatusFields::of(&event));
         if event.kind == EventKind::Deleted {
             return Some(Ending::closed_normally(ErrorFrame::deleted()));
         }
-        let estimate = self.app.estimate_of_event(event, self.pixels).await;
-        self.send_frame(event.clone(), estimate, event.at).await
+        let shared = watch.shared_frame(event.seq, &self.base);
+        let make = || async {
+            let estimate = self.app.estimate_of_event(&event, self.pixels).await;
+            let json = self.app.job_frame(&event, &estimate, event.at, &self.base);
+            JobFrameText {
+                estimate,
+                json: json.into(),
+            }
+        };
+        let frame = shared.get_or_init(make).await;
+        let (json, estimate) = (frame.json.clone(), frame.estimate.clone());
+        self.send_frame(event, estimate, json).await
     }
 
     /// Sends the last event again when its queue position, its reason for waiting or `slower_than_usual` has
     /// changed.
-    async fn send_changed_estimate(&mut self) -> Option<Ending> {
+    async fn send_changed_estimate(&mut self, estimate: EstimateBody) -> Option<Ending> {
         let (event, before) = self.last_sent.as_ref()?;
-        let estimate = self.app.recent_estimate_of_event(event, self.pixels).await;
         if estimate.is_equivalent_to(before) {
             return None;
         }
+        let now = self.app.now();
         let event = event.clone();
-        self.send_frame(event, estimate, self.app.now()).await
+        let json = self.app.job_frame(&event, &estimate, now, &self.base);
+        self.send_frame(event, estimate, json.into()).await
     }
 
     /// Sends a frame. `Some` when the socket is to be closed: the event was final, or sending failed.
@@ -320,12 +336,11 @@ impl Connection<'_> {
         &mut self,
         event: Event,
         estimate: EstimateBody,
-        timestamp: Timestamp,
+        json: Utf8Bytes,
     ) -> Option<Ending> {
-        let frame = self.app.job_frame(&event, &estimate, timestamp, &self.base);
         let is_final = event.kind.is_final();
         self.last_sent = Some((event, estimate));
-        match self.socket.send_text(frame).await {
+        match self.socket.send_text(json).await {
             Ok(()) => is_final.then(Ending::done),
             Err(SendError::Timeout) => Some(Ending::Close {
                 frame: None,
@@ -353,5 +368,13 @@ impl Connection<'_> {
             frame.to_json()
         });
         self.socket.close(frame, code, reason).await;
+    }
+}
+
+/// Waits for a changed estimate, or for ever without any.
+async fn changed(estimates: &mut Option<EstimateWatch>) -> EstimateBody {
+    match estimates {
+        Some(estimates) => estimates.changed().await,
+        None => std::future::pending().await,
     }
 }

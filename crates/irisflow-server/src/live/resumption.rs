@@ -7,6 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use irisflow_jobs::{JobId, UserId};
+use tokio::sync::OnceCell;
+
+use super::frames::JobFrameText;
+use crate::public_url::BaseUrl;
 
 /// Number of cursors from which on expired ones are removed.
 const MIN_CLEANUP_SIZE: usize = 64;
@@ -33,7 +37,12 @@ struct Cursor {
     last_sent: i64,
     watchers: usize,
     last_left_at: Instant,
+    /// The frame of the newest event, while the job has several watchers.
+    frame: Option<(i64, BaseUrl, SharedFrame)>,
 }
+
+/// A frame that is made by the first watcher that sends it, and shared by the others.
+pub(crate) type SharedFrame = Arc<OnceCell<JobFrameText>>;
 
 /// Registration of one watcher, which ends when it is dropped.
 #[derive(Debug)]
@@ -66,6 +75,7 @@ impl Resumptions {
             last_sent: 0,
             watchers: 0,
             last_left_at: Instant::now(),
+            frame: None,
         });
         cursor.watchers += 1;
         drop(table);
@@ -91,6 +101,27 @@ impl WatcherCursor {
             .map_or(0, |cursor| cursor.last_sent)
     }
 
+    /// The frame of the event with this `seq`, shared with the other watchers of the job.
+    pub(crate) fn shared_frame(&self, seq: i64, base: &BaseUrl) -> SharedFrame {
+        let mut table = self.resumptions.lock();
+        let Some(cursor) = table.by_job.get_mut(&self.key) else {
+            return SharedFrame::default();
+        };
+        match &cursor.frame {
+            Some((of, of_base, frame)) if *of == seq && of_base == base => Arc::clone(frame),
+            // An only watcher keeps no frame in memory.
+            _ if cursor.watchers == 1 => {
+                cursor.frame = None;
+                SharedFrame::default()
+            }
+            _ => {
+                let frame = SharedFrame::default();
+                cursor.frame = Some((seq, base.clone(), Arc::clone(&frame)));
+                frame
+            }
+        }
+    }
+
     /// Records that the event with this `seq` is sent to this watcher.
     pub(crate) fn record_sent(&self, seq: i64) {
         let mut table = self.resumptions.lock();
@@ -105,6 +136,9 @@ impl Drop for WatcherCursor {
         let mut table = self.resumptions.lock();
         if let Some(cursor) = table.by_job.get_mut(&self.key) {
             cursor.watchers -= 1;
+            if cursor.watchers == 0 {
+                cursor.frame = None;
+            }
             cursor.last_left_at = Instant::now();
         }
     }

@@ -8,14 +8,17 @@ use irisflow_jobs::{
     Timeline, UserId,
 };
 
-use super::resumption::WatcherCursor;
+use super::resumption::{SharedFrame, WatcherCursor};
 use crate::app::AppState;
+use crate::public_url::BaseUrl;
 
 /// A watcher's position in the events of a job.
 pub(crate) struct JobWatch {
     user_id: UserId,
     job_id: JobId,
     pub(crate) photo_id: PhotoId,
+    /// The job had ended when the watch began.
+    pub(crate) has_ended: bool,
     session_id: SessionId,
     notifications: Box<dyn Subscription<Notification>>,
     /// A notification may have been missed, so that newer events have to be read from the store.
@@ -78,6 +81,7 @@ impl JobWatch {
             user_id,
             job_id,
             photo_id: snapshot.job.photo_id,
+            has_ended: snapshot.job.state.is_final(),
             session_id,
             notifications,
             is_behind: false,
@@ -85,6 +89,11 @@ impl JobWatch {
             cursor: 0,
             pending,
         }))
+    }
+
+    /// The frame of an event, shared with the other watchers of the job.
+    pub(crate) fn shared_frame(&self, seq: i64, base: &BaseUrl) -> SharedFrame {
+        self.resumption_cursor.shared_frame(seq, base)
     }
 
     /// Waits for the next event of the job. Cancel safe: the effect of a notification is stored in `self` at once
@@ -220,6 +229,7 @@ mod tests {
             user_id,
             job_id,
             photo_id: PhotoId::generate(),
+            has_ended: false,
             session_id: SessionId::generate(),
             notifications: bus.subscribe_to_job(user_id, job_id).await,
             is_behind: false,

@@ -72,7 +72,7 @@ impl LiveSocket {
         }
     }
 
-    pub(crate) async fn send_text(&mut self, text: String) -> Result<(), SendError> {
+    pub(crate) async fn send_text(&mut self, text: impl Into<Utf8Bytes>) -> Result<(), SendError> {
         self.send(Message::Text(text.into())).await
     }
 
