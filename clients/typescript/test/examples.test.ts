@@ -1,7 +1,7 @@
 // Every worked example, run: scripts as processes, pages in a document.
 
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -83,7 +83,13 @@ test('node/follow-all.mjs prints what it missed, and nothing twice', async (t) =
   assert.doesNotMatch(second.output(), /queued|snapshot/);
 });
 
-test('curl/events.sh', async (t) => {
+/** The reason to skip a test that needs these programs. */
+function missing(...programs: string[]): string | false {
+  const absent = programs.filter((program) => spawnSync(program, ['--version']).status !== 0);
+  return absent.length > 0 && `${absent.join(', ')} not installed`;
+}
+
+test('curl/events.sh', { skip: missing('curl') }, async (t) => {
   const server = await FakeServer.start(t);
   server.emit('queued', 'a');
   server.emit('completed', 'a');
@@ -92,7 +98,7 @@ test('curl/events.sh', async (t) => {
   await until(() => /event: event\ndata: .*"kind":"completed"/.test(script.output()), 'the missed event');
 });
 
-test('curl/long-poll.sh', async (t) => {
+test('curl/long-poll.sh', { skip: missing('curl', 'jq') }, async (t) => {
   const server = await FakeServer.start(t);
   server.emit('queued', 'a');
   const env = { IRISFLOW_URL: server.url, IRISFLOW_TOKEN: 'token-1' };

@@ -7,8 +7,8 @@ import type { SocketConstructor } from '../src/transports/link.ts';
 import type { FakeServer } from './fake-server.ts';
 
 export const SHORT_LIMITS = {
-  websocket: { firstMs: 300, quietMs: 200, answerMs: 200 },
-  sse: { firstMs: 300, quietMs: 200, answerMs: 200 },
+  websocket: { firstMs: 1_000, quietMs: 200, answerMs: 1_000 },
+  sse: { firstMs: 1_000, quietMs: 200, answerMs: 1_000 },
   longPoll: { firstMs: 3000, quietMs: 0, answerMs: 3000 },
   waitMs: 1000,
   probeMs: 60_000,
@@ -68,7 +68,7 @@ export class EventReader {
 }
 
 /** Waits until a condition holds. */
-export async function until(condition: () => boolean, what: string, limitMs = 5_000): Promise<void> {
+export async function until(condition: () => boolean, what: string, limitMs = 15_000): Promise<void> {
   const begun = Date.now();
   while (!condition()) {
     if (Date.now() - begun > limitMs) throw new Error(`not within ${limitMs} ms: ${what}`);
