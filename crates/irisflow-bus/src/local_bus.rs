@@ -19,6 +19,7 @@ const CANCELLATION_BACKLOG: usize = 64;
 pub struct LocalBus {
     topics: Mutex<Topics>,
     work: Notify,
+    deliveries: Notify,
     cancelled: broadcast::Sender<Fence>,
     outage: watch::Sender<bool>,
 }
@@ -28,6 +29,7 @@ impl Default for LocalBus {
         Self {
             topics: Mutex::default(),
             work: Notify::new(),
+            deliveries: Notify::new(),
             cancelled: broadcast::channel(CANCELLATION_BACKLOG).0,
             outage: watch::Sender::new(false),
         }
@@ -56,9 +58,11 @@ impl Notifier for LocalBus {
     }
 
     fn work_available(&self) {
-        self.work.notify_waiters();
-        // Kept for the next worker that waits, if none does now.
-        self.work.notify_one();
+        wake(&self.work);
+    }
+
+    fn delivery_available(&self) {
+        wake(&self.deliveries);
     }
 
     fn cancel_attempt(&self, fence: Fence) {
@@ -99,9 +103,11 @@ impl Bus for LocalBus {
     }
 
     fn work_wake_up(&self) -> WorkWakeUp<'_> {
-        let mut woken = Box::pin(self.work.notified());
-        woken.as_mut().enable();
-        woken
+        wake_up(&self.work)
+    }
+
+    fn delivery_wake_up(&self) -> WorkWakeUp<'_> {
+        wake_up(&self.deliveries)
     }
 
     fn set_outage(&self, is_on: bool) {
@@ -116,6 +122,18 @@ impl Bus for LocalBus {
         // The sender lives as long as `self`, so this ends with the outage alone.
         let _ = self.outage.subscribe().wait_for(|is_on| !is_on).await;
     }
+}
+
+/// Wakes all who wait, or else the next one that does.
+fn wake(waiting: &Notify) {
+    waiting.notify_waiters();
+    waiting.notify_one();
+}
+
+fn wake_up(waiting: &Notify) -> WorkWakeUp<'_> {
+    let mut woken = Box::pin(waiting.notified());
+    woken.as_mut().enable();
+    woken
 }
 
 #[derive(Debug)]

@@ -66,6 +66,9 @@ pub trait Bus: Notifier {
     /// a job that is submitted in between waits until the next poll.
     fn work_wake_up(&self) -> WorkWakeUp<'_>;
 
+    /// The same for webhook deliveries.
+    fn delivery_wake_up(&self) -> WorkWakeUp<'_>;
+
     /// Sets whether this process waits for the machine or a store to recover.
     fn set_outage(&self, is_on: bool);
 

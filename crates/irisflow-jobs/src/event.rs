@@ -38,6 +38,16 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    pub const ALL: [Self; 7] = [
+        Self::Queued,
+        Self::Progress,
+        Self::Retrying,
+        Self::Completed,
+        Self::Failed,
+        Self::Cancelled,
+        Self::Deleted,
+    ];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -51,16 +61,7 @@ impl EventKind {
     }
 
     pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "queued" => Some(Self::Queued),
-            "progress" => Some(Self::Progress),
-            "retrying" => Some(Self::Retrying),
-            "completed" => Some(Self::Completed),
-            "failed" => Some(Self::Failed),
-            "cancelled" => Some(Self::Cancelled),
-            "deleted" => Some(Self::Deleted),
-            _ => None,
-        }
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
     /// Nothing follows this event of its job.

@@ -79,3 +79,11 @@ uuid_id!(
     /// It says who holds a lease; the [`Fence`](crate::Fence) of an attempt protects its writes.
     WorkerId
 );
+uuid_id!(
+    /// An endpoint to which events of a user's jobs are posted.
+    WebhookId
+);
+uuid_id!(
+    /// One message to one webhook: the `webhook-id` of its requests.
+    DeliveryId
+);

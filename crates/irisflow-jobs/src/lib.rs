@@ -23,6 +23,7 @@ mod statistics;
 mod step;
 mod submission;
 mod sweep;
+mod webhook;
 
 pub use account::{
     Account, NewAccount, NewSession, NewSocketTicket, PasswordChange, RefreshOutcome, Session,
@@ -38,7 +39,10 @@ pub use estimate::{
 };
 pub use event::{Event, EventBody, EventKind};
 pub use failure::{ErrorType, Failure, MissedLimit};
-pub use id::{BatchId, ConsentId, JobId, PhotoId, ReceiptId, SessionId, UserId, WorkerId};
+pub use id::{
+    BatchId, ConsentId, DeliveryId, JobId, PhotoId, ReceiptId, SessionId, UserId, WebhookId,
+    WorkerId,
+};
 pub use job::{
     Fence, Job, JobEvent, JobResult, JobState, Lease, LogEntry, NewJob, Priority, Transition,
     TransitionError,
@@ -50,10 +54,10 @@ pub use photo::{
 pub use policy::JobPolicy;
 pub use ports::{
     AccountStore, Cause, EventPage, EventsAfter, GapReason, JobCommands, JobFilter, JobLeases,
-    JobReader, JobSnapshot, MOST_CONSENTS, MOST_SESSIONS, MOST_SPENT_TOKENS, Page, PageRequest,
-    PhotoStore, Privacy, QueueReader, Renewal, Retention, Statistics, StatusFilter, Store,
-    StoreError, StoreHealth, SweepQueue, Timeline, UserSnapshot, WatchFilter, WorkerRegistry,
-    WriteOutcome,
+    JobReader, JobSnapshot, MOST_CONSENTS, MOST_PENDING_DELIVERIES, MOST_SESSIONS,
+    MOST_SPENT_TOKENS, Page, PageRequest, PhotoStore, Privacy, QueueReader, Redelivery, Renewal,
+    Retention, Statistics, StatusFilter, Store, StoreError, StoreHealth, SweepQueue, Timeline,
+    UserSnapshot, WatchFilter, WebhookStore, WorkerRegistry, WriteOutcome,
 };
 pub use privacy::{Consent, ConsentType, DeletionReceipt, Destroyed, Jurisdiction, NewConsent};
 pub use queue_order::{OwnPlace, QueueOrder, QueuedUser, WaitingJob};
@@ -61,3 +65,9 @@ pub use statistics::{QueueStatistics, Usage};
 pub use step::{Checkpoint, Step};
 pub use submission::{Enqueued, QueueLimits, Submission, SubmissionKey};
 pub use sweep::{Sweep, SweepTarget};
+pub use webhook::{
+    AttemptError, AttemptOutcome, ClaimedDelivery, DeadReason, DeliveredEvent, DeliveryAttempt,
+    DeliveryClaim, DeliveryMessage, DeliveryState, DeliveryStatus, DisabledReason, EventKinds,
+    MAX_RETRY_WAIT, MOST_LOGGED_ATTEMPTS, NewWebhook, PreviousSecret, SealedSecret, Webhook,
+    WebhookChange, WebhookDelivery, WebhookPolicy, WebhookState,
+};

@@ -14,6 +14,9 @@ pub trait Notifier: Send + Sync + std::fmt::Debug {
     /// There may be a job to claim.
     fn work_available(&self);
 
+    /// There may be a webhook delivery to claim.
+    fn delivery_available(&self);
+
     /// This attempt is cancelled: the cancellation of its job was requested, or the job was deleted. Its
     /// worker should read the store at once instead of at its next heartbeat.
     fn cancel_attempt(&self, fence: Fence);

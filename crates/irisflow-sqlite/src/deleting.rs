@@ -7,6 +7,7 @@ use crate::job_row::JobRow;
 use crate::queue_counters::{QueueCounts, count};
 use crate::store_error;
 use crate::unit_of_work::{Script, UnitOfWork};
+use crate::webhook_outbox::forget_deliveries_of_job;
 
 impl UnitOfWork<'_> {
     /// The worker of a running job finds no row and so is fenced off.
@@ -17,12 +18,9 @@ impl UnitOfWork<'_> {
     ) -> Result<(), StoreError> {
         let job = &row.job;
         self.cancel_attempt(job);
-        sqlx::query("DELETE FROM events WHERE job_id = ?")
-            .bind(job.id.as_uuid())
-            .execute(self.connection()?)
-            .await
-            .map_err(store_error)?;
-        let mut script = Script::new("");
+        let mut script = Script::new("DELETE FROM events WHERE job_id = ");
+        script.push_bind(job.id.as_uuid()).push("; ");
+        forget_deliveries_of_job(&mut script, job.id);
         let (previous, deleted) = (Some(row.last_seq), job.deleted());
         self.log(&mut script, job, previous, &[&deleted]).await?;
         self.run(script).await?;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use irisflow_jobs::{StoreError, StoreHealth, Timestamp};
+use irisflow_jobs::{MAX_RETRY_WAIT, StoreError, StoreHealth, Timestamp};
 use sqlx::SqliteConnection;
 
 use crate::store_error::damage_was_met;
@@ -19,6 +19,8 @@ const CHECK_LIMIT: Duration = Duration::from_secs(5);
 const INSTRUCTIONS_BETWEEN_CHECKS: i32 = 10_000;
 /// Sweeps may have been postponed under other settings.
 const SWEEP_MARGIN: Duration = Duration::from_secs(60 * 60);
+/// A claim of a delivery may be due later than any retry.
+const DELIVERY_MARGIN: Duration = Duration::from_secs(10 * 60);
 
 /// Checks the integrity of the file, for a limited time.
 pub(crate) async fn check_integrity(connection: &mut SqliteConnection) -> Result<(), StoreError> {
@@ -156,7 +158,8 @@ impl SqliteStore {
         let latest_sweep =
             now + policy.lease * 2 + policy.upload_url_life * 2 + policy.backoff_cap + SWEEP_MARGIN;
         let mut repaired = 0;
-        let repairs: [(&str, Timestamp); 3] = [
+        let latest_delivery = now + MAX_RETRY_WAIT + DELIVERY_MARGIN;
+        let repairs: [(&str, Timestamp); 4] = [
             (
                 "UPDATE jobs SET lease_until = ?1 WHERE state = 'processing' AND lease_until > ?1",
                 latest_lease,
@@ -164,6 +167,10 @@ impl SqliteStore {
             (
                 "UPDATE sweeps SET due_at = ?1 WHERE due_at > ?1",
                 latest_sweep,
+            ),
+            (
+                "UPDATE webhook_deliveries SET due_at = ?1 WHERE due_at > ?1",
+                latest_delivery,
             ),
             ("UPDATE workers SET seen_at = ?1 WHERE seen_at > ?1", now),
         ];

@@ -31,6 +31,9 @@ mod submissions;
 mod sweeps;
 mod timeline;
 mod unit_of_work;
+mod webhook_outbox;
+mod webhook_row;
+mod webhooks;
 mod worker_registry;
 
 pub use backup::{NamedResult, Snapshot, begin_new_history};
@@ -108,7 +111,7 @@ impl SqliteStore {
         })
     }
 
-    /// Takes every job from its worker, as if all leases had expired. For the start of a process that
+    /// Takes every job from its worker and every webhook delivery from its node, as if all leases had expired. For the start of a process that
     /// holds the lock on the data folder: no worker of an earlier one can be alive. `failure` is
     /// recorded as the reason. Returns how many.
     pub async fn void_leases(&self, failure: &Failure) -> Result<u64, StoreError> {
@@ -121,6 +124,7 @@ impl SqliteStore {
             .execute(unit_of_work.connection()?)
             .await
             .map_err(store_error)?;
+        unit_of_work.release_delivery_claims().await?;
         unit_of_work.commit().await?;
         let mut voided = 0;
         while self.reap_one(failure.clone()).await?.is_some() {
@@ -160,6 +164,7 @@ pub(crate) mod tests {
     impl Notifier for DiscardNotifications {
         fn notify(&self, _: UserId, _: irisflow_jobs::Notification) {}
         fn work_available(&self) {}
+        fn delivery_available(&self) {}
         fn cancel_attempt(&self, _: irisflow_jobs::Fence) {}
     }
 

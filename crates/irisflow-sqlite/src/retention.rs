@@ -128,7 +128,12 @@ impl Retention for SqliteStore {
 
 impl SqliteStore {
     /// Runs a deletion with a time and a limit as parameters. Returns the number of deleted rows.
-    async fn prune(&self, deletion: &'static str, before: Timestamp, limit: u32) -> Result<u32> {
+    pub(crate) async fn prune(
+        &self,
+        deletion: &'static str,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<u32> {
         let mut unit_of_work = self.begin().await?;
         let pruned = sqlx::query(deletion)
             .bind(before.as_millis())

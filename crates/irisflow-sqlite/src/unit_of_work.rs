@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use irisflow_jobs::{
-    BatchId, Event, Fence, Job, JobState, LogEntry, Notification, Notifier, PhotoId, SessionId,
+    BatchId, Event, EventKinds, Fence, Job, JobState, LogEntry, Notification, Notifier, PhotoId,
+    SessionId,
     StoreError, Timestamp, Transition, UserId,
 };
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
@@ -30,6 +31,7 @@ pub(crate) struct UnitOfWork<'s> {
 struct PendingNotifications {
     notifications: Vec<(UserId, Notification)>,
     work_available: bool,
+    delivery_available: bool,
     cancelled_attempts: Vec<Fence>,
 }
 
@@ -40,6 +42,9 @@ impl PendingNotifications {
         }
         if self.work_available {
             notifier.work_available();
+        }
+        if self.delivery_available {
+            notifier.delivery_available();
         }
         for fence in self.cancelled_attempts {
             notifier.cancel_attempt(fence);
@@ -77,6 +82,7 @@ impl UnitOfWork<'_> {
     pub(crate) fn has_notifications(&self) -> bool {
         let notifications = &self.notifications;
         notifications.work_available
+            || notifications.delivery_available
             || !notifications.notifications.is_empty()
             || !notifications.cancelled_attempts.is_empty()
     }
@@ -84,6 +90,11 @@ impl UnitOfWork<'_> {
     /// Notifies idle workers after the commit.
     pub(crate) fn work_available(&mut self) {
         self.notifications.work_available = true;
+    }
+
+    /// Notifies deliverers of webhooks after the commit.
+    pub(crate) fn delivery_available(&mut self) {
+        self.notifications.delivery_available = true;
     }
 
     pub(crate) fn session_ended(&mut self, user_id: UserId, session_id: SessionId) {
@@ -228,8 +239,9 @@ impl UnitOfWork<'_> {
             return Ok(None);
         }
         let count = i64::try_from(entries.len()).unwrap_or(i64::MAX);
-        let last_seq: i64 = sqlx::query_scalar(
-            "UPDATE timelines SET last_seq = last_seq + ? WHERE user_id = ? RETURNING last_seq",
+        let (last_seq, webhook_kinds): (i64, u8) = sqlx::query_as(
+            "UPDATE timelines SET last_seq = last_seq + ? WHERE user_id = ?
+             RETURNING last_seq, webhook_kinds",
         )
         .bind(count)
         .bind(job.user_id.as_uuid())
@@ -253,6 +265,9 @@ impl UnitOfWork<'_> {
             previous_of_job = Some(seq);
             rows.push((event, body));
         }
+        let webhook_kinds = EventKinds::from_bits(webhook_kinds);
+        self.record_deliveries(script, job, webhook_kinds, &rows)
+            .await?;
         script.push(
             "INSERT INTO events (user_id, seq, job_id, photo_id, batch_id, previous_of_job, kind, body, at) ",
         );

@@ -47,6 +47,7 @@ macro_rules! every_bus_must_pass {
             a_user_is_listed_until_its_last_subscriber_leaves,
             work_that_is_announced_before_the_wait_wakes,
             announced_work_wakes_all_who_wait,
+            available_deliveries_wake_deliverers_and_no_workers,
             workers_get_cancelled_attempts,
             an_outage_is_over_for_those_who_wait,
         }
@@ -203,6 +204,16 @@ pub async fn announced_work_wakes_all_who_wait(bus: BusUnderTest) {
     for woken in waiting {
         in_time(woken).await;
     }
+}
+
+pub async fn available_deliveries_wake_deliverers_and_no_workers(bus: BusUnderTest) {
+    let (deliverer, mut worker) = (bus.receiver.delivery_wake_up(), bus.receiver.work_wake_up());
+    bus.sender.delivery_available();
+    in_time(deliverer).await;
+    let woken = tokio::time::timeout(Duration::ZERO, &mut worker).await;
+    assert!(woken.is_err(), "there is no work");
+    bus.sender.work_available();
+    in_time(worker).await;
 }
 
 pub async fn workers_get_cancelled_attempts(bus: BusUnderTest) {

@@ -44,6 +44,7 @@ mod store_under_test;
 pub mod submitting;
 pub mod sweeping;
 pub mod timeline;
+pub mod webhooks;
 
 pub use recording_notifier::RecordingNotifier;
 pub use store_under_test::{SLACK, Setup, StoreUnderTest, TestDatabase};
@@ -312,6 +313,29 @@ macro_rules! every_store_must_pass {
             nodes_that_expire_jobs_at_once_delete_each_once,
             expiring_stops_at_its_limit,
         }
+        $crate::store_tests! { $create, webhooks:
+            an_event_is_recorded_for_each_webhook_that_wants_it,
+            a_user_without_webhooks_records_and_announces_no_delivery,
+            a_refused_write_records_no_delivery,
+            a_changed_filter_and_a_disabled_webhook_count_for_later_events,
+            disabling_ends_pending_deliveries_as_dead_letters,
+            webhooks_are_listed_to_their_user_only_and_limited,
+            a_rotated_secret_leaves_the_previous_one_valid_for_the_overlap,
+            a_claimed_delivery_is_given_to_no_other_node_until_its_claim_has_expired,
+            deliveries_are_claimed_from_the_webhooks_in_turn_and_a_few_of_each,
+            deliveries_of_a_disabled_account_wait,
+            a_failed_attempt_is_logged_and_repeated_after_its_wait,
+            the_log_keeps_the_newest_attempts,
+            a_delivered_message_is_not_claimed_again,
+            a_delivery_that_is_given_up_is_a_dead_letter_until_it_is_redelivered,
+            redelivering_needs_an_enabled_webhook_and_content,
+            an_endpoint_that_is_gone_disables_its_webhook,
+            a_webhook_that_fails_for_long_is_disabled_and_a_success_in_between_prevents_it,
+            a_deleted_jobs_deliveries_go_and_only_its_deletion_is_told,
+            a_test_message_is_queued_and_announced,
+            old_deliveries_are_pruned_and_pending_ones_stay,
+            webhooks_and_deliveries_go_with_their_account,
+        }
         $crate::store_tests! { $create, notifications:
             every_event_is_announced_as_it_is_stored,
             what_is_announced_can_be_read,
@@ -373,6 +397,7 @@ mod tests {
         include_str!("submitting.rs"),
         include_str!("sweeping.rs"),
         include_str!("timeline.rs"),
+        include_str!("webhooks.rs"),
     ];
 
     #[test]

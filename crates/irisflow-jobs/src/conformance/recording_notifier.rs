@@ -10,6 +10,7 @@ pub struct RecordingNotifier {
     received: Mutex<Vec<(UserId, Notification)>>,
     unreadable: Mutex<Vec<Event>>,
     work_notifications: AtomicUsize,
+    delivery_notifications: AtomicUsize,
     cancelled: Mutex<Vec<Fence>>,
     timeline: OnceLock<Weak<dyn Timeline>>,
 }
@@ -45,6 +46,11 @@ impl RecordingNotifier {
     /// How many times available work was notified.
     pub fn work_notifications(&self) -> usize {
         self.work_notifications.load(Ordering::SeqCst)
+    }
+
+    /// How many times available webhook deliveries were notified.
+    pub fn delivery_notifications(&self) -> usize {
+        self.delivery_notifications.load(Ordering::SeqCst)
     }
 
     /// The attempts whose cancellation was notified.
@@ -84,6 +90,10 @@ impl Notifier for RecordingNotifier {
 
     fn work_available(&self) {
         self.work_notifications.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn delivery_available(&self) {
+        self.delivery_notifications.fetch_add(1, Ordering::SeqCst);
     }
 
     fn cancel_attempt(&self, fence: Fence) {

@@ -12,7 +12,7 @@ use crate::{
     Job, JobCommands, JobId, JobLeases, JobPolicy, JobReader, JobResult, NewAccount, NewJob,
     NewPhoto, PhotoFormat, PhotoId, PhotoStore, Priority, Privacy, QueueReader, Retention,
     Statistics, Store, StoreHealth, StoredPhoto, Submission, Sweep, SweepQueue, SweepTarget,
-    Timeline, Timestamp, UserId, WorkerId, WorkerRegistry, WriteOutcome,
+    Timeline, Timestamp, UserId, WebhookStore, WorkerId, WorkerRegistry, WriteOutcome,
 };
 
 /// How much real time a case may take. A deadline is approached to within it, so that a store whose time
@@ -77,6 +77,7 @@ pub struct StoreUnderTest {
     pub statistics: Arc<dyn Statistics>,
     pub sweep_queue: Arc<dyn SweepQueue>,
     pub timeline: Arc<dyn Timeline>,
+    pub webhooks: Arc<dyn WebhookStore>,
     pub worker_registry: Arc<dyn WorkerRegistry>,
     pub policy: JobPolicy,
     pub notifications: Arc<RecordingNotifier>,
@@ -101,6 +102,7 @@ impl StoreUnderTest {
             statistics: store.clone(),
             sweep_queue: store.clone(),
             timeline: store.clone(),
+            webhooks: store.clone(),
             worker_registry: store,
             policy: setup.policy,
             notifications: setup.notifier,

@@ -18,6 +18,7 @@ mod store_error;
 mod store_health;
 mod sweep_queue;
 mod timeline;
+mod webhook_store;
 mod worker_registry;
 
 pub use account_store::{AccountStore, MOST_SESSIONS, MOST_SPENT_TOKENS};
@@ -36,6 +37,7 @@ pub use sweep_queue::SweepQueue;
 pub use timeline::{
     EventPage, EventsAfter, GapReason, JobSnapshot, Timeline, UserSnapshot, WatchFilter,
 };
+pub use webhook_store::{MOST_PENDING_DELIVERIES, Redelivery, WebhookStore};
 pub use worker_registry::WorkerRegistry;
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -55,6 +57,7 @@ pub trait Store:
     + StoreHealth
     + SweepQueue
     + Timeline
+    + WebhookStore
     + WorkerRegistry
 {
 }
@@ -72,6 +75,7 @@ impl<S> Store for S where
         + StoreHealth
         + SweepQueue
         + Timeline
+        + WebhookStore
         + WorkerRegistry
 {
 }
