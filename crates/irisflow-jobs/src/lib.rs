@@ -66,8 +66,8 @@ pub use step::{Checkpoint, Step};
 pub use submission::{Enqueued, QueueLimits, Submission, SubmissionKey};
 pub use sweep::{Sweep, SweepTarget};
 pub use webhook::{
-    AttemptError, AttemptOutcome, ClaimedDelivery, DeadReason, DeliveredEvent, DeliveryAttempt,
-    DeliveryClaim, DeliveryMessage, DeliveryState, DeliveryStatus, DisabledReason, EventKinds,
-    MAX_RETRY_WAIT, MOST_LOGGED_ATTEMPTS, NewWebhook, PreviousSecret, SealedSecret, Webhook,
-    WebhookChange, WebhookDelivery, WebhookPolicy, WebhookState,
+    AttemptError, AttemptOutcome, ClaimedDelivery, DeadReason, DeliveryAttempt, DeliveryClaim,
+    DeliveryMessage, DeliveryState, DeliveryStatus, DisabledReason, EventKinds, MAX_RETRY_WAIT,
+    MOST_LOGGED_ATTEMPTS, NewWebhook, PreviousSecret, SealedSecret, Webhook, WebhookChange,
+    WebhookDelivery, WebhookPolicy, WebhookState,
 };

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::event::{Event, EventKind};
-use crate::id::{BatchId, DeliveryId, PhotoId, UserId, WebhookId};
+use crate::id::{DeliveryId, UserId, WebhookId};
 
 /// An endpoint of a user, to which the events of their jobs are posted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -192,19 +192,11 @@ pub const MOST_LOGGED_ATTEMPTS: usize = 10;
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum DeliveryMessage {
-    Event(Box<DeliveredEvent>),
+    Event(Box<Event>),
     /// Sent on request, to try the endpoint.
     Test,
     /// The event was delivered, and its job is deleted: nothing of the job is kept.
     Erased(EventKind),
-}
-
-/// An event with what its job refers to: the job may be deleted when the event is delivered.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DeliveredEvent {
-    pub event: Event,
-    pub photo_id: PhotoId,
-    pub batch_id: Option<BatchId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

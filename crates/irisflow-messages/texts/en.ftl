@@ -211,6 +211,8 @@ error-not-found =
         [original-job] Original job not found
         [photo] Photo not found or access denied
         [session] Session not found
+        [webhook] Webhook not found
+        [webhook-delivery] Webhook delivery not found
        *[path] Not found
     }
 error-method-not-allowed = This path does not take this method.
@@ -246,6 +248,10 @@ error-too-many-transfers = The limit is { $limit } uploads and downloads at once
 error-too-many-connections = The limit is { $limit } connections at once for { $whose }. Close some, or try again in { $retry_after } s.
 error-too-many-unconfirmed = The limit is { $limit } announced photos that are not confirmed for one account. Confirm or delete some, or wait until they are forgotten.
 error-too-many-consents = The limit is { $limit } consents on record for one account. Ask the operator of this server.
+error-too-many-webhooks = The limit is { $limit } webhooks for one account. Delete one, or change one that you have.
+error-webhook-disabled = This webhook is disabled. Enable it, then send the message again.
+error-webhook-backlog-full = Too many messages of this webhook are pending. Wait until some are delivered.
+error-delivery-erased = The deletion of a job was delivered, and nothing of the job is kept that could be sent again.
 
 # Whose limit it is; part of the messages above.
 limit-of-account = one account
@@ -280,6 +286,14 @@ invalid-consent-type = one of biometric_capture, data_processing, marketing
 invalid-consent-versions-differ = differs from text_version; send one of them, or both alike
 invalid-field-missing = this field is required
 invalid-consent-version = 1 to { $longest } characters
+invalid-webhook-url = an https URL with a host and without a fragment, as in https://example.com/irisflow
+invalid-webhook-url-too-long = at most { $limit } bytes
+invalid-webhook-url-not-https = the URL must begin with https://
+invalid-webhook-url-credentials = no user name and password in the URL; check the signature instead
+invalid-webhook-url-private = this address belongs to a private or internal network, which this server does not send to
+invalid-webhook-events = one or more of job.queued, job.progress, job.retrying, job.completed, job.failed, job.cancelled, job.deleted
+invalid-webhook-description = at most { $limit } characters
+invalid-webhook-overlap = at most { $limit } ms
 
 
 ## What the API confirms

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use irisflow_jobs::{
     AccountStore, Bus, Clock, JobCommands, JobReader, PhotoStore, Privacy, QueueReader, Statistics,
-    StoreHealth, Timeline,
+    StoreHealth, Timeline, WebhookStore,
 };
 use irisflow_photos::{LinkSigner, MemoryBudget, ObjectStore, UrlSigner};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -22,6 +22,7 @@ use crate::queue_cache::QueueCache;
 use crate::settings::ServerSettings;
 use crate::transfer_limits::Transfers;
 use crate::usage_limits::{Rates, Sockets};
+use crate::webhooks::{SecretCipher, WebhookClient};
 
 /// Stores, files, bus and secrets that the server is built from.
 #[derive(Debug, Clone)]
@@ -32,6 +33,7 @@ pub struct ServerParts {
     pub job_reader: Arc<dyn JobReader>,
     pub queue_reader: Arc<dyn QueueReader>,
     pub timeline: Arc<dyn Timeline>,
+    pub webhooks: Arc<dyn WebhookStore>,
     pub statistics: Arc<dyn Statistics>,
     pub privacy: Arc<dyn Privacy>,
     pub health: Arc<dyn StoreHealth>,
@@ -47,11 +49,12 @@ pub struct ServerParts {
     pub metrics: PrometheusHandle,
 }
 
-/// Keys that sign tokens. `Debug` does not print them.
+/// Keys that sign tokens and encrypt the secrets of webhooks. `Debug` does not print them.
 #[derive(Clone)]
 pub struct Secrets {
     pub access_tokens: [u8; 32],
     pub refresh_tokens: [u8; 32],
+    pub webhooks: [u8; 32],
 }
 
 impl std::fmt::Debug for Secrets {
@@ -87,6 +90,8 @@ pub(crate) struct AppState {
     pub(crate) queue_cache: QueueCache,
     pub(crate) readiness: Readiness,
     pub(crate) missing_results: MissingResults,
+    pub(crate) webhook_client: WebhookClient,
+    pub(crate) secret_cipher: SecretCipher,
     /// Cancelled at shutdown; sockets and background tasks then end.
     pub(crate) draining: CancellationToken,
 }
@@ -118,6 +123,8 @@ impl AppState {
             queue_cache: QueueCache::default(),
             readiness: Readiness::default(),
             missing_results: MissingResults::default(),
+            webhook_client: WebhookClient::new(&settings.webhooks),
+            secret_cipher: SecretCipher::new(&parts.secrets.webhooks),
             parts,
             settings,
             draining,

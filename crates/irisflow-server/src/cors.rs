@@ -71,6 +71,7 @@ pub(crate) fn with_cors(router: Router, allowed: &[Origin]) -> Router {
             Method::HEAD,
             Method::POST,
             Method::PUT,
+            Method::PATCH,
             Method::DELETE,
         ])
         .allow_headers([

@@ -124,6 +124,12 @@ pub(crate) enum ApiError {
     Unavailable,
     Conflict,
     TooManyConsents,
+    TooManyWebhooks {
+        limit: u32,
+    },
+    WebhookDisabled,
+    WebhookBacklogFull,
+    DeliveryErased,
     PasswordChanged,
     Internal,
 }
@@ -197,6 +203,10 @@ impl ApiError {
             Self::Unavailable => (S::SERVICE_UNAVAILABLE, "unavailable"),
             Self::Conflict => (S::CONFLICT, "conflict"),
             Self::TooManyConsents => (S::CONFLICT, "too_many_consents"),
+            Self::TooManyWebhooks { .. } => (S::CONFLICT, "too_many_webhooks"),
+            Self::WebhookDisabled => (S::CONFLICT, "webhook_disabled"),
+            Self::WebhookBacklogFull => (S::CONFLICT, "webhook_backlog_full"),
+            Self::DeliveryErased => (S::GONE, "delivery_erased"),
             Self::PasswordChanged => (S::CONFLICT, "password_changed"),
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal"),
         }
@@ -249,6 +259,10 @@ impl ApiError {
             Self::Unavailable => text!("error-unavailable"),
             Self::Conflict => text!("error-conflict"),
             Self::TooManyConsents => text!("error-too-many-consents", limit = MOST_CONSENTS),
+            Self::TooManyWebhooks { limit } => text!("error-too-many-webhooks", limit = *limit),
+            Self::WebhookDisabled => text!("error-webhook-disabled"),
+            Self::WebhookBacklogFull => text!("error-webhook-backlog-full"),
+            Self::DeliveryErased => text!("error-delivery-erased"),
             Self::PasswordChanged => text!("error-password-changed"),
             Self::Internal => text!("error-internal"),
         }
@@ -372,6 +386,8 @@ pub(crate) enum Missing {
     Path,
     Photo,
     Session,
+    Webhook,
+    WebhookDelivery,
 }
 
 impl Missing {
@@ -385,6 +401,8 @@ impl Missing {
             Self::Path => "path",
             Self::Photo => "photo",
             Self::Session => "session",
+            Self::Webhook => "webhook",
+            Self::WebhookDelivery => "webhook-delivery",
         }
     }
 }
@@ -561,6 +579,10 @@ mod tests {
             ApiError::Unavailable,
             ApiError::Conflict,
             ApiError::TooManyConsents,
+            ApiError::TooManyWebhooks { limit: 10 },
+            ApiError::WebhookDisabled,
+            ApiError::WebhookBacklogFull,
+            ApiError::DeliveryErased,
             ApiError::PasswordChanged,
             ApiError::Internal,
         ]
@@ -576,6 +598,8 @@ mod tests {
             Missing::Path,
             Missing::Photo,
             Missing::Session,
+            Missing::Webhook,
+            Missing::WebhookDelivery,
         ];
         let mut all: Vec<ApiError> = missing.map(ApiError::NotFound).into();
         all.extend([

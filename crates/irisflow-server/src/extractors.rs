@@ -105,6 +105,26 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for ApiQuery<T> {
     }
 }
 
+/// Two ids in the path. An invalid one is answered with 422.
+pub(crate) struct PathIds<A, B>(pub(crate) A, pub(crate) B);
+
+impl<S, A, B> FromRequestParts<S> for PathIds<A, B>
+where
+    S: Send + Sync,
+    A: std::str::FromStr,
+    B: std::str::FromStr,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let texts = Path::<(String, String)>::from_request_parts(parts, state).await;
+        texts
+            .ok()
+            .and_then(|Path((a, b))| Some(Self(a.parse().ok()?, b.parse().ok()?)))
+            .ok_or_else(invalid_id)
+    }
+}
+
 /// An id in the path. An invalid one is answered with 422.
 pub(crate) struct PathId<T>(pub(crate) T);
 
@@ -116,10 +136,14 @@ impl<S: Send + Sync, T: std::str::FromStr> FromRequestParts<S> for PathId<T> {
         text.ok()
             .and_then(|Path(text)| text.parse().ok())
             .map(Self)
-            .ok_or_else(|| ApiError::Invalid {
-                loc: vec!["path".to_owned(), "id".to_owned()],
-                text: text!("invalid-id"),
-                kind: "uuid_parsing",
-            })
+            .ok_or_else(invalid_id)
+    }
+}
+
+fn invalid_id() -> ApiError {
+    ApiError::Invalid {
+        loc: vec!["path".to_owned(), "id".to_owned()],
+        text: text!("invalid-id"),
+        kind: "uuid_parsing",
     }
 }

@@ -36,6 +36,7 @@ mod tls;
 mod transfer_limits;
 mod usage_limits;
 mod web;
+mod webhooks;
 
 pub use app::{Secrets, ServerParts};
 /// Rules for email addresses and passwords, shared with the commands of the operator.
@@ -51,5 +52,5 @@ pub use router::openapi;
 pub use server::{Listeners, PreparedServer, prepare};
 pub use settings::{
     ConnectionLimits, ConsentText, ConsentTextError, DecodeLimits, Registration, ServerSettings,
-    SignInLimits, Timeouts, TlsFiles, UsageLimits,
+    SignInLimits, Timeouts, TlsFiles, UsageLimits, WebhookSettings,
 };

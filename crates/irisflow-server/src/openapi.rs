@@ -26,7 +26,7 @@ use crate::processing::idempotency;
     modifiers(&Bearer, &FilesUnderBase),
     tags(
         (name = "accounts"), (name = "privacy"), (name = "photos"), (name = "processing"), (name = "events"),
-        (name = "files"),
+        (name = "webhooks"), (name = "files"),
         (name = "health"),
     )
 )]
@@ -73,6 +73,7 @@ pub(crate) fn complete(openapi: &mut utoipa::openapi::OpenApi) {
             &mut item.put,
             &mut item.post,
             &mut item.delete,
+            &mut item.patch,
         ];
         for operation in operations.into_iter().flatten() {
             for parameter in operation.parameters.iter_mut().flatten() {
@@ -96,7 +97,9 @@ pub(crate) fn complete(openapi: &mut utoipa::openapi::OpenApi) {
 /// Sets the schema of a parameter by its name, the same in all operations.
 fn describe_parameter(parameter: &mut Parameter) {
     let schema = match (parameter.name.as_str(), &parameter.parameter_in) {
-        ("id", ParameterIn::Path) => text().format(Some(SchemaFormat::Custom("uuid".to_owned()))),
+        ("id" | "delivery_id", ParameterIn::Path) => {
+            text().format(Some(SchemaFormat::Custom("uuid".to_owned())))
+        }
         ("job_id", ParameterIn::Query) => text().pattern(Some(UUIDS)),
         ("Idempotency-Key", ParameterIn::Header) => text()
             .min_length(Some(1))

@@ -23,7 +23,7 @@ use crate::request_log::observe;
 use crate::timeouts::limit_time;
 use crate::transfer_limits::limit_transfers;
 use crate::usage_limits::limit_address;
-use crate::{auth, files, health, metrics, photos, privacy, processing, web};
+use crate::{auth, files, health, metrics, photos, privacy, processing, web, webhooks};
 
 /// Maximum size of a JSON body in bytes. Photos are streamed and have their own limit.
 const MAX_JSON_BYTES: usize = 64 * 1024;
@@ -67,6 +67,16 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(processing::reprocess::reprocess))
         .routes(routes!(live::events::events))
         .routes(routes!(live::create_ticket::create))
+        .routes(routes!(webhooks::list::list, webhooks::create::create))
+        .routes(routes!(
+            webhooks::show::show,
+            webhooks::change::change,
+            webhooks::delete::delete
+        ))
+        .routes(routes!(webhooks::rotate_secret::rotate_secret))
+        .routes(routes!(webhooks::send_test::send_test))
+        .routes(routes!(webhooks::list_deliveries::list_deliveries))
+        .routes(routes!(webhooks::redeliver::redeliver))
 }
 
 fn health_routes() -> OpenApiRouter<App> {

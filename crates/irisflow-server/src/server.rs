@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, AppState, ServerParts};
 use crate::connections::{GuardedAcceptor, StreamLimits};
 use crate::settings::{ServerSettings, Timeouts, TlsFiles};
-use crate::{live, metrics, router};
+use crate::{live, metrics, router, webhooks};
 
 /// How long requests in flight may take to complete during a graceful shutdown.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(8);
@@ -118,6 +118,14 @@ impl PreparedServer {
         tasks.spawn(named(
             "upkeep of metrics",
             metrics::run_upkeep(Arc::clone(&app)),
+        ));
+        tasks.spawn(named(
+            "delivery of webhooks",
+            webhooks::deliver(Arc::clone(&app)),
+        ));
+        tasks.spawn(named(
+            "pruning of webhook deliveries",
+            webhooks::prune_deliveries(Arc::clone(&app)),
         ));
         tasks.spawn(named("shutdown", {
             let (handle, shutdown) = (handle.clone(), shutdown.clone());

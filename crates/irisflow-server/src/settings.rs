@@ -14,6 +14,7 @@ pub use crate::privacy::{ConsentText, ConsentTextError};
 pub use crate::timeouts::Timeouts;
 pub use crate::tls::TlsFiles;
 pub use crate::usage_limits::UsageLimits;
+pub use crate::webhooks::WebhookSettings;
 
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
@@ -68,6 +69,7 @@ pub struct ServerSettings {
     /// Number of trusted reverse proxies that append to `X-Forwarded-For`; with 0 the header is ignored.
     pub trusted_proxies: usize,
     pub sign_in_limits: SignInLimits,
+    pub webhooks: WebhookSettings,
 }
 
 impl ServerSettings {
@@ -126,6 +128,7 @@ impl Default for ServerSettings {
             metrics_token: None,
             trusted_proxies: 0,
             sign_in_limits: SignInLimits::default(),
+            webhooks: WebhookSettings::default(),
         }
     }
 }

@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use irisflow_jobs::{
     BatchId, Event, EventKinds, Fence, Job, JobState, LogEntry, Notification, Notifier, PhotoId,
-    SessionId,
-    StoreError, Timestamp, Transition, UserId,
+    SessionId, StoreError, Timestamp, Transition, UserId,
 };
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 

@@ -1,8 +1,8 @@
 //! The transactional outbox of webhooks: deliveries are recorded in the transaction of their event.
 
 use irisflow_jobs::{
-    DeadReason, DeliveryId, DisabledReason, Event, EventKinds, Job, JobId, MOST_PENDING_DELIVERIES,
-    StoreError, UserId, WebhookId,
+    BatchId, DeadReason, DeliveryId, DisabledReason, Event, EventKinds, Job, JobId,
+    MOST_PENDING_DELIVERIES, PhotoId, StoreError, UserId, WebhookId,
 };
 use uuid::Uuid;
 
@@ -42,7 +42,7 @@ impl UnitOfWork<'_> {
             }
         }
         if !rows.is_empty() {
-            insert_deliveries(script, job, rows);
+            insert_deliveries(script, rows);
             self.delivery_available();
         }
         Ok(())
@@ -107,7 +107,7 @@ fn of_kinds(events: &[(Event, String)], kinds: EventKinds) -> Vec<&(Event, Strin
         .collect()
 }
 
-fn insert_deliveries(script: &mut Script, job: &Job, rows: Vec<(Uuid, &(Event, String))>) {
+fn insert_deliveries(script: &mut Script, rows: Vec<(Uuid, &(Event, String))>) {
     script.push(
         "INSERT INTO webhook_deliveries
              (id, webhook_id, kind, seq, job_id, photo_id, batch_id, body, at, state, due_at, queued_at,
@@ -118,9 +118,9 @@ fn insert_deliveries(script: &mut Script, job: &Job, rows: Vec<(Uuid, &(Event, S
             .push_bind(webhook_id)
             .push_bind(event.kind.name())
             .push_bind(event.seq)
-            .push_bind(job.id.as_uuid())
-            .push_bind(job.photo_id.as_uuid())
-            .push_bind(job.batch_id.map(irisflow_jobs::BatchId::as_uuid))
+            .push_bind(event.job_id.as_uuid())
+            .push_bind(event.photo_id.map(PhotoId::as_uuid))
+            .push_bind(event.batch_id.map(BatchId::as_uuid))
             .push_bind(body.clone())
             .push_bind(event.at.as_millis())
             .push("'pending'")

@@ -1,9 +1,9 @@
 //! Rows of `webhooks` and `webhook_deliveries` as their types.
 
 use irisflow_jobs::{
-    BatchId, DeadReason, DeliveredEvent, DeliveryId, DeliveryMessage, DeliveryState,
-    DisabledReason, Event, EventKind, EventKinds, JobId, PhotoId, PreviousSecret, SealedSecret,
-    StoreError, Timestamp, UserId, Webhook, WebhookDelivery, WebhookId, WebhookState,
+    BatchId, DeadReason, DeliveryId, DeliveryMessage, DeliveryState, DisabledReason, Event,
+    EventKind, EventKinds, JobId, PhotoId, PreviousSecret, SealedSecret, StoreError, Timestamp,
+    UserId, Webhook, WebhookDelivery, WebhookId, WebhookState,
 };
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
@@ -70,16 +70,14 @@ fn message_of(row: &SqliteRow, user_id: UserId) -> Result<DeliveryMessage> {
         user_id,
         seq: get(row, "seq")?,
         job_id: JobId::from(get::<Uuid>(row, "job_id")?),
+        photo_id: get::<Option<Uuid>>(row, "photo_id")?.map(PhotoId::from),
+        batch_id: get::<Option<Uuid>>(row, "batch_id")?.map(BatchId::from),
         previous_of_job: None,
         kind,
         body: serde_json::from_str(&body).map_err(StoreError::corrupt)?,
         at: Timestamp::from_millis(get(row, "at")?),
     };
-    Ok(DeliveryMessage::Event(Box::new(DeliveredEvent {
-        event,
-        photo_id: PhotoId::from(get::<Uuid>(row, "photo_id")?),
-        batch_id: get::<Option<Uuid>>(row, "batch_id")?.map(BatchId::from),
-    })))
+    Ok(DeliveryMessage::Event(Box::new(event)))
 }
 
 fn state_of(row: &SqliteRow) -> Result<DeliveryState> {

@@ -444,6 +444,14 @@ impl UnitOfWork<'_> {
     ) -> Result<()> {
         let mut attempts = delivery.attempts.clone();
         attempts.push(attempt);
+        let is_erased =
+            outcome == AttemptOutcome::Delivered && names_deleted_job(&delivery.message);
+        if is_erased {
+            // A response may repeat the message.
+            for attempt in &mut attempts {
+                attempt.response_excerpt = None;
+            }
+        }
         let surplus = attempts.len().saturating_sub(MOST_LOGGED_ATTEMPTS);
         attempts.drain(..surplus);
         let state = match outcome {
@@ -472,7 +480,7 @@ impl UnitOfWork<'_> {
         .execute(self.connection()?)
         .await
         .map_err(store_error)?;
-        if state == DeliveryState::Delivered && names_deleted_job(&delivery.message) {
+        if is_erased {
             self.erase_content(delivery.id).await?;
         }
         Ok(())
@@ -542,7 +550,7 @@ impl UnitOfWork<'_> {
 
 fn names_deleted_job(message: &DeliveryMessage) -> bool {
     match message {
-        DeliveryMessage::Event(delivered) => delivered.event.kind == EventKind::Deleted,
+        DeliveryMessage::Event(event) => event.kind == EventKind::Deleted,
         DeliveryMessage::Test | DeliveryMessage::Erased(_) => false,
     }
 }

@@ -136,6 +136,7 @@ pub(crate) async fn embedded(
         job_reader: stores.clone(),
         queue_reader: stores.clone(),
         timeline: stores.clone(),
+        webhooks: stores.clone(),
         statistics: stores.clone(),
         privacy: stores.clone(),
         health: stores,
@@ -148,6 +149,7 @@ pub(crate) async fn embedded(
         secrets: Secrets {
             access_tokens: secrets.access_tokens,
             refresh_tokens: secrets.refresh_tokens,
+            webhooks: secrets.webhooks,
         },
         metrics: settings.metrics,
     };

@@ -22,11 +22,12 @@ pub(crate) struct FolderLock {
     _folder: Option<File>,
 }
 
-/// What signs tokens and links. Never printed.
+/// What signs tokens and links, and encrypts the secrets of webhooks. Never printed.
 pub(crate) struct FolderSecrets {
     pub(crate) access_tokens: [u8; 32],
     pub(crate) refresh_tokens: [u8; 32],
     pub(crate) links: [u8; 32],
+    pub(crate) webhooks: [u8; 32],
 }
 
 #[derive(Serialize, Deserialize)]
@@ -34,6 +35,8 @@ struct StoredSecrets {
     access_tokens: String,
     refresh_tokens: String,
     urls: String,
+    /// Missing in files of older versions.
+    webhooks: Option<String>,
 }
 
 impl DataFolder {
@@ -97,20 +100,25 @@ impl DataFolder {
         self.path.join("secrets.json")
     }
 
-    /// The signing keys of tokens and URLs; generated on the first start.
+    /// The keys; generated on the first start.
     pub(crate) fn secrets(&self) -> anyhow::Result<FolderSecrets> {
         let path = self.secrets_file();
         if !path.exists() {
-            write_new_secrets(&path).with_context(|| format!("writing {}", path.display()))?;
+            write_secrets(&path, &StoredSecrets::generate())?;
         }
         let text =
             fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        let stored: StoredSecrets = serde_json::from_str(&text)
+        let mut stored: StoredSecrets = serde_json::from_str(&text)
             .with_context(|| format!("{} is damaged", path.display()))?;
+        if stored.webhooks.is_none() {
+            stored.webhooks = Some(new_key());
+            write_secrets(&path, &stored)?;
+        }
         Ok(FolderSecrets {
             access_tokens: decode(&stored.access_tokens)?,
             refresh_tokens: decode(&stored.refresh_tokens)?,
             links: decode(&stored.urls)?,
+            webhooks: decode(stored.webhooks.as_deref().unwrap_or_default())?,
         })
     }
 }
@@ -123,15 +131,24 @@ fn lock_folder_itself(path: &Path) -> Result<File, TryLockError> {
     Ok(folder)
 }
 
-fn write_new_secrets(path: &Path) -> anyhow::Result<()> {
-    let fresh = || URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
-    let secrets = StoredSecrets {
-        access_tokens: fresh(),
-        refresh_tokens: fresh(),
-        urls: fresh(),
-    };
-    write_private(path, &serde_json::to_vec_pretty(&secrets)?)?;
-    Ok(())
+impl StoredSecrets {
+    fn generate() -> Self {
+        Self {
+            access_tokens: new_key(),
+            refresh_tokens: new_key(),
+            urls: new_key(),
+            webhooks: Some(new_key()),
+        }
+    }
+}
+
+fn new_key() -> String {
+    URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
+}
+
+fn write_secrets(path: &Path, secrets: &StoredSecrets) -> anyhow::Result<()> {
+    let json = serde_json::to_vec_pretty(secrets)?;
+    write_private(path, &json).with_context(|| format!("writing {}", path.display()))
 }
 
 fn decode(text: &str) -> anyhow::Result<[u8; 32]> {

@@ -25,6 +25,7 @@ mod sign_in_args;
 mod submit;
 mod user;
 mod watch;
+mod webhook_args;
 
 use std::process::ExitCode;
 

@@ -28,6 +28,7 @@ use crate::logging::{self, LogFormat};
 use crate::metrics;
 use crate::own_addresses;
 use crate::sign_in_args::{SignInArgs, in_ms};
+use crate::webhook_args::WebhookArgs;
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ServeArgs {
@@ -93,6 +94,8 @@ pub(crate) struct ServeArgs {
     trusted_proxies: usize,
     #[command(flatten)]
     sign_in: SignInArgs,
+    #[command(flatten)]
+    webhooks: WebhookArgs,
     #[command(flatten)]
     limits: LimitArgs,
 }
@@ -364,6 +367,7 @@ impl ServeArgs {
             min_free_bytes: self.limits.min_free_bytes,
             tls: self.tls_files(),
             sign_in_limits: self.sign_in.limits(),
+            webhooks: self.webhooks.settings(),
             metrics_token: self.metrics_token.clone(),
             trusted_proxies: self.trusted_proxies,
             ..ServerSettings::default()

@@ -32,13 +32,9 @@ pub async fn an_event_is_recorded_for_each_webhook_that_wants_it(store: StoreUnd
     let [end] = end.as_slice() else {
         unreachable!("one event ends a job: {end:?}");
     };
-    let DeliveryMessage::Event(delivered) = &end.message else {
-        unreachable!("it is an event: {end:?}");
-    };
     let mut event = store.events(&job).await.pop().expect("the last event");
     event.previous_of_job = None;
-    assert_eq!(delivered.event, event);
-    assert_eq!(delivered.photo_id, job.photo_id);
+    assert_eq!(end.message, DeliveryMessage::Event(Box::new(event)));
     assert_eq!(deliveries(&store, &progress).await.len(), 2);
     assert_eq!(deliveries(&store, &foreign).await, []);
 }
@@ -377,6 +373,7 @@ pub async fn a_deleted_jobs_deliveries_go_and_only_its_deletion_is_told(store: S
     let told = deliveries(&store, &webhook).await;
 
     assert_eq!(left, [Some(EventKind::Deleted)]);
+    assert_eq!(told[0].attempts[0].response_excerpt, None);
     assert_eq!(told[0].message, DeliveryMessage::Erased(EventKind::Deleted));
     let again = redeliver(&store, &webhook, &told[0]).await;
     assert_eq!(again, Redelivery::Erased);
@@ -515,7 +512,7 @@ async fn listed(
 
 fn kinds_of(deliveries: &[WebhookDelivery]) -> Vec<Option<EventKind>> {
     let kind = |delivery: &WebhookDelivery| match &delivery.message {
-        DeliveryMessage::Event(delivered) => Some(delivered.event.kind),
+        DeliveryMessage::Event(event) => Some(event.kind),
         DeliveryMessage::Erased(kind) => Some(*kind),
         DeliveryMessage::Test => None,
     };

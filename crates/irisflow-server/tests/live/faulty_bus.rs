@@ -55,6 +55,10 @@ impl Notifier for FaultyBus {
         self.bus.work_available();
     }
 
+    fn delivery_available(&self) {
+        self.bus.delivery_available();
+    }
+
     fn cancel_attempt(&self, fence: Fence) {
         self.bus.cancel_attempt(fence);
     }
@@ -93,6 +97,10 @@ impl Bus for FaultyBus {
 
     fn work_wake_up(&self) -> WorkWakeUp<'_> {
         self.bus.work_wake_up()
+    }
+
+    fn delivery_wake_up(&self) -> WorkWakeUp<'_> {
+        self.bus.delivery_wake_up()
     }
 
     fn set_outage(&self, is_on: bool) {

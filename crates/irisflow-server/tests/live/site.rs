@@ -62,6 +62,7 @@ impl Site {
             job_reader: stores.clone(),
             queue_reader: stores.clone(),
             timeline: stores.clone(),
+            webhooks: stores.clone(),
             statistics: stores.clone(),
             privacy: stores.clone(),
             health: stores,
@@ -74,6 +75,7 @@ impl Site {
             secrets: Secrets {
                 access_tokens: [1; 32],
                 refresh_tokens: [2; 32],
+                webhooks: [2; 32],
             },
             metrics: PrometheusBuilder::new().build_recorder().handle(),
         };

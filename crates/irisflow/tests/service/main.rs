@@ -36,3 +36,4 @@ mod submit;
 mod tls;
 mod user_command;
 mod waiting;
+mod webhooks;

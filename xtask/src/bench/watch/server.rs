@@ -59,6 +59,7 @@ pub(super) async fn run(arguments: ServeArgs) -> anyhow::Result<()> {
         job_reader: stores.clone(),
         queue_reader: stores.clone(),
         timeline: stores.clone(),
+        webhooks: stores.clone(),
         statistics: stores.clone(),
         privacy: stores.clone(),
         health: stores,
@@ -71,6 +72,7 @@ pub(super) async fn run(arguments: ServeArgs) -> anyhow::Result<()> {
         secrets: Secrets {
             access_tokens: SECRET,
             refresh_tokens: [2; 32],
+            webhooks: [2; 32],
         },
         metrics: PrometheusBuilder::new().build_recorder().handle(),
     };
@@ -145,6 +147,10 @@ impl Notifier for TimedBus {
         self.bus.work_available();
     }
 
+    fn delivery_available(&self) {
+        self.bus.delivery_available();
+    }
+
     fn cancel_attempt(&self, fence: Fence) {
         self.bus.cancel_attempt(fence);
     }
@@ -182,6 +188,10 @@ impl Bus for TimedBus {
 
     fn work_wake_up(&self) -> WorkWakeUp<'_> {
         self.bus.work_wake_up()
+    }
+
+    fn delivery_wake_up(&self) -> WorkWakeUp<'_> {
+        self.bus.delivery_wake_up()
     }
 
     fn set_outage(&self, is_on: bool) {
