@@ -48,7 +48,7 @@ CREATE TABLE webhook_deliveries (
     queued_at     INTEGER NOT NULL,
     created_at    INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX webhook_deliveries_due ON webhook_deliveries (webhook_id, due_at)
+CREATE INDEX webhook_deliveries_due ON webhook_deliveries (webhook_id, due_at, id)
     WHERE due_at IS NOT NULL;
 CREATE INDEX webhook_deliveries_of_webhook ON webhook_deliveries (webhook_id, created_at DESC, id DESC);
 CREATE INDEX webhook_deliveries_of_job ON webhook_deliveries (job_id) WHERE job_id IS NOT NULL;
