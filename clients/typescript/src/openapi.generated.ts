@@ -4,6 +4,26 @@ export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description One request to the endpoint. */
+        AttemptBody: {
+            at: string;
+            /** Format: int64 */
+            duration_ms: number;
+            /**
+             * @description `dns`, `address_not_allowed`, `connect`, `invalid_response`, `timeout`, `redirect`, `status` or `configuration`;
+             *     null when it succeeded.
+             */
+            error?: string | null;
+            /** @description Where a redirect led to. Redirects are not followed. */
+            redirect_host?: string | null;
+            /** @description The beginning of the response, without the queries of URLs. */
+            response_excerpt?: string | null;
+            /**
+             * Format: int32
+             * @description HTTP status of the response, when there was one.
+             */
+            status?: number | null;
+        };
         BatchBody: {
             batch_id: string;
             /** @description In the order of `photo_ids`. */
@@ -52,6 +72,15 @@ export interface components {
             current_password: string;
             /** @description 8 characters or more, with upper case, lower case and a digit. */
             new_password: string;
+        };
+        /** @description Fields that are omitted stay as they are. */
+        ChangeWebhookRequest: {
+            description?: string | null;
+            /** @description While it is false, no events are recorded; pending deliveries become dead letters. */
+            enabled?: boolean | null;
+            events?: components["schemas"]["EventName"][] | null;
+            /** @description An `https` URL without credentials. */
+            url?: string | null;
         };
         /** @description The verdict on a photo. All coordinates are in pixels of the upright photo. */
         CheckBody: {
@@ -135,9 +164,57 @@ export interface components {
              */
             text_version?: string | null;
         };
+        CreateWebhookRequest: {
+            description?: string | null;
+            /** @description The events to deliver; the ends of jobs if omitted. */
+            events?: components["schemas"]["EventName"][] | null;
+            /**
+             * @description An `https` URL without credentials.
+             * @example https://example.com/irisflow
+             */
+            url: string;
+        };
         DeleteMeRequest: {
             /** @description Must be true. */
             confirm: boolean;
+        };
+        /** @description One message to a webhook, with the log of its attempts. */
+        DeliveryBody: {
+            /**
+             * Format: int32
+             * @description Attempts since it was queued or redelivered.
+             */
+            attempt_count: number;
+            /** @description The newest ten, oldest first. */
+            attempts: components["schemas"]["AttemptBody"][];
+            created_at: string;
+            /** @description Of a dead one: `retries_exhausted`, `endpoint_gone` or `webhook_disabled`. */
+            dead_reason?: string | null;
+            /**
+             * Format: uuid
+             * @description The `webhook-id` of its requests: the same in all attempts.
+             */
+            id: string;
+            /** @description Null for a test, and once the deletion of a job is delivered. */
+            job_id?: string | null;
+            /** @description Of a pending one; while an attempt is under way, the time at which it counts as lost. */
+            next_attempt_at?: string | null;
+            /** @description `pending`, `delivered` or `dead`. */
+            status: string;
+            /** @description As in `job.completed`, or `webhook.test`. */
+            type: string;
+        };
+        DeliveryPage: {
+            items: components["schemas"]["DeliveryBody"][];
+            /** Format: int32 */
+            page: number;
+            /** Format: int32 */
+            page_size: number;
+            /**
+             * Format: int64
+             * @description Number of deliveries on all pages.
+             */
+            total: number;
         };
         /** @description Numbers of deleted items. */
         DestroyedBody: {
@@ -207,6 +284,11 @@ export interface components {
             /** Format: int64 */
             low: number;
         };
+        /**
+         * @description A kind of event.
+         * @enum {string}
+         */
+        EventName: "job.queued" | "job.progress" | "job.retrying" | "job.completed" | "job.failed" | "job.cancelled" | "job.deleted";
         /** @description The answer of a long poll. */
         EventsBody: {
             /** @description Where to resume with the next request. */
@@ -517,6 +599,14 @@ export interface components {
             right_to_withdraw: boolean;
             written_consent?: boolean | null;
         };
+        RotateSecretRequest: {
+            /**
+             * Format: int64
+             * @description How long messages are signed with the previous secret, too: 24 hours if omitted, 0 when it has leaked.
+             * @example 86400000
+             */
+            overlap_ms?: number | null;
+        };
         /** @description A session of a signed-in device. */
         SessionBody: {
             /** @description RFC 3339, UTC, as all times here. */
@@ -617,6 +707,43 @@ export interface components {
             code: string;
             /** @description A sentence for the user. */
             message: string;
+        };
+        /** @description An endpoint of yours, to which events of your jobs are posted. */
+        WebhookBody: {
+            created_at: string;
+            description: string;
+            /** @description `owner`, `endpoint_gone` (it answered 410), `failing` (for days) or `backlog_full`; null while enabled. */
+            disabled_reason?: string | null;
+            enabled: boolean;
+            /** @description The events that are delivered. */
+            events: components["schemas"]["EventName"][];
+            /** @description Since when every attempt has failed (RFC 3339, UTC, as all times here); null when the last one succeeded. */
+            failing_since?: string | null;
+            /** Format: uuid */
+            id: string;
+            /** Format: int32 */
+            pending_deliveries: number;
+            /** @description Until when messages are signed with the previous secret, too, after a rotation. */
+            previous_secret_valid_until?: string | null;
+            updated_at: string;
+            url: string;
+        };
+        WebhookList: {
+            /**
+             * Format: int32
+             * @description How many an account may have.
+             */
+            limit: number;
+            /** @description Oldest first. */
+            webhooks: components["schemas"]["WebhookBody"][];
+        };
+        /** @description A webhook with its signing secret, which is shown in this response only. */
+        WebhookWithSecretBody: components["schemas"]["WebhookBody"] & {
+            /**
+             * @description Signs messages, as Standard Webhooks specifies.
+             * @example whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD
+             */
+            secret: string;
         };
     };
     responses: never;

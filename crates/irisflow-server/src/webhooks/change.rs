@@ -30,7 +30,7 @@ pub(crate) struct ChangeWebhookRequest {
 }
 
 /// Change, disable or enable a webhook.
-#[utoipa::path(patch, path = "/webhooks/{id}", tag = "webhooks",
+#[utoipa::path(patch, path = "/webhooks/{id}", operation_id = "change_webhook", tag = "webhooks",
     security(("bearer" = [])), params(("id" = String, Path)),
     request_body = ChangeWebhookRequest,
     responses(

@@ -36,7 +36,7 @@ pub(crate) struct CreateWebhookRequest {
 }
 
 /// Register a webhook. The response is the only one that shows its signing secret.
-#[utoipa::path(post, path = "/webhooks", tag = "webhooks", security(("bearer" = [])),
+#[utoipa::path(post, path = "/webhooks", operation_id = "create_webhook", tag = "webhooks", security(("bearer" = [])),
     request_body = CreateWebhookRequest,
     responses(
         (status = 201, body = WebhookWithSecretBody),

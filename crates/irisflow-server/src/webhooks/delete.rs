@@ -10,7 +10,7 @@ use crate::error::{ApiError, ErrorBody, Missing, ValidationBody};
 use crate::extractors::PathId;
 
 /// Delete a webhook with its deliveries, also those that are pending.
-#[utoipa::path(delete, path = "/webhooks/{id}", tag = "webhooks",
+#[utoipa::path(delete, path = "/webhooks/{id}", operation_id = "delete_webhook", tag = "webhooks",
     security(("bearer" = [])), params(("id" = String, Path)),
     responses(
         (status = 204),

@@ -8,7 +8,7 @@ use crate::error::ApiError;
 
 pub(super) const TEST: &str = "webhook.test";
 
-/// The names, for the OpenAPI description.
+/// A kind of event.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes what clients may send")]
 pub(super) enum EventName {

@@ -19,7 +19,7 @@ pub(crate) struct WebhookList {
 }
 
 /// List your webhooks.
-#[utoipa::path(get, path = "/webhooks", tag = "webhooks", security(("bearer" = [])),
+#[utoipa::path(get, path = "/webhooks", operation_id = "list_webhooks", tag = "webhooks", security(("bearer" = [])),
     responses((status = 200, body = WebhookList), (status = 401, body = ErrorBody)))]
 pub(crate) async fn list(
     State(app): State<App>,

@@ -48,7 +48,7 @@ pub(crate) struct DeliveryPage {
 }
 
 /// List the deliveries of a webhook with their attempts, newest first. Ended ones are kept for a week.
-#[utoipa::path(get, path = "/webhooks/{id}/deliveries", tag = "webhooks",
+#[utoipa::path(get, path = "/webhooks/{id}/deliveries", operation_id = "list_webhook_deliveries", tag = "webhooks",
     security(("bearer" = [])), params(("id" = String, Path), PageQuery, DeliveryFilter),
     responses(
         (status = 200, body = DeliveryPage),

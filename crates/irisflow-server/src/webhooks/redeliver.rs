@@ -13,7 +13,7 @@ use crate::extractors::PathIds;
 
 /// Send a message again, with the same `webhook-id`; it is repeated for as long as a new one. One that waits for its
 /// next attempt is attempted now.
-#[utoipa::path(post, path = "/webhooks/{id}/deliveries/{delivery_id}/redeliver", tag = "webhooks",
+#[utoipa::path(post, path = "/webhooks/{id}/deliveries/{delivery_id}/redeliver", operation_id = "redeliver_webhook", tag = "webhooks",
     security(("bearer" = [])), params(("id" = String, Path), ("delivery_id" = String, Path)),
     responses(
         (status = 202, description = "It is queued", body = DeliveryBody),

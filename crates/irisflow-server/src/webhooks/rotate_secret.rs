@@ -27,7 +27,7 @@ pub(crate) struct RotateSecretRequest {
 
 /// Replace the signing secret. Messages carry two signatures until the overlap is over. The response is the only one
 /// that shows the new secret.
-#[utoipa::path(post, path = "/webhooks/{id}/rotate-secret", tag = "webhooks",
+#[utoipa::path(post, path = "/webhooks/{id}/rotate-secret", operation_id = "rotate_webhook_secret", tag = "webhooks",
     security(("bearer" = [])), params(("id" = String, Path)),
     request_body = Option<RotateSecretRequest>,
     responses(

@@ -12,7 +12,7 @@ use crate::error::{ApiError, ErrorBody, Missing, ValidationBody};
 use crate::extractors::PathId;
 
 /// Send a message of the type `webhook.test`, also to a disabled webhook. Its outcome is in the list of deliveries.
-#[utoipa::path(post, path = "/webhooks/{id}/test", tag = "webhooks",
+#[utoipa::path(post, path = "/webhooks/{id}/test", operation_id = "test_webhook", tag = "webhooks",
     security(("bearer" = [])), params(("id" = String, Path)),
     responses(
         (status = 202, description = "It is queued", body = DeliveryBody),

@@ -11,7 +11,7 @@ use crate::error::{ApiError, ErrorBody, Missing, ValidationBody};
 use crate::extractors::PathId;
 
 /// Show a webhook.
-#[utoipa::path(get, path = "/webhooks/{id}", tag = "webhooks",
+#[utoipa::path(get, path = "/webhooks/{id}", operation_id = "show_webhook", tag = "webhooks",
     security(("bearer" = [])), params(("id" = String, Path)),
     responses(
         (status = 200, body = WebhookBody),
