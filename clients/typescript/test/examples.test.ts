@@ -1,9 +1,7 @@
 // Every worked example, run: scripts as processes, pages in a document.
 
 import assert from 'node:assert/strict';
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { pathToFileURL } from 'node:url';
@@ -13,28 +11,7 @@ import type { IrisflowClient } from '../src/index.ts';
 import { openPage } from './dom.ts';
 import { FakeServer } from './fake-server.ts';
 import { clientOf, until } from './live-client.ts';
-
-interface Script {
-  output(): string;
-  process: ChildProcess;
-  ended: Promise<number | null>;
-}
-
-function run(t: TestContext, program: string, args: string[], env: Record<string, string>): Script {
-  const script = spawn(program, args, { env: { ...process.env, ...env } });
-  let text = '';
-  script.stdout.on('data', (piece) => (text += String(piece)));
-  script.stderr.on('data', (piece) => (text += String(piece)));
-  t.after(() => script.kill('SIGKILL'));
-  const ended = new Promise<number | null>((resolve) => script.on('close', (code) => resolve(code)));
-  return { output: () => text, process: script, ended };
-}
-
-async function folder(t: TestContext): Promise<string> {
-  const path = await mkdtemp(join(tmpdir(), 'irisflow-examples-'));
-  t.after(() => rm(path, { recursive: true }));
-  return path;
-}
+import { folder, missing, run } from './script.ts';
 
 /** A server that takes one photo and finishes its job at once. */
 async function processingServer(t: TestContext): Promise<FakeServer> {
@@ -82,12 +59,6 @@ test('node/follow-all.mjs prints what it missed, and nothing twice', async (t) =
   await until(() => second.output().includes('completed a 100 %'), 'the missed event', 10_000);
   assert.doesNotMatch(second.output(), /queued|snapshot/);
 });
-
-/** The reason to skip a test that needs these programs. */
-function missing(...programs: string[]): string | false {
-  const absent = programs.filter((program) => spawnSync(program, ['--version']).status !== 0);
-  return absent.length > 0 && `${absent.join(', ')} not installed`;
-}
 
 test('curl/events.sh', { skip: missing('curl') }, async (t) => {
   const server = await FakeServer.start(t);

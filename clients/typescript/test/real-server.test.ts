@@ -2,12 +2,21 @@
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import WebSocket from 'ws';
-import { IrisflowClient, SignedOutError, TRANSPORTS, type ClientOptions, type ProcessProgress } from '../src/index.ts';
+import {
+  inMemoryTokens,
+  IrisflowClient,
+  SignedOutError,
+  TRANSPORTS,
+  type ClientOptions,
+  type ProcessProgress,
+} from '../src/index.ts';
 import type { SocketConstructor } from '../src/transports/link.ts';
 import { EventReader, until } from './live-client.ts';
 import { PROGRAM, RealServer } from './real-server.ts';
+import { folder, missing, run } from './script.ts';
 
 const PHOTO = '../../crates/irisflow-image/tests/photos/pixabay_eye_2154384.jpg';
 const ACCOUNT = ['you@example.com', 'Clear-Iris-7'] as const;
@@ -129,5 +138,26 @@ describe('the real server', { skip: PROGRAM === undefined && 'IRISFLOW_BIN names
     await client.logout();
     await reader.ended;
     assert.ok(reader.error instanceof SignedOutError);
+  });
+
+  test('the example node/process-photo.mjs', async (t) => {
+    const { server } = await signedIn(t);
+    const picture = join(await folder(t), 'iris.jpg');
+    const [IRISFLOW_EMAIL, IRISFLOW_PASSWORD] = ACCOUNT;
+    const env = { IRISFLOW_URL: server.url, IRISFLOW_EMAIL, IRISFLOW_PASSWORD };
+    const script = run(t, process.execPath, ['examples/node/process-photo.mjs', PHOTO, picture], env);
+    assert.equal(await script.ended, 0, script.output());
+    assert.deepEqual([...(await readFile(picture)).subarray(0, 2)], [0xff, 0xd8]);
+  });
+
+  test('the examples for curl', { skip: missing('curl', 'jq') }, async (t) => {
+    const tokens = inMemoryTokens();
+    const { server, client } = await signedIn(t, { tokens });
+    const env = { IRISFLOW_URL: server.url, IRISFLOW_TOKEN: tokens.read()?.access_token ?? '' };
+    const scripts = ['events', 'long-poll'].map((name) => run(t, 'sh', [`examples/curl/${name}.sh`], env));
+    const all = (text: RegExp) => scripts.every(({ output }) => text.test(output()));
+    await until(() => all(/"type":"snapshot"/), 'the snapshots', LIMIT_MS);
+    await client.process(await photo());
+    await until(() => all(/"kind":"completed"/), 'the ends', LIMIT_MS);
   });
 });
