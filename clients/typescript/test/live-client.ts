@@ -3,7 +3,6 @@
 import WebSocket from 'ws';
 import { IrisflowClient, type ClientOptions, type ConnectionStatus, type EventItem } from '../src/index.ts';
 import type { EventsOptions } from '../src/events.ts';
-import type { SocketConstructor } from '../src/transports/link.ts';
 import type { FakeServer } from './fake-server.ts';
 
 export const SHORT_LIMITS = {
@@ -18,7 +17,7 @@ export function clientOf(server: FakeServer, options: ClientOptions = {}): Irisf
   return new IrisflowClient({
     baseUrl: server.url,
     bearer: () => 'token-1',
-    WebSocket: WebSocket as unknown as SocketConstructor,
+    WebSocket,
     // Without jitter, delays are short: the policy's own tests look at it.
     random: () => 0.02,
     limits: SHORT_LIMITS,

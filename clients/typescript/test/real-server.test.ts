@@ -13,7 +13,6 @@ import {
   type ClientOptions,
   type ProcessProgress,
 } from '../src/index.ts';
-import type { SocketConstructor } from '../src/transports/link.ts';
 import { EventReader, until } from './live-client.ts';
 import { PROGRAM, RealServer } from './real-server.ts';
 import { folder, missing, run } from './script.ts';
@@ -31,7 +30,7 @@ async function signedIn(t: TestContext, options: ClientOptions = {}) {
   const open = (more: ClientOptions = {}) =>
     new IrisflowClient({
       baseUrl: server.url,
-      WebSocket: WebSocket as unknown as SocketConstructor,
+      WebSocket,
       ...options,
       ...more,
     });
