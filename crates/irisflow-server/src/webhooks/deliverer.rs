@@ -175,7 +175,7 @@ impl AppState {
 fn log(claimed: &ClaimedDelivery, attempt: &DeliveryAttempt) {
     let outcome = attempt.error.map_or("delivered", |error| error.name());
     counter!("irisflow_webhook_attempts_total", "outcome" => outcome).increment(1);
-    tracing::info!(
+    tracing::debug!(
         webhook_id = %claimed.webhook.id,
         delivery_id = %claimed.claim.delivery_id,
         outcome,
