@@ -12,6 +12,7 @@ use crate::job_leases::{FIRST_DUE_OF_USER, NEXT_DUE, NEXT_USER};
 use crate::queue_counters::USERS_WITH_WRONG_COUNTERS;
 use crate::queue_reader::{OWN_PLACE, QUEUED_USERS, WAITING_JOBS_OF_USER};
 use crate::statistics::QUEUE;
+use crate::timeline::LAST_SEQS_SINCE;
 
 #[tokio::test]
 async fn a_claim_walks_the_users_in_order_and_takes_the_first() {
@@ -78,6 +79,15 @@ async fn checking_the_counters_looks_at_no_job_that_has_ended() {
             "SCAN jobs USING COVERING INDEX jobs_waiting",
             "SCAN jobs USING INDEX jobs_leased"
         ]
+    );
+}
+
+#[tokio::test]
+async fn the_resync_of_watchers_looks_at_recent_events_alone() {
+    let plan = plan_of(LAST_SEQS_SINCE).await;
+    assert_eq!(
+        plan[0], "SEARCH events USING COVERING INDEX events_by_age (at>?)",
+        "{plan:#?}"
     );
 }
 

@@ -27,8 +27,8 @@ impl Timeline for SqliteStore {
             return Ok(None);
         };
         let mut jobs = Vec::new();
-        for states in UNFINISHED {
-            jobs.extend(read_jobs(&mut tx, user_id, filter, states, None).await?);
+        for source in UNFINISHED {
+            jobs.extend(read_jobs(&mut tx, user_id, filter, source, None).await?);
         }
         if finished_limit > 0 {
             let limit = Some(finished_limit);
@@ -165,21 +165,41 @@ impl Timeline for SqliteStore {
         }
         Ok(last_seqs)
     }
+
+    async fn last_seqs_since(&self, since: Timestamp) -> Result<Vec<(UserId, i64)>> {
+        let rows: Vec<(Uuid, i64)> = sqlx::query_as(LAST_SEQS_SINCE)
+            .bind(since.as_millis())
+            .fetch_all(&self.readers)
+            .await
+            .map_err(store_error)?;
+        let rows = rows.into_iter();
+        Ok(rows
+            .map(|(user_id, seq)| (UserId::from(user_id), seq))
+            .collect())
+    }
 }
 
-/// Conditions on `state` that the partial indexes of waiting and of running jobs hold.
-const UNFINISHED: [&str; 2] = ["state IN ('pending', 'waiting')", "state = 'processing'"];
-const FINISHED: &str = "state IN ('completed', 'failed', 'cancelled')";
+/// Reads the recent end of one index.
+pub(crate) const LAST_SEQS_SINCE: &str =
+    "SELECT user_id, max(seq) FROM events INDEXED BY events_by_age WHERE at >= ? GROUP BY user_id";
+
+/// Sources of the jobs of a snapshot. Waiting and running jobs are read from partial indexes: a user may have very many
+/// ended jobs.
+const UNFINISHED: [&str; 2] = [
+    "jobs INDEXED BY jobs_due WHERE state IN ('pending', 'waiting')",
+    "jobs INDEXED BY jobs_leased WHERE state = 'processing'",
+];
+const FINISHED: &str = "jobs WHERE state IN ('completed', 'failed', 'cancelled')";
 
 async fn read_jobs(
     connection: &mut SqliteConnection,
     user_id: UserId,
     filter: &WatchFilter,
-    states: &str,
+    source: &str,
     limit: Option<u32>,
 ) -> Result<Vec<Job>> {
-    let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("SELECT * FROM jobs WHERE ");
-    query.push(states);
+    let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("SELECT * FROM ");
+    query.push(source);
     query.push(" AND user_id = ").push_bind(user_id.as_uuid());
     push_filter(&mut query, "id", filter);
     if let Some(limit) = limit {

@@ -171,6 +171,7 @@ macro_rules! every_store_must_pass {
             the_end_of_a_deleted_job_is_all_that_is_told_of_it,
             the_jobs_with_events_after_a_position_are_named_once,
             the_last_position_of_many_users_is_read_at_once,
+            the_last_positions_since_a_moment_are_those_of_users_with_newer_events,
             a_snapshot_parts_the_recent_events_from_the_newest_older_one,
             a_snapshot_without_older_events_has_none,
             a_snapshot_of_a_foreign_or_unknown_job_is_none,

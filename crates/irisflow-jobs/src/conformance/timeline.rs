@@ -106,6 +106,21 @@ pub async fn the_last_position_of_many_users_is_read_at_once(store: StoreUnderTe
     assert_eq!(last_seqs, expected, "unknown users are left out");
 }
 
+pub async fn the_last_positions_since_a_moment_are_those_of_users_with_newer_events(
+    store: StoreUnderTest,
+) {
+    let (quiet, busy) = (store.user().await, store.user().await);
+    store.queue(quiet).await;
+    store.queue(busy).await;
+    store.tick().await;
+    let since = store.now().await;
+    store.queue(busy).await;
+
+    let read = store.timeline.last_seqs_since(since).await;
+
+    assert_eq!(read.expect("the store works"), [(busy, 2)]);
+}
+
 pub async fn the_jobs_with_events_after_a_position_are_named_once(store: StoreUnderTest) {
     let user_id = store.user().await;
     let quiet = store.queue(user_id).await;

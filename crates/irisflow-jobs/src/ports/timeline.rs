@@ -51,6 +51,9 @@ pub trait Timeline: Send + Sync + std::fmt::Debug {
 
     /// The last `seq` of each of these users; users without a timeline are left out.
     async fn last_seqs(&self, users: &[UserId]) -> Result<Vec<(UserId, i64)>>;
+
+    /// The last `seq` of each user that has events since this moment.
+    async fn last_seqs_since(&self, since: Timestamp) -> Result<Vec<(UserId, i64)>>;
 }
 
 /// Which jobs a watcher of a user follows. The default is all of them; with both fields set, a job must

@@ -356,6 +356,7 @@ impl Pump {
         Ok(receiver)
     }
 
+    /// Its branches are boxed: most hubs are idle, and their tasks should be small.
     async fn run(mut self) {
         let estimate_interval = self.app.settings.estimate_interval;
         let mut estimate_at = Instant::now() + estimate_interval;
@@ -366,15 +367,15 @@ impl Pump {
                 biased;
                 () = self.closed.cancelled() => return,
                 delivery = self.subscription.next() => match delivery {
-                    Some(delivery) => self.on_delivery(delivery).await,
+                    Some(delivery) => Box::pin(self.on_delivery(delivery)).await,
                     // The bus is closed: the process ends.
                     None => return,
                 },
                 () = sleep_until(read_at.unwrap_or(estimate_at)), if read_at.is_some() => {
-                    self.read_newer().await;
+                    Box::pin(self.read_newer()).await;
                 }
                 () = sleep_until(estimate_at), if has_unfinished => {
-                    self.send_changed_estimates().await;
+                    Box::pin(self.send_changed_estimates()).await;
                     estimate_at = Instant::now() + estimate_interval;
                 }
                 () = sleep(BACKLOG_LIFE), if self.has_backlog() => self.free_backlog(),

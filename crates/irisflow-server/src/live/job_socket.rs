@@ -217,7 +217,7 @@ impl Connection<'_> {
         let Some(credential) = credential else {
             return ApiError::NotAuthenticated.into();
         };
-        let user = match self.app.authenticate_watcher(&credential).await {
+        let user = match Box::pin(self.app.authenticate_watcher(&credential)).await {
             Ok(user) => user,
             Err(error) => return error.into(),
         };
@@ -254,7 +254,7 @@ impl Connection<'_> {
             self.pixels = photo.as_ref().and_then(pixels_of);
             let hubs = &app.hubs;
             let joined = hubs.watch_estimate(app, user.user_id, &self.base, job_id);
-            estimates = Some(joined.await?);
+            estimates = Some(Box::pin(joined).await?);
         }
         let begun = Instant::now();
         let limit = begun + app.settings.socket_limit;
@@ -264,8 +264,9 @@ impl Connection<'_> {
             tokio::select! {
                 next = watch.next(&*app.parts.timeline) => match next? {
                     Next::Event(event) => {
-                        let event = app.event_with_verified_result(*event).await;
-                        if let Some(ending) = self.send_event(watch, event).await {
+                        let event = Box::pin(app.event_with_verified_result(*event)).await;
+                        // Boxed, as what follows: most sockets are idle, and their tasks should be small.
+                        if let Some(ending) = Box::pin(self.send_event(watch, event)).await {
                             return Ok(ending);
                         }
                     }
@@ -284,7 +285,7 @@ impl Connection<'_> {
                     ping = Instant::now() + app.settings.socket_ping;
                 }
                 estimate = changed(&mut estimates) => {
-                    if let Some(ending) = self.send_changed_estimate(estimate).await {
+                    if let Some(ending) = Box::pin(self.send_changed_estimate(estimate)).await {
                         return Ok(ending);
                     }
                 }

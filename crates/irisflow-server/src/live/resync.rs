@@ -1,40 +1,82 @@
-//! Periodic resync of watchers: one query asks the database for the newest `seq` of all watched users, and watchers
-//! that missed a notification are woken.
+//! Periodic resync of watchers: queries ask the database for the newest `seq` of watched users, and watchers that
+//! missed a notification are woken.
+//!
+//! Most rounds ask which users have recent events, which costs nothing while nothing happens, however many users are
+//! watched. Every tenth round asks for all watched users.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
-use irisflow_jobs::UserId;
+use irisflow_jobs::{StoreError, UserId};
 
 use crate::app::App;
 
+/// One in this many rounds asks for all watched users.
+const FULL_ROUND: u32 = 10;
+/// How much longer than a round an event is recent: a transaction may commit some time after the time of its events.
+const LATE_COMMIT: Duration = Duration::from_secs(10);
+
 /// Runs until the server shuts down.
 pub(crate) async fn resync_watchers(app: App) {
-    let mut seen: HashMap<UserId, i64> = HashMap::new();
+    let mut resync = Resync {
+        app,
+        seen: HashMap::new(),
+        round: 0,
+    };
     loop {
         tokio::select! {
-            () = tokio::time::sleep(app.settings.resync_interval) => {}
-            () = app.draining.cancelled() => return,
+            () = tokio::time::sleep(resync.app.settings.resync_interval) => {}
+            () = resync.app.draining.cancelled() => return,
         }
-        let watched = app.parts.bus.subscribed_users();
-        if watched.is_empty() {
-            seen.clear();
-            continue;
+        if let Err(error) = resync.run_round().await {
+            tracing::warn!(%error, "could not query the newest events for the resync");
         }
-        match app.parts.timeline.last_seqs(&watched).await {
-            Ok(now) => {
-                for (user_id, last_seq) in &now {
-                    match seen.get(user_id) {
-                        None => app.parts.bus.reread_user(*user_id),
-                        Some(seen) if seen < last_seq => wake(&app, *user_id, *seen).await,
-                        Some(_) => {}
-                    }
-                }
-                seen = now.into_iter().collect();
+    }
+}
+
+struct Resync {
+    app: App,
+    /// The newest `seq` of each watched user at the last round.
+    seen: HashMap<UserId, i64>,
+    round: u32,
+}
+
+impl Resync {
+    async fn run_round(&mut self) -> Result<(), StoreError> {
+        let watched: HashSet<UserId> = self.app.parts.bus.subscribed_users().into_iter().collect();
+        self.seen.retain(|user_id, _| watched.contains(user_id));
+        self.round = self.round.wrapping_add(1);
+        for (user_id, last_seq) in self.newest(&watched).await? {
+            match self.seen.insert(user_id, last_seq) {
+                // Events may have been missed between the subscription and this round.
+                None => self.app.parts.bus.reread_user(user_id),
+                Some(seen) if seen < last_seq => wake(&self.app, user_id, seen).await,
+                Some(_) => {}
             }
-            Err(error) => {
-                tracing::warn!(%error, "could not query the newest events for the resync");
-            }
         }
+        Ok(())
+    }
+
+    /// The newest `seq` of the watched users that may have changed, and of those that are new.
+    async fn newest(&self, watched: &HashSet<UserId>) -> Result<Vec<(UserId, i64)>, StoreError> {
+        let timeline = &self.app.parts.timeline;
+        if self.round.is_multiple_of(FULL_ROUND) {
+            let all: Vec<UserId> = watched.iter().copied().collect();
+            return timeline.last_seqs(&all).await;
+        }
+        let is_new = |user_id: &&UserId| !self.seen.contains_key(user_id);
+        let new: Vec<UserId> = watched.iter().filter(is_new).copied().collect();
+        let mut newest = timeline.last_seqs(&new).await?;
+        if new.len() < watched.len() {
+            let since = self.app.now() - self.app.settings.resync_interval - LATE_COMMIT;
+            let recent = timeline.last_seqs_since(since).await?;
+            newest.extend(
+                recent
+                    .into_iter()
+                    .filter(|(user_id, _)| watched.contains(user_id)),
+            );
+        }
+        Ok(newest)
     }
 }
 

@@ -284,13 +284,13 @@ impl Connection {
     ) -> Result<std::convert::Infallible, Ending> {
         // Credentials of the request are checked before the first frame, so that a client is rejected at once.
         let mut user = match &credential {
-            Some(credential) => Some(self.app.authenticate_watcher(credential).await?),
+            Some(credential) => Some(Box::pin(self.app.authenticate_watcher(credential)).await?),
             None => None,
         };
-        let hello = self.hello().await?;
+        let hello = Box::pin(self.hello()).await?;
         if user.is_none() {
             let credential = hello.credential.ok_or(ApiError::NotAuthenticated)?;
-            user = Some(self.app.authenticate_watcher(&credential).await?);
+            user = Some(Box::pin(self.app.authenticate_watcher(&credential)).await?);
         }
         let user = user.ok_or(ApiError::NotAuthenticated)?;
         let _permit = self.app.acquire_socket(user.user_id, self.client)?;
@@ -302,7 +302,7 @@ impl Connection {
             hello.filter,
             hello.cursor.as_deref(),
         );
-        let watcher = begin.await?;
+        let watcher = Box::pin(begin).await?;
         self.follow(watcher, Access::new(&self.app, user)).await
     }
 
@@ -357,7 +357,9 @@ impl Connection {
                 received = self.socket.receive() => match received {
                     None => return Err(Ending::Disconnected),
                     Some(Received::Text(text)) => {
-                        self.on_client_frame(&text, &mut watcher, &mut access).await?;
+                        let handled = self.on_client_frame(&text, &mut watcher, &mut access);
+                        // Boxed, as what follows: most sockets are idle, and their tasks should be small.
+                        Box::pin(handled).await?;
                     }
                     Some(Received::Other) => {}
                 },
@@ -367,7 +369,7 @@ impl Connection {
                         self.socket.ping().await?;
                         ping_at = now + interval;
                     }
-                    self.check_expiry(&mut access).await?;
+                    Box::pin(self.check_expiry(&mut access)).await?;
                 }
                 frame = watcher.next() => self.socket.send_text(frame?.json).await?,
             }

@@ -216,6 +216,10 @@ mod tests {
             Ok(Vec::new())
         }
 
+        async fn last_seqs_since(&self, _: Timestamp) -> Result<Vec<(UserId, i64)>, StoreError> {
+            Ok(Vec::new())
+        }
+
         async fn last_seqs(&self, _: &[UserId]) -> Result<Vec<(UserId, i64)>, StoreError> {
             Ok(Vec::new())
         }

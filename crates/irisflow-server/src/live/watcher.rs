@@ -80,7 +80,8 @@ impl Watcher {
                 return Ok(frame);
             }
             if let Some(read) = self.stream.needed_read() {
-                self.read(read).await?;
+                // Boxed, since most watchers are idle and should be small.
+                Box::pin(self.read(read)).await?;
                 continue;
             }
             let received = self.hub.next().await?;
