@@ -58,6 +58,8 @@ impl Default for UsageLimits {
 /// Concurrency limits of WebSockets, by address and by account.
 #[derive(Debug)]
 pub(crate) struct Sockets {
+    /// Sockets whose client has not authenticated yet. Few, since each is a connection that cannot be evicted.
+    unauthenticated: Arc<ConcurrencyLimit<IpAddr>>,
     by_address: Arc<ConcurrencyLimit<IpAddr>>,
     by_user: Arc<ConcurrencyLimit<UserId>>,
 }
@@ -72,6 +74,10 @@ pub(crate) struct SocketPermit {
 impl Sockets {
     pub(crate) fn new(limits: &ConnectionLimits) -> Self {
         Self {
+            unauthenticated: ConcurrencyLimit::new(
+                (limits.sockets / 4).max(1),
+                (limits.sockets_of_address / 4).max(1),
+            ),
             by_address: ConcurrencyLimit::new(limits.sockets, limits.sockets_of_address),
             by_user: ConcurrencyLimit::new(limits.sockets, limits.sockets_of_user),
         }
@@ -173,6 +179,15 @@ impl AppState {
     ) -> Result<SocketPermit, ApiError> {
         self.check_user_rate(user_id)?;
         self.sockets.try_acquire(user_id, client.network())
+    }
+
+    /// Takes a permit for a socket until its client has authenticated.
+    pub(crate) fn acquire_unauthenticated_socket(
+        &self,
+        client: ClientAddress,
+    ) -> Result<Permit<IpAddr>, ApiError> {
+        let of_address = &self.sockets.unauthenticated;
+        try_acquire(of_address, client.network(), LimitOf::Address)
     }
 
     /// Checks that the user may store `more` bytes.

@@ -27,6 +27,7 @@ use crate::client_address::ClientAddress;
 use crate::error::ApiError;
 use crate::metrics::OpenSocket;
 use crate::public_url::BaseUrl;
+use crate::usage_limits::SocketPermit;
 
 /// Maximum size of a message from the client: a first frame with a token and a long filter.
 const MAX_CLIENT_MESSAGE_BYTES: usize = 16 * 1024;
@@ -282,18 +283,7 @@ impl Connection {
         &mut self,
         credential: Option<Credential>,
     ) -> Result<std::convert::Infallible, Ending> {
-        // Credentials of the request are checked before the first frame, so that a client is rejected at once.
-        let mut user = match &credential {
-            Some(credential) => Some(Box::pin(self.app.authenticate_watcher(credential)).await?),
-            None => None,
-        };
-        let hello = Box::pin(self.hello()).await?;
-        if user.is_none() {
-            let credential = hello.credential.ok_or(ApiError::NotAuthenticated)?;
-            user = Some(Box::pin(self.app.authenticate_watcher(&credential)).await?);
-        }
-        let user = user.ok_or(ApiError::NotAuthenticated)?;
-        let _permit = self.app.acquire_socket(user.user_id, self.client)?;
+        let (user, _permit, hello) = Box::pin(self.authenticate(credential)).await?;
         let base = self.base.clone();
         let begin = Watcher::begin(
             &self.app,
@@ -304,6 +294,26 @@ impl Connection {
         );
         let watcher = Box::pin(begin).await?;
         self.follow(watcher, Access::new(&self.app, user)).await
+    }
+
+    /// Authenticates the client by the credential of its request, or else of its first frame, and receives that frame.
+    async fn authenticate(
+        &mut self,
+        credential: Option<Credential>,
+    ) -> Result<(WatchingUser, SocketPermit, Hello), Ending> {
+        if let Some(credential) = credential {
+            // Checked before the first frame, so that a client is rejected at once.
+            let user = self.app.authenticate_watcher(&credential).await?;
+            let permit = self.app.acquire_socket(user.user_id, self.client)?;
+            return Ok((user, permit, self.hello().await?));
+        }
+        let unauthenticated = self.app.acquire_unauthenticated_socket(self.client)?;
+        let mut hello = self.hello().await?;
+        let credential = hello.credential.take().ok_or(ApiError::NotAuthenticated)?;
+        let user = self.app.authenticate_watcher(&credential).await?;
+        drop(unauthenticated);
+        let permit = self.app.acquire_socket(user.user_id, self.client)?;
+        Ok((user, permit, hello))
     }
 
     /// Waits for the first frame.

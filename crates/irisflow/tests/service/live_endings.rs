@@ -235,3 +235,20 @@ async fn an_idle_socket_is_pinged_and_a_silent_peer_is_disconnected() {
         "the one that answered pings was still open"
     );
 }
+
+#[tokio::test]
+async fn sockets_that_have_not_authenticated_are_few() {
+    // Twelve sockets, six of one address, one of them before its first frame.
+    let app = App::start_with(&[("IRISFLOW_MAX_CONNECTIONS", "16")]).await;
+    let user = app.user("you").await;
+    let silent = app.socket_at("/ws", None).await;
+
+    let rejected = app.socket_at("/ws", None).await.until_the_end().await;
+    assert_eq!(rejected.last()["code"], "too_many_connections");
+
+    let path = format!("/ws?token={}", user.token);
+    let mut authenticated = app.socket_at(&path, None).await;
+    authenticated.send_text(r#"{"type":"hello"}"#).await;
+    assert_eq!(authenticated.frame().await["type"], "snapshot");
+    drop(silent);
+}
