@@ -2,7 +2,7 @@
 //! about them are in `irisflow-messages`. Outages and bugs are not rejections.
 
 use crate::load::{PhotoFormat, UnsupportedFormat};
-use crate::segment::Side;
+use crate::segment::{Side, Tip};
 
 /// A photo that cannot be used. The person who took it can act.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,6 +30,13 @@ pub enum Rejection {
         confidence: MissedLimit,
         well_lit: bool,
     },
+    /// An eye is seen, but its measures are not to be trusted. `tip`: what is in the way most.
+    IrisUnclear {
+        confidence: MissedLimit,
+        tip: Option<Tip>,
+    },
+    /// The eye looks far past the camera.
+    LookingAway(MissedLimit),
     /// `times_closer`: how many times as close the camera should come; none when that is too many to tell.
     IrisTooSmall {
         radius_px: MissedLimit,
@@ -67,6 +74,8 @@ impl Rejection {
             | Self::TooManyScans(_)
             | Self::TooMuchMemory(_) => RejectionCode::ImageTooLarge,
             Self::NoIrisFound { .. } => RejectionCode::NoIrisFound,
+            Self::IrisUnclear { .. } => RejectionCode::IrisUnclear,
+            Self::LookingAway(_) => RejectionCode::LookingAway,
             Self::IrisTooSmall { .. } => RejectionCode::IrisTooSmall,
             Self::IrisCutOff { .. } => RejectionCode::IrisCutOff,
             Self::TooDark(_) => RejectionCode::TooDark,
@@ -96,6 +105,10 @@ impl Rejection {
             | Self::IrisBehindLids(missed)
             | Self::IrisBehindHair(missed)
             | Self::TooBlurry(missed)
+            | Self::LookingAway(missed)
+            | Self::IrisUnclear {
+                confidence: missed, ..
+            }
             | Self::NoIrisFound {
                 confidence: missed, ..
             }
@@ -174,6 +187,8 @@ pub enum RejectionCode {
     UnsupportedFormat,
     ImageTooLarge,
     NoIrisFound,
+    IrisUnclear,
+    LookingAway,
     IrisTooSmall,
     TooBlurry,
     TooDark,
@@ -189,6 +204,8 @@ impl RejectionCode {
             Self::UnsupportedFormat => "unsupported_format",
             Self::ImageTooLarge => "image_too_large",
             Self::NoIrisFound => "no_iris_found",
+            Self::IrisUnclear => "iris_unclear",
+            Self::LookingAway => "looking_away",
             Self::IrisTooSmall => "iris_too_small",
             Self::TooBlurry => "too_blurry",
             Self::TooDark => "too_dark",

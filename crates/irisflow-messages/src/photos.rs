@@ -26,6 +26,8 @@ pub fn rejection(rejection: &Rejection) -> Advice {
         Rejection::TooMuchMemory(missed) => too_much_memory(missed),
         Rejection::NoIrisFound { well_lit: true, .. } => advice!("rejection-no-iris-found"),
         Rejection::NoIrisFound { .. } => advice!("rejection-no-iris-found-in-poor-light"),
+        Rejection::IrisUnclear { tip, .. } => iris_unclear(tip),
+        Rejection::LookingAway(_) => advice!("rejection-looking-away"),
         Rejection::IrisTooSmall { times_closer, .. } => iris_too_small(times_closer),
         Rejection::IrisCutOff { side, .. } => {
             advice!("rejection-iris-cut-off", side = side_word(side))
@@ -77,6 +79,21 @@ fn too_much_memory(missed: MissedLimit) -> Advice {
         found = mebibytes(missed.value) as u64,
         limit = mebibytes(missed.threshold) as u64,
     )
+}
+
+fn iris_unclear(tip: Option<Tip>) -> Advice {
+    let word = match tip {
+        Some(Tip::ComeCloser) => "come-closer",
+        Some(Tip::TurnFromLight) => "light",
+        Some(Tip::OpenEyeWider) => "open",
+        Some(Tip::ShowWholeIris) => "whole",
+        Some(Tip::HoldStill) => "still",
+        Some(Tip::MoreLight) => "brighter",
+        Some(Tip::SofterLight) => "softer",
+        Some(Tip::EvenLight | Tip::LetPupilOpen | Tip::LetPupilClose | Tip::LookStraight)
+        | None => "straight",
+    };
+    advice!("rejection-iris-unclear", tip = word)
 }
 
 fn iris_too_small(times_closer: Option<u32>) -> Advice {
@@ -168,6 +185,7 @@ pub fn praise(quality: &Quality, eyes_seen: usize) -> Text {
         Praise::Beautiful => text!("praise-beautiful"),
         Praise::Good => text!("praise-good"),
         Praise::GoodEnough => text!("praise-good-enough"),
+        Praise::Weak => text!("praise-weak"),
     };
     match eyes_seen {
         0 | 1 => praise,
@@ -181,6 +199,7 @@ pub fn tip_text(tip: Tip) -> Text {
         Tip::ComeCloser => text!("tip-come-closer"),
         Tip::TurnFromLight => text!("tip-turn-from-light"),
         Tip::OpenEyeWider => text!("tip-open-eye-wider"),
+        Tip::ShowWholeIris => text!("tip-show-whole-iris"),
         Tip::HoldStill => text!("tip-hold-still"),
         Tip::MoreLight => text!("tip-more-light"),
         Tip::SofterLight => text!("tip-softer-light"),

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use irisflow_image::load::{PhotoFormat, UnsupportedFormat};
 use irisflow_image::rejection::{MissedLimit, Rejection};
-use irisflow_image::segment::{Quality, Side};
+use irisflow_image::segment::{Quality, Side, Tip};
 use irisflow_jobs::{Step, WaitingReason};
 use irisflow_messages::{Language, Text, failures, photos, progress};
 
@@ -105,6 +105,26 @@ fn unusable_eyes() -> Vec<Rejection> {
         share_in_frame: missed("share_in_frame", 0.3, 0.45),
         side,
     }));
+    let tips = [
+        Tip::ComeCloser,
+        Tip::TurnFromLight,
+        Tip::OpenEyeWider,
+        Tip::ShowWholeIris,
+        Tip::HoldStill,
+        Tip::MoreLight,
+        Tip::SofterLight,
+        Tip::LookStraight,
+    ];
+    all.extend(
+        tips.into_iter()
+            .map(Some)
+            .chain([None])
+            .map(|tip| Rejection::IrisUnclear {
+                confidence: missed("confidence", 0.41, 0.65),
+                tip,
+            }),
+    );
+    all.push(Rejection::LookingAway(missed("gaze_deg", 48.5, 42.0)));
     all.extend([
         Rejection::TooDark(missed("median_luma", 9.0, 10.0)),
         Rejection::TooDark(missed("luma_p95", 30.123455, 36.0)),
@@ -138,6 +158,8 @@ fn rejections_say_what_is_wrong_and_what_to_do() {
 
 const FINE: Quality = Quality {
     iris_radius_px: 400.0,
+    detail_across: 800.0,
+    share_in_frame: 1.0,
     pupil_ratio: 0.35,
     visible_share: 0.95,
     reflection_share: 0.02,
@@ -150,8 +172,8 @@ const FINE: Quality = Quality {
 };
 
 fn photos_to_better() -> Vec<Quality> {
-    let mut all = vec![FINE; 12];
-    all[1].iris_radius_px = 90.0;
+    let mut all = vec![FINE; 14];
+    (all[1].iris_radius_px, all[1].detail_across) = (90.0, 180.0);
     all[2].reflection_share = 0.5;
     all[3].visible_share = 0.45;
     (all[4].sharpness, all[4].sharpness_around) = (0.15, 0.15);
@@ -160,9 +182,12 @@ fn photos_to_better() -> Vec<Quality> {
     all[7].limbus_contrast = 10.0;
     all[8].pupil_ratio = 0.12;
     all[9].pupil_ratio = 0.75;
-    all[10].gaze_deg = 50.0;
+    all[10].gaze_deg = 40.0;
+    all[12].detail_across = 150.0;
+    all[13].share_in_frame = 0.5;
     all[11] = Quality {
         iris_radius_px: 45.0,
+        detail_across: 90.0,
         sharpness: 0.13,
         sharpness_around: 0.13,
         visible_share: 0.5,

@@ -72,6 +72,19 @@ rejection-iris-cut-off =
         [top] up
        *[bottom] down
     } or back, and keep your eye in the middle.
+rejection-looking-away = The eye looks too far past the camera.
+    .suggestion = Look straight into the camera and try again.
+rejection-iris-unclear = There is an eye, but its iris cannot be made out clearly.
+    .suggestion = { $tip ->
+        [come-closer] Hold the phone closer, so that your eye fills most of the picture.
+        [light] Turn a little away from the light that is mirrored in your eye, and try again.
+        [open] Open your eye a little wider, without hair or glasses before it, and try again.
+        [whole] Keep your whole eye in the picture, in its middle, and try again.
+        [still] Tap your eye on the screen to focus, hold the phone still, and try again.
+        [brighter] Face a window or a lamp and try again.
+        [softer] Try again without flash and out of direct sunlight.
+       *[straight] Look straight into the camera, in even light, and try again from closer.
+    }
 rejection-too-dark = The photo is too dark to see the iris.
     .suggestion = Try again facing a window or a lamp.
 rejection-overexposed = The photo is too bright to see the iris.
@@ -110,6 +123,7 @@ missed-limit =
 praise-beautiful = A beautiful, sharp photo.
 praise-good = A good photo.
 praise-good-enough = Good enough.
+praise-weak = This photo can be used, but its picture will not be a fine one.
 praise-of-several-eyes =
     { $praise } { $eyes ->
         [2] Of the two eyes we see, the better one is used.
@@ -119,6 +133,7 @@ praise-of-several-eyes =
 tip-come-closer = A photo from closer shows more of your iris.
 tip-turn-from-light = Turn a little away from the light that is mirrored in your eye to show more of it.
 tip-open-eye-wider = Open your eye a little wider to show more of it.
+tip-show-whole-iris = Keep the whole iris in the picture to show all of it.
 tip-hold-still = For a sharper one, tap your eye on the screen and hold the camera still.
 tip-more-light = Face a window or a lamp to show more of it.
 tip-softer-light = Softer light, without flash, shows more of it.

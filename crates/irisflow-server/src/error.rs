@@ -421,6 +421,8 @@ fn status_of(code: RejectionCode) -> StatusCode {
         RejectionCode::ImageTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         RejectionCode::NotAnImage
         | RejectionCode::NoIrisFound
+        | RejectionCode::IrisUnclear
+        | RejectionCode::LookingAway
         | RejectionCode::IrisTooSmall
         | RejectionCode::TooBlurry
         | RejectionCode::TooDark

@@ -32,6 +32,12 @@ impl From<&MissedLimit> for MissedLimitBody {
 pub(crate) struct QualityBody {
     /// Mean radius of the limbus, pixels of the upright photo (iris radius).
     iris_radius_px: f32,
+    /// Number of pixels that would show all detail that the photo has across the iris.
+    detail_across: f32,
+    /// Side in centimetres at which the picture can be printed with 150 dots of real detail per inch.
+    print_cm: f32,
+    /// Share of the iris disc that is within the photo, 0 to 1.
+    share_in_frame: f32,
     /// Pupil radius divided by iris radius (pupil dilation).
     pupil_ratio: f32,
     /// Share of the iris ring that no lid or lash hides, 0 to 1; reflections count as visible.

@@ -20,6 +20,8 @@ const PHOTO_CODES = new Set([
   'unsupported_format',
   'image_too_large',
   'no_iris_found',
+  'iris_unclear',
+  'looking_away',
   'iris_too_small',
   'too_blurry',
   'too_dark',

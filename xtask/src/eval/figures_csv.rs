@@ -124,7 +124,7 @@ fn push(csv: &mut String, why: &str, row: &Row<'_>) -> anyhow::Result<()> {
         cell(rejection.and_then(|rejection| rejection.threshold)),
     )?;
     write!(csv, ",{}", cell(figures.map(|f| f64::from(f.confidence))))?;
-    let quality = figures.map_or([None; 11], |f| {
+    let quality = figures.map_or([None; 14], |f| {
         f.quality.named().map(|(_, value)| Some(value))
     });
     let evidence = figures.map_or([None; 7], |f| f.evidence.named().map(|(_, value)| value));

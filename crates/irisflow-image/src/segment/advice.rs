@@ -5,10 +5,14 @@ use super::Quality;
 
 /// From this score on a photo without a weak figure gets the highest praise.
 const BEAUTIFUL_SCORE: u8 = 80;
-/// A score is a geometric mean of seven figures: two weak ones still leave more than this, three do not.
-const GOOD_SCORE: u8 = 65;
+/// With one weak figure a photo is still good.
+const GOOD_SCORE: u8 = 60;
+/// A photo with a lower score can be used, but nobody will frame its picture.
+const ENOUGH_SCORE: u8 = 35;
 /// A figure worth less than this is worth a tip.
 const WORTH_A_TIP: f32 = 0.6;
+/// Less detail than this share of the pixels across the iris is blur, not distance.
+const LEAST_DETAIL_SHARE: f32 = 0.6;
 
 /// How good a usable photo is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +20,7 @@ pub enum Praise {
     Beautiful,
     Good,
     GoodEnough,
+    Weak,
 }
 
 /// The one change that would make the next photo better.
@@ -24,6 +29,7 @@ pub enum Tip {
     ComeCloser,
     TurnFromLight,
     OpenEyeWider,
+    ShowWholeIris,
     HoldStill,
     MoreLight,
     SofterLight,
@@ -38,24 +44,30 @@ impl Quality {
         match self.score() {
             BEAUTIFUL_SCORE.. if self.tip().is_none() => Praise::Beautiful,
             GOOD_SCORE.. => Praise::Good,
-            _ => Praise::GoodEnough,
+            ENOUGH_SCORE.. => Praise::GoodEnough,
+            _ => Praise::Weak,
         }
     }
 
-    /// About the weakest figure, when one is weak.
+    /// About the weak figure that costs most of the score, when one is weak.
     pub fn tip(&self) -> Option<Tip> {
         let worths = self.worths().into_iter();
-        let (weakest, worth) = worths.min_by(|a, b| a.1.total_cmp(&b.1))?;
-        (worth < WORTH_A_TIP).then(|| self.tip_on(weakest))?
+        let weak = worths.filter(|worth| worth.worth < WORTH_A_TIP);
+        let weakest = weak.min_by(|a, b| a.weighted().total_cmp(&b.weighted()))?;
+        self.tip_on(weakest.figure)
     }
 
     /// `figure` is a name of [`Quality::worths`].
     fn tip_on(&self, figure: &str) -> Option<Tip> {
         let hidden_by_light = self.reflection_share > 1.0 - self.visible_share;
+        let is_cut_off = self.share_in_frame < self.visible_share;
+        let is_blurred = self.detail_across < LEAST_DETAIL_SHARE * 2.0 * self.iris_radius_px;
         let tip = match figure {
-            "resolution" => Tip::ComeCloser,
-            "usable_area" if hidden_by_light => Tip::TurnFromLight,
-            "usable_area" => Tip::OpenEyeWider,
+            "detail" if is_blurred => Tip::HoldStill,
+            "detail" => Tip::ComeCloser,
+            "area" if hidden_by_light => Tip::TurnFromLight,
+            "area" if is_cut_off => Tip::ShowWholeIris,
+            "area" => Tip::OpenEyeWider,
             "sharpness" => Tip::HoldStill,
             "exposure" if self.median_luma < 100.0 => Tip::MoreLight,
             "exposure" => Tip::SofterLight,
@@ -87,21 +99,21 @@ mod tests {
             sharpness_around: 0.15,
             ..fine()
         };
-        assert!(soft.score() >= BEAUTIFUL_SCORE, "{}", soft.score());
         assert_eq!(soft.praise(), Praise::Good);
         assert_eq!(soft.tip(), Some(Tip::HoldStill));
     }
 
     #[test]
-    fn a_photo_weak_in_many_ways_is_good_enough() {
+    fn a_photo_weak_in_many_ways_is_not_praised() {
         let weak = Quality {
             iris_radius_px: 45.0,
+            detail_across: 90.0,
             sharpness: 0.13,
             sharpness_around: 0.13,
             visible_share: 0.5,
             ..fine()
         };
-        assert_eq!(weak.praise(), Praise::GoodEnough);
+        assert_eq!(weak.praise(), Praise::Weak);
         assert_eq!(weak.tip(), Some(Tip::ComeCloser));
     }
 
@@ -172,8 +184,8 @@ mod tests {
 
     #[test]
     fn every_figure_has_a_tip() {
-        for (figure, _) in fine().worths() {
-            assert!(fine().tip_on(figure).is_some(), "{figure}");
+        for worth in fine().worths() {
+            assert!(fine().tip_on(worth.figure).is_some(), "{worth:?}");
         }
     }
 }

@@ -20,6 +20,16 @@ pub(super) fn label_rect(iris: &Ellipse, width: u32, height: u32) -> Option<Pixe
     rect_around(iris, MARGIN, MARGIN, width, height)
 }
 
+/// Whether a point of the photo is labelled as iris that is seen.
+pub(super) fn is_visible_iris((labels, rect): (&Plane, PixelRect), (x, y): (f32, f32)) -> bool {
+    let (column, row) = (x - rect.x as f32, y - rect.y as f32);
+    column >= 0.0
+        && row >= 0.0
+        && column < labels.width as f32
+        && row < labels.height as f32
+        && labels.at(column as u32, row as u32) == Label::VisibleIris as u8
+}
+
 /// Labels of `rect`; all in pixels of the photo.
 pub(super) fn draw_labels(
     rect: PixelRect,

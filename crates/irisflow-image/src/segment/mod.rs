@@ -2,6 +2,7 @@
 
 mod advice;
 mod closeup;
+mod detail;
 mod detection;
 mod edges;
 mod ellipse_fit;
@@ -40,7 +41,7 @@ use ring_light::RingLight;
 pub use advice::{Praise, Tip};
 pub use evidence::Evidence;
 pub use photo_side::Side;
-pub use quality::Quality;
+pub use quality::{Quality, Worth};
 pub use verdict::LIMITS;
 
 /// What `segment_iris` needs of a photo: a reduced copy of all of it, and full resolution where asked.
@@ -141,32 +142,35 @@ impl Verdict {
 
 /// Looks for eyes and says whether the best of them can be used.
 pub fn judge_photo(photo: &dyn PhotoPixels) -> Verdict {
-    let mut candidates = find_candidates(photo);
-    let confidence = candidates.first().map_or(0.0, |best| best.confidence);
-    candidates.retain(Candidate::is_eye);
-    let judged = candidates.iter().filter_map(|eye| {
+    let candidates = find_candidates(photo);
+    let eyes = candidates.iter().filter(|candidate| candidate.is_eye());
+    let judged = eyes.clone().filter_map(|eye| {
         let segmentation = eye.segmentation(photo)?;
         let rejection = verdict::judge(&segmentation, photo.size()).err();
         Some((segmentation, rejection))
     });
-    // A usable one before an unusable one, then by quality and by how much of it the frame holds.
+    // A usable one before an unusable one, then by quality.
     let rank = |(iris, rejection): &(IrisSegmentation, Option<Rejection>)| {
-        let in_frame = quality::share_in_frame(&iris.labels, &iris.iris);
-        let worth = f32::from(iris.quality.score()) * in_frame;
-        (rejection.is_none(), worth.round() as u32)
+        (rejection.is_none(), iris.quality.score())
     };
     match judged.max_by_key(rank) {
         Some((iris, rejection)) => Verdict {
-            eyes_seen: candidates.len(),
+            eyes_seen: eyes.count(),
             iris: Some(iris),
             rejection,
         },
         None => {
-            let light = photo.reduced(LIGHT_SIDE).planes.y;
+            let unclear = candidates.iter().find(|seen| seen.is_unclear());
+            let confidence = candidates.first().map_or(0.0, |best| best.confidence);
+            let tip = |eye: &Candidate| eye.segmentation(photo)?.quality.tip();
+            let rejection = match unclear {
+                Some(eye) => verdict::iris_unclear(eye.confidence, tip(eye)),
+                None => verdict::nothing_found(&photo.reduced(LIGHT_SIDE).planes.y, confidence),
+            };
             Verdict {
                 eyes_seen: 0,
                 iris: None,
-                rejection: Some(verdict::nothing_found(&light, confidence)),
+                rejection: Some(rejection),
             }
         }
     }
@@ -202,6 +206,11 @@ impl Candidate {
     /// Whether this is an eye, be it one that cannot be used.
     fn is_eye(&self) -> bool {
         verdict::is_eye(self.confidence, self.iris.mean_radius())
+    }
+
+    /// Whether it is an eye for the network, though its measures are not to be trusted.
+    fn is_unclear(&self) -> bool {
+        verdict::is_unclear(&self.evidence, self.confidence)
     }
 
     /// Its segmentation whatever the verdict, for the developers' tools.
@@ -286,6 +295,7 @@ fn segment_closely(photo: &dyn PhotoPixels, found: &Candidate) -> Option<IrisSeg
         &closeup.to_local(&pupil),
     );
     let quality = measure_quality(
+        photo,
         closeup,
         far,
         &found.limbus,

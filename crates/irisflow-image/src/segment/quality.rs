@@ -1,13 +1,15 @@
 //! Numbers that say how usable a found iris is, and one score of them all: the metrics of ISO/IEC
 //! 29794-6:2015 (iris image quality), with limits of visible light instead of near infrared.
 
-use super::Label;
 use super::closeup::Closeup;
+use super::detail::{Texture, detail_across};
 use super::float_image::median;
 use super::inference::Inference;
+use super::labels::is_visible_iris;
 use super::limbus::{Limbus, LimbusSpoke, is_lateral};
 use super::ring_light::RingLight;
 use super::sharpness::Edges;
+use super::{Label, PhotoPixels};
 use crate::geometry::{Ellipse, PixelRect};
 use crate::plane::{Plane, count_bytes};
 
@@ -16,6 +18,11 @@ use crate::plane::{Plane, count_bytes};
 pub struct Quality {
     /// Mean radius of the limbus, pixels of the upright photo (iris radius).
     pub iris_radius_px: f32,
+    /// The number of pixels that would show all detail which the photo has across the iris: less than its
+    /// diameter where the photo is blurred, enlarged or strongly compressed.
+    pub detail_across: f32,
+    /// How much of the iris disc is within the photo, 0 to 1.
+    pub share_in_frame: f32,
     /// Pupil radius divided by iris radius (pupil dilation).
     pub pupil_ratio: f32,
     /// Share of the iris ring that no lid or lash hides, 0 to 1; reflections count as visible.
@@ -44,10 +51,20 @@ impl Quality {
         self.visible_share * (1.0 - self.reflection_share)
     }
 
+    /// The side in centimetres at which the picture can be printed with 150 dots of real detail per inch, as
+    /// from an arm's length. The iris is [`IRIS_FILL`](crate::rectified::IRIS_FILL) of the side.
+    pub fn print_cm(&self) -> f32 {
+        const DOTS_PER_CM: f32 = 150.0 / 2.54;
+        self.detail_across / crate::rectified::IRIS_FILL / DOTS_PER_CM
+    }
+
     /// Every figure with its stable name.
-    pub fn named(&self) -> [(&'static str, f32); 11] {
+    pub fn named(&self) -> [(&'static str, f32); 14] {
         [
             ("iris_radius_px", self.iris_radius_px),
+            ("detail_across", self.detail_across),
+            ("print_cm", self.print_cm()),
+            ("share_in_frame", self.share_in_frame),
             ("pupil_ratio", self.pupil_ratio),
             ("visible_share", self.visible_share),
             ("reflection_share", self.reflection_share),
@@ -61,32 +78,52 @@ impl Quality {
         ]
     }
 
-    /// 0 (useless) to 100 (as good as photos get): the geometric mean of what each figure is worth, so
-    /// that one bad figure cannot be made up for.
+    /// 0 (useless) to 100 (as good as pictures get): what the picture can become. A product of what each figure
+    /// is worth, by its weight, so that one bad figure cannot be made up for.
     pub fn score(&self) -> u8 {
-        let worths = self.worths();
-        let logs: f32 = worths.iter().map(|(_, worth)| worth.max(0.01).ln()).sum();
-        (100.0 * (logs / worths.len() as f32).exp()).round() as u8
+        let worths = self.worths().into_iter();
+        let product: f32 = worths.map(|worth| worth.weighted()).product();
+        (100.0 * product).round() as u8
     }
 
-    /// What each figure is worth, 0 to 1, with its name.
-    pub fn worths(&self) -> [(&'static str, f32); 7] {
+    /// What each figure is worth.
+    pub fn worths(&self) -> [Worth; 7] {
+        let worth = |figure, weight, worth| Worth {
+            figure,
+            worth,
+            weight,
+        };
         let light = ramp(self.median_luma, 8.0, 45.0) * ramp(self.median_luma, 240.0, 200.0);
+        let exposure = light * ramp(self.clipped_share, 0.6, 0.05);
+        let pupil = ramp(self.pupil_ratio, 0.1, 0.2) * ramp(self.pupil_ratio, 0.8, 0.6);
+        let detail = ramp(self.detail_across.ln(), 60.0_f32.ln(), 700.0_f32.ln());
+        let area = self.usable_share() * self.share_in_frame;
         [
-            (
-                "resolution",
-                ramp(self.iris_radius_px.ln(), 30.0_f32.ln(), 250.0_f32.ln()),
-            ),
-            ("usable_area", ramp(self.usable_share(), 0.2, 0.9)),
-            ("sharpness", ramp(self.sharpness, 0.05, 0.4)),
-            ("exposure", light * ramp(self.clipped_share, 0.6, 0.05)),
-            ("contrast", ramp(self.limbus_contrast, 0.0, 30.0)),
-            (
-                "pupil",
-                ramp(self.pupil_ratio, 0.1, 0.2) * ramp(self.pupil_ratio, 0.8, 0.6),
-            ),
-            ("gaze", ramp(self.gaze_deg, 60.0, 20.0)),
+            worth("detail", 0.6, detail),
+            worth("area", 0.8, ramp(area, 0.25, 0.85)),
+            worth("sharpness", 0.3, ramp(self.sharpness, 0.05, 0.35)),
+            worth("exposure", 0.6, exposure),
+            worth("contrast", 0.15, ramp(self.limbus_contrast, 0.0, 30.0)),
+            worth("pupil", 0.15, pupil),
+            worth("gaze", 0.6, ramp(self.gaze_deg, 55.0, 20.0)),
         ]
+    }
+}
+
+/// What one figure is worth.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Worth {
+    pub figure: &'static str,
+    /// 0 to 1.
+    pub worth: f32,
+    /// How much of the score it decides.
+    pub weight: f32,
+}
+
+impl Worth {
+    /// Its factor of the score, 0 to 1.
+    pub fn weighted(&self) -> f32 {
+        self.worth.max(0.01).powf(self.weight)
     }
 }
 
@@ -97,6 +134,7 @@ pub(super) fn ramp(value: f32, zero: f32, one: f32) -> f32 {
 
 /// `limbus` is in pixels of the closeup, `iris` and `pupil` in those of the photo.
 pub(super) fn measure_quality(
+    photo: &dyn PhotoPixels,
     closeup: &Closeup,
     inference: &Inference,
     limbus: &Limbus,
@@ -113,6 +151,15 @@ pub(super) fn measure_quality(
     let within = edges.sharpness(&limbus.ellipse, WITHIN, shows_texture);
     Quality {
         iris_radius_px: iris.mean_radius(),
+        detail_across: detail_across(
+            photo,
+            Texture {
+                iris,
+                pupil,
+                labels: (labels, rect),
+            },
+        ),
+        share_in_frame: share_in_frame(labels, iris),
         pupil_ratio: pupil.mean_radius() / iris.mean_radius(),
         visible_share: visible_share(labels),
         reflection_share: light.reflected,
@@ -135,7 +182,7 @@ pub(super) fn visible_share(labels: &Plane) -> f32 {
 }
 
 /// How much of the iris disc is within the photo, 0 to 1.
-pub(super) fn share_in_frame(labels: &Plane, iris: &Ellipse) -> f32 {
+fn share_in_frame(labels: &Plane, iris: &Ellipse) -> f32 {
     let nothing = count_bytes(&labels.samples, Label::Nothing as u8);
     let labelled = labels.samples.len() - nothing;
     (labelled as f32 / (std::f32::consts::PI * iris.rx * iris.ry)).min(1.0)
@@ -155,16 +202,7 @@ fn shows_texture(
     (x, y): (f32, f32),
 ) -> bool {
     const LITTLE: f32 = 0.06;
-    let (labels, rect) = labels;
     let apart = LITTLE * iris.mean_radius();
-    let is_iris = |x: f32, y: f32| {
-        let (column, row) = (x - rect.x as f32, y - rect.y as f32);
-        column >= 0.0
-            && row >= 0.0
-            && column < labels.width as f32
-            && row < labels.height as f32
-            && labels.at(column as u32, row as u32) == Label::VisibleIris as u8
-    };
     pupil.normalised_distance(x, y) * pupil.mean_radius() > pupil.mean_radius() + apart
         && inference.at(&inference.maps.reflection, x, y) < 0.5
         && [
@@ -175,7 +213,7 @@ fn shows_texture(
             (0.0, -apart),
         ]
         .iter()
-        .all(|(dx, dy)| is_iris(x + dx, y + dy))
+        .all(|(dx, dy)| is_visible_iris(labels, (x + dx, y + dy)))
 }
 
 fn limbus_contrast(spokes: &[LimbusSpoke]) -> f32 {

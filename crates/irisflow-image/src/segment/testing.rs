@@ -45,6 +45,8 @@ pub(crate) fn labels_of(iris: &Ellipse, pupil: &Ellipse, side: u32) -> Plane {
 pub(crate) fn fine_quality() -> Quality {
     Quality {
         iris_radius_px: 400.0,
+        detail_across: 800.0,
+        share_in_frame: 1.0,
         pupil_ratio: 0.35,
         visible_share: 0.95,
         reflection_share: 0.02,
