@@ -478,6 +478,11 @@ export interface components {
             confidence?: number | null;
             /**
              * Format: float
+             * @description Number of pixels that would show all detail that the photo has across the iris.
+             */
+            detail_across: number;
+            /**
+             * Format: float
              * @description Of a finished job: share of the ring that was under reflections and has been filled in, 0 to 1.
              */
             filled_share?: number | null;
@@ -504,6 +509,11 @@ export interface components {
             median_luma: number;
             /**
              * Format: float
+             * @description Side in centimetres at which the picture can be printed with 150 dots of real detail per inch.
+             */
+            print_cm: number;
+            /**
+             * Format: float
              * @description Pupil radius divided by iris radius (pupil dilation).
              */
             pupil_ratio: number;
@@ -512,6 +522,11 @@ export interface components {
              * @description Share of the iris ring under specular highlights, 0 to 1.
              */
             reflection_share: number;
+            /**
+             * Format: float
+             * @description Share of the iris disc that is within the photo, 0 to 1.
+             */
+            share_in_frame: number;
             /**
              * Format: float
              * @description Sharpness of the iris, 0 (blurred) to about 0.6 (sharpness).
