@@ -100,7 +100,7 @@ async fn a_receiver_that_fails_in_ten_ways_gets_every_event_once_it_works() {
     let trickling = then_ok(Answer::Trickle).await;
     let failing = then_ok(Answer::Status(500)).await;
     let moved = then_ok(Answer::WithHeader(301, location)).await;
-    let closing = then_ok(Answer::CloseMidAnswer).await;
+    let closing = then_ok(Answer::CloseHalfway).await;
     let gone = then_ok(Answer::Status(410)).await;
     let endless = Receiver::start(&[Answer::Endless]).await;
     let garbage = Receiver::start(&[Answer::Garbage]).await;

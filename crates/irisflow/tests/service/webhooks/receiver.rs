@@ -24,7 +24,7 @@ pub(super) enum Answer {
     /// A body without end.
     Endless,
     /// Closes in the middle of the headers.
-    CloseMidAnswer,
+    CloseHalfway,
     /// Answers with garbage before it reads anything.
     Garbage,
 }
@@ -228,7 +228,7 @@ async fn give(
                 state.lock().expect("no panic").sent_bytes += chunk.len();
             }
         }
-        Answer::CloseMidAnswer => {
+        Answer::CloseHalfway => {
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-le").await?;
             Ok(false)
         }
