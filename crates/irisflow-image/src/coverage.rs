@@ -1,8 +1,8 @@
 //! How much of the rectified iris is shown: the disc of the iris without what lids hide.
 //!
-//! Hidden iris is never invented: along a lid the picture fades to black. Single lashes stay as they
-//! were photographed, because a black line is no more beautiful than a lash; the mask tells them
-//! apart from iris either way.
+//! With [`Outline::Visible`] the picture fades to its background along a lid; with [`Outline::Round`] the whole
+//! disc is shown, which `reflections` has completed. Single lashes that were not filled stay as they were
+//! photographed, because a black line is no more beautiful than a lash; the mask tells them apart.
 
 use crate::filters::{Field, soft_blur};
 use crate::plane::Plane;
@@ -22,6 +22,8 @@ const LIMBUS_FADE: f32 = 0.045;
 #[derive(Clone)]
 pub struct Coverage {
     lids: Field,
+    /// Radius of the disc in shares of the radius of the limbus.
+    limbus: f32,
 }
 
 impl std::fmt::Debug for Coverage {
@@ -30,12 +32,63 @@ impl std::fmt::Debug for Coverage {
     }
 }
 
+/// What of the iris the result shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outline {
+    /// A full disc: what lids hide is completed from the texture of the same iris.
+    Round,
+    /// What the photo shows.
+    Visible,
+}
+
+impl Outline {
+    pub fn other(self) -> Self {
+        match self {
+            Self::Round => Self::Visible,
+            Self::Visible => Self::Round,
+        }
+    }
+
+    /// The stable name that options and reports carry.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Round => "round",
+            Self::Visible => "visible",
+        }
+    }
+}
+
 impl Coverage {
-    pub fn of(segmentation: &IrisSegmentation, view: &RectifiedView) -> Self {
+    /// `limbus` is where the iris ends, in shares of the radius of the fitted limbus.
+    pub fn with(
+        outline: Outline,
+        segmentation: &IrisSegmentation,
+        view: &RectifiedView,
+        limbus: f32,
+    ) -> Self {
+        match outline {
+            Outline::Round => Self::round(limbus),
+            Outline::Visible => Self::of(segmentation, view, limbus),
+        }
+    }
+
+    /// The whole disc, as far as the iris is clear of sclera.
+    pub fn round(limbus: f32) -> Self {
+        Self {
+            limbus,
+            lids: Field {
+                width: SIDE,
+                height: SIDE,
+                samples: vec![1.0; SIDE * SIDE],
+            },
+        }
+    }
+
+    pub fn of(segmentation: &IrisSegmentation, view: &RectifiedView, limbus: f32) -> Self {
         let view = view.with_side(SIDE as u32);
         let reach = (LASH * view.iris_radius()).round().max(1.0) as usize;
         let seen = seen_in(segmentation, &view);
-        let seen = closed(&seen, reach);
+        let seen = without_corners(&closed(&seen, reach), &view);
         let samples = seen.iter().map(|&seen| f32::from(u8::from(seen))).collect();
         let hard = Field {
             width: SIDE,
@@ -47,7 +100,7 @@ impl Coverage {
         lids.samples
             .iter_mut()
             .for_each(|share| *share = smoothstep(0.45, 0.95, *share));
-        Self { lids }
+        Self { lids, limbus }
     }
 
     /// Opacity of every pixel of a picture of the view with `side` pixels, 0 to 255.
@@ -67,7 +120,7 @@ impl Coverage {
 
     fn row(&self, v: u32, side: u32, columns: &[(usize, usize, f32)], out: &mut [u8]) {
         let half = side as f32 / 2.0;
-        let radius = half * crate::rectified::IRIS_FILL;
+        let radius = half * crate::rectified::IRIS_FILL * self.limbus;
         let dy = v as f32 + 0.5 - half;
         let within = |radius: f32| {
             let reach = (radius * radius - dy * dy).max(0.0).sqrt();
@@ -144,6 +197,31 @@ fn seen_in(segmentation: &IrisSegmentation, view: &RectifiedView) -> Vec<bool> {
     (0..SIDE * SIDE).map(seen).collect()
 }
 
+/// Leaves out sharp corners, as where a lid meets the limbus, and single teeth.
+fn without_corners(seen: &[bool], view: &RectifiedView) -> Vec<bool> {
+    const ROUNDING: f32 = 0.07;
+    /// Half is a straight edge, a quarter a right angle.
+    const LEAST: f32 = 0.4;
+    let radius = view.iris_radius();
+    let half = SIDE as f32 / 2.0;
+    let in_disc = |place: usize| {
+        let (dx, dy) = (
+            (place % SIDE) as f32 + 0.5 - half,
+            (place / SIDE) as f32 + 0.5 - half,
+        );
+        dx.hypot(dy) <= radius
+    };
+    let shown = |place: usize| f32::from(u8::from(seen[place] && in_disc(place)));
+    let hard = Field {
+        width: SIDE,
+        height: SIDE,
+        samples: (0..SIDE * SIDE).map(shown).collect(),
+    };
+    let soft = soft_blur(&hard, ROUNDING * radius);
+    let kept = |place: usize| seen[place] && (soft.samples[place] >= LEAST || !in_disc(place));
+    (0..SIDE * SIDE).map(kept).collect()
+}
+
 /// Bridges gaps of up to `2 * reach`: grows what is seen, then shrinks it again.
 fn closed(seen: &[bool], reach: usize) -> Vec<bool> {
     let grown = spread(seen, reach);
@@ -192,7 +270,7 @@ mod tests {
         }
         let iris = Ellipse::circle(200.0, 200.0, 200.0 * crate::rectified::IRIS_FILL);
         let segmentation = segmentation(iris, Ellipse::circle(200.0, 200.0, 50.0), labels);
-        Coverage::of(&segmentation, &RectifiedView::new(&iris, SIDE))
+        Coverage::of(&segmentation, &RectifiedView::new(&iris, SIDE), 1.0)
     }
 
     fn opacity_at(coverage: &Coverage, u: u32, v: u32) -> f32 {

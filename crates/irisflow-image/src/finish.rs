@@ -1,10 +1,10 @@
-//! The finished pictures: the result on black at its final size, the "before" beside it, and the mask of both.
+//! The finished pictures: the result on its background at its final size, the "before" beside it, and the mask of both.
 
 use multiversion::multiversion;
 
 use crate::encode::Finished;
 use crate::plane::Plane;
-use crate::rectified::{CHROMA_SIDE, RESULT_SIDE, RectifiedIris, RectifiedView, enlarged};
+use crate::rectified::{RectifiedIris, RectifiedView, enlarged};
 use crate::resize::resized;
 use crate::segment::{IrisSegmentation, Label};
 use crate::threads::Threads;
@@ -40,28 +40,101 @@ fn with_side(plane: Plane, side: u32) -> Plane {
     }
 }
 
-/// The rectified iris on black, as far as `opacity` shows it.
-pub fn on_black(rectified: RectifiedIris, opacity: &Plane, threads: Threads) -> Finished {
-    let mut finished = Finished {
-        luma: large(rectified.luma, RESULT_SIDE, threads),
-        cb: large(rectified.cb, CHROMA_SIDE, threads),
-        cr: large(rectified.cr, CHROMA_SIDE, threads),
+/// Width and height of the result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResultSize {
+    /// So many pixels per side, [`ResultSize::LEAST`] to [`ResultSize::MOST`].
+    Pixels(u32),
+    /// As many as the photo has of the iris, within the same limits.
+    Auto,
+}
+
+impl Default for ResultSize {
+    fn default() -> Self {
+        Self::Pixels(2048)
+    }
+}
+
+impl ResultSize {
+    pub const LEAST: u32 = 1024;
+    pub const MOST: u32 = 4096;
+
+    /// The most pixels per side that are of use.
+    pub(crate) fn largest(self) -> u32 {
+        match self {
+            Self::Pixels(side) => side.clamp(Self::LEAST, Self::MOST).next_multiple_of(STEP),
+            Self::Auto => Self::MOST,
+        }
+    }
+
+    /// For a rectified iris with this view.
+    pub(crate) fn of(self, view: &RectifiedView) -> u32 {
+        match self {
+            Self::Pixels(_) => self.largest(),
+            Self::Auto => view
+                .side
+                .next_multiple_of(STEP)
+                .clamp(Self::LEAST, Self::MOST),
+        }
+    }
+}
+
+/// Sizes are multiples of this, so that chroma has half of it.
+const STEP: u32 = 16;
+
+/// What surrounds the iris.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Background {
+    #[default]
+    Black,
+    White,
+    /// Nothing: the result is a PNG.
+    Transparent,
+    /// The photo itself.
+    Photo,
+}
+
+/// The rectified iris at the size of the result.
+pub(crate) fn at_size(rectified: RectifiedIris, side: u32, threads: Threads) -> Finished {
+    Finished {
+        luma: large(rectified.luma, side, threads),
+        cb: large(rectified.cb, side / 2, threads),
+        cr: large(rectified.cr, side / 2, threads),
+    }
+}
+
+/// The iris on a background, as far as `opacity` shows it. What is transparent is black.
+pub(crate) fn on_background(
+    iris: &Finished,
+    opacity: &Plane,
+    background: Background,
+    photo: &RectifiedIris,
+    threads: Threads,
+) -> Finished {
+    let halved = opacity.halved();
+    let planes = [
+        (&iris.luma, &photo.luma, opacity),
+        (&iris.cb, &photo.cb, &halved),
+        (&iris.cr, &photo.cr, &halved),
+    ];
+    let grounds = match background {
+        Background::White => [255, 128, 128],
+        _ => [0, 128, 128],
     };
-    let step = opacity.width as usize / finished.cb.width as usize;
-    let mut shown = vec![0; finished.cb.width as usize];
-    for v in 0..opacity.height {
-        fade(finished.luma.row_mut(v), opacity.row(v), 0);
-    }
-    for v in 0..finished.cb.height {
-        let row = opacity.row(v * step as u32).iter().step_by(step);
+    let [luma, cb, cr] = std::array::from_fn(|channel| {
+        let (iris, photo, opacity) = planes[channel];
+        let mut shown: Plane = iris.clone();
+        let ground =
+            (background == Background::Photo).then(|| large(photo.clone(), shown.width, threads));
+        for v in 0..shown.height {
+            match &ground {
+                Some(ground) => fade_into(shown.row_mut(v), opacity.row(v), ground.row(v)),
+                None => fade(shown.row_mut(v), opacity.row(v), grounds[channel]),
+            }
+        }
         shown
-            .iter_mut()
-            .zip(row)
-            .for_each(|(shown, opacity)| *shown = *opacity);
-        fade(finished.cb.row_mut(v), &shown, 128);
-        fade(finished.cr.row_mut(v), &shown, 128);
-    }
-    finished
+    });
+    Finished { luma, cb, cr }
 }
 
 fn large(plane: Plane, side: u32, threads: Threads) -> Plane {
@@ -82,7 +155,16 @@ fn fade(samples: &mut [u8], opacity: &[u8], towards: u16) {
     }
 }
 
-/// Which pixels of the result were measured and which were filled. `filled` is what
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn fade_into(samples: &mut [u8], opacity: &[u8], ground: &[u8]) {
+    for ((sample, &opacity), &ground) in samples.iter_mut().zip(opacity).zip(ground) {
+        let opacity = u16::from(opacity);
+        let sum = u16::from(*sample) * opacity + u16::from(ground) * (255 - opacity) + 127;
+        *sample = ((u32::from(sum) * 0x8081) >> 23) as u8;
+    }
+}
+
+/// Which pixels of the result were measured and which were filled, at the size of `opacity`. `filled` is what
 /// [`crate::reflections::remove_reflections`] returned.
 pub fn mask(
     segmentation: &IrisSegmentation,
@@ -99,22 +181,23 @@ pub fn mask(
         values[Label::Hidden as usize] = MaskValue::NotSeen as u8;
         values
     };
-    let view = view.with_side(RESULT_SIDE);
-    let width = RESULT_SIDE as usize;
+    let side = opacity.width;
+    let view = view.with_side(side);
+    let width = side as usize;
     let filled_columns: Vec<usize> = (0..width)
         .map(|u| u * filled.width as usize / width)
         .collect();
-    let mut mask = Plane::filled(RESULT_SIDE, RESULT_SIDE, MaskValue::NotSeen as u8);
+    let mut mask = Plane::filled(side, side, MaskValue::NotSeen as u8);
     let strips = mask.samples.chunks_mut(width * STRIP_ROWS).enumerate();
     threads.map(strips.collect(), |(number, strip): (usize, &mut [u8])| {
         for (row, out) in strip.chunks_exact_mut(width).enumerate() {
             let v = (number * STRIP_ROWS + row) as u32;
-            let filled = filled.row(v * filled.height / RESULT_SIDE);
+            let filled = filled.row(v * filled.height / side);
             let labels = LabelsOnRow::new(segmentation, &view, v);
             for (u, &opacity) in opacity.row(v).iter().enumerate() {
                 if opacity >= 128 {
                     let value = VALUES[usize::from(labels.at(u)) % VALUES.len()];
-                    let is_filled = value != 0 && filled[filled_columns[u]] > 0;
+                    let is_filled = filled[filled_columns[u]] > 0;
                     out[u] = if is_filled {
                         MaskValue::FilledIn as u8
                     } else {
@@ -139,8 +222,8 @@ impl<'a> LabelsOnRow<'a> {
     fn new(segmentation: &'a IrisSegmentation, view: &RectifiedView, v: u32) -> Self {
         let fixed = |value: f32| (f64::from(value) * 65_536.0) as i64;
         let (x, y) = view.photo_point(0.5, v as f32 + 0.5);
-        let (next_x, next_y) = view.photo_point(RESULT_SIDE as f32 + 0.5, v as f32 + 0.5);
-        let across = RESULT_SIDE as f32;
+        let (next_x, next_y) = view.photo_point(view.side as f32 + 0.5, v as f32 + 0.5);
+        let across = view.side as f32;
         Self {
             labels: &segmentation.labels,
             start: (

@@ -4,14 +4,14 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use crate::coverage::Coverage;
-use crate::encode::{self, EncodeError};
+use crate::coverage::{Coverage, Outline};
+use crate::encode::{self, EncodeError, Finished};
 use crate::enhance::{Enhancement, enhance};
-use crate::finish;
+use crate::finish::{self, Background, ResultSize};
 use crate::load::{ColourProfile, Limits, load_photo};
 use crate::memory;
 use crate::plane::Plane;
-use crate::rectified::{RESULT_SIDE, RectifiedIris, rectify_iris};
+use crate::rectified::{RectifiedIris, RectifiedView, rectify_iris};
 use crate::reflections::{Sensitivity, WithoutReflections, remove_reflections};
 use crate::rejection::Rejection;
 use crate::segment::{IrisSegmentation, PhotoPixels, Quality, judge_photo};
@@ -69,23 +69,58 @@ impl<F: FnMut(Stage, StageMark) -> ControlFlow<()>> Observer for F {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ProcessOptions {
     pub limits: Limits,
+    /// None: round where enough of the iris is seen to complete the rest, else what is visible. A round outline
+    /// that cannot be completed becomes the visible one.
+    pub outline: Option<Outline>,
+    /// Also make the picture with the other outline, where there is one: it costs only its encoding.
+    pub both_outlines: bool,
+    pub size: ResultSize,
+    pub background: Background,
     pub sensitivity: Sensitivity,
     pub enhancement: Enhancement,
     /// How many may work on the photo at a time.
     pub threads: Threads,
 }
 
+/// The finished picture with one outline.
+#[derive(Clone)]
+pub struct OutlinedIris {
+    pub outline: Outline,
+    /// JPEG; PNG on a transparent background.
+    pub result: Vec<u8>,
+    /// See [`finish::MaskValue`].
+    pub mask_png: Vec<u8>,
+    /// The result, small, for lists; JPEG, on black where the result is transparent.
+    pub thumbnail_jpeg: Vec<u8>,
+    /// Share of the iris ring that was filled in: under reflections, and with a round outline behind lids.
+    pub filled_share: f32,
+}
+
+impl std::fmt::Debug for OutlinedIris {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "OutlinedIris({:?})", self.outline)
+    }
+}
+
 /// The result of the pipeline. All three pictures show the same place, edge to edge.
 #[derive(Clone)]
 pub struct ProcessedIris {
-    /// The iris, round and centred on black.
-    pub result_jpeg: Vec<u8>,
+    /// Which outline the result has.
+    pub outline: Outline,
+    /// The iris, round and centred: JPEG, or PNG on a transparent background.
+    pub result: Vec<u8>,
     /// See [`finish::MaskValue`].
     pub mask_png: Vec<u8>,
     /// The same part of the photo, untouched and not masked, with as many pixels as the photo has of it.
     pub before_jpeg: Vec<u8>,
     /// The result, small, for lists.
     pub thumbnail_jpeg: Vec<u8>,
+    /// Share of the iris ring that was filled in: under reflections, and with a round outline behind lids.
+    pub filled_share: f32,
+    /// The picture with the other outline, when it was asked for and there is one.
+    pub other: Option<OutlinedIris>,
+    /// Whether the pupil can be told from the iris; if not, it is as photographed.
+    pub pupil_certain: bool,
     pub width: u32,
     pub height: u32,
     /// The size of the upright photo.
@@ -147,17 +182,15 @@ pub fn process(
         let verdict = judge_photo(&photo);
         let eyes_seen = verdict.eyes_seen;
         let segmentation = verdict.into_usable()?;
-        let rectified = rectify_iris(&photo, &segmentation.iris, options.threads);
+        let side = options.size.largest();
+        let rectified = rectify_iris(&photo, &segmentation.iris, side, options.threads);
         Ok((rectified, segmentation, eyes_seen))
     })?;
     let photo_size = photo.size();
     let profile = photo.profile().cloned();
     drop(photo); // The full frame is by far the largest thing held.
     let judged = segmentation.quality;
-    let WithoutReflections {
-        mut rectified,
-        filled,
-    } = stages.run(Stage::RemovingReflections, || {
+    let mut cleaned = stages.run(Stage::RemovingReflections, || {
         let sensitivity = &options.sensitivity;
         Ok(remove_reflections(
             &before,
@@ -166,42 +199,53 @@ pub fn process(
             options.threads,
         ))
     })?;
-    let (coverage, opacity) = stages.run(Stage::Enhancing, || {
-        let coverage = Coverage::of(&segmentation, &rectified.view);
-        let opacity = coverage.opacity(rectified.view.side, options.threads);
+    let outlines = Outlines::of(options, cleaned.completed);
+    let coverage = stages.run(Stage::Enhancing, || {
+        let coverage = Coverage::with(
+            outlines.first,
+            &segmentation,
+            &before.view,
+            cleaned.clear_limbus,
+        );
+        let opacity = coverage.opacity(before.view.side, options.threads);
         enhance(
-            &mut rectified,
+            &mut cleaned.rectified,
             &segmentation.pupil,
             &opacity,
             &options.enhancement,
             options.threads,
         );
-        Ok((coverage, opacity))
+        Ok(coverage)
     })?;
-    let saved = stages.run(Stage::Saving, || {
-        let opacity = match rectified.view.side {
-            RESULT_SIDE => opacity,
-            _ => coverage.opacity(RESULT_SIDE, options.threads),
-        };
-        let view = &rectified.view;
-        let mask = finish::mask(&segmentation, view, &opacity, &filled, options.threads);
-        drop(filled);
-        save(
-            rectified,
+    let side = options.size.of(&before.view);
+    let (pupil_certain, clear_limbus) = (cleaned.pupil_certain, cleaned.clear_limbus);
+    let (first, other, before_jpeg) = stages.run(Stage::Saving, || {
+        let saving = Saving::new(
+            cleaned,
             before,
-            &opacity,
-            &mask,
+            side,
+            &segmentation,
             profile.as_ref(),
-            options.threads,
-        )
+            options,
+        );
+        let first = saving.picture(outlines.first, &coverage)?;
+        let other = outlines.other.map(|outline| {
+            let coverage = Coverage::with(outline, &segmentation, &saving.view, clear_limbus);
+            saving.picture(outline, &coverage)
+        });
+        Ok((first, other.transpose()?, saving.before()?))
     })?;
     Ok(ProcessedIris {
-        result_jpeg: saved.result_jpeg,
-        mask_png: saved.mask_png,
-        before_jpeg: saved.before_jpeg,
-        thumbnail_jpeg: saved.thumbnail_jpeg,
-        width: RESULT_SIDE,
-        height: RESULT_SIDE,
+        outline: first.outline,
+        result: first.result,
+        mask_png: first.mask_png,
+        before_jpeg,
+        thumbnail_jpeg: first.thumbnail_jpeg,
+        filled_share: first.filled_share,
+        other,
+        pupil_certain,
+        width: side,
+        height: side,
         photo_size,
         segmentation,
         judged,
@@ -210,30 +254,104 @@ pub fn process(
     })
 }
 
-struct Saved {
-    result_jpeg: Vec<u8>,
-    mask_png: Vec<u8>,
-    before_jpeg: Vec<u8>,
-    thumbnail_jpeg: Vec<u8>,
+/// The outlines of the pictures that are made.
+struct Outlines {
+    first: Outline,
+    other: Option<Outline>,
 }
 
-fn save(
-    rectified: RectifiedIris,
+impl Outlines {
+    fn of(options: &ProcessOptions, completed: bool) -> Self {
+        if !completed {
+            return Self {
+                first: Outline::Visible,
+                other: None,
+            };
+        }
+        let first = options.outline.unwrap_or(Outline::Round);
+        Self {
+            first,
+            other: options.both_outlines.then(|| first.other()),
+        }
+    }
+}
+
+/// What the pictures of all outlines have in common.
+struct Saving<'a> {
+    /// The enhanced iris at the size of the result.
+    full: Finished,
     before: RectifiedIris,
-    opacity: &Plane,
-    mask: &Plane,
-    profile: Option<&ColourProfile>,
-    threads: Threads,
-) -> Result<Saved, ProcessError> {
-    const RESULT_QUALITY: u8 = 95;
-    const BEFORE_QUALITY: u8 = 90;
-    let result = finish::on_black(rectified, opacity, threads);
-    Ok(Saved {
-        result_jpeg: encode::jpeg(&result, RESULT_QUALITY, profile, threads)?,
-        mask_png: encode::grey_png(mask)?,
-        before_jpeg: encode::jpeg(&finish::unmasked(before), BEFORE_QUALITY, profile, threads)?,
-        thumbnail_jpeg: thumbnail::of_result(&result, profile)?,
-    })
+    filled: Plane,
+    view: RectifiedView,
+    hidden_share: f32,
+    side: u32,
+    segmentation: &'a IrisSegmentation,
+    profile: Option<&'a ColourProfile>,
+    options: &'a ProcessOptions,
+}
+
+impl<'a> Saving<'a> {
+    fn new(
+        cleaned: WithoutReflections,
+        before: RectifiedIris,
+        side: u32,
+        segmentation: &'a IrisSegmentation,
+        profile: Option<&'a ColourProfile>,
+        options: &'a ProcessOptions,
+    ) -> Self {
+        Self {
+            view: cleaned.rectified.view,
+            full: finish::at_size(cleaned.rectified, side, options.threads),
+            before,
+            filled: cleaned.filled,
+            hidden_share: cleaned.hidden_share,
+            side,
+            segmentation,
+            profile,
+            options,
+        }
+    }
+
+    fn picture(&self, outline: Outline, coverage: &Coverage) -> Result<OutlinedIris, ProcessError> {
+        const QUALITY: u8 = 95;
+        let threads = self.options.threads;
+        let opacity = coverage.opacity(self.side, threads);
+        let mask = finish::mask(
+            self.segmentation,
+            &self.view,
+            &opacity,
+            &self.filled,
+            threads,
+        );
+        let background = self.options.background;
+        let shown = finish::on_background(&self.full, &opacity, background, &self.before, threads);
+        let result = match background {
+            Background::Transparent => encode::rgba_png(&self.full, &opacity, self.profile)?,
+            _ => encode::jpeg(&shown, QUALITY, self.profile, threads)?,
+        };
+        let reflections = self.segmentation.quality.reflection_share;
+        Ok(OutlinedIris {
+            outline,
+            result,
+            mask_png: encode::grey_png(&mask)?,
+            thumbnail_jpeg: thumbnail::of_result(&shown, self.profile)?,
+            filled_share: match outline {
+                Outline::Round => self.hidden_share + (1.0 - self.hidden_share) * reflections,
+                Outline::Visible => reflections,
+            },
+        })
+    }
+
+    fn before(self) -> Result<Vec<u8>, ProcessError> {
+        const QUALITY: u8 = 90;
+        let before = finish::unmasked(self.before);
+        Ok(encode::jpeg(
+            &before,
+            QUALITY,
+            self.profile,
+            self.options.threads,
+        )?)
+    }
 }
 
 /// Runs stages: calls the observer, measures time, and turns a panic into an error.

@@ -4,7 +4,6 @@
 use crate::encode::{self, EncodeError, Finished};
 use crate::load::{ColourProfile, EyePhoto};
 use crate::plane::YCbCr;
-use crate::rectified::{CHROMA_SIDE, RESULT_SIDE};
 use crate::resize::resized;
 use crate::segment::PhotoPixels as _;
 use crate::threads::Threads;
@@ -29,7 +28,7 @@ pub(crate) fn of_result(
     profile: Option<&ColourProfile>,
 ) -> Result<Vec<u8>, EncodeError> {
     // Halved first: the kernel is wide, and the thumbnail far smaller still.
-    let chroma_side = THUMBNAIL_SIDE * CHROMA_SIDE / RESULT_SIDE;
+    let chroma_side = THUMBNAIL_SIDE / 2;
     let thumbnail = Finished {
         luma: resized(&result.luma.halved(), THUMBNAIL_SIDE),
         cb: resized(&result.cb.halved(), chroma_side),

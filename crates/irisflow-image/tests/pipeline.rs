@@ -8,6 +8,8 @@
 use std::ops::ControlFlow;
 
 use irisflow_image::check::check_photo;
+use irisflow_image::coverage::Outline;
+use irisflow_image::finish::{Background, ResultSize};
 use irisflow_image::geometry::PixelRect;
 use irisflow_image::load::{ColourProfile, EyePhoto, Limits, load_photo};
 use irisflow_image::pipeline::{
@@ -22,8 +24,12 @@ const EYE: &[u8] = include_bytes!("photos/pixabay_eye_2154384.jpg");
 const GREY_EYE: &[u8] = include_bytes!("photos/pixabay_eye_3221498_gray.jpg");
 
 fn finish(bytes: &[u8]) -> ProcessedIris {
+    finish_with(bytes, &ProcessOptions::default())
+}
+
+fn finish_with(bytes: &[u8], options: &ProcessOptions) -> ProcessedIris {
     let mut go_on = |_: Stage, _: StageMark| ControlFlow::Continue(());
-    process(bytes, &ProcessOptions::default(), &mut go_on).expect("a usable photo")
+    process(bytes, options, &mut go_on).expect("a usable photo")
 }
 
 fn decoded(bytes: &[u8]) -> (EyePhoto, YCbCr) {
@@ -80,7 +86,7 @@ fn the_observer_can_stop_the_work_at_every_stage() {
 #[test]
 fn all_pictures_have_the_promised_size() {
     let iris = finish(GREY_EYE);
-    for bytes in [&iris.result_jpeg, &iris.mask_png] {
+    for bytes in [&iris.result, &iris.mask_png] {
         assert_eq!(decoded(bytes).0.size(), (2048, 2048));
     }
     let side =
@@ -98,7 +104,7 @@ fn all_pictures_have_the_promised_size() {
 #[test]
 fn the_mask_knows_three_values_and_the_picture_is_black_where_nothing_is_seen() {
     let iris = finish(GREY_EYE);
-    let (mask, result) = (decoded(&iris.mask_png).1.y, decoded(&iris.result_jpeg).1.y);
+    let (mask, result) = (decoded(&iris.mask_png).1.y, decoded(&iris.result).1.y);
     let count = |value: u8| {
         mask.samples
             .iter()
@@ -126,17 +132,14 @@ fn pictures_are_the_same_on_any_number_of_threads() {
         process(EYE, &options, &mut go_on).expect("a usable photo")
     };
     let (one, three) = (on(1), on(3));
-    assert!(one.result_jpeg == three.result_jpeg);
+    assert!(one.result == three.result);
     assert!(one.mask_png == three.mask_png && one.before_jpeg == three.before_jpeg);
 }
 
 /// Correlation of measured pixels, the result's shifted by `(dx, dy)`.
 fn correlation(iris: &ProcessedIris, dx: u32, dy: u32) -> f64 {
     let mask = decoded(&iris.mask_png).1.y;
-    let (before, result) = (
-        decoded(&iris.before_jpeg).1.y,
-        decoded(&iris.result_jpeg).1.y,
-    );
+    let (before, result) = (decoded(&iris.before_jpeg).1.y, decoded(&iris.result).1.y);
     let mut sums = [0.0_f64; 6];
     for y in (0..2000).step_by(3) {
         for x in (0..2000).step_by(3).filter(|&x| mask.at(x, y) == 255) {
@@ -177,7 +180,7 @@ fn the_profile_reaches_result_and_before_and_no_other_metadata_does() {
     let photo = with_segment(&photo, 0xfe, b"a secret comment");
     let photo = with_segment(&photo, 0xe1, b"Exif\0\0MM\0\x2a\0\0\0\x08\0\0 secret place");
     let iris = finish(&photo);
-    for bytes in [&iris.result_jpeg, &iris.before_jpeg] {
+    for bytes in [&iris.result, &iris.before_jpeg] {
         assert_eq!(
             decoded(bytes).0.profile().map(ColourProfile::icc),
             Some(&icc[..])
@@ -189,7 +192,7 @@ fn the_profile_reaches_result_and_before_and_no_other_metadata_does() {
 #[test]
 fn the_same_photo_gives_the_same_bytes() {
     let (first, second) = (finish(GREY_EYE), finish(GREY_EYE));
-    assert!(first.result_jpeg == second.result_jpeg && first.mask_png == second.mask_png);
+    assert!(first.result == second.result && first.mask_png == second.mask_png);
 }
 
 #[test]
@@ -252,4 +255,55 @@ fn of_two_eyes_the_better_one_is_used_and_said_to_be() {
         let processed = processed.expect("a usable photo");
         assert_eq!(processed.eyes_seen, 2);
     }
+}
+
+#[test]
+fn both_outlines_are_made_where_the_iris_can_be_completed() {
+    let options = ProcessOptions {
+        both_outlines: true,
+        ..ProcessOptions::default()
+    };
+    let iris = finish_with(GREY_EYE, &options);
+    assert_eq!(iris.outline, Outline::Round);
+    let visible = iris.other.expect("the other outline");
+    assert_eq!(visible.outline, Outline::Visible);
+    assert!(visible.filled_share <= iris.filled_share);
+    let pixels = |mask: &[u8]| {
+        decoded(mask)
+            .1
+            .y
+            .samples
+            .iter()
+            .filter(|&&value| value > 0)
+            .count()
+    };
+    assert!(pixels(&visible.mask_png) <= pixels(&iris.mask_png));
+}
+
+#[test]
+fn size_and_background_are_as_asked_for() {
+    let make = |size, background| {
+        let options = ProcessOptions {
+            size,
+            background,
+            ..ProcessOptions::default()
+        };
+        finish_with(GREY_EYE, &options)
+    };
+    let white = make(ResultSize::Pixels(1024), Background::White);
+    let (photo, planes) = decoded(&white.result);
+    assert_eq!(photo.size(), (1024, 1024));
+    assert!(planes.y.at(2, 2) > 250);
+    assert_eq!(decoded(&white.mask_png).0.size(), (1024, 1024));
+    let transparent = make(ResultSize::Auto, Background::Transparent);
+    assert_eq!(
+        transparent.width, 1024,
+        "the photo has fewer pixels of the iris"
+    );
+    assert!(transparent.result.starts_with(b"\x89PNG"));
+    let photo = make(ResultSize::Pixels(1024), Background::Photo);
+    let corner = decoded(&photo.result).1.y.at(512, 8);
+    let before = decoded(&photo.before_jpeg).1.y;
+    let expected = before.at(before.width / 2, before.height * 8 / 1024);
+    assert!(corner.abs_diff(expected) < 30, "{corner} {expected}");
 }

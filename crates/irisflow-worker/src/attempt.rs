@@ -477,7 +477,7 @@ fn point_of(stage: Stage) -> Option<&'static str> {
 /// In the order of [`ObjectKey::of_attempt`].
 fn take_objects(processed: &mut ProcessedIris) -> [Bytes; 4] {
     [
-        &mut processed.result_jpeg,
+        &mut processed.result,
         &mut processed.mask_png,
         &mut processed.before_jpeg,
         &mut processed.thumbnail_jpeg,

@@ -4,6 +4,9 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use irisflow_image::coverage::Outline;
+use irisflow_image::finish::Background;
+
 /// The output paths of one photo.
 #[derive(Debug)]
 pub(crate) struct OutputNames {
@@ -11,8 +14,15 @@ pub(crate) struct OutputNames {
     name: String,
 }
 
-const ENDINGS: [&str; 6] = [
+const ENDINGS: [&str; 13] = [
     ".jpg",
+    ".png",
+    "_round.jpg",
+    "_round.png",
+    "_round_mask.png",
+    "_visible.jpg",
+    "_visible.png",
+    "_visible_mask.png",
     "_mask.png",
     "_before.jpg",
     ".json",
@@ -21,8 +31,17 @@ const ENDINGS: [&str; 6] = [
 ];
 
 impl OutputNames {
-    pub(crate) fn result(&self) -> PathBuf {
-        self.path(".jpg")
+    pub(crate) fn result(&self, background: Background) -> PathBuf {
+        self.path(ending_on(background))
+    }
+
+    /// The picture with the other outline.
+    pub(crate) fn result_of(&self, outline: Outline, background: Background) -> PathBuf {
+        self.path(&format!("_{}{}", outline.as_str(), ending_on(background)))
+    }
+
+    pub(crate) fn mask_of(&self, outline: Outline) -> PathBuf {
+        self.path(&format!("_{}_mask.png", outline.as_str()))
     }
 
     pub(crate) fn mask(&self) -> PathBuf {
@@ -47,6 +66,13 @@ impl OutputNames {
 
     fn path(&self, ending: &str) -> PathBuf {
         self.folder.join(format!("{}{ending}", self.name))
+    }
+}
+
+fn ending_on(background: Background) -> &'static str {
+    match background {
+        Background::Transparent => ".png",
+        Background::Black | Background::White | Background::Photo => ".jpg",
     }
 }
 

@@ -13,8 +13,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use irisflow_image::coverage::Outline;
 use irisflow_image::diagnostics::{label_picture, overlay_jpeg};
 use irisflow_image::encode::grey_png;
+use irisflow_image::enhance::Preset;
+use irisflow_image::finish::{Background, ResultSize};
 use irisflow_image::load::{Limits, load_photo, probe};
 use irisflow_image::pipeline::{self, ProcessError, ProcessOptions, ProcessedIris};
 use irisflow_image::rejection::Rejection;
@@ -46,9 +49,91 @@ pub(crate) struct ProcessArgs {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 
+    /// What of the iris is shown: `round` completes what lids hide from the texture of the same iris, `visible`
+    /// shows only what was photographed. Without it: round where at least 70 % of the iris is seen.
+    #[arg(long, value_enum)]
+    outline: Option<OutlineArg>,
+
+    /// Also write the picture with the other outline, NAME_round.jpg or NAME_visible.jpg, and its mask.
+    #[arg(long)]
+    both_outlines: bool,
+
+    /// Width and height of the result in pixels, 1024 to 4096, or `auto`: as many as the photo has.
+    #[arg(long, default_value = "2048", value_parser = parse_size)]
+    size: ResultSize,
+
+    /// What surrounds the iris; `transparent` writes NAME.png instead of NAME.jpg.
+    #[arg(long, value_enum, default_value_t = BackgroundArg::Black)]
+    background: BackgroundArg,
+
+    /// How much is made of the picture.
+    #[arg(long, value_enum, default_value_t = PresetArg::Natural)]
+    preset: PresetArg,
+
     /// Also write NAME_labels.png and NAME_overlay.jpg, which show what was found where.
     #[arg(long)]
     diagnostics: bool,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum OutlineArg {
+    Round,
+    Visible,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum BackgroundArg {
+    Black,
+    White,
+    Transparent,
+    Photo,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum PresetArg {
+    Natural,
+    Vivid,
+}
+
+fn parse_size(text: &str) -> Result<ResultSize, String> {
+    if text == "auto" {
+        return Ok(ResultSize::Auto);
+    }
+    let limits = ResultSize::LEAST..=ResultSize::MOST;
+    match text.parse() {
+        Ok(pixels) if limits.contains(&pixels) => Ok(ResultSize::Pixels(pixels)),
+        _ => Err(format!(
+            "give a number of pixels from {} to {}, or auto",
+            limits.start(),
+            limits.end()
+        )),
+    }
+}
+
+impl ProcessArgs {
+    fn options(&self) -> ProcessOptions {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        ProcessOptions {
+            outline: self.outline.map(|outline| match outline {
+                OutlineArg::Round => Outline::Round,
+                OutlineArg::Visible => Outline::Visible,
+            }),
+            both_outlines: self.both_outlines,
+            size: self.size,
+            background: match self.background {
+                BackgroundArg::Black => Background::Black,
+                BackgroundArg::White => Background::White,
+                BackgroundArg::Transparent => Background::Transparent,
+                BackgroundArg::Photo => Background::Photo,
+            },
+            enhancement: match self.preset {
+                PresetArg::Natural => Preset::Natural.enhancement(),
+                PresetArg::Vivid => Preset::Vivid.enhancement(),
+            },
+            threads: Threads::new(cores),
+            ..ProcessOptions::default()
+        }
+    }
 }
 
 /// Processes all photos, one after the other.
@@ -64,7 +149,7 @@ pub(crate) fn run(args: ProcessArgs) -> anyhow::Result<ExitCode> {
     for photo in &args.photos {
         let names = naming.names_for(photo);
         let mut progress = Progress::start(photo);
-        let outcome = process_one(photo, &names, args.diagnostics, &mut progress);
+        let outcome = process_one(photo, &names, &args, &mut progress);
         worst = worst.max(outcome.unwrap_or_else(|error| {
             progress.fail(&format!("{error:#}"));
             Outcome::Failed
@@ -76,14 +161,10 @@ pub(crate) fn run(args: ProcessArgs) -> anyhow::Result<ExitCode> {
 fn process_one(
     photo: &Path,
     names: &OutputNames,
-    diagnostics: bool,
+    args: &ProcessArgs,
     progress: &mut Progress,
 ) -> anyhow::Result<Outcome> {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let options = ProcessOptions {
-        threads: Threads::new(cores),
-        ..ProcessOptions::default()
-    };
+    let options = args.options();
     let bytes = read_photo(photo, &options.limits)?;
     let mut observer = |stage, mark| {
         progress.stage(stage, mark);
@@ -91,13 +172,13 @@ fn process_one(
     };
     match pipeline::process(&bytes, &options, &mut observer) {
         Ok(iris) => {
-            write_iris(&iris, names)?;
-            if diagnostics {
+            write_iris(&iris, options.background, names)?;
+            if args.diagnostics {
                 write_diagnostics(&bytes, &iris, &options.limits, names)?;
             }
             write_json(names, &report::completed(&iris))?;
             progress.complete();
-            print_result(&names.result());
+            print_result(&names.result(options.background));
             Ok(Outcome::Completed)
         }
         Err(ProcessError::Rejected(rejection)) => {
@@ -109,10 +190,18 @@ fn process_one(
     }
 }
 
-fn write_iris(iris: &ProcessedIris, names: &OutputNames) -> anyhow::Result<()> {
+fn write_iris(
+    iris: &ProcessedIris,
+    background: Background,
+    names: &OutputNames,
+) -> anyhow::Result<()> {
     write_atomically(&names.before(), &iris.before_jpeg)?;
+    if let Some(other) = &iris.other {
+        write_atomically(&names.mask_of(other.outline), &other.mask_png)?;
+        write_atomically(&names.result_of(other.outline, background), &other.result)?;
+    }
     write_atomically(&names.mask(), &iris.mask_png)?;
-    write_atomically(&names.result(), &iris.result_jpeg)
+    write_atomically(&names.result(background), &iris.result)
 }
 
 fn write_diagnostics(

@@ -1,6 +1,7 @@
 //! `cargo xtask eval`: evaluates the segmenter: overlap, fit errors, false rejections and false acceptances.
 //!
 //! `photo_eval.rs` evaluates annotated photos and photos without a usable iris, `render_eval.rs` fresh renders.
+//! `picture_eval.rs` evaluates the finished picture (`--picture`).
 //! `scoring.rs` compares one result with the ground truth; `report.rs` and `group_table.rs` write the tables,
 //! `overlays.rs` draws, `figures_csv.rs` lists every picture for choosing thresholds, `limit_sweep.rs` sweeps
 //! the limits, `candidate_evidence.rs` prints candidates. All pictures go through the calls the product makes,
@@ -12,6 +13,7 @@ mod group_table;
 mod limit_sweep;
 mod overlays;
 mod photo_eval;
+mod picture_eval;
 mod render_eval;
 mod report;
 mod scoring;
@@ -48,6 +50,12 @@ pub(crate) struct EvalArgs {
     /// Write an overlay of the segmentation per photo into this folder
     #[arg(long)]
     overlays: Option<PathBuf>,
+    /// Evaluate the picture instead: how well reflections are removed from renders
+    #[arg(long)]
+    picture: bool,
+    /// A Python with opencv-python-headless and numpy, to compare the picture with inpainting
+    #[arg(long)]
+    python: Option<PathBuf>,
     /// Print the best candidates of each photo with their evidence
     #[arg(long)]
     explain: bool,
@@ -57,6 +65,9 @@ const CURVES: &str = "target/eval-curves.csv";
 const FALSE_REJECTIONS: &str = "target/eval-turned-down.jpg";
 
 pub(crate) fn run(args: EvalArgs) -> anyhow::Result<()> {
+    if args.picture {
+        return evaluate_picture(&args);
+    }
     if let Some(folder) = &args.overlays {
         std::fs::create_dir_all(folder)?;
     }
@@ -88,4 +99,14 @@ pub(crate) fn run(args: EvalArgs) -> anyhow::Result<()> {
     std::fs::write(&args.out, &report)
         .with_context(|| format!("writing {}", args.out.display()))?;
     overlays::write_contact_sheet(&worst, &renders.worst)
+}
+
+fn evaluate_picture(args: &EvalArgs) -> anyhow::Result<()> {
+    let report = picture_eval::run(args.renders, args.seed, args.python.as_deref())?;
+    println!("{report}");
+    if args.dry {
+        return Ok(());
+    }
+    let out = args.out.with_file_name("picture.md");
+    std::fs::write(&out, report).with_context(|| format!("writing {}", out.display()))
 }

@@ -206,7 +206,7 @@ fn in_photo(ellipse: &TrueEllipse, picture: &Picture) -> Ellipse {
     }
 }
 
-fn jpeg(rgb: &[u8], width: usize, height: usize) -> anyhow::Result<Vec<u8>> {
+pub(super) fn jpeg(rgb: &[u8], width: usize, height: usize) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let encoder = jpeg_encoder::Encoder::new(&mut bytes, FILE_QUALITY);
     let colour = jpeg_encoder::ColorType::Rgb;

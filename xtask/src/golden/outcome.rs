@@ -68,7 +68,7 @@ impl Outcome {
             pupil: Outline::of(&processed.segmentation.pupil),
         };
         let bytes = [
-            processed.result_jpeg,
+            processed.result,
             processed.mask_png,
             processed.before_jpeg,
             processed.thumbnail_jpeg,

@@ -61,6 +61,45 @@ pub fn jpeg_interleaved(
     Ok(bytes)
 }
 
+/// Encodes as PNG with opacity and the profile of the source.
+pub fn rgba_png(
+    picture: &Finished,
+    opacity: &Plane,
+    profile: Option<&ColourProfile>,
+) -> Result<Vec<u8>, EncodeError> {
+    let mut bytes = Vec::new();
+    let mut info = png::Info::with_size(opacity.width, opacity.height);
+    info.color_type = png::ColorType::Rgba;
+    info.bit_depth = png::BitDepth::Eight;
+    info.icc_profile = profile.map(|profile| profile.icc().into());
+    let mut encoder = png::Encoder::with_info(&mut bytes, info)?;
+    encoder.set_compression(png::Compression::Fast);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(&rgba(picture, opacity))?;
+    writer.finish()?;
+    Ok(bytes)
+}
+
+fn rgba(picture: &Finished, opacity: &Plane) -> Vec<u8> {
+    let mut samples = Vec::with_capacity(opacity.samples.len() * 4);
+    for y in 0..opacity.height {
+        let (cb, cr) = (picture.cb.row(y / 2), picture.cr.row(y / 2));
+        let row = picture.luma.row(y).iter().zip(opacity.row(y)).enumerate();
+        for (x, (&luma, &opacity)) in row {
+            let luma = f32::from(luma);
+            let (cb, cr) = (f32::from(cb[x / 2]) - 128.0, f32::from(cr[x / 2]) - 128.0);
+            let rgb = [
+                luma + 1.402 * cr,
+                luma - 0.344_136 * cb - 0.714_136 * cr,
+                luma + 1.772 * cb,
+            ];
+            samples.extend(rgb.map(|value| (value + 0.5).clamp(0.0, 255.0) as u8));
+            samples.push(opacity);
+        }
+    }
+    samples
+}
+
 /// Encodes an 8-bit grey plane as PNG.
 pub fn grey_png(plane: &Plane) -> Result<Vec<u8>, EncodeError> {
     let mut bytes = Vec::new();

@@ -38,18 +38,55 @@ pub struct Enhancement {
     pub vibrance: f32,
 }
 
-impl Default for Enhancement {
+/// How much is made of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Preset {
+    /// The person's own colours and light; fibres a little clearer.
+    #[default]
+    Natural,
+    /// More contrast and colour.
+    Vivid,
+}
+
+impl Preset {
     /// Set by eye on prints of light, dark and grey irises.
-    fn default() -> Self {
-        Self {
-            denoise: 3.0,
-            local_contrast: 0.45,
-            clarity: 0.22,
-            sharpness: 0.7,
-            dark_target: 105.0,
-            vibrance: 1.08,
+    pub fn enhancement(self) -> Enhancement {
+        match self {
+            Self::Natural => Enhancement {
+                denoise: 3.0,
+                local_contrast: 0.25,
+                clarity: 0.16,
+                sharpness: 0.65,
+                dark_target: 90.0,
+                vibrance: 1.04,
+            },
+            Self::Vivid => Enhancement {
+                denoise: 3.0,
+                local_contrast: 0.6,
+                clarity: 0.3,
+                sharpness: 0.85,
+                dark_target: 110.0,
+                vibrance: 1.25,
+            },
         }
     }
+}
+
+impl Default for Enhancement {
+    fn default() -> Self {
+        Preset::default().enhancement()
+    }
+}
+
+/// A rectified iris with fewer pixels per side is enlarged so much that sharpening would show the grid and the
+/// compression of the photo; from the second on it is sharpened fully.
+const SHARPENED_SIDES: (f32, f32) = (160.0, 800.0);
+
+/// The share of sharpening that the photo's resolution bears.
+fn bearable_sharpness(side: u32) -> f32 {
+    const LEAST: f32 = 0.15;
+    let (none, full) = SHARPENED_SIDES;
+    LEAST + (1.0 - LEAST) * smoothstep(none, full, side as f32)
 }
 
 /// Rows that are made together, by one thread: with what their filters reach they stay in the cache.
@@ -316,9 +353,10 @@ impl Sharpening<'_> {
             &mut weighted[reached],
         );
         self.broad_row(y, scratch, broad);
+        let side = self.smooth.side as u32;
         let amounts = Amounts {
             noise: 0.6 * self.sigma + 0.3,
-            sharpness: self.enhancement.sharpness,
+            sharpness: self.enhancement.sharpness * bearable_sharpness(side),
             clarity: self.enhancement.clarity,
         };
         let inner = columns.start.max(Self::REACH)..columns.end.min(self.smooth.side - Self::REACH);
@@ -348,13 +386,13 @@ impl Sharpening<'_> {
         enlarge(&between[..width], out);
     }
 
-    /// The pupil stays as it was.
+    /// The pupil stays as it was, and its border gets no bright rim.
     fn keep_pupil(&self, y: usize, row: &mut [f32]) {
         let (cx, cy, radius) = self.seen.pupil;
         let smooth = self.smooth.row(y);
-        for x in self.seen.pupil_columns(y as u32, 1.1) {
+        for x in self.seen.pupil_columns(y as u32, 1.2) {
             let (dx, dy) = (x as f32 + 0.5 - cx, y as f32 + 0.5 - cy);
-            let outside = smoothstep(0.8, 1.1, (dx * dx + dy * dy).sqrt() / radius);
+            let outside = smoothstep(0.85, 1.2, (dx * dx + dy * dy).sqrt() / radius);
             let smooth = f32::from(smooth[x]) / FRACTIONS as f32;
             row[x] = smooth + (row[x] - smooth) * outside;
         }
@@ -482,7 +520,7 @@ impl Gains {
         Self {
             curve: std::array::from_fn(|step| {
                 let gain = step as f32 / 128.0;
-                gain.clamp(0.6, 1.6).powf(0.7) * vibrance
+                gain.clamp(0.6, 2.0).powf(0.9) * vibrance
             }),
             inverse: std::array::from_fn(|level| 128.0 / (level as f32 + 12.0)),
         }

@@ -1,6 +1,6 @@
 //! Enhancing is held to what a person would check: noise goes, fibres come out, colours stay.
 
-use super::{Enhancement, enhance};
+use super::{Enhancement, Preset, bearable_sharpness, enhance};
 use crate::coverage::Coverage;
 use crate::geometry::Ellipse;
 use crate::plane::Plane;
@@ -38,7 +38,7 @@ fn eye(luma: impl Fn(f32, f32) -> f32) -> RectifiedIris {
 fn opacity_of(labels: Plane) -> Plane {
     let iris = Ellipse::circle(MIDDLE, MIDDLE, MIDDLE * IRIS_FILL);
     let segmentation = segmentation(iris, pupil(), labels);
-    let coverage = Coverage::of(&segmentation, &RectifiedView::new(&iris, SIDE));
+    let coverage = Coverage::of(&segmentation, &RectifiedView::new(&iris, SIDE), 1.0);
     coverage.opacity(SIDE, Threads::default())
 }
 
@@ -80,7 +80,36 @@ fn faint_fibres_come_out() {
     let faint = eye(|angle, radius| 100.0 + 8.0 * (angle * 30.0).sin() + radius * 0.1);
     let (before, _) = spread_and_mean(&faint);
     let (after, _) = spread_and_mean(&enhanced(faint));
-    assert!(after > 1.4 * before, "{after} from {before}");
+    assert!(after > 1.08 * before, "{after} from {before}");
+}
+
+#[test]
+fn vivid_shows_more_than_natural() {
+    let spread = |preset: Preset| {
+        let mut faint = eye(|angle, radius| 100.0 + 8.0 * (angle * 30.0).sin() + radius * 0.1);
+        let enhancement = preset.enhancement();
+        let threads = Threads::default();
+        enhance(&mut faint, &pupil(), &all_visible(), &enhancement, threads);
+        spread_and_mean(&faint).0
+    };
+    assert!(spread(Preset::Vivid) > 1.15 * spread(Preset::Natural));
+}
+
+#[test]
+fn a_dark_brown_iris_keeps_its_saturation_as_it_is_raised() {
+    let mut dark = eye(|angle, _| 30.0 + 5.0 * (angle * 30.0).sin());
+    dark.cb = Plane::filled(SIDE, SIDE, 120);
+    dark.cr = Plane::filled(SIDE, SIDE, 138);
+    let before = f32::from(dark.cr.at(60, 150) - 128) / f32::from(dark.luma.at(60, 150));
+    let after = enhanced(dark);
+    let after = f32::from(after.cr.at(60, 150) - 128) / f32::from(after.luma.at(60, 150));
+    assert!(after > 0.75 * before, "{after} from {before}");
+}
+
+#[test]
+fn an_iris_of_few_pixels_is_hardly_sharpened() {
+    assert!(bearable_sharpness(130) < 0.2);
+    assert!(bearable_sharpness(1000) > 0.99);
 }
 
 #[test]

@@ -14,10 +14,6 @@ use resample::resample;
 
 /// Share of half the side that the iris's radius takes.
 pub const IRIS_FILL: f32 = 0.94;
-/// Side of the finished picture.
-pub const RESULT_SIDE: u32 = 2048;
-/// Side of its chroma planes, which a 4:2:0 JPEG halves anyway.
-pub const CHROMA_SIDE: u32 = RESULT_SIDE / 2;
 /// A rectified iris has at least this many pixels per side, or the filters would have nothing to work on.
 const MIN_SIDE: u32 = 64;
 
@@ -50,9 +46,9 @@ impl RectifiedView {
     }
 
     /// The view at the photo's own resolution: no more pixels than the photo gives, or than the result needs.
-    pub fn of_photo(iris: &Ellipse) -> Self {
+    pub fn of_photo(iris: &Ellipse, max_side: u32) -> Self {
         let side = (2.0 * iris.rx.max(iris.ry) / IRIS_FILL).round() as u32;
-        Self::new(iris, side.clamp(MIN_SIDE, RESULT_SIDE))
+        Self::new(iris, side.clamp(MIN_SIDE, max_side))
     }
 
     /// The same view with other pixels.
@@ -127,7 +123,7 @@ impl RectifiedView {
     }
 }
 
-/// The iris, round and centred. Chroma has at most [`CHROMA_SIDE`] pixels per side.
+/// The iris, round and centred. Chroma has at most half as many pixels per side as the largest result.
 #[derive(Debug, Clone)]
 pub struct RectifiedIris {
     pub view: RectifiedView,
@@ -143,10 +139,16 @@ impl RectifiedIris {
 }
 
 /// Resamples `iris` from `photo` so that its limbus is a centred circle. What lies outside the photo is black.
-pub fn rectify_iris(photo: &dyn PhotoPixels, iris: &Ellipse, threads: Threads) -> RectifiedIris {
-    let view = RectifiedView::of_photo(iris);
+/// It has at most `max_side` pixels per side.
+pub fn rectify_iris(
+    photo: &dyn PhotoPixels,
+    iris: &Ellipse,
+    max_side: u32,
+    threads: Threads,
+) -> RectifiedIris {
+    let view = RectifiedView::of_photo(iris, max_side);
     let rect = view.needed(photo.size());
-    let chroma_view = view.with_side(view.side.min(CHROMA_SIDE));
+    let chroma_view = view.with_side(view.side.min(max_side / 2));
     // Cameras store chroma at half the size: halving it first loses nothing and saves most work.
     let is_halved = chroma_view.xx.min(chroma_view.yy) >= 1.6;
     let YCbCr { y, cb, cr } = if is_halved {
@@ -238,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_tilted_ellipse_becomes_a_centred_circle() {
-        let rectified = rectify_iris(&Painted(tilted()), &tilted(), Threads::new(2));
+        let rectified = rectify_iris(&Painted(tilted()), &tilted(), 2048, Threads::new(2));
         let view = rectified.view;
         let circle = Ellipse::circle(
             view.side as f32 / 2.0,
@@ -277,6 +279,7 @@ mod tests {
         let rectified = rectify_iris(
             &Painted(Ellipse::circle(150.0, 130.0, 400.0)),
             &beyond,
+            2048,
             Threads::default(),
         );
         let middle = rectified.view.side / 2;
@@ -287,7 +290,7 @@ mod tests {
     #[test]
     fn a_huge_iris_is_made_no_larger_than_the_result() {
         assert_eq!(
-            RectifiedView::of_photo(&Ellipse::circle(2000.0, 2000.0, 1900.0)).side,
+            RectifiedView::of_photo(&Ellipse::circle(2000.0, 2000.0, 1900.0), 2048).side,
             2048
         );
     }

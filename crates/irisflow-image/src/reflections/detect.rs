@@ -2,11 +2,14 @@
 //!
 //! A highlight is brighter than its own ring, not than one number: a soft window on a brown iris is
 //! darker than the plain iris of a blue one. Light that lies over the iris also washes its colour
-//! out, so a loss of saturation counts for it, and a gain (an orange fleck) against it. Seeds must
-//! stand out clearly; from them a region grows to where it fades (hysteresis), and a little beyond,
-//! because lenses blur.
+//! out, so a loss of saturation counts for it, and a gain (an orange fleck) against it. Mirrored light is
+//! nearly white, so it raises the least of red, green and blue, which pigment and fibres of a coloured iris
+//! leave low (the dark channel of He, Sun, Tang: Single Image Haze Removal, 2009). Seeds must stand out
+//! clearly; from them a region grows to where it fades (hysteresis). Lashes that are mirrored in a light
+//! comb its edge: what lies between the teeth belongs to it. In the end it grows as far beyond as the
+//! measured brightness around it shows that the lens has spread it.
 
-use super::unwrap::{ANGLES, IRIS_RINGS, PUPIL_RINGS, RINGS, Rings, Unwrapped, index};
+use super::unwrap::{ANGLES, IRIS_RINGS, PUPIL_RINGS, RINGS, Rings, Unwrapped, directions, index};
 
 /// How far something must stand out to be a highlight. Levels are on the 8-bit scale.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +30,8 @@ pub struct Sensitivity {
     pub pigment_weight: f32,
     /// Gaps up to twice this wide inside a highlight belong to it: lashes are mirrored there.
     pub bridge: f32,
+    /// The same for large highlights, which mirror whole combs of lashes.
+    pub comb_bridge: f32,
     /// How far beyond its visible edge a highlight reaches, in shares of the iris's radius.
     pub halo: f32,
 }
@@ -38,12 +43,13 @@ impl Default for Sensitivity {
             iris_seed: 58.0,
             iris_seed_spreads: 4.0,
             iris_grow: 20.0,
-            grow_share: 0.33,
+            grow_share: 0.25,
             pupil_seed: 30.0,
             pupil_grow: 12.0,
             saturation_weight: 0.8,
             pigment_weight: 1.5,
             bridge: 0.02,
+            comb_bridge: 0.07,
             halo: 0.014,
         }
     }
@@ -69,8 +75,8 @@ pub(super) fn find_highlights(
     sensitivity: &Sensitivity,
 ) -> Found {
     let levels = ring_levels(unwrapped);
-    let scores = scores(unwrapped, &levels, sensitivity);
     let iris = IrisTone::of(unwrapped);
+    let scores = scores(unwrapped, &levels, iris, sensitivity);
     let mut highlights = unwrapped.marked.clone();
     let mut seen = vec![false; scores.len()];
     let mut growth = Growth::new();
@@ -99,10 +105,21 @@ pub(super) fn find_highlights(
             region.iter().for_each(|&at| highlights[at] = true);
         }
     }
-    let wide = with_halo(&highlights, rings, sensitivity.halo + sensitivity.bridge);
-    let around: Vec<bool> = wide.iter().map(|highlight| !highlight).collect();
-    let around = with_halo(&around, rings, sensitivity.bridge);
-    let mut highlights: Vec<bool> = around.iter().map(|around| !around).collect();
+    let pieces = closed(&highlights, rings, 1.5 * sensitivity.bridge);
+    let large = large_regions(&pieces, rings);
+    let near = with_halo(&large, rings, sensitivity.comb_bridge);
+    add_comb(
+        &mut highlights,
+        &near,
+        unwrapped,
+        (&scores, &levels),
+        sensitivity,
+    );
+    let combed = closed(&large, rings, sensitivity.comb_bridge);
+    let bridged = closed(&highlights, rings, sensitivity.bridge);
+    let whole: Vec<bool> = bridged.iter().zip(combed).map(|(a, b)| *a || b).collect();
+    let halo = sensitivity.halo + 2.5 * rings.pixel();
+    let mut highlights = with_skirt(&with_halo(&whole, rings, halo), unwrapped, &levels, rings);
     for (highlight, visible) in highlights.iter_mut().zip(&unwrapped.visible) {
         *highlight &= *visible;
     }
@@ -111,6 +128,111 @@ pub(super) fn find_highlights(
         highlights,
         typical,
     }
+}
+
+/// Fills gaps of up to twice `reach`: widens, then narrows again.
+pub(super) fn closed(places: &[bool], rings: &Rings, reach: f32) -> Vec<bool> {
+    if !places.contains(&true) {
+        return places.to_vec();
+    }
+    let around: Vec<bool> = with_halo(places, rings, reach)
+        .iter()
+        .map(|wide| !wide)
+        .collect();
+    let around = with_halo(&around, rings, reach);
+    around.iter().map(|around| !around).collect()
+}
+
+/// Open places with the small visible islands between them: lashes that are mirrored in a light.
+pub(super) fn without_islands(open: &[bool], visible: &[bool], rings: &Rings) -> Vec<bool> {
+    const ISLAND: f32 = 0.012;
+    let mut whole = open.to_vec();
+    if !open.contains(&true) {
+        return whole;
+    }
+    let mut seen = vec![false; open.len()];
+    for start in (0..open.len()).filter(|&at| visible[at] && !open[at]) {
+        if seen[start] {
+            continue;
+        }
+        let region = connected(start, &mut seen, |at| visible[at] && !open[at]);
+        let area: f32 = region.iter().map(|&at| rings.area(at / ANGLES)).sum();
+        if area < ISLAND {
+            region.iter().for_each(|&at| whole[at] = true);
+        }
+    }
+    whole
+}
+
+/// The highlights that are large enough to mirror more than a lash.
+fn large_regions(highlights: &[bool], rings: &Rings) -> Vec<bool> {
+    const LARGE: f32 = 0.002;
+    let mut large = vec![false; highlights.len()];
+    let mut seen = vec![false; highlights.len()];
+    for start in (0..highlights.len()).filter(|&at| highlights[at]) {
+        if seen[start] {
+            continue;
+        }
+        let region = connected(start, &mut seen, |at| highlights[at]);
+        let area: f32 = region.iter().map(|&at| rings.area(at / ANGLES)).sum();
+        if area > LARGE {
+            region.iter().for_each(|&at| large[at] = true);
+        }
+    }
+    large
+}
+
+/// Adds what stands out beside a large highlight, lighter or darker: mirrored lashes cut its edge into pieces.
+fn add_comb(
+    highlights: &mut [bool],
+    near: &[bool],
+    unwrapped: &Unwrapped,
+    (scores, levels): (&[f32], &[RingLevel]),
+    sensitivity: &Sensitivity,
+) {
+    const DARKER: f32 = 1.6;
+    const FAINTER: f32 = 0.7;
+    for at in (index(BORDER_RINGS.end, 0)..index(RINGS, 0)).filter(|&at| near[at]) {
+        let level = levels[at / ANGLES];
+        let excess = unwrapped.colours[at][0] - level.luma(at % ANGLES);
+        let is_lash = excess < -DARKER * level.spread;
+        let is_light = scores[at] > FAINTER * grow_threshold(at, levels, sensitivity);
+        highlights[at] |= is_lash || is_light;
+    }
+}
+
+/// Widens highlights over the light that the lens has spread around them: shell by shell, while a shell is
+/// brighter than what lies further out.
+fn with_skirt(
+    highlights: &[bool],
+    unwrapped: &Unwrapped,
+    levels: &[RingLevel],
+    rings: &Rings,
+) -> Vec<bool> {
+    const SHELL: f32 = 0.012;
+    const SHELLS: usize = 4;
+    const FAINT: f32 = 4.0;
+    if !highlights.contains(&true) {
+        return highlights.to_vec();
+    }
+    let mut shells = vec![highlights.to_vec()];
+    for shell in 0..SHELLS + 2 {
+        shells.push(with_halo(&shells[shell], rings, SHELL));
+    }
+    let excess = |inner: usize, outer: usize| {
+        let (mut sum, mut count) = (0.0, 0.0);
+        for at in (index(BORDER_RINGS.end, 0)..index(RINGS, 0)).step_by(3) {
+            if shells[outer][at] && !shells[inner][at] && unwrapped.visible[at] {
+                let level = levels[at / ANGLES].luma(at % ANGLES);
+                sum += (unwrapped.colours[at][0] - level).clamp(-40.0, 60.0);
+                count += 1.0;
+            }
+        }
+        sum / f32::max(count, 1.0)
+    };
+    let ground = excess(SHELLS, SHELLS + 2);
+    let reach = (0..SHELLS).find(|&shell| excess(shell, shell + 1) - ground < FAINT);
+    shells.swap_remove(reach.unwrap_or(SHELLS))
 }
 
 fn typical_places(unwrapped: &Unwrapped, levels: &[RingLevel]) -> Vec<bool> {
@@ -158,7 +280,7 @@ impl Peak {
             |value: &dyn Fn(usize) -> f32| seeds.iter().map(|&at| value(at)).fold(0.0, f32::max);
         Self {
             luma: most(&|at| unwrapped.colours[at][0]),
-            score: most(&|at| scores[at]),
+            score: most(&|at| scores[at].min(255.0)),
         }
     }
 }
@@ -181,33 +303,55 @@ fn stands_out(region: &[usize], peak: &Peak, iris: IrisTone, rings: &Rings) -> b
 
 /// What a ring looks like without highlights.
 #[derive(Debug, Clone, Copy, Default)]
-struct RingLevel {
+pub(super) struct RingLevel {
     /// Luma round the ring: a constant, and the slope of the light across the eye (cosine, sine).
-    light: [f32; 3],
+    pub(super) light: [f32; 3],
     /// How far dark parts of the ring lie below it: upwards there may be highlights.
-    spread: f32,
+    pub(super) spread: f32,
     saturation: f32,
     /// How far its colour leans to orange: pigment does, highlights do not.
-    warmth: f32,
+    pub(super) warmth: f32,
+    /// The least of red, green and blue: as `light` and `spread`.
+    least: [f32; 3],
+    least_spread: f32,
 }
 
 impl RingLevel {
-    fn luma(&self, angle: usize) -> f32 {
-        let [cos, sin] = direction(angle);
-        self.light[0] + self.light[1] * cos + self.light[2] * sin
+    pub(super) fn luma(&self, angle: usize) -> f32 {
+        across(self.light, direction(angle))
+    }
+
+    fn least(&self, angle: usize) -> f32 {
+        across(self.least, direction(angle))
     }
 }
 
+fn across(light: [f32; 3], [cos, sin]: [f32; 2]) -> f32 {
+    light[0] + light[1] * cos + light[2] * sin
+}
+
+/// Whiter than any iris.
+fn is_burnt(colour: [f32; 3]) -> bool {
+    least_of(colour) >= 238.0
+}
+
+/// The least of red, green and blue.
+fn least_of([luma, cb, cr]: [f32; 3]) -> f32 {
+    let (cb, cr) = (cb - 128.0, cr - 128.0);
+    luma + (1.402 * cr)
+        .min(1.772 * cb)
+        .min(-0.344_136 * cb - 0.714_136 * cr)
+}
+
 fn direction(angle: usize) -> [f32; 2] {
-    let (sin, cos) = (angle as f32 / ANGLES as f32 * std::f32::consts::TAU).sin_cos();
+    let (cos, sin) = directions()[angle];
     [cos, sin]
 }
 
-fn ring_levels(unwrapped: &Unwrapped) -> Vec<RingLevel> {
+pub(super) fn ring_levels(unwrapped: &Unwrapped) -> Vec<RingLevel> {
     /// Rings that share one level, and those around them that are looked at for it.
     const STEP: usize = 4;
     const REACH: usize = 5;
-    let directions: Vec<[f32; 2]> = (0..ANGLES).map(direction).collect();
     let level = |ring: usize| {
         // A flash often covers the middle rings of the pupil whole: all of it shares one level.
         let window = if ring < BORDER_RINGS.start {
@@ -217,56 +361,77 @@ fn ring_levels(unwrapped: &Unwrapped) -> Vec<RingLevel> {
         } else {
             ring.saturating_sub(REACH).max(PUPIL_RINGS)..(ring + STEP + REACH).min(RINGS)
         };
-        ring_level(unwrapped, window, &directions)
+        ring_level(unwrapped, window)
     };
-    (0..RINGS / STEP)
-        .flat_map(|group| [level(group * STEP); STEP])
+    let mut levels: Vec<Option<RingLevel>> =
+        (0..RINGS / STEP).map(|group| level(group * STEP)).collect();
+    // Where a light covers a ring whole, the level is that of the nearest ring that is seen.
+    for group in 1..levels.len() {
+        levels[group] = levels[group].or(levels[group - 1]);
+    }
+    for group in (1..levels.len()).rev() {
+        levels[group - 1] = levels[group - 1].or(levels[group]);
+    }
+    levels
+        .into_iter()
+        .flat_map(|level| [level.unwrap_or_default(); STEP])
         .collect()
 }
 
-fn ring_level(
-    unwrapped: &Unwrapped,
-    rings: std::ops::Range<usize>,
-    directions: &[[f32; 2]],
-) -> RingLevel {
+/// None when hardly anything of the rings is seen.
+fn ring_level(unwrapped: &Unwrapped, rings: std::ops::Range<usize>) -> Option<RingLevel> {
+    const LEAST_PLACES: usize = 60;
     let places = index(rings.start, 0)..index(rings.end, 0);
     let visible: Vec<usize> = places
         .step_by(5)
-        .filter(|&at| unwrapped.visible[at])
+        .filter(|&at| unwrapped.visible[at] && !is_burnt(unwrapped.colours[at]))
         .collect();
+    if visible.len() < LEAST_PLACES {
+        return None;
+    }
     let over = |value: &dyn Fn(usize) -> f32| visible.iter().map(|&at| value(at)).collect();
-    let light = light_across(unwrapped, &visible, directions);
-    let mut level = RingLevel {
-        light,
-        ..RingLevel::default()
-    };
-    let mut residuals: Vec<f32> = over(&|at| unwrapped.colours[at][0] - level.luma(at % ANGLES));
-    let middle = percentile(&mut residuals, 0.4);
-    level.light[0] += middle;
-    level.spread = (middle - percentile(&mut residuals, 0.14)).clamp(5.0, 30.0);
+    let mut level = RingLevel::default();
+    (level.light, level.spread) = light_and_spread(&visible, |at| unwrapped.colours[at][0]);
+    (level.least, level.least_spread) =
+        light_and_spread(&visible, |at| least_of(unwrapped.colours[at]));
     let mut saturations: Vec<f32> = over(&|at| saturation_of(unwrapped.colours[at]));
     level.saturation = percentile(&mut saturations, 0.5);
     let mut warmths: Vec<f32> = over(&|at| warmth_of(unwrapped.colours[at]));
     level.warmth = percentile(&mut warmths, 0.5);
-    level
+    Some(level)
 }
 
-/// Fits constant, cosine and sine to the luma of the places, leaving out what lies well above
-/// (highlights) or far below (lashes) the last fit.
-fn light_across(unwrapped: &Unwrapped, places: &[usize], directions: &[[f32; 2]]) -> [f32; 3] {
+/// How bright the places are without highlights, and how far dark ones lie below that.
+fn light_and_spread(places: &[usize], value: impl Fn(usize) -> f32) -> ([f32; 3], f32) {
+    let values: Vec<(f32, [f32; 2])> = places
+        .iter()
+        .map(|&at| (value(at), direction(at % ANGLES)))
+        .collect();
+    let mut light = light_across(&values);
+    let mut residuals: Vec<f32> = values
+        .iter()
+        .map(|&(value, direction)| value - across(light, direction))
+        .collect();
+    let middle = percentile(&mut residuals, 0.4);
+    light[0] += middle;
+    let spread = middle - percentile(&mut residuals, 0.14);
+    (light, spread.clamp(5.0, 30.0))
+}
+
+/// Fits constant, cosine and sine to values, leaving out what lies well above (highlights) or far below
+/// (lashes) the last fit.
+fn light_across(values: &[(f32, [f32; 2])]) -> [f32; 3] {
     const ROUNDS: usize = 4;
-    let luma = |at: usize| unwrapped.colours[at][0];
-    let mut lumas: Vec<f32> = places.iter().map(|&at| luma(at)).collect();
+    let mut lumas: Vec<f32> = values.iter().map(|value| value.0).collect();
     let middle = percentile(&mut lumas, 0.4);
     let reach = (middle - percentile(&mut lumas, 0.14)).clamp(6.0, 30.0);
     let mut light = [middle, 0.0, 0.0];
     for _round in 0..ROUNDS {
         let mut fit = Fit::default();
-        for &at in places {
-            let [cos, sin] = directions[at % ANGLES];
-            let residual = luma(at) - light[0] - light[1] * cos - light[2] * sin;
+        for &(value, direction) in values {
+            let residual = value - across(light, direction);
             if residual < 1.5 * reach && residual > -3.0 * reach {
-                fit.add([1.0, cos, sin], luma(at));
+                fit.add([1.0, direction[0], direction[1]], value);
             }
         }
         let steepest = 0.4 * middle;
@@ -330,7 +495,7 @@ fn saturation_of([_, cb, cr]: [f32; 3]) -> f32 {
     ((cb - 128.0) * (cb - 128.0) + (cr - 128.0) * (cr - 128.0)).sqrt()
 }
 
-fn warmth_of([_, cb, cr]: [f32; 3]) -> f32 {
+pub(super) fn warmth_of([_, cb, cr]: [f32; 3]) -> f32 {
     (cr - cb) * std::f32::consts::FRAC_1_SQRT_2
 }
 
@@ -342,7 +507,15 @@ fn percentile(values: &mut [f32], share: f32) -> f32 {
     *values.select_nth_unstable_by(at, f32::total_cmp).1
 }
 
-fn scores(unwrapped: &Unwrapped, levels: &[RingLevel], sensitivity: &Sensitivity) -> Vec<f32> {
+fn scores(
+    unwrapped: &Unwrapped,
+    levels: &[RingLevel],
+    iris: IrisTone,
+    sensitivity: &Sensitivity,
+) -> Vec<f32> {
+    /// An overexposed iris is as white as a light.
+    const OVEREXPOSED: f32 = 150.0;
+
     let score = |at: usize| {
         if !unwrapped.visible[at] {
             return f32::NEG_INFINITY;
@@ -353,9 +526,17 @@ fn scores(unwrapped: &Unwrapped, levels: &[RingLevel], sensitivity: &Sensitivity
         if at / ANGLES < BORDER_RINGS.start {
             return excess;
         }
+        if is_burnt(colour) && iris.middle < OVEREXPOSED {
+            return f32::MAX;
+        }
         let lost = (level.saturation - saturation_of(colour)).clamp(-30.0, 30.0);
         let pigment = (warmth_of(colour) - level.warmth.max(0.0) - 6.0).clamp(0.0, 50.0);
-        excess + sensitivity.saturation_weight * lost - sensitivity.pigment_weight * pigment
+        let by_luma =
+            excess + sensitivity.saturation_weight * lost - sensitivity.pigment_weight * pigment;
+        // In the units of luma: what is as clear in its own spread is as clear.
+        let unit = seed_threshold_of(level.spread, sensitivity)
+            / seed_threshold_of(level.least_spread, sensitivity);
+        by_luma.max((least_of(colour) - level.least(at % ANGLES)) * unit)
     };
     (0..unwrapped.visible.len()).map(score).collect()
 }
@@ -368,9 +549,13 @@ fn seed_threshold(at: usize, levels: &[RingLevel], sensitivity: &Sensitivity) ->
     if ring < PUPIL_RINGS {
         return sensitivity.pupil_seed.max(3.0 * levels[ring].spread);
     }
+    seed_threshold_of(levels[ring].spread, sensitivity)
+}
+
+fn seed_threshold_of(spread: f32, sensitivity: &Sensitivity) -> f32 {
     sensitivity
         .iris_seed
-        .max(sensitivity.iris_seed_spreads * levels[ring].spread)
+        .max(sensitivity.iris_seed_spreads * spread)
 }
 
 fn grow_threshold(at: usize, levels: &[RingLevel], sensitivity: &Sensitivity) -> f32 {
@@ -395,7 +580,11 @@ fn is_sclera(region: &[usize]) -> bool {
     outer * 10 > region.len() * 7
 }
 
-fn connected(start: usize, seen: &mut [bool], belongs: impl Fn(usize) -> bool) -> Vec<usize> {
+pub(super) fn connected(
+    start: usize,
+    seen: &mut [bool],
+    belongs: impl Fn(usize) -> bool,
+) -> Vec<usize> {
     seen[start] = true;
     let mut region = vec![start];
     let mut next = 0;
@@ -457,9 +646,12 @@ pub(super) fn neighbours(at: usize) -> impl Iterator<Item = usize> {
     beside.into_iter().chain(within).chain(without)
 }
 
-/// Widens highlights by `halo` (in shares of the iris's radius) in all directions.
-fn with_halo(highlights: &[bool], rings: &Rings, halo: f32) -> Vec<bool> {
+/// Widens places by `halo` (in shares of the iris's radius) in all directions.
+pub(super) fn with_halo(highlights: &[bool], rings: &Rings, halo: f32) -> Vec<bool> {
     let mut wide = highlights.to_vec();
+    if !highlights.contains(&true) || !highlights.contains(&false) {
+        return wide;
+    }
     // How many rings further each angle is still reached: outwards, then inwards.
     let mut widen = |ring: usize, left: &mut [u8; ANGLES]| {
         let reach = (halo / rings.ring_step(ring)).ceil().min(255.0) as u8;
@@ -486,6 +678,9 @@ fn with_halo(highlights: &[bool], rings: &Rings, halo: f32) -> Vec<bool> {
 
 /// Widens what is `true` on a ring by `reach` places both ways.
 fn widen_round(row: &mut [bool], reach: usize) {
+    if !row.contains(&true) || !row.contains(&false) {
+        return;
+    }
     let narrow = row.to_vec();
     let mut widen = |places: &mut dyn Iterator<Item = usize>| {
         let mut since = usize::MAX;
@@ -498,7 +693,7 @@ fn widen_round(row: &mut [bool], reach: usize) {
             row[at] |= since <= reach;
         }
     };
-    // Twice round, so that the start of a ring hears of its end.
-    widen(&mut (0..2 * ANGLES).map(|at| at % ANGLES));
-    widen(&mut (0..2 * ANGLES).rev().map(|at| at % ANGLES));
+    // Twice round, so that what is marked at the end of a ring reaches its start.
+    widen(&mut (0..ANGLES).chain(0..ANGLES));
+    widen(&mut (0..ANGLES).rev().chain((0..ANGLES).rev()));
 }

@@ -1,25 +1,25 @@
-//! What stands in for each highlight: texture of the same rings, and the light that hides the seam.
+//! What stands in for open places: quilted texture of the same rings, and the light that hides its seams.
 //!
-//! For each region the angle is searched at which the rings continue best along its border; that
-//! piece of iris is copied, and the difference along the border is spread smoothly over the region
-//! (a membrane: Farbman et al., Coordinates for Instant Image Cloning, 2009, which is Poisson cloning
-//! of Pérez et al., 2003, without gradients). Fibres run along the columns, so they stay whole.
-//! Regions without such a piece, as in the middle of the pupil, get the membrane alone.
+//! `quilt.rs` says where texture comes from. Its detail keeps the profile of the rings it is laid on, and what
+//! differs along the border of the open places is spread smoothly over them (a membrane: Farbman et al.,
+//! Coordinates for Instant Image Cloning, 2009, which is Poisson cloning of Pérez et al., 2003, without
+//! gradients). Fibres run along the columns, so they stay whole. Places without texture, as in the middle of
+//! the pupil, get the membrane alone.
 
-use super::detect::{Found, neighbours};
-use super::unwrap::{ANGLES, RINGS, Unwrapped, index, turned};
+use super::detect::neighbours;
+use super::quilt::{self, Offset, Rules};
+use super::texture::{Colour, Texture, added, minus, plus, widened};
+use super::unwrap::{ANGLES, RINGS, Unwrapped, index};
 
-/// Passes in which a region may borrow what an earlier pass has filled.
-const PASSES: usize = 3;
-/// Columns between the angles that are tried.
-const TURN_STEP: usize = 4;
-/// Places per region and border that are compared at most.
-const MAX_COMPARED: usize = 500;
+/// How far light and colour of a fill may differ from those of the rings it lies on.
+const MOST: Colour = [45.0, 14.0, 14.0];
+/// The same beside a lid, whose shadow and skin must not spread over the iris.
+const MOST_BEHIND_LIDS: Colour = [40.0, 6.0, 6.0];
 
 /// How every filled place is made.
 pub(super) struct Patches {
-    /// The angle to copy from, in columns, for filled places that have texture.
-    offsets: Vec<Option<u16>>,
+    /// Where to copy from, for filled places that have texture.
+    offsets: Vec<Option<Offset>>,
     /// The opacity (0 as photographed, 1 filled), then for each channel what to add, or the colour itself
     /// without texture.
     strokes: Vec<[f32; 4]>,
@@ -27,12 +27,20 @@ pub(super) struct Patches {
 }
 
 /// How one pixel is painted.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Stroke {
     pub(super) opacity: f32,
-    /// In angles.
-    pub(super) offset: Option<u16>,
     /// Per channel.
-    pub(super) correction: [f32; 3],
+    pub(super) correction: Colour,
+    /// Sources with their weights; more than one beside a cut between tiles.
+    sources: [(f32, Offset); 4],
+    count: usize,
+}
+
+impl Stroke {
+    pub(super) fn sources(&self) -> &[(f32, Offset)] {
+        &self.sources[..self.count]
+    }
 }
 
 impl Patches {
@@ -51,11 +59,35 @@ impl Patches {
             return None;
         }
         let [opacity, luma, cb, cr] = corners.mix(&self.strokes);
-        (opacity >= 1.0 / 255.0).then(|| Stroke {
+        if opacity < 1.0 / 255.0 {
+            return None;
+        }
+        let mut stroke = Stroke {
             opacity,
-            offset: self.offsets[nearest],
             correction: [luma, cb, cr],
-        })
+            sources: [(0.0, Offset { turn: 0, shift: 0 }); 4],
+            count: 0,
+        };
+        for (at, weight) in corners.0 {
+            let at = if self.filled[at] { at } else { nearest };
+            if let Some(offset) = self.offsets[at] {
+                stroke.add(weight, offset);
+            }
+        }
+        Some(stroke)
+    }
+}
+
+impl Stroke {
+    fn add(&mut self, weight: f32, offset: Offset) {
+        let present = &mut self.sources[..self.count];
+        match present.iter_mut().find(|(_, present)| *present == offset) {
+            Some((sum, _)) => *sum += weight,
+            None => {
+                self.sources[self.count] = (weight, offset);
+                self.count += 1;
+            }
+        }
     }
 }
 
@@ -95,270 +127,163 @@ impl Corners {
     }
 }
 
-pub(super) fn choose_patches(unwrapped: &Unwrapped, found: &Found) -> Patches {
-    let highlights = &found.highlights;
-    let mut work = Work::new(unwrapped, found);
-    for _pass in 0..PASSES {
-        let regions = work.open_regions();
-        if regions.is_empty() {
-            break;
-        }
-        for region in regions {
-            work.copy_into(&region);
-        }
-    }
-    for region in work.open_regions() {
-        work.stretch_over(&region);
-    }
-    work.finish(unwrapped, highlights)
+/// How far fills fade, in places.
+const FADE: usize = 2;
+
+/// Open places with those on which their fill fades.
+pub(super) fn with_margin(open: &[bool]) -> Vec<bool> {
+    widened(open, FADE)
 }
 
-struct Work {
-    /// Colours as far as known, a little smoothed so that noise on a border does not spread.
-    smooth: Vec<[f32; 3]>,
-    known: Vec<bool>,
-    /// Known and fit to stand in for other places.
-    sources: Vec<bool>,
+/// Chooses what stands in for the open places. Towards hidden places they do not fade. The middle of the pupil
+/// becomes one colour.
+pub(super) fn choose_patches(
+    texture: &Texture,
     open: Vec<bool>,
-    offsets: Vec<Option<u16>>,
-    corrections: Vec<[f32; 3]>,
-    /// Of the places of a region while its membrane is made.
-    number_of: Vec<u32>,
+    unwrapped: &Unwrapped,
+    rules: Rules,
+) -> Patches {
+    let offsets = quilt::quilt(texture, &open, rules);
+    let mut corrections = vec![[0.0; 3]; open.len()];
+    let places: Vec<usize> = (0..open.len()).filter(|&at| open[at]).collect();
+    let light = membrane(texture, &offsets, &places, &unwrapped.visible);
+    let pupil = texture.pupil();
+    for (&at, light) in places.iter().zip(light) {
+        let is_pupil = at < index(quilt::FIRST_RING, 0);
+        let colour = if is_pupil {
+            pupil
+        } else {
+            plus(texture.profile_at(at), light)
+        };
+        corrections[at] = match offsets[at].and_then(|offset| offset.source(at)) {
+            Some(source) => minus(colour, texture.base(source)),
+            None => colour,
+        };
+    }
+    extend_beyond(&mut corrections, &open);
+    let strokes = opacity(unwrapped, &open).into_iter().zip(corrections);
+    Patches {
+        strokes: strokes
+            .map(|(opacity, [luma, cb, cr])| [opacity, luma, cb, cr])
+            .collect(),
+        offsets,
+        filled: open,
+    }
 }
 
-impl Work {
-    fn new(unwrapped: &Unwrapped, found: &Found) -> Self {
-        let highlights = &found.highlights;
-        let known: Vec<bool> = (unwrapped.visible.iter().zip(highlights))
-            .map(|(visible, highlight)| *visible && !highlight)
-            .collect();
-        let smooth = smoothed(&unwrapped.colours, &known);
-        let sources = known
-            .iter()
-            .zip(&found.typical)
-            .map(|(known, typical)| *known && *typical);
-        Self {
-            smooth,
-            sources: sources.collect(),
-            known,
-            open: highlights.clone(),
-            offsets: vec![None; highlights.len()],
-            corrections: vec![[0.0; 3]; highlights.len()],
-            number_of: vec![u32::MAX; highlights.len()],
-        }
+/// What is added to the profile and to the detail of the tiles: solves Poisson's equation over `places`, with
+/// what the known places around them have beside profile and continued detail, and steps where tiles meet.
+fn membrane(
+    texture: &Texture,
+    offsets: &[Option<Offset>],
+    places: &[usize],
+    visible: &[bool],
+) -> Vec<Colour> {
+    let mut number_of = vec![u32::MAX; offsets.len()];
+    for (number, &at) in places.iter().enumerate() {
+        number_of[at] = number as u32;
     }
+    let numbering = Numbering {
+        number_of: &number_of,
+        count: places.len(),
+    };
+    let (cells, starts): (Vec<Cell>, Vec<Option<[f32; 4]>>) = places
+        .iter()
+        .map(|&at| numbering.cell(texture, offsets, at, visible[at]))
+        .unzip();
+    relax(&cells, &starts)
+}
 
-    fn open_regions(&self) -> Vec<Vec<usize>> {
-        let mut seen = vec![false; self.open.len()];
-        let mut regions = Vec::new();
-        for start in (0..self.open.len()).filter(|&at| self.open[at]) {
-            if seen[start] {
-                continue;
-            }
-            seen[start] = true;
-            let mut region = vec![start];
-            let mut next = 0;
-            while let Some(&at) = region.get(next) {
-                next += 1;
-                for neighbour in neighbours(at) {
-                    if self.open[neighbour] && !seen[neighbour] {
-                        seen[neighbour] = true;
-                        region.push(neighbour);
-                    }
-                }
-            }
-            regions.push(region);
-        }
-        regions
-    }
+/// The numbers of the unknown places.
+struct Numbering<'a> {
+    number_of: &'a [u32],
+    count: usize,
+}
 
-    /// Known places that touch the region.
-    fn border_of(&self, region: &[usize]) -> Vec<usize> {
-        let mut border: Vec<usize> = region
-            .iter()
-            .flat_map(|&at| neighbours(at))
-            .filter(|&at| self.known[at])
-            .collect();
-        border.sort_unstable();
-        border.dedup();
-        border
-    }
-
-    /// Fills what of the region has a known counterpart at the best angle.
-    fn copy_into(&mut self, region: &[usize]) {
-        let border = self.border_of(region);
-        let Some(turn) = self.best_turn(region, &border) else {
-            return;
-        };
-        let copied: Vec<usize> = region
-            .iter()
-            .copied()
-            .filter(|&at| self.sources[turned(at, turn)])
-            .collect();
-        let membrane = self.membrane(&copied, |work, at| {
-            let source = turned(at, turn);
-            work.sources[source].then(|| minus(work.smooth[at], work.smooth[source]))
-        });
-        let filled: Vec<_> = copied
-            .iter()
-            .zip(membrane)
-            .map(|(&at, added)| self.borrowed(at, turn, added))
-            .collect();
-        for (at, offset, correction, colour) in filled {
-            self.offsets[at] = offset;
-            self.corrections[at] = correction;
-            self.smooth[at] = colour;
-        }
-        for at in copied {
-            self.known[at] = true;
-            self.sources[at] = true;
-            self.open[at] = false;
-        }
-    }
-
-    /// Offset, correction and colour of a place whose source may itself have been filled.
-    fn borrowed(
-        &self,
-        at: usize,
-        turn: usize,
-        added: [f32; 3],
-    ) -> (usize, Option<u16>, [f32; 3], [f32; 3]) {
-        let source = turned(at, turn);
-        let further = self.offsets[source].map_or(0, usize::from);
-        let offset = ((turn + further) % ANGLES) as u16;
-        let correction = plus(self.corrections[source], added);
-        (
-            at,
-            Some(offset),
-            correction,
-            plus(self.smooth[source], added),
-        )
-    }
-
-    /// Fills the region with the membrane alone.
-    fn stretch_over(&mut self, region: &[usize]) {
-        let membrane = self.membrane(region, |work, at| Some(work.smooth[at]));
-        for (&at, colour) in region.iter().zip(membrane) {
-            self.corrections[at] = colour;
-            self.smooth[at] = colour;
-        }
-        for &at in region {
-            self.known[at] = true;
-            self.open[at] = false;
-        }
-    }
-
-    /// The angle at which the rings continue the border best and are known for most of the region.
-    fn best_turn(&self, region: &[usize], border: &[usize]) -> Option<usize> {
-        let region = thinned(region);
-        let border = thinned(border);
-        let rate = |turn: usize| {
-            self.mismatch(&region, &border, turn)
-                .map(|cost| (turn, cost))
-        };
-        (TURN_STEP..ANGLES)
-            .step_by(TURN_STEP)
-            .filter_map(rate)
-            .min_by(|a, b| a.1.total_cmp(&b.1))
-            .map(|(turn, _cost)| turn)
-    }
-
-    fn mismatch(&self, region: &[usize], border: &[usize], turn: usize) -> Option<f32> {
-        let is_known = |at: &&usize| self.sources[turned(**at, turn)];
-        let covered = region.iter().filter(is_known).count() as f32 / region.len() as f32;
-        let compared = border.iter().filter(is_known).count() as f32;
-        if covered < 0.4 || compared * 2.0 < border.len() as f32 {
-            return None;
-        }
-        let (mut sum, mut squares) = ([0.0; 3], 0.0);
-        for &at in border.iter().filter(is_known) {
-            let difference = minus(self.smooth[at], self.smooth[turned(at, turn)]);
-            sum = plus(sum, difference);
-            squares += difference.iter().map(|d| d * d).sum::<f32>();
-        }
-        let count = compared.max(1.0);
-        let mean_square: f32 = sum.iter().map(|s| (s / count) * (s / count)).sum();
-        // A constant difference is easily hidden and counts a fifth; missing texture counts most.
-        let cost = squares / count - 0.8 * mean_square;
-        Some(cost + 4000.0 * (1.0 - covered) * (1.0 - covered))
-    }
-
-    /// Solves Laplace's equation over `places`, with `fixed` values on the known places around it.
-    fn membrane(
-        &mut self,
-        places: &[usize],
-        fixed: impl Fn(&Self, usize) -> Option<[f32; 3]>,
-    ) -> Vec<[f32; 3]> {
-        for (number, &at) in places.iter().enumerate() {
-            self.number_of[at] = number as u32;
-        }
-        let cells: Vec<Cell> = places
-            .iter()
-            .map(|&at| self.cell(at, places.len(), &fixed))
-            .collect();
-        places.iter().for_each(|&at| self.number_of[at] = u32::MAX);
-        relax(&cells)
-    }
-
+impl Numbering<'_> {
+    /// The equation of a place, and the mean of its known neighbours.
     fn cell(
         &self,
+        texture: &Texture,
+        offsets: &[Option<Offset>],
         at: usize,
-        outside: usize,
-        fixed: &impl Fn(&Self, usize) -> Option<[f32; 3]>,
-    ) -> Cell {
-        let mut cell = Cell {
-            neighbours: [outside as u32; 4],
-            fixed_sum: [0.0; 4],
-            fixed_count: 0,
-            share: 0.0,
-        };
-        let mut count = 0;
-        for neighbour in neighbours(at) {
-            if self.number_of[neighbour] != u32::MAX {
-                cell.neighbours[count] = self.number_of[neighbour];
-                count += 1;
-            } else if let Some([luma, cb, cr]) = self.known[neighbour]
-                .then(|| fixed(self, neighbour))
-                .flatten()
-            {
-                cell.fixed_sum = added(cell.fixed_sum, [luma, cb, cr, 0.0]);
-                cell.fixed_count += 1;
+        is_visible: bool,
+    ) -> (Cell, Option<[f32; 4]>) {
+        let most = if is_visible { MOST } else { MOST_BEHIND_LIDS };
+        let (mut neighbours_of, mut unknown) = ([self.count as u32; 4], 0);
+        let (mut steps, mut border, mut known) = ([0.0; 4], [0.0; 4], 0.0);
+        for near in neighbours(at) {
+            if self.number_of[near] != u32::MAX {
+                neighbours_of[unknown] = self.number_of[near];
+                unknown += 1;
+                let [luma, cb, cr] = step_at_cut(texture, offsets, at, near);
+                steps = added(steps, [luma, cb, cr, 0.0]);
+            } else if texture.known[near] {
+                let [luma, cb, cr] = limited(border_light(texture, offsets[at], near), most);
+                border = added(border, [luma, cb, cr, 0.0]);
+                known += 1.0;
             }
         }
-        cell.share = 1.0 / (count as f32 + f32::from(cell.fixed_count)).max(1.0);
-        cell
+        let cell = Cell {
+            neighbours: neighbours_of,
+            fixed_sum: added(steps, border),
+            share: 1.0 / f32::max(unknown as f32 + known, 1.0),
+        };
+        (cell, (known > 0.0).then(|| border.map(|sum| sum / known)))
     }
+}
 
-    fn finish(mut self, unwrapped: &Unwrapped, highlights: &[bool]) -> Patches {
-        extend_beyond(&mut self.corrections, highlights);
-        let strokes = opacity(unwrapped, highlights)
-            .into_iter()
-            .zip(self.corrections);
-        Patches {
-            strokes: strokes
-                .map(|(opacity, [luma, cb, cr])| [opacity, luma, cb, cr])
-                .collect(),
-            offsets: self.offsets,
-            filled: highlights.to_vec(),
-        }
+/// What a known place at the border has beside the profile and what a tile continues with there.
+fn border_light(texture: &Texture, offset: Option<Offset>, at: usize) -> Colour {
+    let beside = texture.beside_profile(at);
+    let Some(offset) = offset else {
+        return beside;
+    };
+    let source = offset.source(at).filter(|&from| texture.sources[from]);
+    let detail = match source.filter(|_| texture.sources[at]) {
+        Some(from) => texture.detail(from),
+        None => texture.detail(at),
+    };
+    minus(beside, detail)
+}
+
+/// How much higher the light must be at a place than at its neighbour, so that no step shows where two tiles
+/// meet: half of what the two tiles differ at either of them.
+fn step_at_cut(texture: &Texture, offsets: &[Option<Offset>], at: usize, near: usize) -> Colour {
+    let (Some(here), Some(there)) = (offsets[at], offsets[near]) else {
+        return [0.0; 3];
+    };
+    if here == there {
+        return [0.0; 3];
     }
+    let difference = |at: usize| {
+        let known = |offset: Offset| offset.source(at).filter(|&from| texture.known[from]);
+        match (known(here), known(there)) {
+            (Some(here), Some(there)) => minus(texture.detail(there), texture.detail(here)),
+            _ => [0.0; 3],
+        }
+    };
+    plus(difference(at), difference(near)).map(|sum| sum / 2.0)
+}
+
+fn limited(colour: Colour, most: Colour) -> Colour {
+    std::array::from_fn(|channel| colour[channel].clamp(-most[channel], most[channel]))
 }
 
 /// One unknown of the membrane. Colours have a fourth lane, which says nothing, so that a register holds one.
 struct Cell {
     /// The numbers of its unknown neighbours; that of no cell in place of others.
     neighbours: [u32; 4],
-    /// Of its fixed neighbours.
+    /// Of its known neighbours, and the steps to neighbours of other tiles.
     fixed_sum: [f32; 4],
-    fixed_count: u8,
     /// One over the number of all its neighbours.
     share: f32,
 }
 
 /// Starts from values spread inwards from the border, then relaxes (successive over-relaxation).
-fn relax(cells: &[Cell]) -> Vec<[f32; 3]> {
-    const SWEEPS: usize = 60;
-    let mut values = spread_inwards(cells);
+fn relax(cells: &[Cell], starts: &[Option<[f32; 4]>]) -> Vec<Colour> {
+    const SWEEPS: usize = 36;
+    let mut values = spread_inwards(cells, starts);
     for sweep in 0..SWEEPS {
         if sweep % 2 == 0 {
             (0..cells.len()).for_each(|number| relax_one(cells, number, &mut values));
@@ -377,7 +302,7 @@ fn relax(cells: &[Cell]) -> Vec<[f32; 3]> {
 
 #[inline]
 fn relax_one(cells: &[Cell], number: usize, values: &mut [[f32; 4]]) {
-    const OVERSHOOT: f32 = 1.7;
+    const OVERSHOOT: f32 = 1.85;
     let cell = &cells[number];
     let [a, b, c, d] = cell.neighbours.map(|neighbour| values[neighbour as usize]);
     let sum = added(added(cell.fixed_sum, added(a, b)), added(c, d));
@@ -387,18 +312,16 @@ fn relax_one(cells: &[Cell], number: usize, values: &mut [[f32; 4]]) {
 }
 
 /// A value for each cell, and zero in the end for what is none.
-fn spread_inwards(cells: &[Cell]) -> Vec<[f32; 4]> {
+fn spread_inwards(cells: &[Cell], starts: &[Option<[f32; 4]>]) -> Vec<[f32; 4]> {
     let mut values = vec![[0.0; 4]; cells.len() + 1];
     let mut reached = vec![false; cells.len()];
     let mut front: Vec<u32> = Vec::new();
-    let at_border = cells
-        .iter()
-        .enumerate()
-        .filter(|(_, cell)| cell.fixed_count > 0);
-    for (number, cell) in at_border {
-        values[number] = cell.fixed_sum.map(|sum| sum / f32::from(cell.fixed_count));
-        reached[number] = true;
-        front.push(number as u32);
+    for (number, start) in starts.iter().enumerate() {
+        if let Some(start) = start {
+            values[number] = *start;
+            reached[number] = true;
+            front.push(number as u32);
+        }
     }
     let mut next = 0;
     while let Some(&number) = front.get(next) {
@@ -415,46 +338,6 @@ fn spread_inwards(cells: &[Cell]) -> Vec<[f32; 4]> {
         }
     }
     values
-}
-
-/// At most [`MAX_COMPARED`] of the places, evenly chosen.
-fn thinned(places: &[usize]) -> Vec<usize> {
-    let step = places.len().div_ceil(MAX_COMPARED).max(1);
-    places.iter().copied().step_by(step).collect()
-}
-
-/// Mean over the known places of a 3 x 3 window.
-fn smoothed(colours: &[[f32; 3]], known: &[bool]) -> Vec<[f32; 3]> {
-    // Colours and a count, added along each ring and then across three of them.
-    let along: Vec<[f32; 4]> = (0..colours.len())
-        .map(|at| {
-            let (ring, angle) = (at / ANGLES * ANGLES, at % ANGLES);
-            let near = [(angle + ANGLES - 1) % ANGLES, angle, (angle + 1) % ANGLES];
-            near.iter()
-                .map(|angle| ring + angle)
-                .fold([0.0; 4], |sum, at| {
-                    let [luma, cb, cr] = colours[at];
-                    let share = f32::from(u8::from(known[at]));
-                    added(sum, [luma * share, cb * share, cr * share, share])
-                })
-        })
-        .collect();
-    let mean = |at: usize| {
-        let (ring, angle) = (at / ANGLES, at % ANGLES);
-        let rings = ring.saturating_sub(1)..=(ring + 1).min(RINGS - 1);
-        let [luma, cb, cr, count] =
-            rings.fold([0.0; 4], |sum, ring| added(sum, along[index(ring, angle)]));
-        if count > 0.0 {
-            [luma / count, cb / count, cr / count]
-        } else {
-            colours[at]
-        }
-    };
-    (0..colours.len()).map(mean).collect()
-}
-
-fn added(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
-    std::array::from_fn(|lane| a[lane] + b[lane])
 }
 
 /// Carries corrections two places beyond their region, for interpolation across its edge.
@@ -483,7 +366,7 @@ fn extend_beyond(corrections: &mut [[f32; 3]], highlights: &[bool]) {
 
 /// 1 inside a highlight, falling to 0 at its edge; towards lids it stays 1.
 fn opacity(unwrapped: &Unwrapped, highlights: &[bool]) -> Vec<f32> {
-    const REACH: usize = 2;
+    const REACH: usize = FADE;
     let counts = |at: usize| highlights[at] || !unwrapped.visible[at];
     let share_around = |at: usize| {
         let (ring, angle) = (at / ANGLES, at % ANGLES);
@@ -504,12 +387,4 @@ fn opacity(unwrapped: &Unwrapped, highlights: &[bool]) -> Vec<f32> {
         t * t * (3.0 - 2.0 * t)
     };
     (0..highlights.len()).map(fade).collect()
-}
-
-fn plus(a: [f32; 3], b: [f32; 3]) -> [f32; 3] {
-    [a[0] + b[0], a[1] + b[1], a[2] + b[2]]
-}
-
-fn minus(a: [f32; 3], b: [f32; 3]) -> [f32; 3] {
-    [a[0] - b[0], a[1] - b[1], a[2] - b[2]]
 }

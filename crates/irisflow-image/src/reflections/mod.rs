@@ -1,12 +1,18 @@
-//! Takes specular highlights off iris and pupil, and says which pixels that changed.
+//! Takes specular highlights off iris and pupil, completes what lids hide, and says which pixels that changed.
 //!
 //! `unwrap.rs` rolls pupil and iris out into rings, where iris fibres are straight and every ring has
-//! its own brightness; `detect.rs` finds highlights there; `fill.rs` decides which part of the same
-//! rings stands in for each, and what light to add so that no seam shows; this file paints the answer
-//! at full resolution. Texture is always that of the same iris, at the same distance from the pupil.
+//! its own brightness; `lids.rs` finds what lids do to the iris beside them, `detect.rs` highlights;
+//! `texture.rs` takes the known iris apart, `quilt.rs` chooses which part of the same rings stands in for
+//! what is missing, and `fill.rs` what light to add so that no seam shows; `pupil.rs` finds the true outline
+//! of the pupil. This file paints the answer at full resolution. Texture is always that of the same iris, at
+//! about the same distance from the pupil.
 
 mod detect;
 mod fill;
+mod lids;
+mod pupil;
+mod quilt;
+mod texture;
 mod unwrap;
 
 use crate::geometry::Ellipse;
@@ -16,9 +22,18 @@ use crate::segment::{IrisSegmentation, Label};
 use crate::threads::Threads;
 
 use fill::{Patches, Stroke};
+use lids::Covered;
+use pupil::PupilDisc;
+use quilt::Rules;
+use texture::Texture;
 use unwrap::{ANGLES, RINGS, Rings, TOGETHER, Unwrapped};
 
 pub use detect::Sensitivity;
+
+/// The least share of the ring that must be seen for the rest to be completed, and the least of any band of it.
+const LEAST_SEEN: (f32, f32) = (0.7, 0.5);
+/// Texture comes from at least 30 degrees away.
+const LEAST_TURN: usize = ANGLES * 30 / 360;
 
 /// What removing reflections makes.
 #[derive(Debug)]
@@ -26,9 +41,18 @@ pub struct WithoutReflections {
     pub rectified: RectifiedIris,
     /// How far each luma pixel was filled: 0 as photographed, 255 filled.
     pub filled: Plane,
+    /// Whether enough of the iris is seen that what lids hide was completed.
+    pub completed: bool,
+    /// Share of the iris ring that is hidden.
+    pub hidden_share: f32,
+    /// Whether the pupil can be told from the iris; if not, it is as photographed.
+    pub pupil_certain: bool,
+    /// Where the iris ends and blurred sclera begins, in shares of the radius of the limbus.
+    pub clear_limbus: f32,
 }
 
 /// Removes highlights from a copy of `rectified`, and marks them as [`Label::Reflection`] in the segmentation.
+/// What belongs to lids is marked as [`Label::Hidden`] there; where enough of the iris is seen it is completed.
 pub fn remove_reflections(
     rectified: &RectifiedIris,
     segmentation: &mut IrisSegmentation,
@@ -36,15 +60,50 @@ pub fn remove_reflections(
     threads: Threads,
 ) -> WithoutReflections {
     let rings = Rings::of(&rectified.view, &segmentation.pupil);
-    let unwrapped = Unwrapped::of(rectified, segmentation, &rings, threads);
+    let mut unwrapped = Unwrapped::of(rectified, segmentation, &rings, threads);
+    let covered = Covered::find(&unwrapped, &rings);
+    hide_beside_lids(
+        &covered.lids,
+        &mut unwrapped,
+        segmentation,
+        &rings,
+        &rectified.view,
+        threads,
+    );
     let found = detect::find_highlights(&unwrapped, &rings, sensitivity);
+    let (seen, least_seen) = lids::seen_shares(&unwrapped, &rings);
+    let completed = seen >= LEAST_SEEN.0 && least_seen >= LEAST_SEEN.1;
+    let strays = covered.strays.iter().map(|stray| completed && *stray);
+    let hidden = unwrapped
+        .visible
+        .iter()
+        .map(|visible| completed && !visible);
+    let open: Vec<bool> = (hidden.zip(strays).zip(&found.highlights))
+        .map(|((hidden, stray), highlight)| hidden || stray || *highlight)
+        .collect();
+    let open = fill::with_margin(&detect::without_islands(&open, &unwrapped.visible, &rings));
     let side = rectified.view.side;
     let mut without = WithoutReflections {
         rectified: rectified.clone(),
         filled: Plane::filled(side, side, 0),
+        completed,
+        hidden_share: 1.0 - seen,
+        pupil_certain: true,
+        clear_limbus: covered.clear_limbus(&rings),
     };
-    if found.highlights.contains(&true) {
-        let patches = fill::choose_patches(&unwrapped, &found);
+    let disc = PupilDisc::find(&unwrapped, &open);
+    without.pupil_certain = disc.is_some();
+    if open.contains(&true) {
+        let known = unwrapped
+            .visible
+            .iter()
+            .zip(&open)
+            .map(|(visible, open)| *visible && !open);
+        let texture = Texture::of(&unwrapped.colours, known.collect(), &found.typical);
+        let rules = Rules {
+            least_turn: LEAST_TURN,
+        };
+        let patches = fill::choose_patches(&texture, open, &unwrapped, rules);
         let painter = Painter::new(rings, &patches);
         painter.paint(rectified, &mut without, threads);
         relabel(
@@ -55,7 +114,104 @@ pub fn remove_reflections(
             threads,
         );
     }
+    if let Some(disc) = disc {
+        darken_pupil(&mut without.rectified, &rings, &disc);
+    }
     without
+}
+
+/// Marks visible places that belong to lids as hidden, on the rings and in the photo's labels.
+fn hide_beside_lids(
+    beside: &[bool],
+    unwrapped: &mut Unwrapped,
+    segmentation: &mut IrisSegmentation,
+    rings: &Rings,
+    view: &RectifiedView,
+    threads: Threads,
+) {
+    const SIDE: usize = 512;
+    if !beside.contains(&true) {
+        return;
+    }
+    for (visible, beside) in unwrapped.visible.iter_mut().zip(beside) {
+        *visible &= !beside;
+    }
+    let mut marks = vec![false; SIDE * SIDE];
+    let scale = 1.0 / SIDE as f32;
+    for (row, marks) in marks.chunks_exact_mut(SIDE).enumerate() {
+        let v = (row as f32 + 0.5) * scale;
+        for (first, marks) in marks.chunks_mut(TOGETHER).enumerate() {
+            let places = rings.places(((first * TOGETHER) as f32 + 0.5) * scale, scale, v);
+            for (at, mark) in marks.iter_mut().enumerate() {
+                let ring = (places.rings[at] + 0.5).max(0.0) as usize;
+                let angle = (places.angles[at] + 0.5 + ANGLES as f32) as usize % ANGLES;
+                *mark = ring < RINGS && beside[unwrap::index(ring, angle)];
+            }
+        }
+    }
+    hide_labels(segmentation, &view.with_side(SIDE as u32), &marks, threads);
+}
+
+/// Hides the photo's labels of iris where the view is marked.
+fn hide_labels(
+    segmentation: &mut IrisSegmentation,
+    view: &RectifiedView,
+    marks: &[bool],
+    threads: Threads,
+) {
+    const STRIP_ROWS: usize = 128;
+    let rect = segmentation.rect;
+    let width = segmentation.labels.width as usize;
+    let strips = segmentation
+        .labels
+        .samples
+        .chunks_mut(width * STRIP_ROWS)
+        .enumerate();
+    let side = view.side as usize;
+    threads.map(strips.collect(), |(number, strip): (usize, &mut [u8])| {
+        for (row, labels) in strip.chunks_exact_mut(width).enumerate() {
+            let y = (rect.y as usize + number * STRIP_ROWS + row) as f32 + 0.5;
+            let (u0, v0) = view.view_point(rect.x as f32 + 0.5, y);
+            let (u1, v1) = view.view_point(rect.x as f32 + 1.5, y);
+            for (column, label) in labels.iter_mut().enumerate() {
+                let (u, v) = (
+                    u0 + (u1 - u0) * column as f32,
+                    v0 + (v1 - v0) * column as f32,
+                );
+                let (u, v) = (u.max(0.0) as usize, v.max(0.0) as usize);
+                let is_iris = matches!(*label, 1 | 2 | 4);
+                if is_iris && u < side && v < side && marks[v * side + u] {
+                    *label = Label::Hidden as u8;
+                }
+            }
+        }
+    });
+}
+
+/// Makes the pupil an even dark disc without colour.
+fn darken_pupil(rectified: &mut RectifiedIris, rings: &Rings, disc: &PupilDisc) {
+    let targets = [
+        (&mut rectified.luma, disc.luma),
+        (&mut rectified.cb, 128.0),
+        (&mut rectified.cr, 128.0),
+    ];
+    for (plane, target) in targets {
+        let side = plane.width as usize;
+        let scale = 1.0 / side as f32;
+        let (rows, columns) = rings.square_around(disc.last_ring() + 1.0, side);
+        for row in rows {
+            let v = (row as f32 + 0.5) * scale;
+            for first in columns.clone().step_by(TOGETHER) {
+                let places = rings.places((first as f32 + 0.5) * scale, scale, v);
+                for at in 0..TOGETHER.min(columns.end - first) {
+                    let share = disc.share(places.rings[at], places.angles[at]);
+                    let sample = &mut plane.samples[row * side + first + at];
+                    let old = f32::from(*sample);
+                    *sample = (old + (target - old) * share + 0.5) as u8;
+                }
+            }
+        }
+    }
 }
 
 /// Cells per side of the grid that says where there is anything to paint.
@@ -65,7 +221,7 @@ const CELLS: usize = 192;
 struct Painter<'a> {
     rings: Rings,
     patches: &'a Patches,
-    directions: [(f32, f32); ANGLES],
+    directions: &'static [(f32, f32); ANGLES],
     cells: Vec<bool>,
 }
 
@@ -107,8 +263,8 @@ impl<'a> Painter<'a> {
                     number * STRIP_ROWS,
                     side,
                     luma.len() / side,
-                    |at, stroke, source| {
-                        luma[at] = painted_over(&original.luma, luma[at], source, stroke, 0);
+                    |at, stroke, sources| {
+                        luma[at] = painted_over(&original.luma, luma[at], sources, stroke, 0);
                         filled[at] = (stroke.opacity * 255.0 + 0.5) as u8;
                     },
                 );
@@ -126,9 +282,9 @@ impl<'a> Painter<'a> {
                     number * STRIP_ROWS,
                     side,
                     cb.len() / side,
-                    |at, stroke, source| {
-                        cb[at] = painted_over(&original.cb, cb[at], source, stroke, 1);
-                        cr[at] = painted_over(&original.cr, cr[at], source, stroke, 2);
+                    |at, stroke, sources| {
+                        cb[at] = painted_over(&original.cb, cb[at], sources, stroke, 1);
+                        cr[at] = painted_over(&original.cr, cr[at], sources, stroke, 2);
                     },
                 );
             },
@@ -136,13 +292,13 @@ impl<'a> Painter<'a> {
     }
 
     /// Calls `paint` for each pixel to paint of some rows of a plane, with its index from the first row on,
-    /// its stroke, and the place that its texture comes from.
+    /// its stroke, and the places that its texture comes from, with their weights.
     fn paint_rows(
         &self,
         first: usize,
         side: usize,
         rows: usize,
-        mut paint: impl FnMut(usize, &Stroke, Option<(f32, f32)>),
+        mut paint: impl FnMut(usize, &Stroke, &[Source]),
     ) {
         let scale = 1.0 / side as f32;
         for row in 0..rows {
@@ -157,13 +313,21 @@ impl<'a> Painter<'a> {
                         else {
                             continue;
                         };
-                        let source = stroke.offset.map(|offset| {
-                            let turned =
-                                self.turned((places.cosines[at], places.sines[at]), offset);
-                            let (u, v) = self.rings.point(places.rings[at], turned);
-                            (u * side as f32, v * side as f32)
-                        });
-                        paint(row * side + first + at, &stroke, source);
+                        let mut sources = [Source::default(); 4];
+                        for (source, &(weight, offset)) in sources.iter_mut().zip(stroke.sources())
+                        {
+                            let direction = (places.cosines[at], places.sines[at]);
+                            let ring = places.rings[at] + f32::from(offset.shift);
+                            let (u, v) =
+                                self.rings.point(ring, self.turned(direction, offset.turn));
+                            *source = Source {
+                                weight,
+                                x: u * side as f32,
+                                y: v * side as f32,
+                            };
+                        }
+                        let count = stroke.sources().len();
+                        paint(row * side + first + at, &stroke, &sources[..count]);
                     }
                 }
             }
@@ -182,16 +346,27 @@ impl<'a> Painter<'a> {
     }
 }
 
-/// A sample painted over by the texture at `source` and the light of the stroke.
+/// A place that texture is taken from, in pixels.
+#[derive(Debug, Clone, Copy, Default)]
+struct Source {
+    weight: f32,
+    x: f32,
+    y: f32,
+}
+
+/// A sample painted over by the texture at the sources and the light of the stroke.
 #[inline]
 fn painted_over(
     original: &Plane,
     sample: u8,
-    source: Option<(f32, f32)>,
+    sources: &[Source],
     stroke: &Stroke,
     channel: usize,
 ) -> u8 {
-    let texture = source.map_or(0.0, |(u, v)| sample_bicubic(original, u, v));
+    let texture: f32 = sources
+        .iter()
+        .map(|source| source.weight * sample_bicubic(original, source.x, source.y))
+        .sum();
     let new = (texture + stroke.correction[channel]).clamp(0.0, 255.0);
     let old = f32::from(sample);
     (old + (new - old) * stroke.opacity + 0.5) as u8

@@ -25,11 +25,6 @@ pub(super) fn index(ring: usize, angle: usize) -> usize {
     ring * ANGLES + angle
 }
 
-/// The index `offset` columns further round.
-pub(super) fn turned(index: usize, offset: usize) -> usize {
-    index / ANGLES * ANGLES + (index + offset) % ANGLES
-}
-
 /// Pupil and limbus as circles in the rectified iris, in shares of its side.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rings {
@@ -38,6 +33,8 @@ pub(super) struct Rings {
     /// From the pupil's centre to the iris's.
     shift: (f32, f32),
     iris_radius: f32,
+    /// The side of a pixel of the rectified iris, in shares of the iris's radius.
+    pixel: f32,
 }
 
 impl Rings {
@@ -57,7 +54,13 @@ impl Rings {
             pupil_radius,
             shift,
             iris_radius,
+            pixel: 1.0 / view.iris_radius(),
         }
+    }
+
+    /// The side of a pixel of the rectified iris, in shares of the iris's radius.
+    pub(super) fn pixel(&self) -> f32 {
+        self.pixel
     }
 
     /// Radius of a ring in shares of the iris's radius.
@@ -100,6 +103,24 @@ impl Rings {
         (
             self.pupil.0 + out * self.shift.0 + radius * cos,
             self.pupil.1 + out * self.shift.1 + radius * sin,
+        )
+    }
+
+    /// Rows and columns of a picture of `side` pixels that what lies within a ring takes.
+    pub(super) fn square_around(
+        &self,
+        ring: f32,
+        side: usize,
+    ) -> (std::ops::Range<usize>, std::ops::Range<usize>) {
+        let (out, radius) = self.circle(ring);
+        let span = |middle: f32, shift: f32| {
+            let limit = |at: f32| (at * side as f32).clamp(0.0, side as f32) as usize;
+            let middle = middle + out * shift;
+            limit(middle - radius)..limit(middle + radius + 1.0 / side as f32)
+        };
+        (
+            span(self.pupil.1, self.shift.1),
+            span(self.pupil.0, self.shift.0),
         )
     }
 
@@ -170,14 +191,14 @@ fn find_places(rings: &Rings, u: f32, step: f32, v: f32, places: &mut Places) {
 }
 
 /// Cosine and sine of every angle.
-pub(super) fn directions() -> [(f32, f32); ANGLES] {
+pub(super) fn directions() -> &'static [(f32, f32); ANGLES] {
     static DIRECTIONS: LazyLock<[(f32, f32); ANGLES]> = LazyLock::new(|| {
         std::array::from_fn(|angle| {
             let (sin, cos) = ((angle as f32 + 0.5) / ANGLES as f32 * TAU).sin_cos();
             (cos, sin)
         })
     });
-    *DIRECTIONS
+    &DIRECTIONS
 }
 
 /// The angle of a vector in whole turns, 0 to 1, to a hundredth of the distance between two angles.
@@ -202,6 +223,8 @@ pub(super) struct Unwrapped {
     pub(super) colours: Vec<[f32; 3]>,
     /// Neither behind a lid or lashes nor outside the photo.
     pub(super) visible: Vec<bool>,
+    /// Behind a lid or lashes.
+    pub(super) hidden: Vec<bool>,
     /// Already known as a highlight from segmentation.
     pub(super) marked: Vec<bool>,
 }
@@ -226,6 +249,7 @@ impl Unwrapped {
         for part in parts {
             unwrapped.colours.extend(part.colours);
             unwrapped.visible.extend(part.visible);
+            unwrapped.hidden.extend(part.hidden);
             unwrapped.marked.extend(part.marked);
         }
         unwrapped
@@ -235,6 +259,7 @@ impl Unwrapped {
         Self {
             colours: Vec::with_capacity(places),
             visible: Vec::with_capacity(places),
+            hidden: Vec::with_capacity(places),
             marked: Vec::with_capacity(places),
         }
     }
@@ -248,7 +273,7 @@ impl Unwrapped {
         rings: &Rings,
     ) {
         let side = rectified.view.side as f32;
-        for direction in directions() {
+        for &direction in directions() {
             let (u, v) = rings.point(ring as f32, direction);
             let [luma] = sampled([luma], u, v);
             let [cb, cr] = sampled([&rectified.cb, &rectified.cr], u, v);
@@ -257,6 +282,7 @@ impl Unwrapped {
             let label = labels.label_at(x, y);
             self.visible
                 .push(!matches!(label, Label::Nothing | Label::Hidden));
+            self.hidden.push(label == Label::Hidden);
             self.marked.push(label == Label::Reflection);
         }
     }

@@ -19,7 +19,9 @@ pub(super) fn completed(iris: &ProcessedIris) -> Value {
     // The same values as `irisflow check`: quality of the photo, not of the result.
     report["quality"] = iris_report::quality(&iris.judged);
     report["quality_score"] = json!(iris.judged.score());
-    report["filled_share"] = json!(iris.segmentation.quality.reflection_share);
+    report["filled_share"] = json!(iris.filled_share);
+    report["outline"] = json!(iris.outline.as_str());
+    report["pupil_certain"] = json!(iris.pupil_certain);
     report
 }
 

@@ -1,0 +1,302 @@
+//! What the iris looks like on its rings: the profile from pupil to limbus, what is broad beside it, and the
+//! detail that fills are made of; and which places are fit to be copied.
+
+use super::quilt::FIRST_RING;
+use super::unwrap::{ANGLES, RINGS, index};
+
+/// A colour: luma, blue and red chroma.
+pub(super) type Colour = [f32; 3];
+
+/// How far the blur reaches that parts what is broad from detail.
+const BROAD_ANGLES: usize = 24;
+const BROAD_RINGS: usize = 9;
+/// Detail that exceeds the spread of its rings so many times is a freckle, a lash or the border of a crypt.
+const OUTLIER: f32 = 5.0;
+/// Places around an unusual one that are not copied either.
+const OUTLIER_REACH: usize = 1;
+/// Places beside unknown ones, which light or lash may have touched, are not copied.
+const BORDER_REACH: usize = 4;
+
+/// Known colours, taken apart.
+pub(super) struct Texture {
+    /// As seen, a little smoothed so that noise on a border does not spread.
+    pub(super) smooth: Vec<Colour>,
+    /// Seen, and neither under a highlight nor behind a lid.
+    pub(super) known: Vec<bool>,
+    /// The mean colour of each ring.
+    profile: Vec<Colour>,
+    /// What is broad beside the profile.
+    broad: Vec<Colour>,
+    /// Known and fit to be copied.
+    pub(super) sources: Vec<bool>,
+}
+
+impl Texture {
+    /// `typical` places look like the rest of their ring.
+    pub(super) fn of(colours: &[Colour], known: Vec<bool>, typical: &[bool]) -> Self {
+        let smooth = smoothed(colours, &known);
+        let profile = profile(&smooth, &known, typical);
+        let broad = broad(&smooth, &known, &profile);
+        let mut texture = Self {
+            smooth,
+            known,
+            profile,
+            broad,
+            sources: Vec::new(),
+        };
+        texture.sources = texture.fit_to_copy(typical);
+        texture
+    }
+
+    pub(super) fn profile_at(&self, at: usize) -> Colour {
+        self.profile[at / ANGLES]
+    }
+
+    /// The colour of the dark of the pupil.
+    pub(super) fn pupil(&self) -> Colour {
+        const BLACK: Colour = [12.0, 128.0, 128.0];
+        const LEAST_PLACES: usize = 40;
+        let places = (0..index(FIRST_RING, 0)).step_by(5);
+        let mut known: Vec<Colour> = places
+            .filter(|&at| self.known[at])
+            .map(|at| self.smooth[at])
+            .collect();
+        if known.len() < LEAST_PLACES {
+            return BLACK;
+        }
+        let at = known.len() * 3 / 10;
+        *known
+            .select_nth_unstable_by(at, |a, b| a[0].total_cmp(&b[0]))
+            .1
+    }
+
+    /// The colour of a place beside that of its ring.
+    pub(super) fn beside_profile(&self, at: usize) -> Colour {
+        minus(self.smooth[at], self.profile_at(at))
+    }
+
+    /// The colour of a place without its detail.
+    pub(super) fn base(&self, at: usize) -> Colour {
+        plus(self.profile_at(at), self.broad[at])
+    }
+
+    pub(super) fn detail(&self, at: usize) -> Colour {
+        minus(self.smooth[at], self.base(at))
+    }
+
+    fn fit_to_copy(&self, typical: &[bool]) -> Vec<bool> {
+        let mut unusual = vec![false; self.known.len()];
+        for ring in 0..RINGS {
+            let spread = self.spread_around(ring);
+            for at in index(ring, 0)..index(ring + 1, 0) {
+                let strange = self.known[at] && self.strangeness(at, spread) > OUTLIER;
+                unusual[at] = !self.known[at] || !typical[at] || strange;
+            }
+        }
+        let unknown: Vec<bool> = self.known.iter().map(|known| !known).collect();
+        let (near, unusual) = (
+            widened(&unknown, BORDER_REACH),
+            widened(&unusual, OUTLIER_REACH),
+        );
+        near.iter()
+            .zip(unusual)
+            .map(|(near, unusual)| !near && !unusual)
+            .collect()
+    }
+
+    /// How many spreads the detail of a place is off.
+    fn strangeness(&self, at: usize, [luma, chroma]: [f32; 2]) -> f32 {
+        let [l, cb, cr] = self.detail(at);
+        (l.abs() / luma).max(cb.hypot(cr) / chroma)
+    }
+
+    /// The robust spread of detail around a ring: luma, chroma.
+    fn spread_around(&self, ring: usize) -> [f32; 2] {
+        let first = ring.saturating_sub(4);
+        let places = index(first, 0)..index((ring + 5).min(RINGS), 0);
+        let (mut lumas, mut chromas) = (Vec::new(), Vec::new());
+        for at in places.step_by(17).filter(|&at| self.known[at]) {
+            let [l, cb, cr] = self.detail(at);
+            lumas.push(l.abs());
+            chromas.push(cb.hypot(cr));
+        }
+        [
+            1.48 * median(&mut lumas).max(1.5),
+            (1.2 * median(&mut chromas)).max(2.5),
+        ]
+    }
+}
+
+fn median(values: &mut [f32]) -> f32 {
+    if values.is_empty() {
+        return 0.0;
+    }
+    let at = values.len() / 2;
+    *values.select_nth_unstable_by(at, f32::total_cmp).1
+}
+
+/// The mean colour of each ring, over a few rings; where hardly anything is known that of the next ring.
+fn profile(smooth: &[Colour], known: &[bool], typical: &[bool]) -> Vec<Colour> {
+    const REACH: usize = 2;
+    const LEAST: f32 = 24.0;
+    let sums: Vec<[f32; 4]> = (0..RINGS)
+        .map(|ring| {
+            let places = index(ring, 0)..index(ring + 1, 0);
+            let taken = places.filter(|&at| known[at] && typical[at]);
+            taken.fold([0.0; 4], |sum, at| added(sum, counted(smooth[at])))
+        })
+        .collect();
+    let mut means: Vec<Option<Colour>> = (0..RINGS)
+        .map(|ring| {
+            let near = ring.saturating_sub(REACH)..=(ring + REACH).min(RINGS - 1);
+            let [l, cb, cr, count] = near.fold([0.0; 4], |sum, ring| added(sum, sums[ring]));
+            (count >= LEAST).then(|| [l / count, cb / count, cr / count])
+        })
+        .collect();
+    for ring in 1..RINGS {
+        means[ring] = means[ring].or(means[ring - 1]);
+    }
+    for ring in (0..RINGS - 1).rev() {
+        means[ring] = means[ring].or(means[ring + 1]);
+    }
+    means
+        .into_iter()
+        .map(|mean| mean.unwrap_or([0.0, 128.0, 128.0]))
+        .collect()
+}
+
+fn counted([l, cb, cr]: Colour) -> [f32; 4] {
+    [l, cb, cr, 1.0]
+}
+
+/// A broad blur of what is known beside the profile (normalised convolution with a box, twice).
+fn broad(smooth: &[Colour], known: &[bool], profile: &[Colour]) -> Vec<Colour> {
+    let mut sums: Vec<[f32; 4]> = (0..smooth.len())
+        .map(|at| match known[at] {
+            true => counted(minus(smooth[at], profile[at / ANGLES])),
+            false => [0.0; 4],
+        })
+        .collect();
+    for _ in 0..2 {
+        sum_round(&mut sums);
+        sum_outwards(&mut sums);
+    }
+    let mean = |[l, cb, cr, count]: [f32; 4]| match count > 0.5 {
+        true => [l / count, cb / count, cr / count],
+        false => [0.0; 3],
+    };
+    sums.into_iter().map(mean).collect()
+}
+
+/// Sums over [`BROAD_ANGLES`] to both sides, in place; running sums.
+fn sum_round(values: &mut [[f32; 4]]) {
+    let mut row = [[0.0; 4]; ANGLES];
+    for ring in values.chunks_exact_mut(ANGLES) {
+        row.copy_from_slice(ring);
+        let mut sum = [0.0; 4];
+        for turn in 0..=2 * BROAD_ANGLES {
+            sum = added(sum, row[(ANGLES - BROAD_ANGLES + turn) % ANGLES]);
+        }
+        for angle in 0..ANGLES {
+            ring[angle] = sum;
+            sum = added(sum, row[(angle + BROAD_ANGLES + 1) % ANGLES]);
+            sum = less(sum, row[(angle + ANGLES - BROAD_ANGLES) % ANGLES]);
+        }
+    }
+}
+
+/// The same over [`BROAD_RINGS`] inwards and outwards.
+fn sum_outwards(values: &mut [[f32; 4]]) {
+    let original = values.to_vec();
+    let row = |ring: usize| &original[index(ring, 0)..index(ring + 1, 0)];
+    let mut sums = vec![[0.0; 4]; ANGLES];
+    for ring in 0..BROAD_RINGS.min(RINGS) {
+        add_row(&mut sums, row(ring));
+    }
+    for ring in 0..RINGS {
+        if ring + BROAD_RINGS < RINGS {
+            add_row(&mut sums, row(ring + BROAD_RINGS));
+        }
+        values[index(ring, 0)..index(ring + 1, 0)].copy_from_slice(&sums);
+        if let Some(left) = ring.checked_sub(BROAD_RINGS) {
+            for (sum, value) in sums.iter_mut().zip(row(left)) {
+                *sum = less(*sum, *value);
+            }
+        }
+    }
+}
+
+fn add_row(sums: &mut [[f32; 4]], row: &[[f32; 4]]) {
+    for (sum, value) in sums.iter_mut().zip(row) {
+        *sum = added(*sum, *value);
+    }
+}
+
+/// Mean over the known places of a 3 x 3 window.
+fn smoothed(colours: &[Colour], known: &[bool]) -> Vec<Colour> {
+    // Colours and a count, added along each ring and then across three of them.
+    let along: Vec<[f32; 4]> = (0..colours.len())
+        .map(|at| {
+            let (ring, angle) = (at / ANGLES * ANGLES, at % ANGLES);
+            let near = [(angle + ANGLES - 1) % ANGLES, angle, (angle + 1) % ANGLES];
+            near.iter()
+                .map(|angle| ring + angle)
+                .filter(|&at| known[at])
+                .fold([0.0; 4], |sum, at| added(sum, counted(colours[at])))
+        })
+        .collect();
+    let mean = |at: usize| {
+        let (ring, angle) = (at / ANGLES, at % ANGLES);
+        let rings = ring.saturating_sub(1)..=(ring + 1).min(RINGS - 1);
+        let [luma, cb, cr, count] =
+            rings.fold([0.0; 4], |sum, ring| added(sum, along[index(ring, angle)]));
+        if count > 0.0 {
+            [luma / count, cb / count, cr / count]
+        } else {
+            colours[at]
+        }
+    };
+    (0..colours.len()).map(mean).collect()
+}
+
+/// Widens `true` by so many places to all sides.
+pub(super) fn widened(places: &[bool], reach: usize) -> Vec<bool> {
+    let mut round = vec![false; places.len()];
+    for (out, row) in round
+        .chunks_exact_mut(ANGLES)
+        .zip(places.chunks_exact(ANGLES))
+    {
+        for angle in (0..ANGLES).filter(|&angle| row[angle]) {
+            (0..=2 * reach).for_each(|turn| out[(angle + ANGLES - reach + turn) % ANGLES] = true);
+        }
+    }
+    let mut wide = round.clone();
+    for ring in 0..RINGS {
+        for near in ring.saturating_sub(reach)..=(ring + reach).min(RINGS - 1) {
+            if near != ring {
+                let from = &round[index(near, 0)..index(near + 1, 0)];
+                let row = &mut wide[index(ring, 0)..index(ring + 1, 0)];
+                row.iter_mut()
+                    .zip(from)
+                    .for_each(|(wide, from)| *wide |= *from);
+            }
+        }
+    }
+    wide
+}
+
+pub(super) fn added(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+    std::array::from_fn(|lane| a[lane] + b[lane])
+}
+
+fn less(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+    std::array::from_fn(|lane| a[lane] - b[lane])
+}
+
+pub(super) fn plus(a: Colour, b: Colour) -> Colour {
+    [a[0] + b[0], a[1] + b[1], a[2] + b[2]]
+}
+
+pub(super) fn minus(a: Colour, b: Colour) -> Colour {
+    [a[0] - b[0], a[1] - b[1], a[2] - b[2]]
+}
