@@ -178,7 +178,7 @@ fn process_one(
             }
             write_json(names, &report::completed(&iris))?;
             progress.complete();
-            print_result(&names.result(options.background));
+            print_result(&names.result_on(options.background));
             Ok(Outcome::Completed)
         }
         Err(ProcessError::Rejected(rejection)) => {
@@ -201,7 +201,7 @@ fn write_iris(
         write_atomically(&names.result_of(other.outline, background), &other.result)?;
     }
     write_atomically(&names.mask(), &iris.mask_png)?;
-    write_atomically(&names.result(background), &iris.result)
+    write_atomically(&names.result_on(background), &iris.result)
 }
 
 fn write_diagnostics(

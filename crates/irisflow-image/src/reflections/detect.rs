@@ -106,7 +106,7 @@ pub(super) fn find_highlights(
         }
     }
     let pieces = closed(&highlights, rings, 1.5 * sensitivity.bridge);
-    let large = large_regions(&pieces, rings);
+    let large = large_bright_regions(&pieces, unwrapped, rings);
     let near = with_halo(&large, rings, sensitivity.comb_bridge);
     add_comb(
         &mut highlights,
@@ -164,9 +164,10 @@ pub(super) fn without_islands(open: &[bool], visible: &[bool], rings: &Rings) ->
     whole
 }
 
-/// The highlights that are large enough to mirror more than a lash.
-fn large_regions(highlights: &[bool], rings: &Rings) -> Vec<bool> {
+/// The highlights that are large and bright enough to mirror lashes.
+fn large_bright_regions(highlights: &[bool], unwrapped: &Unwrapped, rings: &Rings) -> Vec<bool> {
     const LARGE: f32 = 0.002;
+    const BRIGHT: f32 = 200.0;
     let mut large = vec![false; highlights.len()];
     let mut seen = vec![false; highlights.len()];
     for start in (0..highlights.len()).filter(|&at| highlights[at]) {
@@ -175,7 +176,8 @@ fn large_regions(highlights: &[bool], rings: &Rings) -> Vec<bool> {
         }
         let region = connected(start, &mut seen, |at| highlights[at]);
         let area: f32 = region.iter().map(|&at| rings.area(at / ANGLES)).sum();
-        if area > LARGE {
+        let is_bright = region.iter().any(|&at| unwrapped.colours[at][0] > BRIGHT);
+        if area > LARGE && is_bright {
             region.iter().for_each(|&at| large[at] = true);
         }
     }
@@ -191,12 +193,11 @@ fn add_comb(
     sensitivity: &Sensitivity,
 ) {
     const DARKER: f32 = 1.6;
-    const FAINTER: f32 = 0.7;
     for at in (index(BORDER_RINGS.end, 0)..index(RINGS, 0)).filter(|&at| near[at]) {
         let level = levels[at / ANGLES];
         let excess = unwrapped.colours[at][0] - level.luma(at % ANGLES);
         let is_lash = excess < -DARKER * level.spread;
-        let is_light = scores[at] > FAINTER * grow_threshold(at, levels, sensitivity);
+        let is_light = scores[at] > grow_threshold(at, levels, sensitivity);
         highlights[at] |= is_lash || is_light;
     }
 }
@@ -372,10 +373,16 @@ pub(super) fn ring_levels(unwrapped: &Unwrapped) -> Vec<RingLevel> {
     for group in (1..levels.len()).rev() {
         levels[group - 1] = levels[group - 1].or(levels[group]);
     }
+    let levels = levels.into_iter().map(Option::unwrap_or_default);
+    let mut levels: Vec<RingLevel> = levels.flat_map(|level| [level; STEP]).collect();
+    // A pupil that is as bright as the iris lies under a light whole.
+    let brightest = (0.8 * levels[BORDER_RINGS.end + STEP].light[0]).clamp(15.0, 70.0);
+    for level in &mut levels[..BORDER_RINGS.start] {
+        if level.light[0] > brightest {
+            level.light = [brightest, 0.0, 0.0];
+        }
+    }
     levels
-        .into_iter()
-        .flat_map(|level| [level.unwrap_or_default(); STEP])
-        .collect()
 }
 
 /// None when hardly anything of the rings is seen.

@@ -219,7 +219,8 @@ impl Numbering<'_> {
                 let [luma, cb, cr] = step_at_cut(texture, offsets, at, near);
                 steps = added(steps, [luma, cb, cr, 0.0]);
             } else if texture.known[near] {
-                let [luma, cb, cr] = limited(border_light(texture, offsets[at], near), most);
+                let [luma, cb, cr] =
+                    limited(border_light(texture, offsets[at], near, is_visible), most);
                 border = added(border, [luma, cb, cr, 0.0]);
                 known += 1.0;
             }
@@ -234,12 +235,16 @@ impl Numbering<'_> {
 }
 
 /// What a known place at the border has beside the profile and what a tile continues with there.
-fn border_light(texture: &Texture, offset: Option<Offset>, at: usize) -> Colour {
+/// Beside a lid its shadow, which is narrower than what counts as broad, goes on into the fill.
+fn border_light(texture: &Texture, offset: Option<Offset>, at: usize, is_visible: bool) -> Colour {
     let beside = texture.beside_profile(at);
     let Some(offset) = offset else {
         return beside;
     };
     let source = offset.source(at).filter(|&from| texture.sources[from]);
+    if !is_visible {
+        return source.map_or(beside, |from| minus(beside, texture.detail(from)));
+    }
     let detail = match source.filter(|_| texture.sources[at]) {
         Some(from) => texture.detail(from),
         None => texture.detail(at),

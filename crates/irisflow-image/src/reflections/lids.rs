@@ -30,6 +30,8 @@ pub(super) struct Covered {
     pub(super) lids: Vec<bool>,
     /// Lie behind a single lash, or are sclera at the limbus.
     pub(super) strays: Vec<bool>,
+    /// Narrow dark lines, wherever they are: lashes, mostly, and not fit to be copied.
+    pub(super) lines: Vec<bool>,
     levels: Vec<RingLevel>,
 }
 
@@ -54,9 +56,13 @@ impl Covered {
             lids[at] &= *visible;
             strays[at] &= *visible && !lids[at];
         }
+        let lines = (0..unwrapped.visible.len())
+            .map(|at| is_lash(unwrapped, &levels, at))
+            .collect();
         Self {
             lids,
             strays,
+            lines,
             levels,
         }
     }
@@ -167,8 +173,9 @@ fn is_lash(unwrapped: &Unwrapped, levels: &[RingLevel], at: usize) -> bool {
 
 /// Places connected with the limbus that are clearly lighter or warmer than their ring.
 fn with_sclera(unwrapped: &Unwrapped, levels: &[RingLevel]) -> Vec<bool> {
-    const LIGHTER: f32 = 2.2;
-    const WARMER: f32 = 8.0;
+    const LIGHTER: f32 = 42.0;
+    const SPREADS: f32 = 4.0;
+    const WARMER: f32 = 12.0;
     let inner = levels[LAST_SURE_RING - 4];
     let is_sclera = |at: usize| {
         let level = levels[at / ANGLES];
@@ -176,12 +183,13 @@ fn with_sclera(unwrapped: &Unwrapped, levels: &[RingLevel]) -> Vec<bool> {
         let excess = colour[0] - level.luma(at % ANGLES).min(inner.luma(at % ANGLES));
         at >= index(LAST_SURE_RING, 0)
             && unwrapped.visible[at]
-            && (excess > LIGHTER * inner.spread || warmth_of(colour) - inner.warmth > WARMER)
+            && (excess > LIGHTER.max(SPREADS * inner.spread)
+                || warmth_of(colour) - inner.warmth > WARMER)
     };
-    let mut seeds = vec![false; unwrapped.visible.len()];
-    for at in index(RINGS - 2, 0)..index(RINGS, 0) {
-        seeds[at] = is_sclera(at);
-    }
+    let outermost = index(RINGS - 2, 0);
+    let seeds: Vec<bool> = (0..unwrapped.visible.len())
+        .map(|at| at >= outermost && is_sclera(at))
+        .collect();
     grown(&seeds, is_sclera)
 }
 

@@ -93,13 +93,16 @@ pub fn remove_reflections(
     };
     let disc = PupilDisc::find(&unwrapped, &open);
     without.pupil_certain = disc.is_some();
+    let under_light = PupilDisc::under_light(&open);
     if open.contains(&true) {
         let known = unwrapped
             .visible
             .iter()
             .zip(&open)
             .map(|(visible, open)| *visible && !open);
-        let texture = Texture::of(&unwrapped.colours, known.collect(), &found.typical);
+        let typical = found.typical.iter().zip(&covered.lines);
+        let typical: Vec<bool> = typical.map(|(typical, line)| *typical && !line).collect();
+        let texture = Texture::of(&unwrapped.colours, known.collect(), &typical);
         let rules = Rules {
             least_turn: LEAST_TURN,
         };
@@ -114,7 +117,7 @@ pub fn remove_reflections(
             threads,
         );
     }
-    if let Some(disc) = disc {
+    if let Some(disc) = disc.or(under_light) {
         darken_pupil(&mut without.rectified, &rings, &disc);
     }
     without

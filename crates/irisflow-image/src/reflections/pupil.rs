@@ -19,6 +19,8 @@ const STEP: usize = 4;
 const LEAST_RISE: f32 = 3.0;
 /// Share of the seen angles that must show the outline.
 const LEAST_SHOWN: f32 = 0.6;
+/// An outline that leaves its mean circle by so many rings is the edge of something else.
+const MOST_UNROUND: f32 = 9.0;
 /// An angle whose rise lies further off the series, in rings, does not show it.
 const OFF: f32 = 5.0;
 
@@ -51,14 +53,30 @@ impl PupilDisc {
             return None;
         }
         let (series, kept) = fit(&shown)?;
-        if (kept as f32) < LEAST_SHOWN * rises.len() as f32 {
+        let outline: Vec<f32> = (0..ANGLES).map(|angle| value(&series, angle)).collect();
+        let is_round = outline
+            .iter()
+            .all(|ring| (ring - series[0]).abs() < MOST_UNROUND);
+        if (kept as f32) < LEAST_SHOWN * rises.len() as f32 || !is_round {
             return None;
         }
         let mut widths: Vec<f32> = rises.iter().map(|(_, rise)| rise.width).collect();
         Some(Self {
-            outline: (0..ANGLES).map(|angle| value(&series, angle)).collect(),
+            outline,
             softness: middle(&mut widths).clamp(0.8, 12.0),
             luma: dark.min(14.0),
+        })
+    }
+
+    /// The pupil as it was fitted, where nearly all of it lies under a light: none of the light may stay.
+    pub(super) fn under_light(open: &[bool]) -> Option<Self> {
+        const LEAST: f32 = 0.85;
+        let inner = &open[..index(PUPIL_RINGS - 6, 0)];
+        let covered = inner.iter().filter(|open| **open).count();
+        (covered as f32 > LEAST * inner.len() as f32).then(|| Self {
+            outline: vec![PUPIL_RINGS as f32; ANGLES],
+            softness: 3.0,
+            luma: 12.0,
         })
     }
 

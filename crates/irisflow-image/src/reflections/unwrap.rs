@@ -20,6 +20,8 @@ pub(super) const PUPIL_RINGS: usize = 48;
 pub(super) const IRIS_RINGS: usize = 208;
 pub(super) const RINGS: usize = PUPIL_RINGS + IRIS_RINGS;
 
+const LAST_LABELLED_RING: usize = RINGS - 4;
+
 /// Index of a place in a plane of rings.
 pub(super) fn index(ring: usize, angle: usize) -> usize {
     ring * ANGLES + angle
@@ -278,6 +280,8 @@ impl Unwrapped {
             let [luma] = sampled([luma], u, v);
             let [cb, cr] = sampled([&rectified.cb, &rectified.cr], u, v);
             self.colours.push([luma, cb, cr]);
+            // Labels end at the limbus: on the last rings those of the ring before count.
+            let (u, v) = rings.point(ring.min(LAST_LABELLED_RING) as f32, direction);
             let (x, y) = rectified.view.photo_point(u * side, v * side);
             let label = labels.label_at(x, y);
             self.visible
