@@ -27,7 +27,14 @@ impl Timeline for SqliteStore {
             return Ok(None);
         };
         let mut jobs = Vec::new();
-        for source in UNFINISHED {
+        let unfinished: &[&str] = match filter {
+            WatchFilter {
+                job_ids: None,
+                batch_id: None,
+            } => &UNFINISHED,
+            _ => &UNFINISHED_OF_FILTER,
+        };
+        for source in unfinished {
             jobs.extend(read_jobs(&mut tx, user_id, filter, source, None).await?);
         }
         if finished_limit > 0 {
@@ -189,6 +196,10 @@ const UNFINISHED: [&str; 2] = [
     "jobs INDEXED BY jobs_due WHERE state IN ('pending', 'waiting')",
     "jobs INDEXED BY jobs_leased WHERE state = 'processing'",
 ];
+/// Jobs that are named, or of a batch, are few: the planner looks them up by what the filter names, and finds no
+/// way with another index.
+const UNFINISHED_OF_FILTER: [&str; 1] =
+    ["jobs WHERE state IN ('pending', 'waiting', 'processing')"];
 const FINISHED: &str = "jobs WHERE state IN ('completed', 'failed', 'cancelled')";
 
 async fn read_jobs(

@@ -19,6 +19,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
@@ -37,6 +38,16 @@ pub(crate) struct Site {
     pub(crate) client: Client,
     shutdown: CancellationToken,
     _folder: tempfile::TempDir,
+    _turn: Turn,
+}
+
+/// Tests share the process. One that measures its memory runs alone.
+static TURNS: RwLock<()> = RwLock::const_new(());
+
+#[expect(dead_code, reason = "held until the test has ended")]
+enum Turn {
+    Shared(RwLockReadGuard<'static, ()>),
+    Alone(RwLockWriteGuard<'static, ()>),
 }
 
 impl Drop for Site {
@@ -47,6 +58,17 @@ impl Drop for Site {
 
 impl Site {
     pub(crate) async fn start() -> Self {
+        let turn = TURNS.read().await;
+        Self::start_in(Turn::Shared(turn)).await
+    }
+
+    /// Once no other test has a site, and until this one is dropped.
+    pub(crate) async fn start_alone() -> Self {
+        let turn = TURNS.write().await;
+        Self::start_in(Turn::Alone(turn)).await
+    }
+
+    async fn start_in(turn: Turn) -> Self {
         let folder = tempfile::tempdir().expect("a temp folder");
         let (bus, clock) = (Arc::new(FaultyBus::default()), Arc::new(SystemClock));
         let (database, policy) = (folder.path().join("db"), JobPolicy::default());
@@ -96,6 +118,7 @@ impl Site {
             client: Client::new(),
             shutdown,
             _folder: folder,
+            _turn: turn,
         }
     }
 

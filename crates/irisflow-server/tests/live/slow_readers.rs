@@ -17,7 +17,7 @@ const MAX_BYTES_OF_READER: u64 = 64 * 1024;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_stalled_readers_take_bounded_memory_and_delay_no_other() {
     raise_descriptor_limit();
-    let site = Site::start().await;
+    let site = Site::start_alone().await;
     let user = site.user("you").await;
     let mut stalled = Vec::new();
     for _ in 0..STALLED {
