@@ -42,20 +42,8 @@ pub(super) enum ProcessState {
 }
 
 impl Server {
-    /// Starts it with the address `listen`, and waits until it prints the address it listens on. A planned
-    /// termination may end it before: it takes the next job as soon as it can.
+    /// Starts it with the address `listen`, and waits until it prints the address it listens on.
     pub(super) async fn start(config: &ServerConfig, listen: &str) -> anyhow::Result<Self> {
-        const TRIES: usize = 5;
-        for _ in 0..TRIES {
-            if let Some(server) = Self::start_once(config, listen).await? {
-                return Ok(server);
-            }
-        }
-        bail!("the server ended {TRIES} times before it was running")
-    }
-
-    /// None when it ended by itself, without an error, before it was running.
-    async fn start_once(config: &ServerConfig, listen: &str) -> anyhow::Result<Option<Self>> {
         let log = File::options()
             .create(true)
             .append(true)
@@ -77,11 +65,8 @@ impl Server {
         let address = tokio::time::timeout(START_LIMIT, async {
             while let Some(line) = lines.next_line().await? {
                 if let Some(url) = line.strip_prefix("Irisflow is running at http://") {
-                    return Ok(Some(url.to_owned()));
+                    return Ok(url.to_owned());
                 }
-            }
-            if child.wait().await.context("its end")?.success() {
-                return Ok(None);
             }
             let log = std::fs::read_to_string(&config.log).unwrap_or_default();
             let last: Vec<&str> = log.lines().rev().take(3).collect();
@@ -90,7 +75,7 @@ impl Server {
         let address = address
             .await
             .context("the server takes too long to start")??;
-        Ok(address.map(|address| Self { child, address }))
+        Ok(Self { child, address })
     }
 
     pub(super) fn state(&mut self) -> anyhow::Result<ProcessState> {
