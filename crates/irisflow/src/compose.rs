@@ -59,11 +59,23 @@ pub(crate) async fn begin_new_history(database: &Path, now: Timestamp) -> anyhow
         .context("beginning a new history")
 }
 
-/// An assembled service: its worker runs, but the server does not listen yet.
+/// An assembled service, of which nothing runs yet.
 pub(crate) struct Service {
     pub(crate) parts: ServerParts,
-    pub(crate) worker: Worker,
+    pub(crate) worker: ReadyWorker,
     pub(crate) database: OpenDatabase,
+}
+
+/// A worker that claims no jobs yet.
+pub(crate) struct ReadyWorker {
+    parts: WorkerParts,
+    settings: WorkerSettings,
+}
+
+impl ReadyWorker {
+    pub(crate) fn start(self) -> anyhow::Result<Worker> {
+        Worker::start(self.parts, self.settings).context("starting the worker")
+    }
 }
 
 /// The database of a service, and the lock on its folder.
@@ -108,8 +120,8 @@ pub(crate) async fn embedded(
     make_consistent(&store).await?;
 
     let stores = Arc::new(store.clone());
-    let worker = Worker::start(
-        WorkerParts {
+    let worker = ReadyWorker {
+        parts: WorkerParts {
             job_leases: stores.clone(),
             sweep_queue: stores.clone(),
             worker_registry: stores.clone(),
@@ -125,9 +137,8 @@ pub(crate) async fn embedded(
                 limits: settings.photo_limits,
             }),
         },
-        settings.worker,
-    )
-    .context("starting the worker")?;
+        settings: settings.worker,
+    };
     let links = UrlSigner::new(secrets.links);
     let parts = ServerParts {
         accounts: stores.clone(),

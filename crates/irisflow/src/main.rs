@@ -22,6 +22,7 @@ mod progress_bars;
 mod serve;
 mod session_file;
 mod sign_in_args;
+mod stop_signals;
 mod submit;
 mod user;
 mod watch;

@@ -16,18 +16,19 @@ use irisflow_server::{
     ConnectionLimits, Listeners, Origin, Registration, ServerSettings, Timeouts, TlsFiles,
     UsageLimits,
 };
-use irisflow_worker::{FaultPlan, WorkerSettings};
+use irisflow_worker::{FaultPlan, Worker, WorkerSettings};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::compose::{self, Service, ServiceSettings};
+use crate::compose::{self, OpenDatabase, ServiceSettings};
 use crate::consent_args::ConsentArgs;
 use crate::file_descriptors;
 use crate::logging::{self, LogFormat};
 use crate::metrics;
 use crate::own_addresses;
 use crate::sign_in_args::{SignInArgs, in_ms};
+use crate::stop_signals::StopSignals;
 use crate::webhook_args::WebhookArgs;
 
 #[derive(Debug, Clone, Args)]
@@ -434,9 +435,13 @@ async fn serve(arguments: ServeArgs, faults: FaultPlan) -> anyhow::Result<()> {
         irisflow_server::prepare(listeners, service.parts.clone(), settings, shutdown.clone())
             .await
             .context("preparing to serve")?;
-    // The address is printed only now that nothing can prevent serving any more.
+    // From the first claim on, a stop that is asked for must drain.
+    let stop = StopSignals::listen()?;
+    // No job is claimed, and no address printed, before nothing can prevent serving any more.
+    let worker = service.worker.start()?;
     print(&announcement);
-    run_until_stopped(service, tokio::spawn(server.serve()), shutdown).await
+    let server = tokio::spawn(server.serve());
+    run_until_stopped(worker, service.database, server, shutdown, stop).await
 }
 
 /// Listen backlog. When it is full, the kernel drops the SYN of a new connection, and the client retries after 1,
@@ -462,16 +467,15 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 /// Runs until a stop is requested or a part of the service fails, then shuts everything down.
 async fn run_until_stopped(
-    service: Service,
+    worker: Worker,
+    database: OpenDatabase,
     mut server: JoinHandle<std::io::Result<()>>,
     shutdown: CancellationToken,
+    mut stop: StopSignals,
 ) -> anyhow::Result<()> {
-    let Service {
-        worker, database, ..
-    } = service;
     let mut server_ended = false;
     let failure = tokio::select! {
-        requested = stop_requested() => requested.err(),
+        () = stop.requested() => None,
         ended = &mut server => {
             server_ended = true;
             let by_itself = || anyhow::anyhow!("the server has ended by itself");
@@ -547,21 +551,4 @@ fn print(announcement: &str) {
     let _ = stdout
         .write_all(announcement.as_bytes())
         .and_then(|()| stdout.flush());
-}
-
-/// Waits for SIGTERM or Ctrl-C.
-async fn stop_requested() -> anyhow::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
-        tokio::select! {
-            _ = terminate.recv() => Ok(()),
-            pressed = tokio::signal::ctrl_c() => pressed.context("listening for Ctrl-C"),
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c()
-        .await
-        .context("listening for Ctrl-C")
 }
