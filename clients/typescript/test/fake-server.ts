@@ -16,7 +16,7 @@ interface Connection {
   prev: string;
   send(frame: object): void;
   close(code?: number): void;
-  /** Without a goodbye. */
+  /** Ends the connection without a close frame. */
   cut(): void;
 }
 

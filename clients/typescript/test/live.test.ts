@@ -279,7 +279,7 @@ describe('proxies', () => {
     assert.deepEqual(reader.types, ['snapshot', 'resumed', 'event']);
   });
 
-  test('a peer that is gone without a goodbye is found by its silence, and a quiet one is kept', async (t) => {
+  test('a peer that is gone without a close frame is found by its silence, and a quiet one is kept', async (t) => {
     const server = await FakeServer.start(t);
     const reader = new EventReader(clientOf(server));
     await until(() => reader.types.includes('snapshot'), 'the snapshot');

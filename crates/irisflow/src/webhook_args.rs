@@ -10,7 +10,7 @@ use crate::sign_in_args::in_ms;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Webhooks")]
 pub(crate) struct WebhookArgs {
-    /// Let webhooks use private, loopback and other internal addresses, and plain HTTP. Whoever has an account can
+    /// Let webhooks use private, loopback and other internal addresses, and plain HTTP. Anyone with an account can
     /// then make this server send requests into its own network.
     #[arg(long, env = "IRISFLOW_WEBHOOK_ALLOW_PRIVATE")]
     webhook_allow_private: bool,

@@ -13,9 +13,8 @@ use crate::running_server::RunningServer;
 
 const VERSION: &str = "4.32.5";
 
-/// Operations that would end the run's own session, so that all later requests would be rejected; and the long poll,
-/// whose responses take as long as a request says (`irisflow-server/tests/live` holds it to its frames).
-const EXCLUDED_OPERATIONS: [&str; 4] = ["delete_me", "logout", "end_session", "events"];
+/// Operations that would end the run's own session, so that all later requests would be rejected.
+const EXCLUDED_OPERATIONS: [&str; 3] = ["delete_me", "logout", "end_session"];
 
 /// Server arguments that lift the rate limits, which are not under test here.
 pub(super) const UNLIMITED: [&str; 14] = [

@@ -91,7 +91,7 @@ fn bearable_sharpness(side: u32) -> f32 {
 
 /// Rows that are made together, by one thread: with what their filters reach they stay in the cache.
 const STRIP_ROWS: usize = 128;
-/// A broad blur is told by so many times fewer pixels per side.
+/// A broad blur is computed with this many times fewer pixels per side.
 const BROAD_STEP: usize = 4;
 
 /// Enhances `rectified` in place, where `opacity` (of the size of its luma) shows it. `pupil` is in pixels of

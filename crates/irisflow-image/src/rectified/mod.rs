@@ -156,7 +156,7 @@ pub fn rectify_iris(
     } else {
         photo.crop(rect)
     };
-    // Where at least two pixels become one, the mean of four is told as well, at a quarter of the work.
+    // Where at least two pixels become one, the mean of four is as accurate, at a quarter of the work.
     let luma = if view.xx.min(view.yy) >= 2.0 {
         resample(
             &y.halved(),

@@ -173,7 +173,7 @@ struct Crossings {
 
 /// The weights of columns in turn while the crossing climbs from one source row to the next.
 struct Climb {
-    /// Climbs begin at fractions of a phase that differ by less than a column: so many are told apart.
+    /// The number of fractions of a phase at which a climb can begin, less than a column apart.
     starts: usize,
     /// Columns per climb, with some to spare.
     columns: usize,

@@ -7,7 +7,7 @@ use super::Quality;
 const BEAUTIFUL_SCORE: u8 = 80;
 /// With one weak figure a photo is still good.
 const GOOD_SCORE: u8 = 60;
-/// A photo with a lower score can be used, but nobody will frame its picture.
+/// A photo with a lower score can be used, but its picture is not fit for a print.
 const ENOUGH_SCORE: u8 = 35;
 /// A figure worth less than this is worth a tip.
 const WORTH_A_TIP: f32 = 0.6;

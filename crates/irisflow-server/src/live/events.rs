@@ -32,7 +32,7 @@ use crate::usage_limits::SocketPermit;
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Interval of comments on an idle stream, which keep proxies from closing it.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// The reconnection time that clients of the stream are told.
+/// The reconnection time sent to clients of the stream.
 const RETRY: Duration = Duration::from_secs(2);
 /// Waiting time of a long poll in seconds.
 const MAX_WAIT_S: u64 = 30;
