@@ -130,6 +130,7 @@ export const en = {
       enhancing: 'Enhancing quality',
       finishing: 'Almost done',
     },
+    stepRunning: ({ step }: { step: string }) => `${step}...`,
     connected: 'You can leave this page. The work goes on.',
     reconnecting: 'Finding the connection again. The work goes on.',
     aboutSeconds: ({ seconds }: { seconds: number }) => `About ${seconds} seconds.`,

@@ -10,10 +10,17 @@ export const STEPS = [
   { name: 'finishing', from: 95 },
 ] as const;
 
+export type StepName = (typeof STEPS)[number]['name'];
+
 /** The index in `STEPS` of the current step; `STEPS.length` when all are done. */
 export function stepIndexAt(progress: number): number {
   if (progress >= 100) return STEPS.length;
   return STEPS.filter((step) => step.from <= progress).length - 1;
+}
+
+/** The steps that a job has passed between two reports without one of their own. Progress 0 is before the first. */
+function stepsBetween(before: number, after: number) {
+  return STEPS.slice(before > 0 ? stepIndexAt(before) + 1 : 0, stepIndexAt(after));
 }
 
 /** The values of progress that the server reports. */
@@ -58,8 +65,15 @@ export interface StepQueue {
   isDrained(nowMs: number): boolean;
 }
 
-/** Shows each step for at least `minimumMs`, although a fast server may run through all of them at once. */
-export function createStepQueue(minimumMs: number): StepQueue {
+/**
+ * Shows each step for at least `minimumMs`, although a fast server may run through all of them at once. A step whose
+ * report a later one overtook since `initialProgress` is shown with `textOf`.
+ */
+export function createStepQueue(
+  minimumMs: number,
+  initialProgress: number,
+  textOf: (step: StepName) => string,
+): StepQueue {
   const queue: ShownStep[] = [];
   let current: ShownStep | null = null;
   let shownSinceMs = 0;
@@ -67,8 +81,12 @@ export function createStepQueue(minimumMs: number): StepQueue {
   return {
     push(progress, step) {
       const newest = queue.at(-1) ?? current;
-      if (newest?.step === step) newest.progress = Math.max(newest.progress, progress);
-      else queue.push({ step, progress: Math.max(progress, newest?.progress ?? 0) });
+      if (newest?.step === step) {
+        newest.progress = Math.max(newest.progress, progress);
+        return;
+      }
+      for (const { name, from } of stepsBetween(newest?.progress ?? initialProgress, progress)) queue.push({ step: textOf(name), progress: from });
+      queue.push({ step, progress: Math.max(progress, newest?.progress ?? 0) });
     },
     at(nowMs) {
       if (queue.length > 0 && (!current || nowMs - shownSinceMs >= minimumMs)) {
