@@ -173,6 +173,7 @@ try {
     await page.getByRole('heading', { name: 'Stopped' }).waitFor();
     await screenshot(page, 'stopped');
     await assertFits(page);
+    for (const { job_id: id } of submitted) await api(page, 'POST', `/processing/jobs/${id}/cancel`);
     await page.getByRole('button', { name: 'Try again' }).click();
     await waitForResult(page);
   });
