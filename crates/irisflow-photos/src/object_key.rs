@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use irisflow_jobs::{JobId, PhotoFormat, PhotoId, StoredPhoto, UserId};
+use irisflow_jobs::{JobId, JobResult, PhotoFormat, PhotoId, StoredPhoto, UserId};
 
 /// The name of one stored object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,30 +24,74 @@ pub enum ObjectKey {
         photo_id: PhotoId,
         intake: i64,
     },
+    /// What an attempt at a job wrote.
+    OfJob {
+        user_id: UserId,
+        job_id: JobId,
+        epoch: i64,
+        object: JobObject,
+    },
+}
+
+/// One of the objects that an attempt at a job writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum JobObject {
     /// The finished picture.
-    Result {
-        user_id: UserId,
-        job_id: JobId,
-        epoch: i64,
-    },
+    Result,
     /// Which of its pixels were measured and which filled in.
-    Mask {
-        user_id: UserId,
-        job_id: JobId,
-        epoch: i64,
-    },
+    Mask,
     /// The untouched photo in the result's geometry.
-    Before {
-        user_id: UserId,
-        job_id: JobId,
-        epoch: i64,
-    },
+    Before,
     /// The finished picture, small.
-    ResultThumbnail {
-        user_id: UserId,
-        job_id: JobId,
-        epoch: i64,
-    },
+    Thumbnail,
+}
+
+impl JobObject {
+    pub const ALL: [Self; 4] = [Self::Result, Self::Mask, Self::Before, Self::Thumbnail];
+
+    /// What follows the epoch in the name of the object.
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Result => ".jpg",
+            Self::Mask => "_mask.png",
+            Self::Before => "_before.jpg",
+            Self::Thumbnail => "_thumbnail.jpg",
+        }
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Mask => "image/png",
+            Self::Result | Self::Before | Self::Thumbnail => "image/jpeg",
+        }
+    }
+}
+
+/// Where the pictures of a finished job lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResultKeys {
+    pub result: ObjectKey,
+    pub mask: ObjectKey,
+    pub before: ObjectKey,
+    pub thumbnail: Option<ObjectKey>,
+}
+
+impl ResultKeys {
+    pub fn new(user_id: UserId, job_id: JobId, result: &JobResult) -> Self {
+        let key = |object| ObjectKey::of_job(user_id, job_id, result.epoch, object);
+        Self {
+            result: key(JobObject::Result),
+            mask: key(JobObject::Mask),
+            before: key(JobObject::Before),
+            thumbnail: result.has_thumbnail.then(|| key(JobObject::Thumbnail)),
+        }
+    }
+
+    pub fn all(self) -> impl Iterator<Item = ObjectKey> {
+        [self.result, self.mask, self.before]
+            .into_iter()
+            .chain(self.thumbnail)
+    }
 }
 
 impl ObjectKey {
@@ -71,30 +115,22 @@ impl ObjectKey {
         })
     }
 
-    /// What a job's epoch may write: the result, its mask, the "before", the thumbnail.
-    pub fn of_attempt(user_id: UserId, job_id: JobId, epoch: i64) -> [Self; 4] {
-        [
-            Self::Result {
-                user_id,
-                job_id,
-                epoch,
-            },
-            Self::Mask {
-                user_id,
-                job_id,
-                epoch,
-            },
-            Self::Before {
-                user_id,
-                job_id,
-                epoch,
-            },
-            Self::ResultThumbnail {
-                user_id,
-                job_id,
-                epoch,
-            },
-        ]
+    /// Everything that an attempt at a job may write.
+    pub fn of_attempt(
+        user_id: UserId,
+        job_id: JobId,
+        epoch: i64,
+    ) -> [Self; JobObject::ALL.len()] {
+        JobObject::ALL.map(|object| Self::of_job(user_id, job_id, epoch, object))
+    }
+
+    pub fn of_job(user_id: UserId, job_id: JobId, epoch: i64, object: JobObject) -> Self {
+        Self::OfJob {
+            user_id,
+            job_id,
+            epoch,
+            object,
+        }
     }
 
     /// The start of the keys of all epochs of a job.
@@ -132,31 +168,11 @@ impl ObjectKey {
             "processed" => {
                 let (job, rest) = file.split_once('.')?;
                 let job_id: JobId = job.parse().ok()?;
-                let (epoch, kind) = rest.split_at(rest.find(['.', '_'])?);
+                let (epoch, suffix) = rest.split_at(rest.find(['.', '_'])?);
                 let epoch: i64 = epoch.parse().ok()?;
-                match kind {
-                    ".jpg" => Self::Result {
-                        user_id,
-                        job_id,
-                        epoch,
-                    },
-                    "_mask.png" => Self::Mask {
-                        user_id,
-                        job_id,
-                        epoch,
-                    },
-                    "_before.jpg" => Self::Before {
-                        user_id,
-                        job_id,
-                        epoch,
-                    },
-                    "_thumbnail.jpg" => Self::ResultThumbnail {
-                        user_id,
-                        job_id,
-                        epoch,
-                    },
-                    _ => return None,
-                }
+                let mut objects = JobObject::ALL.into_iter();
+                let object = objects.find(|object| object.suffix() == suffix)?;
+                Self::of_job(user_id, job_id, epoch, object)
             }
             _ => return None,
         };
@@ -191,10 +207,7 @@ impl ObjectKey {
             Self::Incoming { .. } => None,
             Self::Original { intake, .. } => intake,
             Self::PhotoThumbnail { intake, .. } => Some(intake),
-            Self::Result { epoch, .. }
-            | Self::Mask { epoch, .. }
-            | Self::Before { epoch, .. }
-            | Self::ResultThumbnail { epoch, .. } => Some(epoch),
+            Self::OfJob { epoch, .. } => Some(epoch),
         }
     }
 
@@ -203,11 +216,8 @@ impl ObjectKey {
         match self {
             Self::Incoming { .. } => None,
             Self::Original { format, .. } => Some(format.content_type()),
-            Self::PhotoThumbnail { .. }
-            | Self::Result { .. }
-            | Self::Before { .. }
-            | Self::ResultThumbnail { .. } => Some("image/jpeg"),
-            Self::Mask { .. } => Some("image/png"),
+            Self::PhotoThumbnail { .. } => Some("image/jpeg"),
+            Self::OfJob { object, .. } => Some(object.content_type()),
         }
     }
 }
@@ -235,33 +245,13 @@ impl fmt::Display for ObjectKey {
             } => {
                 write!(f, "iris/{user_id}/{photo_id}.{intake}_thumbnail.jpg")
             }
-            Self::Result {
+            Self::OfJob {
                 user_id,
                 job_id,
                 epoch,
+                object,
             } => {
-                write!(f, "processed/{user_id}/{job_id}.{epoch}.jpg")
-            }
-            Self::Mask {
-                user_id,
-                job_id,
-                epoch,
-            } => {
-                write!(f, "processed/{user_id}/{job_id}.{epoch}_mask.png")
-            }
-            Self::Before {
-                user_id,
-                job_id,
-                epoch,
-            } => {
-                write!(f, "processed/{user_id}/{job_id}.{epoch}_before.jpg")
-            }
-            Self::ResultThumbnail {
-                user_id,
-                job_id,
-                epoch,
-            } => {
-                write!(f, "processed/{user_id}/{job_id}.{epoch}_thumbnail.jpg")
+                write!(f, "processed/{user_id}/{job_id}.{epoch}{}", object.suffix())
             }
         }
     }
@@ -294,28 +284,9 @@ mod tests {
                 photo_id,
                 intake: 2,
             },
-            ObjectKey::Result {
-                user_id,
-                job_id,
-                epoch: 3,
-            },
-            ObjectKey::Mask {
-                user_id,
-                job_id,
-                epoch: 12,
-            },
-            ObjectKey::Before {
-                user_id,
-                job_id,
-                epoch: 1,
-            },
-            ObjectKey::ResultThumbnail {
-                user_id,
-                job_id,
-                epoch: 2,
-            },
         ];
-        for key in keys {
+        let of_job = ObjectKey::of_attempt(user_id, job_id, 12);
+        for key in keys.into_iter().chain(of_job) {
             assert_eq!(ObjectKey::parse(&key.to_string()), Some(key));
         }
     }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use irisflow_jobs::{JobId, JobState, Photo, StoreError, Timestamp, UserId};
+use irisflow_jobs::{JobId, JobResult, JobState, Photo, StoreError, Timestamp, UserId};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
 
@@ -20,13 +20,12 @@ pub struct Snapshot {
     path: PathBuf,
 }
 
-/// A recorded result; its objects lie under the keys of this epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A recorded result.
+#[derive(Debug, Clone, PartialEq)]
 pub struct NamedResult {
     pub user_id: UserId,
     pub job_id: JobId,
-    pub epoch: i64,
-    pub has_thumbnail: bool,
+    pub result: JobResult,
 }
 
 impl Snapshot {
@@ -68,8 +67,7 @@ impl Snapshot {
             JobState::Completed(result) => Some(NamedResult {
                 user_id: row.job.user_id,
                 job_id: row.job.id,
-                epoch: result.epoch,
-                has_thumbnail: result.has_thumbnail,
+                result,
             }),
             _ => None,
         });

@@ -14,7 +14,7 @@ use irisflow_jobs::{
     Checkpoint, Failure, Fence, Job, JobResult, StoreError, StoredPhoto, WriteOutcome,
 };
 use irisflow_messages::{Language, failures, photos};
-use irisflow_photos::{ObjectKey, Reservation, StorageError};
+use irisflow_photos::{JobObject, ObjectKey, Reservation, StorageError};
 
 use crate::Shared;
 use crate::checkpoint_recorder::CheckpointRecorder;
@@ -278,7 +278,7 @@ impl Attempt<'_> {
         drop(reserved);
         let writing = Instant::now();
         let objects = take_objects(&mut processed);
-        let stored_bytes = objects.iter().map(|bytes| bytes.len() as u64).sum();
+        let stored_bytes = objects.iter().map(|(_, bytes)| bytes.len() as u64).sum();
         self.write_results(objects)?;
         self.meter.saved();
         Ok(JobResult {
@@ -417,24 +417,18 @@ impl Attempt<'_> {
         }
     }
 
-    fn write_results(&self, objects: [Bytes; 4]) -> Result<(), Setback> {
-        let keys = ObjectKey::of_attempt(self.job.user_id, self.job.id, self.job.epoch);
-        let points = [
-            Some(point::AFTER_RESULT),
-            Some(point::AFTER_MASK),
-            Some(point::AFTER_BEFORE),
-            None,
-        ];
-        for ((key, bytes), point) in keys.iter().zip(objects).zip(points) {
+    fn write_results(&self, objects: Vec<(JobObject, Bytes)>) -> Result<(), Setback> {
+        for (object, bytes) in objects {
             if self.running.stop_reason().is_some() {
                 return Err(Setback::Stopped);
             }
+            let key = ObjectKey::of_job(self.job.user_id, self.job.id, self.job.epoch, object);
             let written = self
                 .shared
-                .block_on(self.shared.parts.files.put(key, bytes));
+                .block_on(self.shared.parts.files.put(&key, bytes));
             let written = written.ok_or(Setback::Stopped)?;
             written.map_err(|error| self.setback_of(&error, false))?;
-            if let Some(point) = point {
+            if let Some(point) = point_after(object) {
                 self.strike(point)?;
             }
         }
@@ -474,15 +468,27 @@ fn point_of(stage: Stage) -> Option<&'static str> {
     }
 }
 
-/// In the order of [`ObjectKey::of_attempt`].
-fn take_objects(processed: &mut ProcessedIris) -> [Bytes; 4] {
+/// Where planned faults strike once an object is written.
+fn point_after(object: JobObject) -> Option<&'static str> {
+    match object {
+        JobObject::Result => Some(point::AFTER_RESULT),
+        JobObject::Mask => Some(point::AFTER_MASK),
+        JobObject::Before => Some(point::AFTER_BEFORE),
+        JobObject::Thumbnail => None,
+    }
+}
+
+/// What is to be stored, in the order in which it is written.
+fn take_objects(processed: &mut ProcessedIris) -> Vec<(JobObject, Bytes)> {
     [
-        &mut processed.result,
-        &mut processed.mask_png,
-        &mut processed.before_jpeg,
-        &mut processed.thumbnail_jpeg,
+        (JobObject::Result, &mut processed.result),
+        (JobObject::Mask, &mut processed.mask_png),
+        (JobObject::Before, &mut processed.before_jpeg),
+        (JobObject::Thumbnail, &mut processed.thumbnail_jpeg),
     ]
-    .map(|bytes| std::mem::take(bytes).into())
+    .into_iter()
+    .map(|(object, bytes)| (object, std::mem::take(bytes).into()))
+    .collect()
 }
 
 fn elapsed_ms(running: &RunningJob) -> u64 {

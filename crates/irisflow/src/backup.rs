@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use irisflow_jobs::{Clock as _, SystemClock};
-use irisflow_photos::{ObjectKey, ObjectStore, ObjectStream, StorageError};
+use irisflow_photos::{ObjectKey, ObjectStore, ObjectStream, ResultKeys, StorageError};
 
 use self::manifest::{
     CopyResult, FileChecksum, Manifest, ObjectProblem, copy_hashed, copy_stream_hashed,
@@ -170,12 +170,9 @@ async fn named_objects(snapshot: &Snapshot) -> anyhow::Result<Vec<NamedObject>> 
             });
         }
     }
-    for result in snapshot.results().await? {
-        let keys = ObjectKey::of_attempt(result.user_id, result.job_id, result.epoch);
-        let keys = keys.into_iter().filter(|key| {
-            result.has_thumbnail || !matches!(key, ObjectKey::ResultThumbnail { .. })
-        });
-        named.extend(keys.map(|key| NamedObject { key, sha256: None }));
+    for of_job in snapshot.results().await? {
+        let keys = ResultKeys::new(of_job.user_id, of_job.job_id, &of_job.result);
+        named.extend(keys.all().map(|key| NamedObject { key, sha256: None }));
     }
     Ok(named)
 }

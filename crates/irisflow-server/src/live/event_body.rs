@@ -2,7 +2,6 @@
 
 use irisflow_jobs::{Event, EventKind, JobResult};
 use irisflow_messages::{Language, failures, progress};
-use irisflow_photos::ObjectKey;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -128,14 +127,12 @@ impl AppState {
         result: &JobResult,
         base: &BaseUrl,
     ) -> EventObject {
-        let keys = ObjectKey::of_attempt(event.user_id, event.job_id, result.epoch);
-        let [result_url, mask_url, before_url, thumbnail_url] =
-            keys.map(|key| Some(self.download_url(base, &key)));
+        let urls = self.result_urls(event.user_id, event.job_id, result, base);
         EventObject {
-            result_url,
-            mask_url,
-            before_url,
-            thumbnail_url: thumbnail_url.filter(|_| result.has_thumbnail),
+            result_url: Some(urls.result),
+            mask_url: Some(urls.mask),
+            before_url: Some(urls.before),
+            thumbnail_url: urls.thumbnail,
             urls_expire_at: Some(self.download_urls_expire_at(self.now()).to_rfc3339()),
             processing_time_ms: Some(result.processing_time_ms),
             result_width: Some(result.width_px),

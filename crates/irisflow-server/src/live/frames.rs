@@ -3,7 +3,6 @@
 use axum::extract::ws::Utf8Bytes;
 use irisflow_jobs::{ErrorType, Event, EventKind, JobId, Timestamp};
 use irisflow_messages::{Advice, Language, Text, advice, failures, progress, text};
-use irisflow_photos::ObjectKey;
 use serde::Serialize;
 
 use crate::app::AppState;
@@ -176,14 +175,12 @@ impl AppState {
     ) -> String {
         let body = &event.body;
         let completed = body.result.as_ref().map(|result| {
-            let keys = ObjectKey::of_attempt(event.user_id, event.job_id, result.epoch);
-            let [result_url, mask_url, before_url, thumbnail_url] =
-                keys.map(|key| self.download_url(base, &key));
+            let urls = self.result_urls(event.user_id, event.job_id, result, base);
             End::Completed {
-                result_url,
-                mask_url,
-                before_url,
-                thumbnail_url: result.has_thumbnail.then_some(thumbnail_url),
+                result_url: urls.result,
+                mask_url: urls.mask,
+                before_url: urls.before,
+                thumbnail_url: urls.thumbnail,
                 processing_time_ms: result.processing_time_ms,
                 result_width: result.width_px,
                 result_height: result.height_px,

@@ -187,8 +187,7 @@ impl AppState {
         };
         let failure = failure.as_ref();
         let failed = failure.filter(|_| matches!(job.state, JobState::Failed(_)));
-        let keys = result.map(|result| ObjectKey::of_attempt(user_id, job_id, result.epoch));
-        let url = |index: usize| keys.map(|keys| self.download_url(base, &keys[index]));
+        let urls = result.map(|result| self.result_urls(user_id, job_id, result, base));
         let original = photo.and_then(|photo| {
             let stored = photo.stored.as_ref()?;
             Some(ObjectKey::of_original(user_id, photo.id, stored))
@@ -201,12 +200,10 @@ impl AppState {
             error_message: failure.map(|failure| failure.message.clone()),
             suggestion: failure.map(|failure| failure.suggestion.clone()),
             error_measured: failure.and_then(|failure| failure.measured.as_ref().map(Into::into)),
-            result_url: url(0),
-            mask_url: url(1),
-            before_url: url(2),
-            thumbnail_url: result
-                .filter(|result| result.has_thumbnail)
-                .and_then(|_| url(3)),
+            thumbnail_url: urls.as_ref().and_then(|urls| urls.thumbnail.clone()),
+            before_url: urls.as_ref().map(|urls| urls.before.clone()),
+            mask_url: urls.as_ref().map(|urls| urls.mask.clone()),
+            result_url: urls.map(|urls| urls.result),
             original_url: original.map(|key| self.download_url(base, &key)),
             urls_expire_at: self.download_urls_expire_at(self.now()).to_rfc3339(),
             processing_time_ms: result.map(|result| result.processing_time_ms),

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use irisflow_jobs::{Event, EventKind, Job, JobId, JobState, UserId};
 use irisflow_messages::failures;
-use irisflow_photos::ObjectKey;
+use irisflow_photos::{JobObject, ObjectKey};
 
 use crate::app::AppState;
 
@@ -78,11 +78,7 @@ impl AppState {
     }
 
     async fn is_missing(&self, user_id: UserId, job_id: JobId, epoch: i64) -> bool {
-        let key = ObjectKey::Result {
-            user_id,
-            job_id,
-            epoch,
-        };
+        let key = ObjectKey::of_job(user_id, job_id, epoch, JobObject::Result);
         let found = self.parts.files.size_of(&key).await;
         // An error of the storage does not count as missing.
         let is_missing = matches!(found, Ok(None));

@@ -8,6 +8,7 @@ mod job_body;
 pub(crate) mod list;
 mod missing_result;
 pub(crate) mod reprocess;
+mod result_urls;
 pub(crate) mod show;
 pub(crate) mod show_batch;
 pub(crate) mod submit;
