@@ -10,7 +10,7 @@ import { Http, type Call } from './http.ts';
 import { uploadPhoto, type UploadOptions } from './photo-upload.ts';
 import { inMemoryTokens, Session, type Bearer, type TokenStore } from './session.ts';
 import { LINK_LIMITS, type LinkLimits, type SocketConstructor } from './transports/link.ts';
-import type { Batch, Check, Job, JobPage, JobState, JobStatus, Photo } from './types.ts';
+import type { Batch, Check, Job, JobPage, JobState, JobStatus, Photo, PictureOptions } from './types.ts';
 import { watchJob, watchJobs } from './watch.ts';
 
 export interface ClientOptions {
@@ -42,6 +42,8 @@ export interface JobOptions {
   signal?: AbortSignal | undefined;
   /** Repeating a request with the same key gives the first answer. By default made anew for each call. */
   idempotencyKey?: string;
+  /** How the picture is to be made; by default as the server thinks best, and of a job that is repeated as before. */
+  picture?: PictureOptions | undefined;
 }
 
 export interface WatchOptions {
@@ -53,7 +55,8 @@ export type ProcessProgress = { phase: 'uploading'; sent: number } | { phase: 'p
 
 export interface ProcessOptions extends WatchOptions {
   onProgress?: (progress: ProcessProgress) => void;
-  /** Options of the job. */
+  /** How the picture is to be made. */
+  picture?: PictureOptions;
   upload?: Omit<UploadOptions, 'onSent' | 'signal'>;
 }
 
@@ -130,15 +133,15 @@ export class IrisflowClient {
   // Jobs
 
   submit(photoId: string, options?: JobOptions): Promise<Job> {
-    return this.#create<Job>('/processing/submit', { photo_id: photoId }, options);
+    return this.#create<Job>('/processing/submit', { photo_id: photoId, ...pictureOf(options) }, options);
   }
 
   submitBatch(photoIds: string[], options?: JobOptions): Promise<Batch> {
-    return this.#create<Batch>('/processing/batch', { photo_ids: photoIds }, options);
+    return this.#create<Batch>('/processing/batch', { photo_ids: photoIds, ...pictureOf(options) }, options);
   }
 
   reprocess(jobId: string, options?: JobOptions): Promise<Job> {
-    return this.#create<Job>(`/processing/jobs/${jobId}/reprocess`, undefined, options);
+    return this.#create<Job>(`/processing/jobs/${jobId}/reprocess`, pictureOf(options), options);
   }
 
   job(jobId: string, signal?: AbortSignal): Promise<JobStatus> {
@@ -195,7 +198,7 @@ export class IrisflowClient {
     const { signal, onProgress } = options;
     const onSent = (sent: number) => onProgress?.({ phase: 'uploading', sent });
     const { id } = await this.uploadPhoto(photo, { ...options.upload, signal, onSent });
-    const submitted = await this.submit(id, { signal });
+    const submitted = await this.submit(id, { signal, picture: options.picture });
     for await (const job of this.watchJob(submitted.job_id, options)) {
       onProgress?.({ phase: 'processing', job });
     }
@@ -210,6 +213,10 @@ export class IrisflowClient {
     this.#feeds.set(key, feed);
     return feed;
   }
+}
+
+function pictureOf(options?: JobOptions): { options?: PictureOptions } | undefined {
+  return options?.picture && { options: options.picture };
 }
 
 /** Not `crypto.randomUUID`, which pages without HTTPS lack. */

@@ -34,6 +34,8 @@ export interface JobEvent {
   mask_url?: string | null;
   before_url?: string | null;
   thumbnail_url?: string | null;
+  outline?: JobStatus['outline'];
+  alternative?: JobStatus['alternative'];
   urls_expire_at?: string | null;
   processing_time_ms?: number | null;
   result_width?: number | null;

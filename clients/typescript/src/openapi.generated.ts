@@ -4,6 +4,14 @@ export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description The picture with the other outline. */
+        AlternativeBody: {
+            /** @description Its mask. */
+            mask_url: string;
+            outline: components["schemas"]["OutlineName"];
+            /** @description A presigned URL, as all URLs here. */
+            result_url: string;
+        };
         /** @description One request to the endpoint. */
         AttemptBody: {
             at: string;
@@ -24,6 +32,11 @@ export interface components {
              */
             status?: number | null;
         };
+        /**
+         * @description What surrounds the iris. With `transparent` the picture is a PNG, else a JPEG.
+         * @enum {string}
+         */
+        BackgroundName: "black" | "white" | "transparent" | "photo";
         BatchBody: {
             batch_id: string;
             /** @description In the order of `photo_ids`. */
@@ -47,6 +60,7 @@ export interface components {
             total: number;
         };
         BatchRequest: {
+            options?: components["schemas"]["PictureOptionsBody"] | null;
             /** @description 1 to 10 photos. */
             photo_ids: string[];
         };
@@ -316,6 +330,8 @@ export interface components {
             /** @description The internal name of the step, as in `segmenting`; null before the first. */
             current_step?: string | null;
             job_id: string;
+            /** @description How its picture is to be made. */
+            options: components["schemas"]["PictureOptionsBody"];
             photo_id: string;
             /**
              * Format: int32
@@ -347,6 +363,7 @@ export interface components {
         };
         /** @description A job with its result or failure. */
         JobStatusBody: components["schemas"]["JobBody"] & {
+            alternative?: components["schemas"]["AlternativeBody"] | null;
             /** @description The unprocessed photo in the geometry of the result. */
             before_url?: string | null;
             /** @description Its owner has cancelled it, and its worker has not stopped yet. */
@@ -360,6 +377,7 @@ export interface components {
             /** @description Mask in the geometry of the result: 0 outside of the iris, 85 filled in, 255 measured. */
             mask_url?: string | null;
             original_url?: string | null;
+            outline?: components["schemas"]["OutlineName"] | null;
             /** Format: int64 */
             processing_time_ms?: number | null;
             quality?: components["schemas"]["QualityBody"] | null;
@@ -419,6 +437,12 @@ export interface components {
             /** Format: double */
             value: number;
         };
+        /**
+         * @description `round`: a full disc, where what lids hide is completed from the texture of the same iris. `visible`: what the
+         *     photo shows.
+         * @enum {string}
+         */
+        OutlineName: "round" | "visible";
         PhotoBody: {
             /** @description RFC 3339, UTC. */
             created_at: string;
@@ -464,6 +488,19 @@ export interface components {
              */
             total: number;
         };
+        /** @description How the picture is to be made. What is left out follows the defaults. */
+        PictureOptionsBody: {
+            background?: components["schemas"]["BackgroundName"] | null;
+            outline?: components["schemas"]["OutlineName"] | null;
+            preset?: components["schemas"]["PresetName"] | null;
+            size?: components["schemas"]["PictureSizeBody"] | null;
+        };
+        PictureSizeBody: number | "auto";
+        /**
+         * @description `natural`: the person's own colours and light. `vivid`: more contrast and colour.
+         * @enum {string}
+         */
+        PresetName: "natural" | "vivid";
         /** @description Quality figures of the iris in a photo, after the metrics of ISO/IEC 29794-6 (in brackets). */
         QualityBody: {
             /**
@@ -595,6 +632,9 @@ export interface components {
             /** Format: double */
             value?: number | null;
         };
+        ReprocessRequest: {
+            options?: components["schemas"]["PictureOptionsBody"] | null;
+        };
         /** @description The same fields again, and the requirements of the law. Null where the law has no such requirement. */
         RequirementsBody: {
             consent_text: string;
@@ -652,8 +692,7 @@ export interface components {
             reason: components["schemas"]["SkipReason"];
         };
         SubmitRequest: {
-            /** @description Reserved; no options exist yet. */
-            options?: unknown;
+            options?: components["schemas"]["PictureOptionsBody"] | null;
             /** Format: uuid */
             photo_id: string;
         };

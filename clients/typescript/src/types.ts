@@ -16,6 +16,9 @@ export type Job = Schemas['JobBody'];
 export type JobStatus = Schemas['JobStatusBody'];
 export type JobPage = Schemas['JobPage'];
 export type Batch = Schemas['BatchBody'];
+/** How a picture is to be made. */
+export type PictureOptions = Schemas['PictureOptionsBody'];
+export type Outline = Schemas['OutlineName'];
 /** Why a job waits, and how long it may still take. */
 export type Estimate = Schemas['EstimateBody'];
 

@@ -124,6 +124,22 @@ describe('a duplicate submit', () => {
   });
 });
 
+test('options of the picture go with every call that makes one', async (t) => {
+  const server = await FakeServer.start(t);
+  const paths = ['/processing/submit', '/processing/batch', '/processing/jobs/a/reprocess'];
+  for (const path of paths) server.routes.set(`POST /api/v1${path}`, () => ({ status: 201, body: {} }));
+  const client = clientOf(server);
+  const picture = { preset: 'vivid', size: 'auto' } as const;
+  await client.submit('photo', { picture });
+  await client.submitBatch(['photo'], { picture });
+  await client.reprocess('a', { picture });
+  await client.reprocess('a');
+  assert.deepEqual(
+    server.requests.map(({ body }) => body && (JSON.parse(body) as unknown)),
+    [{ photo_id: 'photo', options: picture }, { photo_ids: ['photo'], options: picture }, { options: picture }, ''],
+  );
+});
+
 describe('errors', () => {
   test('carry status, code, detail, suggestion and the time of the next try', async (t) => {
     const server = await FakeServer.start(t);

@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use irisflow_client::{Client, Update};
+use irisflow_client::{Client, PictureOptions, Update};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -27,7 +27,7 @@ async fn process(client: &Client, source: &Path, target: &Path) -> Result<(), Fa
     let photo = client
         .upload(std::fs::read(source)?.into(), |_sent| {})
         .await?;
-    let job = client.submit(&photo.id).await?;
+    let job = client.submit(&photo.id, PictureOptions::default()).await?;
     let mut watch = client.watch(&job.job_id);
     while let Some(update) = watch.next().await {
         match update? {

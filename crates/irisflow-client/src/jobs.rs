@@ -2,7 +2,7 @@
 
 use futures_util::{Stream, StreamExt as _, stream};
 use reqwest::Method;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -38,6 +38,77 @@ impl Status {
     }
 }
 
+/// How a picture is to be made. What is `None` follows the defaults of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct PictureOptions {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outline: Option<Outline>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<PictureSize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub background: Option<Background>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Preset>,
+}
+
+/// What of the iris a picture shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outline {
+    /// A full disc: what lids hide is completed from the texture of the same iris.
+    Round,
+    /// What the photo shows.
+    Visible,
+}
+
+/// Width and height of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PictureSize {
+    /// 1024 to 4096.
+    Pixels(u32),
+    /// As many as the photo has of the iris, within the same limits.
+    Auto,
+}
+
+impl Serialize for PictureSize {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Pixels(pixels) => serializer.serialize_u32(*pixels),
+            Self::Auto => serializer.serialize_str("auto"),
+        }
+    }
+}
+
+/// What surrounds the iris.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Background {
+    Black,
+    White,
+    /// Nothing: the picture is a PNG.
+    Transparent,
+    /// The photo itself.
+    Photo,
+}
+
+/// How much is made of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preset {
+    /// The person's own colours and light.
+    Natural,
+    /// More contrast and colour.
+    Vivid,
+}
+
+/// A picture with the other outline than the result.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Alternative {
+    pub outline: Outline,
+    pub result_url: String,
+    pub mask_url: String,
+}
+
 /// A job as returned by a submit.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Job {
@@ -70,6 +141,12 @@ pub struct JobStatus {
     pub result_url: Option<String>,
     pub mask_url: Option<String>,
     pub before_url: Option<String>,
+    /// What of the iris the result shows.
+    #[serde(default)]
+    pub outline: Option<Outline>,
+    /// Where both outlines can be made and none was asked for.
+    #[serde(default)]
+    pub alternative: Option<Alternative>,
     pub processing_time_ms: Option<u64>,
     pub result_width: Option<u32>,
     pub result_height: Option<u32>,
@@ -104,8 +181,12 @@ impl Client {
     ///
     /// # Errors
     /// When the server rejects it.
-    pub async fn submit(&self, photo_id: &PhotoId) -> Result<Job, ClientError> {
-        let body = json!({ "photo_id": photo_id });
+    pub async fn submit(
+        &self,
+        photo_id: &PhotoId,
+        options: PictureOptions,
+    ) -> Result<Job, ClientError> {
+        let body = json!({ "photo_id": photo_id, "options": options });
         self.submit_idempotently("processing/submit", &body).await
     }
 
@@ -114,9 +195,10 @@ impl Client {
     pub fn submit_batches(
         &self,
         photos: &[PhotoId],
+        options: PictureOptions,
     ) -> impl Stream<Item = Result<Batch, ClientError>> {
-        stream::iter(photos.chunks(BATCH_LIMIT)).then(async |photo_ids| {
-            let body = json!({ "photo_ids": photo_ids });
+        stream::iter(photos.chunks(BATCH_LIMIT)).then(move |photo_ids| async move {
+            let body = json!({ "photo_ids": photo_ids, "options": options });
             self.submit_idempotently("processing/batch", &body).await
         })
     }

@@ -2,13 +2,13 @@
 //! retried through network failures and server restarts.
 //!
 //! ```no_run
-//! use irisflow_client::{Client, Update};
+//! use irisflow_client::{Client, PictureOptions, Update};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let client = Client::new("https://iris.example.com")?;
 //! client.sign_in("you@example.com", "Clear-Iris-7").await?;
 //! let photo = client.upload(std::fs::read("eye.jpg")?.into(), |_sent| {}).await?;
-//! let job = client.submit(&photo.id).await?;
+//! let job = client.submit(&photo.id, PictureOptions::default()).await?;
 //! let mut watch = client.watch(&job.job_id);
 //! while let Some(update) = watch.next().await {
 //!     if let Update::Frame(frame) = update? {
@@ -42,7 +42,10 @@ mod watch;
 pub use client::Client;
 pub use error::{ApiError, ClientError};
 pub use ids::{BatchId, JobId, PhotoId};
-pub use jobs::{BATCH_LIMIT, Batch, Job, JobStatus, Skipped, Status};
+pub use jobs::{
+    Alternative, BATCH_LIMIT, Background, Batch, Job, JobStatus, Outline, PictureOptions,
+    PictureSize, Preset, Skipped, Status,
+};
 pub use photos::Photo;
 pub use retry_policy::RetryPolicy;
 pub use session::{InMemoryTokenStore, TokenStore};

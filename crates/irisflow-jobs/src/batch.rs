@@ -69,6 +69,7 @@ mod tests {
     use super::*;
     use crate::id::{JobId, PhotoId};
     use crate::job::{NewJob, Priority};
+    use crate::options::PictureOptions;
 
     fn job(progress: u8, state: JobState) -> Job {
         let new = NewJob {
@@ -77,6 +78,7 @@ mod tests {
             photo_id: PhotoId::generate(),
             batch_id: None,
             priority: Priority::Default,
+            options: PictureOptions::default(),
         };
         Job {
             progress,

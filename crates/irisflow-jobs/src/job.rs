@@ -7,6 +7,7 @@ use crate::clock::Timestamp;
 use crate::event::{EventBody, EventKind};
 use crate::failure::Failure;
 use crate::id::{BatchId, JobId, PhotoId, UserId, WorkerId};
+use crate::options::{Outline, PictureOptions};
 use crate::policy::JobPolicy;
 use crate::step::{Checkpoint, Step};
 
@@ -17,6 +18,7 @@ pub struct Job {
     pub photo_id: PhotoId,
     pub batch_id: Option<BatchId>,
     pub priority: Priority,
+    pub options: PictureOptions,
     pub state: JobState,
     /// The furthest step reached in any attempt.
     pub step: Option<Step>,
@@ -119,6 +121,24 @@ pub struct JobResult {
     /// Whether there is a small copy for lists.
     #[serde(default)]
     pub has_thumbnail: bool,
+    #[serde(default)]
+    pub format: PictureFormat,
+    /// What of the iris the picture shows; none of a job that ended before outlines were told apart.
+    #[serde(default)]
+    pub outline: Option<Outline>,
+    /// The outline of the second picture, when one is kept.
+    #[serde(default)]
+    pub alternative: Option<Outline>,
+}
+
+/// The file format of a finished picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PictureFormat {
+    #[default]
+    Jpeg,
+    /// Of a picture on a transparent background.
+    Png,
 }
 
 /// Interactive jobs go before batches of the same user.
@@ -152,6 +172,7 @@ pub struct NewJob {
     pub photo_id: PhotoId,
     pub batch_id: Option<BatchId>,
     pub priority: Priority,
+    pub options: PictureOptions,
 }
 
 /// Everything that can happen to a job after it was queued.
@@ -232,6 +253,7 @@ impl Job {
             photo_id: new.photo_id,
             batch_id: new.batch_id,
             priority: new.priority,
+            options: new.options,
             state: JobState::Pending,
             step: None,
             progress: 0,
@@ -255,6 +277,7 @@ impl Job {
             photo_id: self.photo_id,
             batch_id: self.batch_id,
             priority: self.priority,
+            options: self.options,
         };
         Self::queued(new, self.created_at).job
     }
@@ -468,6 +491,7 @@ mod tests {
             photo_id: PhotoId::generate(),
             batch_id: None,
             priority: Priority::High,
+            options: PictureOptions::default(),
         };
         Job::queued(new, NOW).job
     }
@@ -530,6 +554,9 @@ mod tests {
             quality_message: None,
             stored_bytes: 0,
             has_thumbnail: false,
+            format: PictureFormat::Jpeg,
+            outline: None,
+            alternative: None,
         }
     }
 

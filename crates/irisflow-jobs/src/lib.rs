@@ -14,6 +14,7 @@ mod failure;
 mod id;
 mod job;
 mod notifier;
+mod options;
 mod photo;
 mod policy;
 mod ports;
@@ -44,10 +45,11 @@ pub use id::{
     WorkerId,
 };
 pub use job::{
-    Fence, Job, JobEvent, JobResult, JobState, Lease, LogEntry, NewJob, Priority, Transition,
-    TransitionError,
+    Fence, Job, JobEvent, JobResult, JobState, Lease, LogEntry, NewJob, PictureFormat, Priority,
+    Transition, TransitionError,
 };
 pub use notifier::{Notification, Notifier};
+pub use options::{Background, Outline, PictureOptions, PictureSize, Preset};
 pub use photo::{
     Confirmed, NewPhoto, Photo, PhotoFilter, PhotoFormat, Received, StoredPhoto, UploadStatus,
 };

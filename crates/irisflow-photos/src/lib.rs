@@ -16,7 +16,7 @@ mod signed_url;
 pub use delete_swept::{delete_all_of_user, delete_swept, swept_objects};
 pub use file_store::FileStore;
 pub use memory_budget::{Busy, MemoryBudget, Reservation};
-pub use object_key::{JobObject, ObjectKey, ResultKeys};
+pub use object_key::{AlternativeKeys, JobObject, ObjectKey, ResultKeys};
 pub use object_store::{
     LinkSigner, ObjectStore, ObjectStream, ObjectUpload, SignedLink, StorageError,
 };

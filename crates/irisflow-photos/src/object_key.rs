@@ -3,7 +3,9 @@
 
 use std::fmt;
 
-use irisflow_jobs::{JobId, JobResult, PhotoFormat, PhotoId, StoredPhoto, UserId};
+use irisflow_jobs::{
+    JobId, JobResult, Outline, PhotoFormat, PhotoId, PictureFormat, StoredPhoto, UserId,
+};
 
 /// The name of one stored object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,31 +40,66 @@ pub enum ObjectKey {
 pub enum JobObject {
     /// The finished picture.
     Result,
+    /// The same on a transparent background.
+    ResultPng,
     /// Which of its pixels were measured and which filled in.
     Mask,
     /// The untouched photo in the result's geometry.
     Before,
     /// The finished picture, small.
     Thumbnail,
+    /// The picture with the other outline.
+    Alternative,
+    AlternativePng,
+    AlternativeMask,
 }
 
 impl JobObject {
-    pub const ALL: [Self; 4] = [Self::Result, Self::Mask, Self::Before, Self::Thumbnail];
+    pub const ALL: [Self; 8] = [
+        Self::Result,
+        Self::ResultPng,
+        Self::Mask,
+        Self::Before,
+        Self::Thumbnail,
+        Self::Alternative,
+        Self::AlternativePng,
+        Self::AlternativeMask,
+    ];
+
+    pub fn result(format: PictureFormat) -> Self {
+        match format {
+            PictureFormat::Jpeg => Self::Result,
+            PictureFormat::Png => Self::ResultPng,
+        }
+    }
+
+    pub fn alternative(format: PictureFormat) -> Self {
+        match format {
+            PictureFormat::Jpeg => Self::Alternative,
+            PictureFormat::Png => Self::AlternativePng,
+        }
+    }
 
     /// What follows the epoch in the name of the object.
     fn suffix(self) -> &'static str {
         match self {
             Self::Result => ".jpg",
+            Self::ResultPng => ".png",
             Self::Mask => "_mask.png",
             Self::Before => "_before.jpg",
             Self::Thumbnail => "_thumbnail.jpg",
+            Self::Alternative => "_alternative.jpg",
+            Self::AlternativePng => "_alternative.png",
+            Self::AlternativeMask => "_alternative_mask.png",
         }
     }
 
     fn content_type(self) -> &'static str {
         match self {
-            Self::Mask => "image/png",
-            Self::Result | Self::Before | Self::Thumbnail => "image/jpeg",
+            Self::ResultPng | Self::Mask | Self::AlternativePng | Self::AlternativeMask => {
+                "image/png"
+            }
+            Self::Result | Self::Before | Self::Thumbnail | Self::Alternative => "image/jpeg",
         }
     }
 }
@@ -74,16 +111,30 @@ pub struct ResultKeys {
     pub mask: ObjectKey,
     pub before: ObjectKey,
     pub thumbnail: Option<ObjectKey>,
+    pub alternative: Option<AlternativeKeys>,
+}
+
+/// Where the picture with the other outline lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AlternativeKeys {
+    pub outline: Outline,
+    pub result: ObjectKey,
+    pub mask: ObjectKey,
 }
 
 impl ResultKeys {
     pub fn new(user_id: UserId, job_id: JobId, result: &JobResult) -> Self {
         let key = |object| ObjectKey::of_job(user_id, job_id, result.epoch, object);
         Self {
-            result: key(JobObject::Result),
+            result: key(JobObject::result(result.format)),
             mask: key(JobObject::Mask),
             before: key(JobObject::Before),
             thumbnail: result.has_thumbnail.then(|| key(JobObject::Thumbnail)),
+            alternative: result.alternative.map(|outline| AlternativeKeys {
+                outline,
+                result: key(JobObject::alternative(result.format)),
+                mask: key(JobObject::AlternativeMask),
+            }),
         }
     }
 
@@ -91,6 +142,11 @@ impl ResultKeys {
         [self.result, self.mask, self.before]
             .into_iter()
             .chain(self.thumbnail)
+            .chain(
+                self.alternative
+                    .into_iter()
+                    .flat_map(|other| [other.result, other.mask]),
+            )
     }
 }
 
@@ -116,11 +172,7 @@ impl ObjectKey {
     }
 
     /// Everything that an attempt at a job may write.
-    pub fn of_attempt(
-        user_id: UserId,
-        job_id: JobId,
-        epoch: i64,
-    ) -> [Self; JobObject::ALL.len()] {
+    pub fn of_attempt(user_id: UserId, job_id: JobId, epoch: i64) -> [Self; JobObject::ALL.len()] {
         JobObject::ALL.map(|object| Self::of_job(user_id, job_id, epoch, object))
     }
 

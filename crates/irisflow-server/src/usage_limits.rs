@@ -123,8 +123,8 @@ const QUEUE_RETRY_S: u64 = 30;
 /// `Retry-After` in seconds when there are too many unconfirmed photos; the oldest may have expired then.
 const UNCONFIRMED_RETRY_S: u64 = 60;
 
-/// Expected size of the result, mask, "before" picture and thumbnail of a job together.
-const RESULT_BYTES: u64 = 1 << 20;
+/// Expected size of all pictures of a job together.
+const RESULT_BYTES: u64 = 2 << 20;
 
 /// Rate limiters of requests, by user and by address.
 #[derive(Debug)]

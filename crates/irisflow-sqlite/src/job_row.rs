@@ -1,8 +1,8 @@
 //! A row of `jobs` as a `Job`, and a state as columns.
 
 use irisflow_jobs::{
-    BatchId, Job, JobId, JobState, Lease, PhotoId, Priority, Step, StoreError, Timestamp, UserId,
-    WorkerId,
+    BatchId, Job, JobId, JobState, Lease, PhotoId, PictureOptions, Priority, Step, StoreError,
+    Timestamp, UserId, WorkerId,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row};
@@ -84,10 +84,11 @@ impl StateColumns {
     }
 }
 
+fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(StoreError::corrupt)
+}
+
 fn state_of(row: &SqliteRow) -> Result<JobState, StoreError> {
-    fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, StoreError> {
-        serde_json::from_str(text).map_err(StoreError::corrupt)
-    }
     let state: String = row.try_get("state").map_err(store_error)?;
     Ok(match state.as_str() {
         "pending" => JobState::Pending,
@@ -107,6 +108,19 @@ fn state_of(row: &SqliteRow) -> Result<JobState, StoreError> {
     })
 }
 
+/// Of a job with default options the column is NULL.
+pub(crate) fn stored_options(options: &PictureOptions) -> Result<Option<String>, StoreError> {
+    let differ = *options != PictureOptions::default();
+    differ
+        .then(|| serde_json::to_string(options).map_err(StoreError::corrupt))
+        .transpose()
+}
+
+fn options_of(row: &SqliteRow) -> Result<PictureOptions, StoreError> {
+    let stored: Option<&str> = row.try_get("options").map_err(store_error)?;
+    stored.map_or_else(|| Ok(PictureOptions::default()), parsed)
+}
+
 impl<'r> FromRow<'r, SqliteRow> for JobRow {
     fn from_row(row: &'r SqliteRow) -> Result<Self, sqlx::Error> {
         let decode = |error: StoreError| sqlx::Error::Decode(Box::new(error));
@@ -121,6 +135,7 @@ impl<'r> FromRow<'r, SqliteRow> for JobRow {
                 .map(BatchId::from),
             priority: Priority::from_name(priority)
                 .ok_or_else(|| decode(unknown_value("priority", priority)))?,
+            options: options_of(row).map_err(decode)?,
             state: state_of(row).map_err(decode)?,
             step: step
                 .map(|name| {

@@ -14,7 +14,7 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::commit_pause::{CommitPoint, pause};
 use crate::group_commit::WriteTransaction;
-use crate::job_row::{JobRow, StateColumns};
+use crate::job_row::{JobRow, StateColumns, stored_options};
 use crate::queue_counters::{QueueCounts, count, mark_claim};
 use crate::{SqliteStore, store_error};
 
@@ -184,7 +184,7 @@ impl UnitOfWork<'_> {
         let mut script = Script::new("");
         let last_seq = self.log(&mut script, job, None, &[entry]).await?;
         script.push(
-            "INSERT INTO jobs (id, user_id, photo_id, batch_id, priority, state, progress,
+            "INSERT INTO jobs (id, user_id, photo_id, batch_id, priority, options, state, progress,
                  attempt_count, retries, crashes, epoch, run_at, cancel_requested, last_seq,
                  created_at, updated_at, submission_id) VALUES (",
         );
@@ -195,6 +195,7 @@ impl UnitOfWork<'_> {
             .push_bind(job.photo_id.as_uuid())
             .push_bind(job.batch_id.map(BatchId::as_uuid))
             .push_bind(job.priority.name())
+            .push_bind(stored_options(&job.options)?)
             .push("'pending'")
             .push_bind(job.progress)
             .push("0, 0, 0")

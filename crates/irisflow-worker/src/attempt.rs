@@ -6,12 +6,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use irisflow_image::coverage::Outline;
+use irisflow_image::enhance::Preset;
+use irisflow_image::finish::{Background, ResultSize};
 use irisflow_image::load::Limits;
 use irisflow_image::pipeline::{
     self, ProcessError, ProcessOptions, ProcessedIris, Stage, StageMark,
 };
 use irisflow_jobs::{
-    Checkpoint, Failure, Fence, Job, JobResult, StoreError, StoredPhoto, WriteOutcome,
+    Checkpoint, Failure, Fence, Job, JobResult, PictureFormat, PictureOptions, PictureSize,
+    StoreError, StoredPhoto, WriteOutcome,
 };
 use irisflow_messages::{Language, failures, photos};
 use irisflow_photos::{JobObject, ObjectKey, Reservation, StorageError};
@@ -277,7 +281,11 @@ impl Attempt<'_> {
         drop(photo);
         drop(reserved);
         let writing = Instant::now();
-        let objects = take_objects(&mut processed);
+        let format = match self.job.options.background {
+            irisflow_jobs::Background::Transparent => PictureFormat::Png,
+            _ => PictureFormat::Jpeg,
+        };
+        let objects = take_objects(&mut processed, format);
         let stored_bytes = objects.iter().map(|(_, bytes)| bytes.len() as u64).sum();
         self.write_results(objects)?;
         self.meter.saved();
@@ -295,6 +303,12 @@ impl Attempt<'_> {
             ),
             stored_bytes,
             has_thumbnail: true,
+            format,
+            outline: Some(outline_of(processed.outline)),
+            alternative: processed
+                .other
+                .as_ref()
+                .map(|other| outline_of(other.outline)),
         })
     }
 
@@ -384,7 +398,7 @@ impl Attempt<'_> {
         let options = ProcessOptions {
             limits,
             threads: self.shared.threads_per_job(),
-            ..ProcessOptions::default()
+            ..process_options(&self.job.options)
         };
         let mut observer = |stage: Stage, mark: StageMark| {
             if let Some(checkpoint) = checkpoint_of(stage, mark) {
@@ -440,6 +454,39 @@ impl Attempt<'_> {
     }
 }
 
+/// Who chose no outline gets both where both can be made.
+fn process_options(options: &PictureOptions) -> ProcessOptions {
+    ProcessOptions {
+        outline: options.outline.map(|outline| match outline {
+            irisflow_jobs::Outline::Round => Outline::Round,
+            irisflow_jobs::Outline::Visible => Outline::Visible,
+        }),
+        both_outlines: options.outline.is_none(),
+        size: match options.size {
+            PictureSize::Pixels(pixels) => ResultSize::Pixels(pixels),
+            PictureSize::Auto => ResultSize::Auto,
+        },
+        background: match options.background {
+            irisflow_jobs::Background::Black => Background::Black,
+            irisflow_jobs::Background::White => Background::White,
+            irisflow_jobs::Background::Transparent => Background::Transparent,
+            irisflow_jobs::Background::Photo => Background::Photo,
+        },
+        enhancement: match options.preset {
+            irisflow_jobs::Preset::Natural => Preset::Natural.enhancement(),
+            irisflow_jobs::Preset::Vivid => Preset::Vivid.enhancement(),
+        },
+        ..ProcessOptions::default()
+    }
+}
+
+fn outline_of(outline: Outline) -> irisflow_jobs::Outline {
+    match outline {
+        Outline::Round => irisflow_jobs::Outline::Round,
+        Outline::Visible => irisflow_jobs::Outline::Visible,
+    }
+}
+
 /// Fetching is part of loading and writing part of saving, so their begin and end are reported here.
 fn checkpoint_of(stage: Stage, mark: StageMark) -> Option<Checkpoint> {
     match (stage, mark) {
@@ -471,24 +518,32 @@ fn point_of(stage: Stage) -> Option<&'static str> {
 /// Where planned faults strike once an object is written.
 fn point_after(object: JobObject) -> Option<&'static str> {
     match object {
-        JobObject::Result => Some(point::AFTER_RESULT),
+        JobObject::Result | JobObject::ResultPng => Some(point::AFTER_RESULT),
         JobObject::Mask => Some(point::AFTER_MASK),
         JobObject::Before => Some(point::AFTER_BEFORE),
-        JobObject::Thumbnail => None,
+        JobObject::Thumbnail
+        | JobObject::Alternative
+        | JobObject::AlternativePng
+        | JobObject::AlternativeMask => None,
     }
 }
 
 /// What is to be stored, in the order in which it is written.
-fn take_objects(processed: &mut ProcessedIris) -> Vec<(JobObject, Bytes)> {
-    [
-        (JobObject::Result, &mut processed.result),
+fn take_objects(processed: &mut ProcessedIris, format: PictureFormat) -> Vec<(JobObject, Bytes)> {
+    let mut objects = vec![
+        (JobObject::result(format), &mut processed.result),
         (JobObject::Mask, &mut processed.mask_png),
         (JobObject::Before, &mut processed.before_jpeg),
         (JobObject::Thumbnail, &mut processed.thumbnail_jpeg),
-    ]
-    .into_iter()
-    .map(|(object, bytes)| (object, std::mem::take(bytes).into()))
-    .collect()
+    ];
+    if let Some(other) = &mut processed.other {
+        objects.push((JobObject::alternative(format), &mut other.result));
+        objects.push((JobObject::AlternativeMask, &mut other.mask_png));
+    }
+    objects
+        .into_iter()
+        .map(|(object, bytes)| (object, std::mem::take(bytes).into()))
+        .collect()
 }
 
 fn elapsed_ms(running: &RunningJob) -> u64 {
@@ -509,7 +564,7 @@ fn quality_of(processed: &ProcessedIris) -> serde_json::Value {
     named
         .chain([
             ("confidence", segmentation.confidence),
-            ("filled_share", segmentation.quality.reflection_share),
+            ("filled_share", processed.filled_share),
         ])
         .map(|(name, value)| (name.to_owned(), serde_json::json!(value)))
         .collect()

@@ -2,6 +2,8 @@
 
 use anyhow::Context as _;
 use irisflow_client::{Client, ClientError, JobId, JobStatus, Status, Update};
+use irisflow_image::coverage::Outline;
+use irisflow_image::finish::Background;
 use irisflow_messages::{Language, progress, text};
 use serde_json::{Value, json};
 
@@ -55,8 +57,8 @@ pub(crate) async fn finish(
     if let Some(names) = names {
         download(client, job, names).await?;
         write_report(names, &report(job))?;
-        if job.status == Status::Completed {
-            bars.print_result(&names.result());
+        if let (Status::Completed, Some(url)) = (job.status, &job.result_url) {
+            bars.print_result(&names.result_on(background_of(url)));
         }
     }
     Ok(show_outcome(job, bar))
@@ -99,17 +101,37 @@ async fn download(
     job: &JobStatus,
     names: &OutputNames,
 ) -> Result<(), ClientError> {
-    let files = [
-        (&job.before_url, names.before()),
-        (&job.mask_url, names.mask()),
-        (&job.result_url, names.result()),
-    ];
-    for (url, target) in files {
-        if let Some(url) = url {
-            client.download(url, &target).await?;
-        }
+    if let Some(other) = &job.alternative {
+        let outline = match other.outline {
+            irisflow_client::Outline::Round => Outline::Round,
+            irisflow_client::Outline::Visible => Outline::Visible,
+        };
+        let picture = names.result_of(outline, background_of(&other.result_url));
+        client
+            .download(&other.mask_url, &names.mask_of(outline))
+            .await?;
+        client.download(&other.result_url, &picture).await?;
+    }
+    if let Some(url) = &job.before_url {
+        client.download(url, &names.before()).await?;
+    }
+    if let Some(url) = &job.mask_url {
+        client.download(url, &names.mask()).await?;
+    }
+    if let Some(url) = &job.result_url {
+        let picture = names.result_on(background_of(url));
+        client.download(url, &picture).await?;
     }
     Ok(())
+}
+
+/// Only pictures on a transparent background are PNGs.
+fn background_of(picture_url: &str) -> Background {
+    let path = picture_url.split('?').next().unwrap_or_default();
+    match path.ends_with(".png") {
+        true => Background::Transparent,
+        false => Background::Black,
+    }
 }
 
 fn report(job: &JobStatus) -> Value {

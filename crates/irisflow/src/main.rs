@@ -17,6 +17,7 @@ mod metrics;
 mod output_names;
 mod own_addresses;
 mod photo_file;
+mod picture_args;
 mod process;
 mod progress_bars;
 mod serve;

@@ -31,10 +31,6 @@ const ENDINGS: [&str; 13] = [
 ];
 
 impl OutputNames {
-    pub(crate) fn result(&self) -> PathBuf {
-        self.result_on(Background::Black)
-    }
-
     pub(crate) fn result_on(&self, background: Background) -> PathBuf {
         self.path(ending_on(background))
     }

@@ -13,11 +13,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use irisflow_image::coverage::Outline;
 use irisflow_image::diagnostics::{label_picture, overlay_jpeg};
 use irisflow_image::encode::grey_png;
-use irisflow_image::enhance::Preset;
-use irisflow_image::finish::{Background, ResultSize};
+use irisflow_image::finish::Background;
 use irisflow_image::load::{Limits, load_photo, probe};
 use irisflow_image::pipeline::{self, ProcessError, ProcessOptions, ProcessedIris};
 use irisflow_image::rejection::Rejection;
@@ -27,6 +25,7 @@ use crate::atomic_file;
 use crate::exit_code::Outcome;
 use crate::output_names::{OutputNames, OutputNaming};
 use crate::photo_file::read_photo;
+use crate::picture_args::PictureArgs;
 use progress::Progress;
 
 /// Turn photos of eyes into pictures of their irises, offline.
@@ -49,89 +48,25 @@ pub(crate) struct ProcessArgs {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 
-    /// What of the iris is shown: `round` completes what lids hide from the texture of the same iris, `visible`
-    /// shows only what was photographed. Without it: round where at least 70 % of the iris is seen.
-    #[arg(long, value_enum)]
-    outline: Option<OutlineArg>,
+    #[command(flatten)]
+    picture: PictureArgs,
 
     /// Also write the picture with the other outline, NAME_round.jpg or NAME_visible.jpg, and its mask.
     #[arg(long)]
     both_outlines: bool,
-
-    /// Width and height of the result in pixels, 1024 to 4096, or `auto`: as many as the photo has.
-    #[arg(long, default_value = "2048", value_parser = parse_size)]
-    size: ResultSize,
-
-    /// What surrounds the iris; `transparent` writes NAME.png instead of NAME.jpg.
-    #[arg(long, value_enum, default_value_t = BackgroundArg::Black)]
-    background: BackgroundArg,
-
-    /// How much is made of the picture.
-    #[arg(long, value_enum, default_value_t = PresetArg::Natural)]
-    preset: PresetArg,
 
     /// Also write NAME_labels.png and NAME_overlay.jpg, which show what was found where.
     #[arg(long)]
     diagnostics: bool,
 }
 
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum OutlineArg {
-    Round,
-    Visible,
-}
-
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum BackgroundArg {
-    Black,
-    White,
-    Transparent,
-    Photo,
-}
-
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum PresetArg {
-    Natural,
-    Vivid,
-}
-
-fn parse_size(text: &str) -> Result<ResultSize, String> {
-    if text == "auto" {
-        return Ok(ResultSize::Auto);
-    }
-    let limits = ResultSize::LEAST..=ResultSize::MOST;
-    match text.parse() {
-        Ok(pixels) if limits.contains(&pixels) => Ok(ResultSize::Pixels(pixels)),
-        _ => Err(format!(
-            "give a number of pixels from {} to {}, or auto",
-            limits.start(),
-            limits.end()
-        )),
-    }
-}
-
 impl ProcessArgs {
     fn options(&self) -> ProcessOptions {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         ProcessOptions {
-            outline: self.outline.map(|outline| match outline {
-                OutlineArg::Round => Outline::Round,
-                OutlineArg::Visible => Outline::Visible,
-            }),
             both_outlines: self.both_outlines,
-            size: self.size,
-            background: match self.background {
-                BackgroundArg::Black => Background::Black,
-                BackgroundArg::White => Background::White,
-                BackgroundArg::Transparent => Background::Transparent,
-                BackgroundArg::Photo => Background::Photo,
-            },
-            enhancement: match self.preset {
-                PresetArg::Natural => Preset::Natural.enhancement(),
-                PresetArg::Vivid => Preset::Vivid.enhancement(),
-            },
             threads: Threads::new(cores),
-            ..ProcessOptions::default()
+            ..self.picture.process_options()
         }
     }
 }

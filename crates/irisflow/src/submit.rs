@@ -10,20 +10,21 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use irisflow_client::{BATCH_LIMIT, Batch, Client, ClientError, JobId, PhotoId};
+use irisflow_client::{BATCH_LIMIT, Batch, Client, ClientError, JobId, PhotoId, PictureOptions};
 use irisflow_messages::{Language, text};
 
 use crate::account::AccountArgs;
 use crate::exit_code::Outcome;
 use crate::follow_job::{follow, rejected_upload_report, write_report};
 use crate::output_names::{OutputNames, OutputNaming};
+use crate::picture_args::PictureArgs;
 use crate::progress_bars::{Bars, PhotoBar};
 
 /// Turn photos of eyes into pictures of their irises, on a server.
 ///
 /// Uploads the photos, submits them as batches, shows each job's progress, and downloads NAME.jpg (the
 /// iris), NAME_mask.png, NAME_before.jpg and NAME.json for each photo, as `irisflow process` writes
-/// them. Ctrl-C leaves the jobs running; `irisflow watch` comes back to them.
+/// them. Where no outline is chosen and both can be made, the second comes as NAME_visible.jpg. Ctrl-C leaves the jobs running; `irisflow watch` comes back to them.
 ///
 /// Exit status: 0 when every photo was completed, 1 when some were rejected, 2 for a wrong command
 /// line, 3 when something failed, 130 when interrupted.
@@ -36,6 +37,9 @@ pub(crate) struct SubmitArgs {
     /// Folder for the results; made when it does not exist.
     #[arg(long, value_name = "DIR", default_value = ".")]
     out: PathBuf,
+
+    #[command(flatten)]
+    picture: PictureArgs,
 
     #[command(flatten)]
     account: AccountArgs,
@@ -58,6 +62,7 @@ async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
     let client = args.account.sign_in().await?;
     let run = Arc::new(Run {
         client,
+        options: args.picture.picture_options(),
         bars: Bars::new(),
         unfinished: Mutex::default(),
         submitting: tokio::sync::Mutex::default(),
@@ -82,6 +87,7 @@ async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
 /// One run of the command.
 struct Run {
     client: Client,
+    options: PictureOptions,
     bars: Bars,
     /// Jobs that are submitted and have not ended.
     unfinished: Mutex<Vec<JobId>>,
@@ -188,7 +194,7 @@ impl Run {
     async fn submit(&self, photo_ids: &[PhotoId]) -> anyhow::Result<Vec<Batch>> {
         let _held = self.submitting.lock().await;
         let mut batches = Vec::new();
-        let mut answers = std::pin::pin!(self.client.submit_batches(photo_ids));
+        let mut answers = std::pin::pin!(self.client.submit_batches(photo_ids, self.options));
         while let Some(batch) = answers.next().await {
             let batch = batch?;
             let job_ids = batch.jobs.iter().map(|job| job.job_id.clone());

@@ -3,7 +3,7 @@
 
 import { delay, IrisflowClient, NetworkError, pageWake as createPageWake, type TokenStore } from '@irisflow/client';
 import { createGuard, type GuardParts } from './session-guard';
-import type { Check, Consent, ConsentList, ConsentText, Estimate, Job, JobStatus, Photo } from './types';
+import type { Check, Consent, ConsentList, ConsentText, Estimate, Job, JobStatus, Photo, PictureOptions } from './types';
 
 export { errorTextOf, type ErrorText } from './error-text';
 export * from './errors';
@@ -48,7 +48,8 @@ export interface Api {
   /** Checks the quality of a photo without making a job. */
   check(photoId: string, signal?: AbortSignal): Promise<Check>;
   submit(photoId: string, signal?: AbortSignal): Promise<Job>;
-  reprocess(jobId: string, signal?: AbortSignal): Promise<Job>;
+  /** Makes the picture again, with other options or as before. */
+  reprocess(jobId: string, picture?: PictureOptions): Promise<Job>;
   cancel(jobId: string): Promise<void>;
   job(jobId: string, signal?: AbortSignal): Promise<JobStatus>;
   recentJobs(signal?: AbortSignal): Promise<JobStatus[]>;
@@ -111,7 +112,7 @@ export function createApi(parts: ApiParts): Api {
       guard(() => client.uploadPhoto(file, { ...options, presigned: true }), options.signal),
     check: (photoId, signal) => guard(() => client.checkPhoto(photoId, signal), signal),
     submit: (photoId, signal) => guard(() => client.submit(photoId, { signal }), signal),
-    reprocess: (jobId, signal) => guard(() => client.reprocess(jobId, { signal }), signal),
+    reprocess: (jobId, picture) => guard(() => client.reprocess(jobId, { picture })),
     cancel: (jobId) => guard(() => client.cancel(jobId)),
     job: (jobId, signal) => guard(() => client.job(jobId, signal), signal),
     recentJobs: (signal) => guard(async () => (await client.jobs({ page_size: 8 }, signal)).items, signal),

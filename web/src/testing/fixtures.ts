@@ -24,6 +24,7 @@ export function jobFixture(differences: Partial<JobStatus> = {}): JobStatus {
     processing_time_ms: 840,
     result_width: 2048,
     result_height: 2048,
+    options: { size: 2048, background: 'black', preset: 'natural' },
     quality_score: 83,
     quality_message: 'A good photo.',
   };

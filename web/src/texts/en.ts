@@ -177,6 +177,13 @@ export const en = {
     save: 'Save',
     share: 'Share',
     processAgain: 'Process this photo again',
+    outlineLabel: 'Which part of the iris is shown',
+    outlines: { round: 'Full circle', visible: 'As photographed' },
+    completed: ({ percent }: { percent: number }) =>
+      `Under reflections and behind the lids, ${percent} % of this iris was filled in from its own texture.`,
+    visible: 'Only what the photo shows: lids cut the circle.',
+    makeVivid: 'Make it vivid',
+    makeNatural: 'Make it natural',
     notLoaded: { message: 'The picture could not be loaded.', suggestion: 'Reload the page to try again.' },
   },
 

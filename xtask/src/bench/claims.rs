@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use irisflow_jobs::{
-    Fence, Job, JobLeases as _, JobResult, Priority, QueueReader as _, Statistics, UserId, WorkerId,
+    Fence, Job, JobLeases as _, JobResult, PictureFormat, Priority, QueueReader as _, Statistics,
+    UserId, WorkerId,
 };
 
 use super::median;
@@ -134,6 +135,9 @@ async fn finish(store: &OpenStore, job: &Job) -> anyhow::Result<()> {
         quality_message: None,
         stored_bytes: 0,
         has_thumbnail: false,
+        format: PictureFormat::Jpeg,
+        outline: None,
+        alternative: None,
     };
     store.jobs.finish(fence, result).await?;
     Ok(())

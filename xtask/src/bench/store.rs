@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use irisflow_bus::LocalBus;
 use irisflow_jobs::{
     AccountStore as _, Enqueued, JobCommands as _, JobId, JobPolicy, NewAccount, NewJob, NewPhoto,
-    PhotoId, PhotoStore as _, Priority, Submission, SystemClock, UserId,
+    PhotoId, PhotoStore as _, PictureOptions, Priority, Submission, SystemClock, UserId,
 };
 use irisflow_sqlite::SqliteStore;
 
@@ -69,6 +69,7 @@ impl OpenStore {
             photo_id,
             batch_id: None,
             priority,
+            options: PictureOptions::default(),
         });
         match self.jobs.enqueue(Submission::of(jobs.collect())).await? {
             Enqueued::Now(_) => Ok(()),

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use irisflow_jobs::{
-    Checkpoint, JobFilter, JobReader as _, JobResult, PageRequest, Priority, StatusFilter,
-    SystemClock,
+    Checkpoint, JobFilter, JobReader as _, JobResult, PageRequest, PictureFormat, Priority,
+    StatusFilter, SystemClock,
 };
 use irisflow_photos::{FileStore, MemoryBudget};
 use irisflow_worker::{Attempt, FaultPlan, Pipeline, Setback, Worker, WorkerParts, WorkerSettings};
@@ -94,6 +94,9 @@ impl Pipeline for EmptyPipeline {
             quality_message: None,
             stored_bytes: 0,
             has_thumbnail: false,
+            format: PictureFormat::Jpeg,
+            outline: None,
+            alternative: None,
         })
     }
 }

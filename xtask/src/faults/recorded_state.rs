@@ -20,6 +20,8 @@ struct JobRow {
     state: String,
     /// Epoch of the attempt that made its result.
     epoch: Option<i64>,
+    /// Its result has a picture with the other outline as well.
+    has_alternative: bool,
     failure: Option<String>,
     crashes: i64,
 }
@@ -36,15 +38,18 @@ struct StoredJob {
 
 impl From<StoredJob> for JobRow {
     fn from(stored: StoredJob) -> Self {
-        let field = |text: Option<String>, name: &str| -> Option<Value> {
-            let object: Value = serde_json::from_str(&text?).ok()?;
+        let field = |text: &Option<String>, name: &str| -> Option<Value> {
+            let object: Value = serde_json::from_str(text.as_ref()?).ok()?;
             Some(object[name].clone())
         };
         Self {
             id: stored.id.to_string(),
             state: stored.state,
-            epoch: field(stored.result, "epoch").and_then(|epoch| epoch.as_i64()),
-            failure: field(stored.failure, "code").and_then(|code| Some(code.as_str()?.to_owned())),
+            has_alternative: field(&stored.result, "alternative")
+                .is_some_and(|other| !other.is_null()),
+            epoch: field(&stored.result, "epoch").and_then(|epoch| epoch.as_i64()),
+            failure: field(&stored.failure, "code")
+                .and_then(|code| Some(code.as_str()?.to_owned())),
             crashes: stored.crashes,
         }
     }
@@ -209,9 +214,16 @@ impl JobRow {
             return Vec::new();
         };
         let id = &self.id;
-        [".jpg", "_mask.png", "_before.jpg", "_thumbnail.jpg"]
+        let always: &[&str] = &[".jpg", "_mask.png", "_before.jpg", "_thumbnail.jpg"];
+        let alternative: &[&str] = match self.has_alternative {
+            true => &["_alternative.jpg", "_alternative_mask.png"],
+            false => &[],
+        };
+        [always, alternative]
+            .concat()
+            .iter()
             .map(|ending| format!("{id}.{epoch}{ending}"))
-            .to_vec()
+            .collect()
     }
 }
 

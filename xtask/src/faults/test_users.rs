@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures_util::StreamExt as _;
-use irisflow_client::{Client, InMemoryTokenStore, PhotoId, RetryPolicy};
+use irisflow_client::{Client, InMemoryTokenStore, PhotoId, PictureOptions, RetryPolicy};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use tokio::task::JoinSet;
@@ -83,7 +83,8 @@ impl TestUsers {
                 .iter()
                 .map(|upload| upload.photo_id.clone())
                 .collect();
-            let mut batches = std::pin::pin!(client.submit_batches(&photo_ids));
+            let mut batches =
+                std::pin::pin!(client.submit_batches(&photo_ids, PictureOptions::default()));
             while let Some(batch) = batches.next().await {
                 for job in batch.context("submitting")?.jobs {
                     let upload = uploads

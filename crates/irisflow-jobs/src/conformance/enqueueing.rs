@@ -1,7 +1,10 @@
 //! Queueing: all jobs or none, each with its first event.
 
 use super::StoreUnderTest;
-use crate::{Enqueued, EventKind, JobState, NewJob, PhotoId, Priority, Submission, UserId};
+use crate::{
+    Background, Enqueued, EventKind, JobState, NewJob, Outline, PhotoId, PictureOptions,
+    PictureSize, Preset, Priority, Submission, UserId,
+};
 
 pub async fn a_new_job_is_pending_and_due_at_once(store: StoreUnderTest) {
     let user_id = store.user().await;
@@ -27,6 +30,27 @@ pub async fn jobs_come_back_in_the_order_given(store: StoreUnderTest) {
     let given: Vec<_> = new.iter().map(|new| new.id).collect();
     let returned: Vec<_> = queued.iter().map(|job| job.id).collect();
     assert_eq!(returned, given);
+}
+
+pub async fn the_options_of_the_picture_stay_with_the_job(store: StoreUnderTest) {
+    let user_id = store.user().await;
+    let options = PictureOptions {
+        outline: Some(Outline::Visible),
+        size: PictureSize::Auto,
+        background: Background::Transparent,
+        preset: Preset::Vivid,
+    };
+    let new = NewJob {
+        options,
+        ..store.new_job(user_id, Priority::High).await
+    };
+
+    let queued = store.queue_all(vec![new]).await;
+    let claimed = store.claim().await;
+
+    assert_eq!(queued[0].options, options);
+    assert_eq!(claimed.options, options);
+    assert_eq!(claimed.as_queued().options, options);
 }
 
 pub async fn each_queued_job_logs_that_it_is_queued(store: StoreUnderTest) {

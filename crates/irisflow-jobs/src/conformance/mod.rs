@@ -57,6 +57,7 @@ macro_rules! every_store_must_pass {
         $crate::store_tests! { $create, enqueueing:
             a_new_job_is_pending_and_due_at_once,
             jobs_come_back_in_the_order_given,
+            the_options_of_the_picture_stay_with_the_job,
             each_queued_job_logs_that_it_is_queued,
             one_unknown_photo_queues_none_of_the_jobs,
             a_job_of_a_foreign_photo_is_not_queued,

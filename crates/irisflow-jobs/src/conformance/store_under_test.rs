@@ -10,9 +10,10 @@ use super::RecordingNotifier;
 use crate::{
     AccountStore, Checkpoint, Confirmed, Enqueued, ErrorType, Event, EventKind, Failure, Fence,
     Job, JobCommands, JobId, JobLeases, JobPolicy, JobReader, JobResult, NewAccount, NewJob,
-    NewPhoto, PhotoFormat, PhotoId, PhotoStore, Priority, Privacy, QueueReader, Retention,
-    Statistics, Store, StoreHealth, StoredPhoto, Submission, Sweep, SweepQueue, SweepTarget,
-    Timeline, Timestamp, UserId, WebhookStore, WorkerId, WorkerRegistry, WriteOutcome,
+    NewPhoto, Outline, PhotoFormat, PhotoId, PhotoStore, PictureFormat, PictureOptions, Priority,
+    Privacy, QueueReader, Retention, Statistics, Store, StoreHealth, StoredPhoto, Submission,
+    Sweep, SweepQueue, SweepTarget, Timeline, Timestamp, UserId, WebhookStore, WorkerId,
+    WorkerRegistry, WriteOutcome,
 };
 
 /// How much real time a case may take. A deadline is approached to within it, so that a store whose time
@@ -196,6 +197,7 @@ impl StoreUnderTest {
             photo_id: self.photo(user_id).await,
             batch_id: None,
             priority,
+            options: PictureOptions::default(),
         }
     }
 
@@ -344,6 +346,9 @@ pub(crate) fn result_of(job: &Job) -> JobResult {
         quality_message: Some("A good photo.".to_owned()),
         stored_bytes: 923_521,
         has_thumbnail: true,
+        format: PictureFormat::Jpeg,
+        outline: Some(Outline::Round),
+        alternative: Some(Outline::Visible),
     }
 }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::AppState;
+use crate::processing::{AlternativeBody, OutlineName};
 use crate::public_url::BaseUrl;
 use crate::quality::MissedLimitBody;
 
@@ -54,6 +55,12 @@ pub(crate) struct EventObject {
     before_url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     thumbnail_url: Option<String>,
+    /// What of the iris the finished picture shows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outline: Option<OutlineName>,
+    /// The picture with the other outline, where both are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alternative: Option<AlternativeBody>,
     /// When the URLs expire (RFC 3339, UTC).
     #[serde(skip_serializing_if = "Option::is_none")]
     urls_expire_at: Option<String>,
@@ -133,6 +140,8 @@ impl AppState {
             mask_url: Some(urls.mask),
             before_url: Some(urls.before),
             thumbnail_url: urls.thumbnail,
+            outline: result.outline.map(Into::into),
+            alternative: urls.alternative,
             urls_expire_at: Some(self.download_urls_expire_at(self.now()).to_rfc3339()),
             processing_time_ms: Some(result.processing_time_ms),
             result_width: Some(result.width_px),

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::app::AppState;
 use crate::estimates::EstimateBody;
+use crate::processing::{AlternativeBody, OutlineName};
 use crate::public_url::BaseUrl;
 use crate::quality::MissedLimitBody;
 
@@ -38,6 +39,8 @@ enum End<'a> {
         mask_url: String,
         before_url: String,
         thumbnail_url: Option<String>,
+        outline: Option<OutlineName>,
+        alternative: Option<AlternativeBody>,
         processing_time_ms: u64,
         result_width: u32,
         result_height: u32,
@@ -181,6 +184,8 @@ impl AppState {
                 mask_url: urls.mask,
                 before_url: urls.before,
                 thumbnail_url: urls.thumbnail,
+                outline: result.outline.map(Into::into),
+                alternative: urls.alternative,
                 processing_time_ms: result.processing_time_ms,
                 result_width: result.width_px,
                 result_height: result.height_px,

@@ -8,6 +8,8 @@ use irisflow_photos::ObjectKey;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::picture_options::{OutlineName, PictureOptionsBody};
+use super::result_urls::AlternativeBody;
 use crate::app::AppState;
 use crate::estimates::EstimateBody;
 use crate::public_url::BaseUrl;
@@ -33,6 +35,8 @@ pub(crate) struct JobBody {
     /// RFC 3339, UTC.
     created_at: String,
     updated_at: String,
+    /// How its picture is to be made.
+    options: PictureOptionsBody,
     /// Path of the WebSocket with its live progress.
     websocket_url: String,
     #[serde(flatten)]
@@ -62,6 +66,10 @@ pub(crate) struct JobStatusBody {
     before_url: Option<String>,
     /// The finished picture in 400 x 400 pixels, for lists. Null for jobs of older versions, which made none.
     thumbnail_url: Option<String>,
+    /// What of the iris the finished picture shows. Null for jobs of older versions.
+    outline: Option<OutlineName>,
+    /// The picture with the other outline, where both are kept.
+    alternative: Option<AlternativeBody>,
     original_url: Option<String>,
     /// When the URLs of this response expire (RFC 3339, UTC); request the job again for new ones.
     urls_expire_at: String,
@@ -99,6 +107,7 @@ impl JobBody {
             attempt_count: job.attempt_count,
             created_at: job.created_at.to_rfc3339(),
             updated_at: job.updated_at.to_rfc3339(),
+            options: job.options.into(),
             websocket_url: format!("/ws/jobs/{}", job.id),
             estimate,
         }
@@ -203,7 +212,9 @@ impl AppState {
             thumbnail_url: urls.as_ref().and_then(|urls| urls.thumbnail.clone()),
             before_url: urls.as_ref().map(|urls| urls.before.clone()),
             mask_url: urls.as_ref().map(|urls| urls.mask.clone()),
+            alternative: urls.as_ref().and_then(|urls| urls.alternative.clone()),
             result_url: urls.map(|urls| urls.result),
+            outline: result.and_then(|result| result.outline).map(Into::into),
             original_url: original.map(|key| self.download_url(base, &key)),
             urls_expire_at: self.download_urls_expire_at(self.now()).to_rfc3339(),
             processing_time_ms: result.map(|result| result.processing_time_ms),

@@ -7,9 +7,9 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-use irisflow_jobs::{Event, EventKind, Job, JobId, JobState, UserId};
+use irisflow_jobs::{Event, EventKind, Job, JobId, JobResult, JobState, UserId};
 use irisflow_messages::failures;
-use irisflow_photos::{JobObject, ObjectKey};
+use irisflow_photos::ResultKeys;
 
 use crate::app::AppState;
 
@@ -46,7 +46,7 @@ impl AppState {
     /// Checks that the result of a finished job is in the storage; otherwise the returned job is failed.
     pub(crate) async fn with_verified_result(&self, mut job: Job) -> Job {
         if let JobState::Completed(result) = &job.state
-            && self.is_missing(job.user_id, job.id, result.epoch).await
+            && self.is_missing(job.user_id, job.id, result).await
         {
             job.state = JobState::Failed(failures::result_missing());
         }
@@ -64,9 +64,7 @@ impl AppState {
     /// The same check for the final event of a job.
     pub(crate) async fn event_with_verified_result(&self, mut event: Event) -> Event {
         if let Some(result) = &event.body.result
-            && self
-                .is_missing(event.user_id, event.job_id, result.epoch)
-                .await
+            && self.is_missing(event.user_id, event.job_id, result).await
         {
             let failure = failures::result_missing();
             event.kind = EventKind::Failed;
@@ -77,8 +75,8 @@ impl AppState {
         event
     }
 
-    async fn is_missing(&self, user_id: UserId, job_id: JobId, epoch: i64) -> bool {
-        let key = ObjectKey::of_job(user_id, job_id, epoch, JobObject::Result);
+    async fn is_missing(&self, user_id: UserId, job_id: JobId, result: &JobResult) -> bool {
+        let key = ResultKeys::new(user_id, job_id, result).result;
         let found = self.parts.files.size_of(&key).await;
         // An error of the storage does not count as missing.
         let is_missing = matches!(found, Ok(None));

@@ -7,6 +7,7 @@ pub(crate) mod idempotency;
 mod job_body;
 pub(crate) mod list;
 mod missing_result;
+mod picture_options;
 pub(crate) mod reprocess;
 mod result_urls;
 pub(crate) mod show;
@@ -16,3 +17,5 @@ pub(crate) mod submit_batch;
 
 pub(crate) use job_body::JobStatusBody;
 pub(crate) use missing_result::MissingResults;
+pub(crate) use picture_options::OutlineName;
+pub(crate) use result_urls::AlternativeBody;

@@ -2,7 +2,10 @@
 
 use irisflow_jobs::{JobId, JobResult, UserId};
 use irisflow_photos::ResultKeys;
+use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::picture_options::OutlineName;
 use crate::app::AppState;
 use crate::public_url::BaseUrl;
 
@@ -12,6 +15,17 @@ pub(crate) struct ResultUrls {
     pub(crate) mask: String,
     pub(crate) before: String,
     pub(crate) thumbnail: Option<String>,
+    pub(crate) alternative: Option<AlternativeBody>,
+}
+
+/// The picture with the other outline.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct AlternativeBody {
+    outline: OutlineName,
+    /// A presigned URL, as all URLs here.
+    result_url: String,
+    /// Its mask.
+    mask_url: String,
 }
 
 impl AppState {
@@ -30,6 +44,11 @@ impl AppState {
             mask: url(keys.mask),
             before: url(keys.before),
             thumbnail: keys.thumbnail.map(url),
+            alternative: keys.alternative.map(|keys| AlternativeBody {
+                outline: keys.outline.into(),
+                result_url: url(keys.result),
+                mask_url: url(keys.mask),
+            }),
         }
     }
 }

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use irisflow_jobs::{
-    BatchId, Enqueued, Job, JobId, NewJob, Photo, PhotoId, Priority, StoreError, Submission,
+    Enqueued, Job, JobId, NewJob, Photo, PhotoId, PictureOptions, Priority, StoreError, Submission,
     SubmissionKey, UploadStatus, UserId,
 };
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::idempotency::IdempotencyKey;
 use super::job_body::JobBody;
+use super::picture_options::PictureOptionsBody;
 use crate::app::{App, AppState};
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, Missing, ValidationBody};
@@ -21,8 +22,7 @@ use crate::extractors::ApiJson;
 #[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct SubmitRequest {
     photo_id: Uuid,
-    /// Reserved; no options exist yet.
-    options: Option<serde_json::Value>,
+    options: Option<PictureOptionsBody>,
 }
 
 /// Submit an uploaded photo, to get a picture of its iris.
@@ -56,7 +56,9 @@ pub(crate) async fn submit(
             app.check_consent(&user).await?;
             check_usable(&photo)?;
             app.check_room_for_results(user.id(), 1).await?;
-            app.enqueue_one(user.id(), photo_id, key).await?
+            let options = request.options.unwrap_or_default().into();
+            app.enqueue_one(new_job(user.id(), photo_id, options), key)
+                .await?
         }
     };
     Ok((StatusCode::CREATED, Json(app.job_body(&job).await?)))
@@ -85,14 +87,13 @@ impl AppState {
         }
     }
 
-    /// Enqueues one job of high priority, or returns the one that was enqueued before with this key.
+    /// Enqueues one job, or returns the one that was enqueued before with this key.
     pub(crate) async fn enqueue_one(
         &self,
-        user_id: UserId,
-        photo_id: PhotoId,
+        new: NewJob,
         key: Option<SubmissionKey>,
     ) -> Result<Job, ApiError> {
-        let jobs = vec![new_job(user_id, photo_id, None, Priority::High)];
+        let jobs = vec![new];
         let limits = self.queue_limits();
         let submission = Submission { jobs, key, limits };
         match self.parts.job_commands.enqueue(submission).await? {
@@ -107,17 +108,14 @@ impl AppState {
     }
 }
 
-pub(crate) fn new_job(
-    user_id: UserId,
-    photo_id: PhotoId,
-    batch_id: Option<BatchId>,
-    priority: Priority,
-) -> NewJob {
+/// Of no batch, and of high priority.
+pub(crate) fn new_job(user_id: UserId, photo_id: PhotoId, options: PictureOptions) -> NewJob {
     NewJob {
         id: JobId::generate(),
         user_id,
         photo_id,
-        batch_id,
-        priority,
+        batch_id: None,
+        priority: Priority::High,
+        options,
     }
 }

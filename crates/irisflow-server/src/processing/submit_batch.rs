@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::idempotency::IdempotencyKey;
 use super::job_body::JobBody;
+use super::picture_options::PictureOptionsBody;
 use super::submit::new_job;
 use crate::app::{App, AppState};
 use crate::auth::CurrentUser;
@@ -25,6 +26,9 @@ pub(crate) struct BatchRequest {
     /// 1 to 10 photos.
     #[schema(min_items = 1, max_items = 10)]
     photo_ids: Vec<Uuid>,
+    /// Of all its photos.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    options: Option<PictureOptionsBody>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -82,7 +86,7 @@ pub(crate) async fn batch(
         Some(submitted) => submitted,
         None => {
             app.check_consent(&user).await?;
-            let selection = app.select_photos(user.id(), &request.photo_ids).await?;
+            let selection = app.select_photos(user.id(), &request).await?;
             app.check_room_for_results(user.id(), selection.new_jobs.len())
                 .await?;
             app.enqueue_batch(selection, key).await?
@@ -124,9 +128,11 @@ impl AppState {
     async fn select_photos(
         &self,
         user_id: UserId,
-        photo_ids: &[Uuid],
+        request: &BatchRequest,
     ) -> Result<BatchSelection, ApiError> {
         let batch_id = BatchId::generate();
+        let photo_ids = &request.photo_ids;
+        let options = request.options.unwrap_or_default().into();
         let (mut new_jobs, mut skipped) = (Vec::new(), Vec::new());
         for (index, &id) in photo_ids.iter().enumerate() {
             let photo_id = PhotoId::from(id);
@@ -146,10 +152,11 @@ impl AppState {
                     photo_id: id,
                     reason,
                 }),
-                None => {
-                    let priority = Priority::Default;
-                    new_jobs.push(new_job(user_id, photo_id, Some(batch_id), priority));
-                }
+                None => new_jobs.push(NewJob {
+                    batch_id: Some(batch_id),
+                    priority: Priority::Default,
+                    ..new_job(user_id, photo_id, options)
+                }),
             }
         }
         Ok(BatchSelection { new_jobs, skipped })

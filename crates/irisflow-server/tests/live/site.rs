@@ -10,7 +10,8 @@ use bytes::Bytes;
 use futures_util::{SinkExt as _, Stream, StreamExt as _};
 use irisflow_jobs::{
     Checkpoint, Enqueued, Fence, Job, JobCommands as _, JobId, JobLeases as _, JobPolicy, NewJob,
-    NewPhoto, PhotoId, PhotoStore as _, Priority, Submission, SystemClock, UserId, WorkerId,
+    NewPhoto, PhotoId, PhotoStore as _, PictureOptions, Priority, Submission, SystemClock, UserId,
+    WorkerId,
 };
 use irisflow_photos::{FileStore, MemoryBudget, UrlSigner};
 use irisflow_server::{ConnectionLimits, Listeners, Secrets, ServerParts, ServerSettings};
@@ -202,6 +203,7 @@ impl User<'_> {
             photo_id: photo.id,
             batch_id: None,
             priority: Priority::High,
+            options: PictureOptions::default(),
         };
         let enqueued = self.site.store.enqueue(Submission::of(vec![job])).await;
         match enqueued.expect("the store works") {

@@ -9,8 +9,8 @@ use irisflow_image::load::Limits;
 use irisflow_jobs::{
     AccountStore as _, Clock, Enqueued, Event, EventKind, Job, JobCommands as _, JobId,
     JobLeases as _, JobPolicy, JobReader as _, ManualClock, NewAccount, NewJob, NewPhoto,
-    PhotoFormat, PhotoId, PhotoStore as _, Priority, Statistics as _, StoredPhoto, Submission,
-    Timeline as _, Timestamp, UserId,
+    PhotoFormat, PhotoId, PhotoStore as _, PictureOptions, Priority, Statistics as _, StoredPhoto,
+    Submission, Timeline as _, Timestamp, UserId,
 };
 use irisflow_photos::{FileStore, MemoryBudget, ObjectKey, ObjectStore};
 use irisflow_sqlite::SqliteStore;
@@ -176,6 +176,7 @@ impl Node {
             photo_id,
             batch_id: None,
             priority: Priority::High,
+            options: PictureOptions::default(),
         };
         let enqueued = self.store.enqueue(Submission::of(vec![new])).await;
         let Enqueued::Now(mut jobs) = enqueued.expect("the store works") else {

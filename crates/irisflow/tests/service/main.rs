@@ -28,6 +28,7 @@ mod own_account;
 mod password_guessing;
 mod photo_check;
 mod photos;
+mod picture_options;
 mod privacy;
 mod sockets;
 mod startup;

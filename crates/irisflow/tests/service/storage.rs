@@ -335,7 +335,7 @@ async fn uploads_that_are_not_confirmed_count_towards_the_quota() {
 
 #[tokio::test]
 async fn results_count_towards_the_quota() {
-    let app = App::start_with(&[("IRISFLOW_STORAGE_QUOTA_BYTES", "1300000")]).await;
+    let app = App::start_with(&[("IRISFLOW_STORAGE_QUOTA_BYTES", "2300000")]).await;
     let user = app.user("you").await;
     let photo_id = user.upload(good_eye()).await;
     let job_id = user.submit(&photo_id).await;

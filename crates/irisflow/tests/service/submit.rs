@@ -138,7 +138,14 @@ async fn rejected_photos_are_reported_and_the_others_are_downloaded() {
     let output = run(client.submit(&["bear.jpg", "eye.jpg", "letter.jpg"])).await;
 
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-    let eye = ["eye.jpg", "eye.json", "eye_before.jpg", "eye_mask.png"];
+    let eye = [
+        "eye.jpg",
+        "eye.json",
+        "eye_before.jpg",
+        "eye_mask.png",
+        "eye_visible.jpg",
+        "eye_visible_mask.png",
+    ];
     let mut expected = vec!["bear.json", "letter.json"];
     expected.splice(1..1, eye);
     assert_eq!(client.results(), expected);
@@ -186,7 +193,7 @@ async fn a_server_crash_only_delays_the_results() {
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("the job goes on, connecting again"), "{said}");
     assert!(said.contains("Trying again, attempt 2..."), "{said}");
-    assert_eq!(client.results().len(), 4);
+    assert_eq!(client.results().len(), 6);
     drop(app);
 }
 
@@ -222,7 +229,14 @@ async fn ctrl_c_leaves_the_job_running_and_prints_how_to_watch_it() {
 
     let back = run(client.irisflow(&["watch", "--out", "out", job])).await;
     assert_eq!(back.status.code(), Some(0), "{}", self::said(&back));
-    let files = [".jpg", ".json", "_before.jpg", "_mask.png"];
+    let files = [
+        ".jpg",
+        ".json",
+        "_before.jpg",
+        "_mask.png",
+        "_visible.jpg",
+        "_visible_mask.png",
+    ];
     assert_eq!(
         client.results(),
         files.map(|ending| format!("{job}{ending}"))

@@ -36,6 +36,35 @@ test('expired URLs are renewed once, then an error is shown', async () => {
   expect(screen.one('[role=alert]').textContent).toContain('could not be loaded');
 });
 
+test('switches between the two outlines of the picture, and saves the one that is shown', async () => {
+  const alternative = { outline: 'visible' as const, result_url: '/visible.jpg', mask_url: '/visible_mask.png' };
+  const { api, screen } = renderResult({ outline: 'round', alternative, quality: { filled_share: 0.118 } });
+  const shown = () => screen.all('img').map((image) => image.getAttribute('src'));
+  const pressed = () => screen.all('[aria-pressed=true]').map((button) => button.textContent?.trim());
+  expect([shown(), pressed()]).toEqual([expect.arrayContaining(['/result.jpg']), ['Full circle']]);
+  expect(screen.text()).toContain('12 % of this iris was filled in from its own texture');
+
+  await screen.press('As photographed');
+  expect([shown(), pressed()]).toEqual([expect.arrayContaining(['/visible.jpg']), ['As photographed']]);
+  expect(screen.text()).toContain('Only what the photo shows');
+  expect(api.picture).toHaveBeenLastCalledWith('/visible.jpg', expect.anything());
+
+  await screen.press('Full circle');
+  expect(shown()).toContain('/result.jpg');
+});
+
+test('offers no switch where there is one outline only', () => {
+  const { screen } = renderResult({ outline: 'visible', alternative: null });
+  expect(screen.all('[aria-pressed]')).toHaveLength(0);
+});
+
+test('makes the picture again with the other preset and its other options', async () => {
+  const { api, screen } = renderResult({ options: { size: 1024, background: 'white', preset: 'natural' } });
+  api.reprocess.mockResolvedValue(jobFixture({ status: 'pending' }));
+  await screen.press('Make it vivid');
+  expect(api.reprocess).toHaveBeenCalledWith(jobFixture().job_id, { size: 1024, background: 'white', preset: 'vivid' });
+});
+
 test('processing again submits a new job', async () => {
   const { api, onsubmitted, screen } = renderResult();
   const again = jobFixture({ job_id: 'next', status: 'pending' });

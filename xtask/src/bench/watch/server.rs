@@ -12,7 +12,8 @@ use irisflow_bus::LocalBus;
 use irisflow_jobs::{
     AccountStore as _, Bus, Enqueued, Fence, JobCommands as _, JobId, JobPolicy, JobReader as _,
     NewAccount, NewJob, NewPhoto, NewSession, Notification, Notifier, PhotoId, PhotoStore as _,
-    Priority, Session, SessionId, Submission, Subscription, SystemClock, UserId, WorkWakeUp,
+    PictureOptions, Priority, Session, SessionId, Submission, Subscription, SystemClock, UserId,
+    WorkWakeUp,
 };
 use irisflow_photos::{FileStore, MemoryBudget, UrlSigner};
 use irisflow_server::{ConnectionLimits, Listeners, Secrets, ServerParts, ServerSettings};
@@ -361,6 +362,7 @@ impl Producer {
             photo_id: user.photo_id,
             batch_id: None,
             priority: Priority::High,
+            options: PictureOptions::default(),
         };
         match self.store.enqueue(Submission::of(vec![job])).await? {
             Enqueued::Now(jobs) => Ok(jobs[0].id),

@@ -1,0 +1,111 @@
+//! Arguments of `process` and `submit` that say how the picture is to be made.
+
+use irisflow_client::PictureOptions;
+use irisflow_image::coverage::Outline;
+use irisflow_image::enhance::Preset;
+use irisflow_image::finish::{Background, ResultSize};
+use irisflow_image::pipeline::ProcessOptions;
+
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct PictureArgs {
+    /// What of the iris is shown: `round` completes what lids hide from the texture of the same iris, `visible`
+    /// shows only what was photographed. Without it: round where at least 70 % of the iris is seen.
+    #[arg(long, value_enum)]
+    outline: Option<OutlineArg>,
+
+    /// Width and height of the result in pixels, 1024 to 4096, or `auto`: as many as the photo has.
+    #[arg(long, default_value = "2048", value_parser = parse_size)]
+    size: ResultSize,
+
+    /// What surrounds the iris; `transparent` writes NAME.png instead of NAME.jpg.
+    #[arg(long, value_enum, default_value_t = BackgroundArg::Black)]
+    background: BackgroundArg,
+
+    /// How much is made of the picture.
+    #[arg(long, value_enum, default_value_t = PresetArg::Natural)]
+    preset: PresetArg,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum OutlineArg {
+    Round,
+    Visible,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum BackgroundArg {
+    Black,
+    White,
+    Transparent,
+    Photo,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum PresetArg {
+    Natural,
+    Vivid,
+}
+
+fn parse_size(text: &str) -> Result<ResultSize, String> {
+    if text == "auto" {
+        return Ok(ResultSize::Auto);
+    }
+    let limits = ResultSize::LEAST..=ResultSize::MOST;
+    match text.parse() {
+        Ok(pixels) if limits.contains(&pixels) => Ok(ResultSize::Pixels(pixels)),
+        _ => Err(format!(
+            "give a number of pixels from {} to {}, or auto",
+            limits.start(),
+            limits.end()
+        )),
+    }
+}
+
+impl PictureArgs {
+    /// For processing here.
+    pub(crate) fn process_options(&self) -> ProcessOptions {
+        ProcessOptions {
+            outline: self.outline.map(|outline| match outline {
+                OutlineArg::Round => Outline::Round,
+                OutlineArg::Visible => Outline::Visible,
+            }),
+            size: self.size,
+            background: match self.background {
+                BackgroundArg::Black => Background::Black,
+                BackgroundArg::White => Background::White,
+                BackgroundArg::Transparent => Background::Transparent,
+                BackgroundArg::Photo => Background::Photo,
+            },
+            enhancement: match self.preset {
+                PresetArg::Natural => Preset::Natural.enhancement(),
+                PresetArg::Vivid => Preset::Vivid.enhancement(),
+            },
+            ..ProcessOptions::default()
+        }
+    }
+
+    /// For processing on a server.
+    pub(crate) fn picture_options(&self) -> PictureOptions {
+        use irisflow_client as client;
+        PictureOptions {
+            outline: self.outline.map(|outline| match outline {
+                OutlineArg::Round => client::Outline::Round,
+                OutlineArg::Visible => client::Outline::Visible,
+            }),
+            size: Some(match self.size {
+                ResultSize::Pixels(pixels) => client::PictureSize::Pixels(pixels),
+                ResultSize::Auto => client::PictureSize::Auto,
+            }),
+            background: Some(match self.background {
+                BackgroundArg::Black => client::Background::Black,
+                BackgroundArg::White => client::Background::White,
+                BackgroundArg::Transparent => client::Background::Transparent,
+                BackgroundArg::Photo => client::Background::Photo,
+            }),
+            preset: Some(match self.preset {
+                PresetArg::Natural => client::Preset::Natural,
+                PresetArg::Vivid => client::Preset::Vivid,
+            }),
+        }
+    }
+}
