@@ -116,6 +116,21 @@ try {
     await screenshot(page, 'result-after');
   });
 
+  await story('the picture is switched between the full circle and what was photographed', async () => {
+    const after = page.getByAltText('Your iris, finished');
+    const round = await after.getAttribute('src');
+    await page.getByText('was filled in from its own texture').waitFor();
+    await page.getByRole('button', { name: 'Visible part' }).click();
+    await page.getByText('Only what the photo shows').waitFor();
+    assert.notEqual(await after.getAttribute('src'), round);
+    await waitForImage(after);
+    assert.equal(await naturalWidth(after), 2048);
+    await screenshot(page, 'visible-outline');
+    await assertFits(page);
+    await page.getByRole('button', { name: 'Full circle' }).click();
+    assert.equal(await after.getAttribute('src'), round);
+  });
+
   await story('the picture can be saved', async () => {
     const [download] = await Promise.all([
       page.waitForEvent('download'),

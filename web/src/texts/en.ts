@@ -178,7 +178,7 @@ export const en = {
     share: 'Share',
     processAgain: 'Process this photo again',
     outlineLabel: 'Which part of the iris is shown',
-    outlines: { round: 'Full circle', visible: 'As photographed' },
+    outlines: { round: 'Full circle', visible: 'Visible part' },
     completed: ({ percent }: { percent: number }) =>
       `Under reflections and behind the lids, ${percent} % of this iris was filled in from its own texture.`,
     visible: 'Only what the photo shows: lids cut the circle.',

@@ -44,8 +44,8 @@ test('switches between the two outlines of the picture, and saves the one that i
   expect([shown(), pressed()]).toEqual([expect.arrayContaining(['/result.jpg']), ['Full circle']]);
   expect(screen.text()).toContain('12 % of this iris was filled in from its own texture');
 
-  await screen.press('As photographed');
-  expect([shown(), pressed()]).toEqual([expect.arrayContaining(['/visible.jpg']), ['As photographed']]);
+  await screen.press('Visible part');
+  expect([shown(), pressed()]).toEqual([expect.arrayContaining(['/visible.jpg']), ['Visible part']]);
   expect(screen.text()).toContain('Only what the photo shows');
   expect(api.picture).toHaveBeenLastCalledWith('/visible.jpg', expect.anything());
 
