@@ -26,35 +26,41 @@ pub(super) struct MeasuredServer {
     answers: std::io::Lines<BufReader<ChildStdout>>,
     pub(super) address: SocketAddr,
     pub(super) tokens: Vec<String>,
-    folder: tempfile::TempDir,
+    /// What it writes for its clients.
+    folder: Option<tempfile::TempDir>,
 }
 
 impl MeasuredServer {
+    /// With so many accounts.
     pub(super) fn start(users: usize) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let mut child = Command::new(std::env::current_exe()?)
-            .args([
-                "bench",
-                "watch-serve",
-                "--users",
-                &users.to_string(),
-                "--folder",
-            ])
-            .arg(folder.path())
+        let mut program = Command::new(std::env::current_exe()?);
+        program
+            .args(["bench", "watch-serve", "--users", &users.to_string()])
+            .arg("--folder")
+            .arg(folder.path());
+        let mut server = Self::spawn(program)?;
+        server.tokens = lines_of(folder.path(), "tokens")?;
+        server.folder = Some(folder);
+        Ok(server)
+    }
+
+    /// A program that prints its address, then takes commands.
+    pub(super) fn spawn(mut program: Command) -> anyhow::Result<Self> {
+        let mut child = program
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
         let commands = child.stdin.take().context("its input")?;
         let mut answers = BufReader::new(child.stdout.take().context("its output")?).lines();
         let address = answers.next().context("its address")??.parse()?;
-        let tokens = lines_of(folder.path(), "tokens")?;
         Ok(Self {
             child,
             commands,
             answers,
             address,
-            tokens,
-            folder,
+            tokens: Vec::new(),
+            folder: None,
         })
     }
 
@@ -71,13 +77,13 @@ impl MeasuredServer {
     }
 
     pub(super) fn jobs(&self) -> anyhow::Result<Vec<String>> {
-        lines_of(self.folder.path(), "jobs")
+        self.lines_of("jobs")
     }
 
     /// The time of each commit by user and position.
     pub(super) fn committed(&self) -> anyhow::Result<HashMap<(usize, i64), i64>> {
         let mut committed = HashMap::new();
-        for line in lines_of(self.folder.path(), "committed")? {
+        for line in self.lines_of("committed")? {
             let numbers: Vec<i64> = line.split(' ').map(str::parse).collect::<Result<_, _>>()?;
             let &[user, seq, at] = numbers.as_slice() else {
                 bail!("{line}");
@@ -85,6 +91,10 @@ impl MeasuredServer {
             committed.insert((usize::try_from(user)?, seq), at);
         }
         Ok(committed)
+    }
+
+    fn lines_of(&self, name: &str) -> anyhow::Result<Vec<String>> {
+        lines_of(self.folder.as_ref().context("its folder")?.path(), name)
     }
 
     /// CPU time since its start.

@@ -1,12 +1,13 @@
 //! `cargo xtask bench watch`: what watching costs and how fast it is: idle watchers, the time from a commit to the
-//! client's socket, finished jobs that are reopened for ever, a reconnect storm. Baseline: the design with a task per
-//! watcher that reads its job twice a second.
+//! client's socket, finished jobs that are reopened for ever, a reconnect storm. Baselines: the design with a task per
+//! watcher that reads its job twice a second, and Socket.IO.
 //!
 //! The server is a child process (`server.rs`), whose memory and CPU time are measured; the clients run here.
 
 mod clients;
 mod scenarios;
 mod server;
+mod socketio;
 
 use anyhow::Context as _;
 
@@ -29,7 +30,11 @@ pub(crate) struct WatchArgs {
     /// Clients that reopen a finished job every two seconds.
     #[arg(long, default_value_t = 1_000)]
     reopening: usize,
-    /// Only these scenarios: `idle`, `waiting`, `latency`, `one-user`, `burning`, `reopen`, `storm`, `polling`.
+    /// Sockets that never read, beside those whose latency is measured.
+    #[arg(long, default_value_t = 1_000)]
+    stalled: usize,
+    /// Only these scenarios: `idle`, `waiting`, `polling`, `latency`, `stalled`, `one-user`, `burning`, `reopen`,
+    /// `storm`, `socketio`.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 }

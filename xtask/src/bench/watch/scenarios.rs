@@ -7,11 +7,11 @@ use anyhow::Context as _;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio_tungstenite::tungstenite::Message;
 
-use super::WatchArgs;
 use super::clients::{Arrivals, MeasuredServer, Socket, follow, follow_all, note_arrivals, open};
+use super::{WatchArgs, socketio};
 
 /// For what is under way when a measurement begins or ends.
-const SETTLING: Duration = Duration::from_secs(3);
+pub(super) const SETTLING: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(arguments: &WatchArgs) -> anyhow::Result<()> {
     let wanted =
@@ -29,6 +29,9 @@ pub(super) async fn run(arguments: &WatchArgs) -> anyhow::Result<()> {
     }
     if wanted("latency") {
         latency(arguments, "events of many accounts", arguments.connected, 0).await?;
+    }
+    if wanted("stalled") {
+        stalled(arguments).await?;
     }
     if wanted("one-user") {
         latency(arguments, "events of one account", 1, 0).await?;
@@ -48,17 +51,20 @@ pub(super) async fn run(arguments: &WatchArgs) -> anyhow::Result<()> {
     if wanted("storm") {
         storm(arguments).await?;
     }
+    if wanted("socketio") {
+        socketio::run(arguments).await?;
+    }
     Ok(())
 }
 
 /// Share of a core while `seconds` pass.
-async fn share_of_core(server: &MeasuredServer, seconds: u64) -> anyhow::Result<f64> {
+pub(super) async fn share_of_core(server: &MeasuredServer, seconds: u64) -> anyhow::Result<f64> {
     let before = server.cpu()?;
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     Ok((server.cpu()? - before).as_secs_f64() / seconds as f64)
 }
 
-fn kib_each(before: u64, after: u64, count: usize) -> f64 {
+pub(super) fn kib_each(before: u64, after: u64, count: usize) -> f64 {
     after.saturating_sub(before) as f64 / 1024.0 / count as f64
 }
 
@@ -158,6 +164,32 @@ async fn latency(
     Ok(())
 }
 
+/// The same latency, while sockets of one more account receive a flood and never read.
+async fn stalled(arguments: &WatchArgs) -> anyhow::Result<()> {
+    let (users, flood_rate) = (arguments.connected, 20);
+    let mut server = MeasuredServer::start(users + 1)?;
+    let sockets = follow_all(server.address, &server.tokens, users, |number| number);
+    let (arrivals, _tasks) = note_arrivals(sockets.await?);
+    let _stalled = follow_all(server.address, &server.tokens, arguments.stalled, |_| users).await?;
+    let (rate, seconds) = (arguments.rate, arguments.seconds);
+    server.command(&format!("flood {users} {flood_rate} {}", 2 * seconds + 5))?;
+    // What the buffers of the sockets take is not growth.
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let before = server.memory()?;
+    server.command(&format!("produce {users} {rate} {seconds}"))?;
+    let kib = kib_each(before, server.memory()?, arguments.stalled);
+    tokio::time::sleep(SETTLING).await;
+    let (times, missing) = times(&server, &arrivals, 1)?;
+    println!(
+        "| events of many accounts, beside {} sockets that never read {flood_rate} events a second | {users} | {kib:.1} more for each of these | | {:.2} | {:.2} | {} received, {missing} missing |",
+        arguments.stalled,
+        percentile(&times, 0.5),
+        percentile(&times, 0.99),
+        times.len()
+    );
+    Ok(())
+}
+
 /// Milliseconds from commit to arrival, sorted, and the number of events that did not arrive.
 fn times(
     server: &MeasuredServer,
@@ -176,7 +208,7 @@ fn times(
     Ok((times, missing))
 }
 
-fn percentile(sorted: &[f64], share: f64) -> f64 {
+pub(super) fn percentile(sorted: &[f64], share: f64) -> f64 {
     let index = (sorted.len() as f64 * share) as usize;
     sorted.get(index).or(sorted.last()).copied().unwrap_or(0.0)
 }

@@ -294,6 +294,10 @@ impl Producer {
                 }
                 ["jobs", users, "waiting"] => self.jobs(users.parse()?, false).await?,
                 ["jobs", users, "ended"] => self.jobs(users.parse()?, true).await?,
+                ["flood", user, rate, seconds] => {
+                    let (user, rate) = (user.parse()?, rate.parse()?);
+                    self.flood(user, rate, Duration::from_secs(seconds.parse()?));
+                }
                 ["burn", threads, seconds] => burn(threads.parse()?, seconds.parse()?),
                 ["poll", watchers, seconds] => {
                     let lasting = Duration::from_secs(seconds.parse()?);
@@ -333,6 +337,7 @@ impl Producer {
         let positions: std::collections::HashMap<UserId, usize> = self
             .users
             .iter()
+            .take(users)
             .enumerate()
             .map(|(index, user)| (user.id, index))
             .collect();
@@ -344,6 +349,22 @@ impl Producer {
             });
         std::fs::write(self.folder.join("committed"), lines.collect::<String>())?;
         Ok(())
+    }
+
+    /// Makes `rate` events a second of one account in the background. Their times are not written.
+    fn flood(&self, user: usize, rate: u32, lasting: Duration) {
+        let this = self.clone();
+        tokio::spawn(async move {
+            let end = Instant::now() + lasting;
+            while Instant::now() < end {
+                let user = &this.users[user];
+                if let Ok(job_id) = this.submit(user).await {
+                    // The job stays in the queue if this fails, which changes no measurement.
+                    let _ = this.store.cancel(user.id, job_id).await;
+                }
+                tokio::time::sleep(Duration::from_secs(2) / rate).await;
+            }
+        });
     }
 
     fn take_times(&self) -> Vec<(UserId, i64, i64)> {
