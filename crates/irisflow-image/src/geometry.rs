@@ -48,7 +48,7 @@ impl Ellipse {
         let (dx, dy) = (x - self.cx, y - self.cy);
         let u = (dx * cos_a + dy * sin_a) / self.rx;
         let v = (-dx * sin_a + dy * cos_a) / self.ry;
-        u.hypot(v)
+        (u * u + v * v).sqrt()
     }
 
     pub fn contains(&self, x: f32, y: f32) -> bool {

@@ -9,6 +9,8 @@
 //! comb its edge: what lies between the teeth belongs to it. In the end it grows as far beyond as the
 //! measured brightness around it shows that the lens has spread it.
 
+use multiversion::multiversion;
+
 use super::unwrap::{ANGLES, IRIS_RINGS, PUPIL_RINGS, RINGS, Rings, Unwrapped, directions, index};
 
 /// How far something must stand out to be a highlight. Levels are on the 8-bit scale.
@@ -438,7 +440,7 @@ fn light_across(values: &[(f32, [f32; 2])]) -> [f32; 3] {
         for &(value, direction) in values {
             let residual = value - across(light, direction);
             if residual < 1.5 * reach && residual > -3.0 * reach {
-                fit.add([1.0, direction[0], direction[1]], value);
+                fit.add(direction, value);
             }
         }
         let steepest = 0.4 * middle;
@@ -450,27 +452,42 @@ fn light_across(values: &[(f32, [f32; 2])]) -> [f32; 3] {
     light
 }
 
-/// Least squares in three unknowns by the normal equations.
+/// Least squares for a constant, a cosine and a sine by the normal equations.
 #[derive(Default)]
 struct Fit {
-    matrix: [[f64; 3]; 3],
+    count: f64,
+    /// Sums of cosines and sines, of their squares, and of both multiplied.
+    cos: f64,
+    sin: f64,
+    cos_cos: f64,
+    sin_sin: f64,
+    cos_sin: f64,
+    /// Sums of the values, and of them times cosines and sines.
     right: [f64; 3],
 }
 
 impl Fit {
-    fn add(&mut self, basis: [f32; 3], value: f32) {
-        let basis = basis.map(f64::from);
-        for row in 0..3 {
-            for column in 0..3 {
-                self.matrix[row][column] += basis[row] * basis[column];
-            }
-            self.right[row] += basis[row] * f64::from(value);
-        }
+    #[inline(always)]
+    fn add(&mut self, direction: [f32; 2], value: f32) {
+        let ([cos, sin], value) = (direction.map(f64::from), f64::from(value));
+        self.count += 1.0;
+        self.cos += cos;
+        self.sin += sin;
+        self.cos_cos += cos * cos;
+        self.sin_sin += sin * sin;
+        self.cos_sin += cos * sin;
+        self.right[0] += value;
+        self.right[1] += cos * value;
+        self.right[2] += sin * value;
     }
 
     /// `None` when too little of the circle was seen to tell.
     fn solve(&self) -> Option<[f32; 3]> {
-        let [a, b, c] = self.matrix;
+        let [a, b, c] = [
+            [self.count, self.cos, self.sin],
+            [self.cos, self.cos_cos, self.cos_sin],
+            [self.sin, self.cos_sin, self.sin_sin],
+        ];
         let determinant = dot(a, cross(b, c));
         let scale = a[0] * b[1].max(1e-9) * c[2].max(1e-9);
         if determinant < 0.05 * scale {
@@ -663,14 +680,7 @@ pub(super) fn with_halo(highlights: &[bool], rings: &Rings, halo: f32) -> Vec<bo
     let mut widen = |ring: usize, left: &mut [u8; ANGLES]| {
         let reach = (halo / rings.ring_step(ring)).ceil().min(255.0) as u8;
         let row = index(ring, 0)..index(ring + 1, 0);
-        for ((wide, &highlight), left) in
-            wide[row.clone()].iter_mut().zip(&highlights[row]).zip(left)
-        {
-            *wide |= *left > 0;
-            *left = left
-                .saturating_sub(1)
-                .max(if highlight { reach } else { 0 });
-        }
+        widen_across(&mut wide[row.clone()], &highlights[row], reach, left);
     };
     let mut left = [0; ANGLES];
     (0..RINGS).for_each(|ring| widen(ring, &mut left));
@@ -683,24 +693,51 @@ pub(super) fn with_halo(highlights: &[bool], rings: &Rings, halo: f32) -> Vec<bo
     wide
 }
 
-/// Widens what is `true` on a ring by `reach` places both ways.
+/// Widens `wide` by what earlier rings reach, and takes in what this ring reaches.
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn widen_across(wide: &mut [bool], highlights: &[bool], reach: u8, left: &mut [u8; ANGLES]) {
+    let marks = wide.iter_mut().zip(highlights);
+    for ((wide, &highlight), left) in marks.zip(left) {
+        *wide |= *left > 0;
+        *left = left
+            .saturating_sub(1)
+            .max(if highlight { reach } else { 0 });
+    }
+}
+
+/// Widens what is `true` on a ring by `reach` places both ways: over windows of one place, then of twice as many,
+/// and so on.
 fn widen_round(row: &mut [bool], reach: usize) {
     if !row.contains(&true) || !row.contains(&false) {
         return;
     }
-    let narrow = row.to_vec();
-    let mut widen = |places: &mut dyn Iterator<Item = usize>| {
-        let mut since = usize::MAX;
-        for at in places {
-            since = if narrow[at] {
-                0
-            } else {
-                since.saturating_add(1)
-            };
-            row[at] |= since <= reach;
-        }
-    };
-    // Twice round, so that what is marked at the end of a ring reaches its start.
-    widen(&mut (0..ANGLES).chain(0..ANGLES));
-    widen(&mut (0..ANGLES).rev().chain((0..ANGLES).rev()));
+    let window = 2 * reach + 1;
+    if window >= ANGLES {
+        row.fill(true);
+        return;
+    }
+    let (mut marks, mut wider) = ([false; 2 * ANGLES], [false; 2 * ANGLES]);
+    // The ring twice, from `reach` places before its start on.
+    for part in marks.chunks_exact_mut(ANGLES) {
+        part[..reach].copy_from_slice(&row[ANGLES - reach..]);
+        part[reach..].copy_from_slice(&row[..ANGLES - reach]);
+    }
+    let mut covered = 1;
+    while 2 * covered <= window {
+        either(
+            &marks[..2 * ANGLES - covered],
+            &marks[covered..],
+            &mut wider,
+        );
+        std::mem::swap(&mut marks, &mut wider);
+        covered *= 2;
+    }
+    either(&marks[..ANGLES], &marks[window - covered..], row);
+}
+
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn either(a: &[bool], b: &[bool], out: &mut [bool]) {
+    for (out, (a, b)) in out.iter_mut().zip(a.iter().zip(b)) {
+        *out = *a | *b;
+    }
 }

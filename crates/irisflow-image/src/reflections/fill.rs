@@ -6,10 +6,12 @@
 //! gradients). Fibres run along the columns, so they stay whole. Places without texture, as in the middle of
 //! the pupil, get the membrane alone.
 
+use multiversion::multiversion;
+
 use super::detect::neighbours;
 use super::quilt::{self, Offset, Rules};
 use super::texture::{Colour, Texture, added, minus, plus, widened};
-use super::unwrap::{ANGLES, RINGS, Unwrapped, index};
+use super::unwrap::{ANGLES, Places, RINGS, TOGETHER, Unwrapped, index};
 
 /// How far light and colour of a fill may differ from those of the rings it lies on.
 const MOST: Colour = [45.0, 14.0, 14.0];
@@ -18,102 +20,184 @@ const MOST_BEHIND_LIDS: Colour = [40.0, 6.0, 6.0];
 
 /// How every filled place is made.
 pub(super) struct Patches {
-    /// Where to copy from, for filled places that have texture.
-    offsets: Vec<Option<Offset>>,
+    /// What is painted at each place.
+    fillings: Vec<Filling>,
     /// The opacity (0 as photographed, 1 filled), then for each channel what to add, or the colour itself
     /// without texture.
     strokes: Vec<[f32; 4]>,
-    filled: Vec<bool>,
 }
 
-/// How one pixel is painted.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Stroke {
-    pub(super) opacity: f32,
-    /// Per channel.
-    pub(super) correction: Colour,
-    /// Sources with their weights; more than one beside a cut between tiles.
-    sources: [(f32, Offset); 4],
+/// What a place is filled with, as a number, so that places are compared at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Filling(u32);
+
+impl Filling {
+    /// The place stays as photographed.
+    const NOTHING: Self = Self(0);
+    /// A colour without texture.
+    const COLOUR: Self = Self(1);
+
+    fn of(is_open: bool, offset: Option<Offset>) -> Self {
+        match offset {
+            _ if !is_open => Self::NOTHING,
+            None => Self::COLOUR,
+            Some(offset) => {
+                let [shift] = offset.shift.to_ne_bytes();
+                Self(2 + (u32::from(offset.turn) << 8 | u32::from(shift)))
+            }
+        }
+    }
+
+    fn offset(self) -> Option<Offset> {
+        let packed = self.0.checked_sub(2)?;
+        Some(Offset {
+            turn: (packed >> 8) as u16,
+            shift: i8::from_ne_bytes([packed as u8]),
+        })
+    }
+}
+
+/// How pixels side by side are painted.
+pub(super) struct Strokes {
+    /// 0 as photographed, 1 filled.
+    pub(super) opacities: [f32; TOGETHER],
+    /// What is added to the texture, per channel.
+    pub(super) corrections: [[f32; TOGETHER]; 3],
+    /// Pixel, weight and offset of texture; several of one pixel beside a cut between tiles.
+    sources: [(u8, f32, Offset); 4 * TOGETHER],
     count: usize,
 }
 
-impl Stroke {
-    pub(super) fn sources(&self) -> &[(f32, Offset)] {
+impl Default for Strokes {
+    fn default() -> Self {
+        Self {
+            opacities: [0.0; TOGETHER],
+            corrections: [[0.0; TOGETHER]; 3],
+            sources: [(0, 0.0, Offset { turn: 0, shift: 0 }); 4 * TOGETHER],
+            count: 0,
+        }
+    }
+}
+
+impl Strokes {
+    pub(super) fn sources(&self) -> &[(u8, f32, Offset)] {
         &self.sources[..self.count]
+    }
+
+    fn add_source(&mut self, pixel: usize, weight: f32, filling: Filling) {
+        if let Some(offset) = filling.offset() {
+            self.sources[self.count] = (pixel as u8, weight, offset);
+            self.count += 1;
+        }
     }
 }
 
 impl Patches {
     pub(super) fn reaches(&self, ring: usize, angle: usize) -> bool {
-        self.filled[index(ring, angle)]
+        self.fillings[index(ring, angle)] != Filling::NOTHING
     }
 
-    /// What to do at a place between rings and angles; `None` leaves it as photographed.
-    pub(super) fn stroke(&self, ring: f32, angle: f32) -> Option<Stroke> {
-        if ring > RINGS as f32 - 0.5 {
-            return None;
-        }
-        let corners = Corners::around(ring, angle);
-        let nearest = corners.nearest();
-        if !self.filled[nearest] {
-            return None;
-        }
-        let [opacity, luma, cb, cr] = corners.mix(&self.strokes);
-        if opacity < 1.0 / 255.0 {
-            return None;
-        }
-        let mut stroke = Stroke {
-            opacity,
-            correction: [luma, cb, cr],
-            sources: [(0.0, Offset { turn: 0, shift: 0 }); 4],
-            count: 0,
-        };
-        for (at, weight) in corners.0 {
-            let at = if self.filled[at] { at } else { nearest };
-            if let Some(offset) = self.offsets[at] {
-                stroke.add(weight, offset);
+    /// What to do at the first `count` places; false if all of them stay as photographed.
+    pub(super) fn strokes(&self, places: &Places, count: usize, strokes: &mut Strokes) -> bool {
+        strokes.count = 0;
+        let mut any = false;
+        let between = between(places);
+        for pixel in 0..count {
+            let is_inside = places.rings[pixel] <= RINGS as f32 - 0.5;
+            let is_painted = is_inside && self.add_stroke(pixel, &between, strokes);
+            any |= is_painted;
+            if !is_painted {
+                strokes.opacities[pixel] = 0.0;
             }
         }
-        Some(stroke)
+        any
+    }
+
+    /// False where the place stays as photographed.
+    #[inline(always)]
+    fn add_stroke(&self, pixel: usize, between: &Between, strokes: &mut Strokes) -> bool {
+        const LEAST: f32 = 1.0 / 255.0;
+        let corners = Corners::around(pixel, between);
+        let fillings = corners.places.map(|at| self.fillings[at]);
+        let nearest = fillings[corners.nearest()];
+        if nearest == Filling::NOTHING {
+            return false;
+        }
+        let [opacity, luma, cb, cr] = corners.mix(&self.strokes);
+        if opacity < LEAST {
+            return false;
+        }
+        strokes.opacities[pixel] = opacity;
+        strokes.corrections[0][pixel] = luma;
+        strokes.corrections[1][pixel] = cb;
+        strokes.corrections[2][pixel] = cr;
+        if fillings == [nearest; 4] {
+            strokes.add_source(pixel, 1.0, nearest);
+        } else {
+            corners.add_sources(pixel, fillings, nearest, strokes);
+        }
+        true
     }
 }
 
-impl Stroke {
-    fn add(&mut self, weight: f32, offset: Offset) {
-        let present = &mut self.sources[..self.count];
-        match present.iter_mut().find(|(_, present)| *present == offset) {
-            Some((sum, _)) => *sum += weight,
-            None => {
-                self.sources[self.count] = (weight, offset);
-                self.count += 1;
-            }
-        }
+/// Between which rings and angles points lie, and how far towards the second.
+#[derive(Default)]
+struct Between {
+    rings: [i32; TOGETHER],
+    angles: [i32; TOGETHER],
+    outwards: [f32; TOGETHER],
+    round: [f32; TOGETHER],
+}
+
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn between(places: &Places) -> Between {
+    let mut between = Between::default();
+    for at in 0..TOGETHER {
+        let ring = places.rings[at].max(0.0).min(RINGS as f32 - 1.0);
+        // Never below -1; so far up, rounding towards zero is a floor.
+        let angle = places.angles[at] + ANGLES as f32;
+        between.rings[at] = ring as i32;
+        between.angles[at] = angle as i32;
+        between.outwards[at] = ring - ring as i32 as f32;
+        between.round[at] = angle - angle as i32 as f32;
     }
+    between
 }
 
 /// The four places around a point, with bilinear weights.
-struct Corners([(usize, f32); 4]);
+struct Corners {
+    places: [usize; 4],
+    weights: [f32; 4],
+}
 
 impl Corners {
-    fn around(ring: f32, angle: f32) -> Self {
-        let ring = ring.clamp(0.0, RINGS as f32 - 1.0);
-        // Never below -1; so far up, rounding towards zero is a floor.
-        let angle = angle + ANGLES as f32;
-        let (inner, left) = (ring as usize, angle as usize);
-        let (fr, fa) = (ring - inner as f32, angle - left as f32);
+    #[inline(always)]
+    fn around(pixel: usize, between: &Between) -> Self {
+        let inner = between.rings[pixel] as usize;
         let outer = (inner + 1).min(RINGS - 1);
-        let (left, right) = (left % ANGLES, (left + 1) % ANGLES);
-        Self([
-            (index(inner, left), (1.0 - fr) * (1.0 - fa)),
-            (index(inner, right), (1.0 - fr) * fa),
-            (index(outer, left), fr * (1.0 - fa)),
-            (index(outer, right), fr * fa),
-        ])
+        let left = between.angles[pixel] as usize % ANGLES;
+        let right = (left + 1) % ANGLES;
+        let (fr, fa) = (between.outwards[pixel], between.round[pixel]);
+        Self {
+            places: [
+                index(inner, left),
+                index(inner, right),
+                index(outer, left),
+                index(outer, right),
+            ],
+            weights: [
+                (1.0 - fr) * (1.0 - fa),
+                (1.0 - fr) * fa,
+                fr * (1.0 - fa),
+                fr * fa,
+            ],
+        }
     }
 
+    #[inline(always)]
     fn mix(&self, values: &[[f32; 4]]) -> [f32; 4] {
         let mut sum = [0.0; 4];
-        for &(at, weight) in &self.0 {
+        for (&at, weight) in self.places.iter().zip(self.weights) {
             for (sum, value) in sum.iter_mut().zip(values[at]) {
                 *sum += value * weight;
             }
@@ -121,9 +205,39 @@ impl Corners {
         sum
     }
 
+    /// Which of the four is nearest.
+    #[inline(always)]
     fn nearest(&self) -> usize {
-        let heavier = |a: (usize, f32), b: (usize, f32)| if b.1 > a.1 { b } else { a };
-        self.0.iter().copied().fold((0, -1.0), heavier).0
+        let [a, b, c, d] = self.weights;
+        let (inner, inner_weight) = if b > a { (1, b) } else { (0, a) };
+        let (outer, outer_weight) = if d > c { (3, d) } else { (2, c) };
+        if outer_weight > inner_weight {
+            outer
+        } else {
+            inner
+        }
+    }
+
+    /// Adds the sources of a pixel beside a cut: the same source once, and what stays as the nearest place.
+    fn add_sources(
+        &self,
+        pixel: usize,
+        fillings: [Filling; 4],
+        nearest: Filling,
+        strokes: &mut Strokes,
+    ) {
+        let or_nearest = |filling| match filling {
+            Filling::NOTHING => nearest,
+            filling => filling,
+        };
+        let fillings = fillings.map(or_nearest);
+        for (at, &filling) in fillings.iter().enumerate() {
+            if !fillings[..at].contains(&filling) {
+                let same = (0..4).filter(|&other| fillings[other] == filling);
+                let weight = same.map(|other| self.weights[other]).sum();
+                strokes.add_source(pixel, weight, filling);
+            }
+        }
     }
 }
 
@@ -145,7 +259,7 @@ pub(super) fn choose_patches(
 ) -> Patches {
     let offsets = quilt::quilt(texture, &open, rules);
     let mut corrections = vec![[0.0; 3]; open.len()];
-    let places: Vec<usize> = (0..open.len()).filter(|&at| open[at]).collect();
+    let places = every_other_first(&open);
     let light = membrane(texture, &offsets, &places, &unwrapped.visible);
     let pupil = texture.pupil();
     for (&at, light) in places.iter().zip(light) {
@@ -162,13 +276,25 @@ pub(super) fn choose_patches(
     }
     extend_beyond(&mut corrections, &open);
     let strokes = opacity(unwrapped, &open).into_iter().zip(corrections);
+    let fillings = open.iter().zip(offsets);
     Patches {
         strokes: strokes
             .map(|(opacity, [luma, cb, cr])| [opacity, luma, cb, cr])
             .collect(),
-        offsets,
-        filled: open,
+        fillings: fillings
+            .map(|(&open, offset)| Filling::of(open, offset))
+            .collect(),
     }
+}
+
+/// The open places in the order of relaxation: as on a chequerboard first one colour, then the other, so that
+/// places in turn do not wait for each other.
+fn every_other_first(open: &[bool]) -> Vec<usize> {
+    let of_colour = |colour: usize| {
+        let is_of_colour = move |at: usize| (at / ANGLES + at) % 2 == colour;
+        (0..open.len()).filter(move |&at| open[at] && is_of_colour(at))
+    };
+    of_colour(0).chain(of_colour(1)).collect()
 }
 
 /// What is added to the profile and to the detail of the tiles: solves Poisson's equation over `places`, with
@@ -289,14 +415,8 @@ struct Cell {
 fn relax(cells: &[Cell], starts: &[Option<[f32; 4]>]) -> Vec<Colour> {
     const SWEEPS: usize = 36;
     let mut values = spread_inwards(cells, starts);
-    for sweep in 0..SWEEPS {
-        if sweep % 2 == 0 {
-            (0..cells.len()).for_each(|number| relax_one(cells, number, &mut values));
-        } else {
-            (0..cells.len())
-                .rev()
-                .for_each(|number| relax_one(cells, number, &mut values));
-        }
+    for _ in 0..SWEEPS {
+        (0..cells.len()).for_each(|number| relax_one(cells, number, &mut values));
     }
     values.truncate(cells.len());
     values

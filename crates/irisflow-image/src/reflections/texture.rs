@@ -25,8 +25,8 @@ pub(super) struct Texture {
     pub(super) known: Vec<bool>,
     /// The mean colour of each ring.
     profile: Vec<Colour>,
-    /// What is broad beside the profile.
-    broad: Vec<Colour>,
+    /// What is left of the colours without the profile and what is broad beside it.
+    detail: Vec<Colour>,
     /// Known and fit to be copied.
     pub(super) sources: Vec<bool>,
 }
@@ -37,11 +37,15 @@ impl Texture {
         let smooth = smoothed(colours, &known);
         let profile = profile(&smooth, &known, typical);
         let broad = broad(&smooth, &known, &profile);
+        let places = smooth.iter().zip(broad).enumerate();
+        let detail = places
+            .map(|(at, (&smooth, broad))| minus(smooth, plus(profile[at / ANGLES], broad)))
+            .collect();
         let mut texture = Self {
             smooth,
             known,
             profile,
-            broad,
+            detail,
             sources: Vec::new(),
         };
         texture.sources = texture.fit_to_copy(typical);
@@ -77,11 +81,11 @@ impl Texture {
 
     /// The colour of a place without its detail.
     pub(super) fn base(&self, at: usize) -> Colour {
-        plus(self.profile_at(at), self.broad[at])
+        minus(self.smooth[at], self.detail[at])
     }
 
     pub(super) fn detail(&self, at: usize) -> Colour {
-        minus(self.smooth[at], self.base(at))
+        self.detail[at]
     }
 
     fn fit_to_copy(&self, typical: &[bool]) -> Vec<bool> {
@@ -89,7 +93,7 @@ impl Texture {
         for ring in 0..RINGS {
             let spread = self.spread_around(ring);
             for at in index(ring, 0)..index(ring + 1, 0) {
-                let strange = self.known[at] && self.strangeness(at, spread) > OUTLIER;
+                let strange = self.known[at] && self.is_strange(at, spread);
                 unusual[at] = !self.known[at] || !typical[at] || strange;
             }
         }
@@ -104,10 +108,11 @@ impl Texture {
             .collect()
     }
 
-    /// How many spreads the detail of a place is off.
-    fn strangeness(&self, at: usize, [luma, chroma]: [f32; 2]) -> f32 {
+    /// Whether the detail of a place is off by many spreads.
+    fn is_strange(&self, at: usize, [luma, chroma]: [f32; 2]) -> bool {
         let [l, cb, cr] = self.detail(at);
-        (l.abs() / luma).max(cb.hypot(cr) / chroma)
+        let reach = OUTLIER * chroma;
+        l.abs() > OUTLIER * luma || cb * cb + cr * cr > reach * reach
     }
 
     /// The robust spread of detail around a ring: luma, chroma.
@@ -118,7 +123,7 @@ impl Texture {
         for at in places.step_by(17).filter(|&at| self.known[at]) {
             let [l, cb, cr] = self.detail(at);
             lumas.push(l.abs());
-            chromas.push(cb.hypot(cr));
+            chromas.push((cb * cb + cr * cr).sqrt());
         }
         [
             1.48 * median(&mut lumas).max(1.5),
