@@ -100,11 +100,19 @@ export function collectErrors(page) {
   return errors;
 }
 
-/** Records every text of the live region and every value of the bar, also short-lived ones. */
+/** Records every text of the live region, every value of the bar and every preview, also short-lived ones. */
 export async function recordProgress(page) {
   await page.addInitScript(() => {
     window.announced = [];
     window.barValues = [];
+    window.previewsLoaded = [];
+    document.addEventListener(
+      'load',
+      ({ target }) => {
+        if (target.dataset?.preview && target.naturalWidth > 0) window.previewsLoaded.push(target.dataset.preview);
+      },
+      true,
+    );
     new MutationObserver(() => {
       const text = document.querySelector('[aria-live][data-step]')?.textContent;
       if (text && window.announced.at(-1) !== text) window.announced.push(text);

@@ -81,10 +81,12 @@ try {
     await screenshot(page, 'progress');
     await assertFits(page);
     await waitForResult(page);
-    const { announced, barValues } = await page.evaluate(() => ({
+    const { announced, barValues, previewsLoaded } = await page.evaluate(() => ({
       announced: window.announced,
       barValues: window.barValues,
+      previewsLoaded: window.previewsLoaded,
     }));
+    assert.deepEqual(previewsLoaded, ['outline', 'light', 'result']);
     assert.deepEqual(announced.filter((text) => STEPS.includes(text)), STEPS);
     assert.ok(announced.includes('Complete!'), announced.join(' | '));
     assert.ok(barValues.length > 10);
@@ -159,6 +161,8 @@ try {
     const after = page.getByAltText('Your iris, finished');
     await waitForImage(after);
     assert.equal(await naturalWidth(after), 2048);
+    const previews = await page.evaluate(() => window.previewsLoaded);
+    assert.ok(previews.includes('result'), `previews after the reload: ${previews}`);
   });
 
   await story('a socket that is closed early is opened again', async () => {

@@ -1,7 +1,7 @@
 // The frames of `GET /ws` and `GET /api/v1/events`, kept by hand; a test compares them with
 // docs/events.schema.json.
 
-import type { Estimate, JobState, JobStatus } from './types.ts';
+import type { Estimate, JobState, JobStatus, Preview } from './types.ts';
 
 /** Limits a connection to some jobs, or to one batch. */
 export interface Filter {
@@ -25,6 +25,7 @@ export interface JobEvent {
   progress: number;
   attempt_count: number;
   timestamp: string;
+  previews: Preview[];
   error_type?: string | null;
   error_code?: string | null;
   error_message?: string | null;

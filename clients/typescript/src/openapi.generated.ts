@@ -378,6 +378,8 @@ export interface components {
             mask_url?: string | null;
             original_url?: string | null;
             outline?: components["schemas"]["OutlineName"] | null;
+            /** @description Small pictures of the work so far, in the order in which they were made. A new attempt replaces them. */
+            previews: components["schemas"]["PreviewBody"][];
             /** Format: int64 */
             processing_time_ms?: number | null;
             quality?: components["schemas"]["QualityBody"] | null;
@@ -501,6 +503,18 @@ export interface components {
          * @enum {string}
          */
         PresetName: "natural" | "vivid";
+        /** @description A small picture (JPEG, up to 512 pixels on the longer side) of a job's work in progress. */
+        PreviewBody: {
+            /** Format: int32 */
+            height: number;
+            kind: components["schemas"]["PreviewKindName"];
+            /** @description A presigned URL. */
+            url: string;
+            /** Format: int32 */
+            width: number;
+        };
+        /** @enum {string} */
+        PreviewKindName: "outline" | "light" | "result";
         /** @description Quality figures of the iris in a photo, after the metrics of ISO/IEC 29794-6 (in brackets). */
         QualityBody: {
             /**

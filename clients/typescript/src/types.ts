@@ -14,6 +14,8 @@ export type Check = Schemas['CheckBody'];
 export type Job = Schemas['JobBody'];
 /** What reading a job answers. */
 export type JobStatus = Schemas['JobStatusBody'];
+/** A small picture of a job's work so far. */
+export type Preview = Schemas['PreviewBody'];
 export type JobPage = Schemas['JobPage'];
 export type Batch = Schemas['BatchBody'];
 /** How a picture is to be made. */

@@ -120,6 +120,7 @@ export class FakeServer {
       progress: kind === 'completed' ? 100 : (before?.progress ?? 0),
       attempt_count: 0,
       timestamp: new Date(this.events.length * 1000).toISOString(),
+      previews: [],
       ...fields,
     };
     this.events.push(event);

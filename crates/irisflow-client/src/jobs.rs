@@ -147,6 +147,8 @@ pub struct JobStatus {
     /// Where both outlines can be made and none was asked for.
     #[serde(default)]
     pub alternative: Option<Alternative>,
+    #[serde(default)]
+    pub previews: Vec<Preview>,
     pub processing_time_ms: Option<u64>,
     pub result_width: Option<u32>,
     pub result_height: Option<u32>,
@@ -157,6 +159,17 @@ pub struct JobStatus {
     /// The score as a sentence, such as "A good photo."
     #[serde(default)]
     pub quality_message: Option<String>,
+}
+
+/// A small picture of a job's work in progress: JPEG, up to 512 pixels on the longer side.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Preview {
+    /// `outline`, `light` or `result`.
+    pub kind: String,
+    /// Presigned; it expires, and each frame and [`Client::job`] have a fresh one.
+    pub url: String,
+    pub width: u32,
+    pub height: u32,
 }
 
 /// The result of submitting several photos together.

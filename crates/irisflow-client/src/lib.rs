@@ -44,7 +44,7 @@ pub use error::{ApiError, ClientError};
 pub use ids::{BatchId, JobId, PhotoId};
 pub use jobs::{
     Alternative, BATCH_LIMIT, Background, Batch, Job, JobStatus, Outline, PictureOptions,
-    PictureSize, Preset, Skipped, Status,
+    PictureSize, Preset, Preview, Skipped, Status,
 };
 pub use photos::Photo;
 pub use retry_policy::RetryPolicy;

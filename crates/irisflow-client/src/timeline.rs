@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::client::Client;
 use crate::error::{ApiError, ClientError};
 use crate::ids::JobId;
-use crate::jobs::JobStatus;
+use crate::jobs::{JobStatus, Preview};
 use crate::retry_policy::Backoff;
 use crate::socket::Socket;
 use crate::watch::{Eta, Waiting, lenient};
@@ -36,6 +36,9 @@ pub struct JobEvent {
     pub result_url: Option<String>,
     pub mask_url: Option<String>,
     pub before_url: Option<String>,
+    /// Of the work so far; a new attempt replaces them.
+    #[serde(default)]
+    pub previews: Vec<Preview>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::client::Client;
 use crate::error::{ApiError, ClientError};
 use crate::ids::JobId;
-use crate::jobs::Status;
+use crate::jobs::{Preview, Status};
 use crate::retry_policy::Backoff;
 use crate::socket::Socket;
 
@@ -42,6 +42,9 @@ pub struct Frame {
     pub result_url: Option<String>,
     pub mask_url: Option<String>,
     pub before_url: Option<String>,
+    /// Of the work so far; a new attempt replaces them.
+    #[serde(default)]
+    pub previews: Vec<Preview>,
     /// Of a failed job: `quality_issue`, `transient_error` or `server_error`.
     pub error_type: Option<String>,
     pub code: Option<String>,

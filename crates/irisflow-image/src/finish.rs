@@ -211,7 +211,7 @@ pub fn mask(
 }
 
 /// The photo's labels along a row of a view.
-struct LabelsOnRow<'a> {
+pub(crate) struct LabelsOnRow<'a> {
     labels: &'a Plane,
     /// Where the row begins in the labels, and how far it goes from column to column, in 1/65536 of a label.
     start: (i64, i64),
@@ -219,7 +219,7 @@ struct LabelsOnRow<'a> {
 }
 
 impl<'a> LabelsOnRow<'a> {
-    fn new(segmentation: &'a IrisSegmentation, view: &RectifiedView, v: u32) -> Self {
+    pub(crate) fn new(segmentation: &'a IrisSegmentation, view: &RectifiedView, v: u32) -> Self {
         let fixed = |value: f32| (f64::from(value) * 65_536.0) as i64;
         let (x, y) = view.photo_point(0.5, v as f32 + 0.5);
         let (next_x, next_y) = view.photo_point(view.side as f32 + 0.5, v as f32 + 0.5);
@@ -235,7 +235,7 @@ impl<'a> LabelsOnRow<'a> {
     }
 
     #[inline(always)]
-    fn at(&self, u: usize) -> u8 {
+    pub(crate) fn at(&self, u: usize) -> u8 {
         let column = (self.start.0 + self.step.0 * u as i64) >> 16;
         let row = (self.start.1 + self.step.1 * u as i64) >> 16;
         let is_inside = (0..i64::from(self.labels.width)).contains(&column)

@@ -18,6 +18,7 @@ mod memory;
 pub mod network;
 pub mod pipeline;
 pub mod plane;
+pub mod previews;
 pub mod rectified;
 pub mod reflections;
 pub mod rejection;

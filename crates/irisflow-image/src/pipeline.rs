@@ -11,6 +11,7 @@ use crate::finish::{self, Background, ResultSize};
 use crate::load::{ColourProfile, Limits, load_photo};
 use crate::memory;
 use crate::plane::Plane;
+use crate::previews::{self, Preview};
 use crate::rectified::{RectifiedIris, RectifiedView, rectify_iris};
 use crate::reflections::{Sensitivity, WithoutReflections, remove_reflections};
 use crate::rejection::Rejection;
@@ -58,6 +59,14 @@ pub enum StageMark {
 /// Called at the beginning and end of every stage; may stop the work there.
 pub trait Observer {
     fn stage(&mut self, stage: Stage, mark: StageMark) -> ControlFlow<()>;
+
+    /// Whether previews are made.
+    fn wants_previews(&self) -> bool {
+        false
+    }
+
+    /// Takes a small picture of the work so far: between the end of the stage that it shows and the next stage.
+    fn preview(&mut self, _preview: Preview) {}
 }
 
 impl<F: FnMut(Stage, StageMark) -> ControlFlow<()>> Observer for F {
@@ -186,6 +195,7 @@ pub fn process(
         let rectified = rectify_iris(&photo, &segmentation.iris, side, options.threads);
         Ok((rectified, segmentation, eyes_seen))
     })?;
+    stages.preview(|| previews::outline(&photo, &segmentation));
     let photo_size = photo.size();
     let profile = photo.profile().cloned();
     drop(photo); // The full frame is by far the largest thing held.
@@ -199,6 +209,7 @@ pub fn process(
             options.threads,
         ))
     })?;
+    stages.preview(|| previews::light(&before, &cleaned, &segmentation));
     let outlines = Outlines::of(options, cleaned.completed);
     let coverage = stages.run(Stage::Enhancing, || {
         let coverage = Coverage::with(
@@ -217,6 +228,10 @@ pub fn process(
         );
         Ok(coverage)
     })?;
+    stages.preview(|| {
+        let (enhanced, background) = (&cleaned.rectified, options.background);
+        previews::result(enhanced, &coverage, background, profile.as_ref())
+    });
     let side = options.size.of(&before.view);
     let (pupil_certain, clear_limbus) = (cleaned.pupil_certain, cleaned.clear_limbus);
     let (first, other, before_jpeg) = stages.run(Stage::Saving, || {
@@ -376,6 +391,16 @@ impl Stages<'_> {
         self.stage_ms[stage as usize] = started.elapsed().as_secs_f64() * 1000.0;
         self.report(stage, StageMark::End)?;
         Ok(done)
+    }
+
+    /// Passes a preview to the observer. One that cannot be made is left out.
+    fn preview(&mut self, make: impl FnOnce() -> Option<Preview>) {
+        if !self.observer.wants_previews() {
+            return;
+        }
+        if let Ok(Some(preview)) = catch_unwind(AssertUnwindSafe(make)) {
+            self.observer.preview(preview);
+        }
     }
 
     fn report(&mut self, stage: Stage, mark: StageMark) -> Result<(), ProcessError> {

@@ -37,7 +37,8 @@ pub(crate) fn of_result(
     encode::jpeg(&thumbnail, QUALITY, small(profile), Threads::default())
 }
 
-fn small(profile: Option<&ColourProfile>) -> Option<&ColourProfile> {
+/// The profile, unless it is larger than a small picture may be.
+pub(crate) fn small(profile: Option<&ColourProfile>) -> Option<&ColourProfile> {
     profile.filter(|profile| profile.icc().len() <= MAX_PROFILE_BYTES)
 }
 

@@ -6,6 +6,7 @@ use crate::clock::Timestamp;
 use crate::failure::Failure;
 use crate::id::{BatchId, JobId, PhotoId, UserId};
 use crate::job::JobResult;
+use crate::preview::Preview;
 use crate::step::Step;
 
 /// One entry of a user's timeline.
@@ -86,4 +87,7 @@ pub struct EventBody {
     pub failure: Option<Failure>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<JobResult>,
+    /// All that the job has after the event.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub previews: Vec<Preview>,
 }

@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::id::{BatchId, JobId, PhotoId, UserId, WorkerId};
 use crate::options::{Outline, PictureOptions};
 use crate::policy::JobPolicy;
+use crate::preview::Preview;
 use crate::step::{Checkpoint, Step};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +35,9 @@ pub struct Job {
     pub epoch: i64,
     /// Not claimed before this moment.
     pub run_at: Timestamp,
+    /// Of the running or the successful attempt, in the order in which they were made. Those of other attempts are
+    /// deleted with their objects.
+    pub previews: Vec<Preview>,
     pub cancel_requested: bool,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
@@ -187,6 +191,8 @@ pub enum JobEvent {
         fence: Fence,
         checkpoint: Checkpoint,
     },
+    /// The worker has stored a preview.
+    Previewed { fence: Fence, preview: Preview },
     /// The worker has written all results.
     Finished { fence: Fence, result: JobResult },
     /// The attempt failed. `jitter` in 0..1 spreads the retry.
@@ -211,6 +217,7 @@ impl JobEvent {
         match *self {
             Self::Renewed { fence }
             | Self::Reached { fence, .. }
+            | Self::Previewed { fence, .. }
             | Self::Finished { fence, .. }
             | Self::AttemptFailed { fence, .. }
             | Self::HandedBack { fence }
@@ -262,6 +269,7 @@ impl Job {
             crashes: 0,
             epoch: 0,
             run_at: now,
+            previews: Vec::new(),
             cancel_requested: false,
             created_at: now,
             updated_at: now,
@@ -287,6 +295,7 @@ impl Job {
         let body = EventBody {
             status: "deleted".to_owned(),
             result: None,
+            previews: Vec::new(),
             ..self.body()
         };
         LogEntry {
@@ -330,6 +339,7 @@ impl Job {
                 Ok(self.leased(worker, now + policy.lease))
             }
             (Processing(_), JobEvent::Reached { checkpoint, .. }) => Ok(self.reach(checkpoint)),
+            (Processing(_), JobEvent::Previewed { preview, .. }) => Ok(self.show(preview)),
             (Processing(_), JobEvent::Finished { result, .. }) => Ok(self.finish(result)),
             (
                 Processing(_),
@@ -359,7 +369,16 @@ impl Job {
         self.unlogged()
     }
 
-    fn finish(mut self, result: JobResult) -> Transition {
+    /// Logged with the next checkpoint.
+    fn show(mut self, preview: Preview) -> Transition {
+        self.previews.retain(|shown| shown.kind != preview.kind);
+        self.previews.push(preview);
+        self.unlogged()
+    }
+
+    fn finish(mut self, mut result: JobResult) -> Transition {
+        let sizes = self.previews.iter().map(|preview| preview.size_bytes);
+        result.stored_bytes += sizes.sum::<u64>();
         self.step = Some(Step::Completed);
         self.progress = Checkpoint::Completed.progress();
         self.state = JobState::Completed(result);
@@ -384,6 +403,7 @@ impl Job {
         now: Timestamp,
         policy: &JobPolicy,
     ) -> Transition {
+        self.previews.clear();
         if self.cancel_requested {
             return self.cancel();
         }
@@ -399,6 +419,7 @@ impl Job {
     }
 
     fn after_crash(mut self, failure: Failure, now: Timestamp, policy: &JobPolicy) -> Transition {
+        self.previews.clear();
         if self.cancel_requested {
             return self.cancel();
         }
@@ -413,6 +434,7 @@ impl Job {
     }
 
     fn again_at(mut self, run_at: Timestamp) -> Transition {
+        self.previews.clear();
         if self.cancel_requested {
             return self.cancel();
         }
@@ -422,6 +444,7 @@ impl Job {
     }
 
     fn cancel(mut self) -> Transition {
+        self.previews.clear();
         self.state = JobState::Cancelled;
         self.logged(EventKind::Cancelled)
     }
@@ -464,6 +487,7 @@ impl Job {
                 JobState::Completed(result) => Some(result.clone()),
                 _ => None,
             },
+            previews: self.previews.clone(),
         }
     }
 }
@@ -473,6 +497,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::preview::PreviewKind;
 
     const NOW: Timestamp = Timestamp::EPOCH;
 
@@ -580,6 +605,45 @@ mod tests {
             job = transition.job;
         }
         assert_eq!(seen, [5, 10, 20, 40, 50, 60, 70, 90, 95]);
+    }
+
+    #[test]
+    fn the_previews_are_those_of_the_attempt() {
+        let (job, fence) = claimed(pending());
+        let preview = |fence: Fence| Preview {
+            kind: PreviewKind::Outline,
+            epoch: fence.epoch,
+            width_px: 512,
+            height_px: 384,
+            size_bytes: 30_000,
+        };
+        let show = |fence: Fence| JobEvent::Previewed {
+            fence,
+            preview: preview(fence),
+        };
+        let reach = |fence: Fence, checkpoint| JobEvent::Reached { fence, checkpoint };
+
+        let shown = apply(job, show(fence));
+        assert!(shown.log.is_none(), "the next checkpoint logs it");
+        let reached = apply(shown.job, reach(fence, Checkpoint::SegmentingDone));
+        assert_eq!(reached.log.expect("logged").body.previews, [preview(fence)]);
+        let failed = apply(reached.job, failed_attempt(fence, storage_unavailable()));
+        assert_eq!(failed.log.expect("logged").body.previews, []);
+
+        let (job, second) = claimed(failed.job);
+        let job = apply(job, show(second)).job;
+        let finished = apply(
+            job,
+            JobEvent::Finished {
+                fence: second,
+                result: result(second.epoch),
+            },
+        );
+        assert_eq!(finished.job.previews, [preview(second)]);
+        let JobState::Completed(result) = finished.job.state else {
+            panic!("it is finished");
+        };
+        assert_eq!(result.stored_bytes, 30_000, "they count as stored");
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod options;
 mod photo;
 mod policy;
 mod ports;
+mod preview;
 mod privacy;
 mod queue_order;
 mod statistics;
@@ -61,6 +62,7 @@ pub use ports::{
     Retention, Statistics, StatusFilter, Store, StoreError, StoreHealth, SweepQueue, Timeline,
     UserSnapshot, WatchFilter, WebhookStore, WorkerRegistry, WriteOutcome,
 };
+pub use preview::{Preview, PreviewKind};
 pub use privacy::{Consent, ConsentType, DeletionReceipt, Destroyed, Jurisdiction, NewConsent};
 pub use queue_order::{OwnPlace, QueueOrder, QueuedUser, WaitingJob};
 pub use statistics::{QueueStatistics, Usage};

@@ -4,7 +4,8 @@
 use std::fmt;
 
 use irisflow_jobs::{
-    JobId, JobResult, Outline, PhotoFormat, PhotoId, PictureFormat, StoredPhoto, UserId,
+    JobId, JobResult, Outline, PhotoFormat, PhotoId, PictureFormat, PreviewKind, StoredPhoto,
+    UserId,
 };
 
 /// The name of one stored object.
@@ -52,10 +53,12 @@ pub enum JobObject {
     Alternative,
     AlternativePng,
     AlternativeMask,
+    /// A small picture of the work in progress.
+    Preview(PreviewKind),
 }
 
 impl JobObject {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Result,
         Self::ResultPng,
         Self::Mask,
@@ -64,6 +67,9 @@ impl JobObject {
         Self::Alternative,
         Self::AlternativePng,
         Self::AlternativeMask,
+        Self::Preview(PreviewKind::Outline),
+        Self::Preview(PreviewKind::Light),
+        Self::Preview(PreviewKind::Result),
     ];
 
     pub fn result(format: PictureFormat) -> Self {
@@ -91,6 +97,9 @@ impl JobObject {
             Self::Alternative => "_alternative.jpg",
             Self::AlternativePng => "_alternative.png",
             Self::AlternativeMask => "_alternative_mask.png",
+            Self::Preview(PreviewKind::Outline) => "_preview_outline.jpg",
+            Self::Preview(PreviewKind::Light) => "_preview_light.jpg",
+            Self::Preview(PreviewKind::Result) => "_preview_result.jpg",
         }
     }
 
@@ -99,7 +108,11 @@ impl JobObject {
             Self::ResultPng | Self::Mask | Self::AlternativePng | Self::AlternativeMask => {
                 "image/png"
             }
-            Self::Result | Self::Before | Self::Thumbnail | Self::Alternative => "image/jpeg",
+            Self::Result
+            | Self::Before
+            | Self::Thumbnail
+            | Self::Alternative
+            | Self::Preview(_) => "image/jpeg",
         }
     }
 }
@@ -355,6 +368,7 @@ mod tests {
             format!("iris/{user}/{}.02.jpg", PhotoId::generate()),
             format!("iris/{user}/{}.1.2.jpg", PhotoId::generate()),
             format!("iris/{user}/{}.thumbnail.jpg", PhotoId::generate()),
+            format!("processed/{user}/{}.1_preview_.jpg", JobId::generate()),
         ] {
             assert_eq!(ObjectKey::parse(&name), None, "{name}");
         }

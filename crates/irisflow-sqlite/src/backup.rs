@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use irisflow_jobs::{JobId, JobResult, JobState, Photo, StoreError, Timestamp, UserId};
+use irisflow_jobs::{
+    JobId, JobResult, JobState, Photo, PreviewKind, StoreError, Timestamp, UserId,
+};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
 
@@ -26,6 +28,7 @@ pub struct NamedResult {
     pub user_id: UserId,
     pub job_id: JobId,
     pub result: JobResult,
+    pub previews: Vec<PreviewKind>,
 }
 
 impl Snapshot {
@@ -68,6 +71,7 @@ impl Snapshot {
                 user_id: row.job.user_id,
                 job_id: row.job.id,
                 result,
+                previews: row.job.previews.iter().map(|made| made.kind).collect(),
             }),
             _ => None,
         });

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use irisflow_jobs::{
-    Checkpoint, Failure, Fence, Job, JobEvent, JobLeases, JobResult, JobState, Renewal, StoreError,
-    Timestamp, TransitionError, WaitingJob, WorkerId, WriteOutcome,
+    Checkpoint, Failure, Fence, Job, JobEvent, JobLeases, JobResult, JobState, Preview, Renewal,
+    StoreError, Timestamp, TransitionError, WaitingJob, WorkerId, WriteOutcome,
 };
 use uuid::Uuid;
 
@@ -79,12 +79,13 @@ impl JobLeases for SqliteStore {
     async fn record_checkpoints(
         &self,
         fence: Fence,
+        previews: &[Preview],
         checkpoints: &[Checkpoint],
     ) -> Result<WriteOutcome> {
-        let events = checkpoints
-            .iter()
-            .map(|&checkpoint| JobEvent::Reached { fence, checkpoint })
-            .collect();
+        let shown = |&preview: &Preview| JobEvent::Previewed { fence, preview };
+        let reached = |&checkpoint: &Checkpoint| JobEvent::Reached { fence, checkpoint };
+        let events = previews.iter().map(shown);
+        let events = events.chain(checkpoints.iter().map(reached)).collect();
         self.apply_all_fenced(fence, events).await
     }
 

@@ -1,8 +1,8 @@
 //! A row of `jobs` as a `Job`, and a state as columns.
 
 use irisflow_jobs::{
-    BatchId, Job, JobId, JobState, Lease, PhotoId, PictureOptions, Priority, Step, StoreError,
-    Timestamp, UserId, WorkerId,
+    BatchId, Job, JobId, JobState, Lease, PhotoId, PictureOptions, Preview, Priority, Step,
+    StoreError, Timestamp, UserId, WorkerId,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row};
@@ -84,6 +84,22 @@ impl StateColumns {
     }
 }
 
+/// NULL without previews.
+pub(crate) fn previews_column(previews: &[Preview]) -> Result<Option<String>, StoreError> {
+    if previews.is_empty() {
+        return Ok(None);
+    }
+    let json = serde_json::to_string(previews).map_err(StoreError::corrupt)?;
+    Ok(Some(json))
+}
+
+fn previews_of(row: &SqliteRow) -> Result<Vec<Preview>, StoreError> {
+    let json: Option<&str> = row.try_get("previews").map_err(store_error)?;
+    json.map_or(Ok(Vec::new()), |json| {
+        serde_json::from_str(json).map_err(StoreError::corrupt)
+    })
+}
+
 fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(StoreError::corrupt)
 }
@@ -148,6 +164,7 @@ impl<'r> FromRow<'r, SqliteRow> for JobRow {
             crashes: row.try_get("crashes")?,
             epoch: row.try_get("epoch")?,
             run_at: Timestamp::from_millis(row.try_get("run_at")?),
+            previews: previews_of(row).map_err(decode)?,
             cancel_requested: row.try_get("cancel_requested")?,
             created_at: Timestamp::from_millis(row.try_get("created_at")?),
             updated_at: Timestamp::from_millis(row.try_get("updated_at")?),

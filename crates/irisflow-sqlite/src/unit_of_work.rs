@@ -14,7 +14,7 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::commit_pause::{CommitPoint, pause};
 use crate::group_commit::WriteTransaction;
-use crate::job_row::{JobRow, StateColumns, stored_options};
+use crate::job_row::{JobRow, StateColumns, previews_column, stored_options};
 use crate::queue_counters::{QueueCounts, count, mark_claim};
 use crate::{SqliteStore, store_error};
 
@@ -322,6 +322,8 @@ fn write_job(script: &mut Script, job: &Job, last_seq: i64) -> Result<(), StoreE
         .push_bind(columns.result)
         .push(", failure = ")
         .push_bind(columns.failure)
+        .push(", previews = ")
+        .push_bind(previews_column(&job.previews)?)
         .push(", last_seq = ")
         .push_bind(last_seq)
         .push(", updated_at = ")

@@ -11,8 +11,9 @@ use irisflow_image::enhance::Preset;
 use irisflow_image::finish::{Background, ResultSize};
 use irisflow_image::load::Limits;
 use irisflow_image::pipeline::{
-    self, ProcessError, ProcessOptions, ProcessedIris, Stage, StageMark,
+    self, Observer, ProcessError, ProcessOptions, ProcessedIris, Stage, StageMark,
 };
+use irisflow_image::previews::Preview;
 use irisflow_jobs::{
     Checkpoint, Failure, Fence, Job, JobResult, PictureFormat, PictureOptions, PictureSize,
     StoreError, StoredPhoto, WriteOutcome,
@@ -76,7 +77,7 @@ pub(crate) enum NextAction {
 
 /// Works on a claimed job to its end.
 pub(crate) fn run(shared: &Arc<Shared>, job: &Job, running: &Arc<RunningJob>) -> NextAction {
-    let recorder = CheckpointRecorder::start(Arc::clone(shared), Arc::clone(running));
+    let recorder = CheckpointRecorder::start(Arc::clone(shared), job, Arc::clone(running));
     tracing::info!(job_id = %job.id, attempt = job.attempt_count, "job begun");
 
     let attempt = Attempt {
@@ -394,30 +395,17 @@ impl Attempt<'_> {
     }
 
     fn process(&self, photo: &[u8], limits: Limits) -> Result<ProcessedIris, Setback> {
-        let mut planned = None;
         let options = ProcessOptions {
             limits,
             threads: self.shared.threads_per_job(),
             ..process_options(&self.job.options)
         };
-        let mut observer = |stage: Stage, mark: StageMark| {
-            if let Some(checkpoint) = checkpoint_of(stage, mark) {
-                self.reached(checkpoint);
-            }
-            if mark == StageMark::Begin
-                && let Some(point) = point_of(stage)
-                && let Err(failure) = self.shared.parts.faults.strike(point, self.job)
-            {
-                planned = Some(failure);
-                return ControlFlow::Break(());
-            }
-            match self.running.stop_reason() {
-                Some(_) => ControlFlow::Break(()),
-                None => ControlFlow::Continue(()),
-            }
+        let mut observer = Reporting {
+            attempt: self,
+            planned_failure: None,
         };
         let processed = pipeline::process(photo, &options, &mut observer);
-        match (processed, planned) {
+        match (processed, observer.planned_failure) {
             (_, Some(failure)) => Err(failure.into()),
             (Ok(processed), None) => Ok(processed),
             (Err(ProcessError::Stopped), None) => Err(Setback::Stopped),
@@ -487,6 +475,40 @@ fn outline_of(outline: Outline) -> irisflow_jobs::Outline {
     }
 }
 
+/// Reports what the pipeline does, and stops it when the attempt is to stop.
+struct Reporting<'a> {
+    attempt: &'a Attempt<'a>,
+    planned_failure: Option<Failure>,
+}
+
+impl Observer for Reporting<'_> {
+    fn stage(&mut self, stage: Stage, mark: StageMark) -> ControlFlow<()> {
+        let attempt = self.attempt;
+        if let Some(checkpoint) = checkpoint_of(stage, mark) {
+            attempt.reached(checkpoint);
+        }
+        if mark == StageMark::Begin
+            && let Some(point) = point_of(stage)
+            && let Err(failure) = attempt.strike(point)
+        {
+            self.planned_failure = Some(failure);
+            return ControlFlow::Break(());
+        }
+        match attempt.running.stop_reason() {
+            Some(_) => ControlFlow::Break(()),
+            None => ControlFlow::Continue(()),
+        }
+    }
+
+    fn wants_previews(&self) -> bool {
+        true
+    }
+
+    fn preview(&mut self, preview: Preview) {
+        self.attempt.recorder.preview(preview);
+    }
+}
+
 /// Fetching is part of loading and writing part of saving, so their begin and end are reported here.
 fn checkpoint_of(stage: Stage, mark: StageMark) -> Option<Checkpoint> {
     match (stage, mark) {
@@ -524,7 +546,8 @@ fn point_after(object: JobObject) -> Option<&'static str> {
         JobObject::Thumbnail
         | JobObject::Alternative
         | JobObject::AlternativePng
-        | JobObject::AlternativeMask => None,
+        | JobObject::AlternativeMask
+        | JobObject::Preview(_) => None,
     }
 }
 

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use irisflow_jobs::{Clock as _, SystemClock};
-use irisflow_photos::{ObjectKey, ObjectStore, ObjectStream, ResultKeys, StorageError};
+use irisflow_photos::{JobObject, ObjectKey, ObjectStore, ObjectStream, ResultKeys, StorageError};
 
 use self::manifest::{
     CopyResult, FileChecksum, Manifest, ObjectProblem, copy_hashed, copy_stream_hashed,
@@ -171,8 +171,14 @@ async fn named_objects(snapshot: &Snapshot) -> anyhow::Result<Vec<NamedObject>> 
         }
     }
     for of_job in snapshot.results().await? {
-        let keys = ResultKeys::new(of_job.user_id, of_job.job_id, &of_job.result);
-        named.extend(keys.all().map(|key| NamedObject { key, sha256: None }));
+        let (user_id, job_id, result) = (of_job.user_id, of_job.job_id, &of_job.result);
+        let keys = ResultKeys::new(user_id, job_id, result);
+        let previews = of_job
+            .previews
+            .into_iter()
+            .map(|kind| ObjectKey::of_job(user_id, job_id, result.epoch, JobObject::Preview(kind)));
+        let keys = keys.all().chain(previews);
+        named.extend(keys.map(|key| NamedObject { key, sha256: None }));
     }
     Ok(named)
 }

@@ -3,7 +3,7 @@
 
 import { delay, IrisflowClient, NetworkError, pageWake as createPageWake, type TokenStore } from '@irisflow/client';
 import { createGuard, type GuardParts } from './session-guard';
-import type { Check, Consent, ConsentList, ConsentText, Estimate, Job, JobStatus, Photo, PictureOptions } from './types';
+import type { Check, Consent, ConsentList, ConsentText, Estimate, Job, JobStatus, Photo, PictureOptions, Preview } from './types';
 
 export { errorTextOf, type ErrorText } from './error-text';
 export * from './errors';
@@ -27,6 +27,8 @@ export interface JobView {
   /** False while reconnecting; the job itself goes on meanwhile. */
   connected: boolean;
   estimate?: Partial<Estimate>;
+  /** Of the work so far. */
+  previews?: Preview[];
 }
 
 export interface Api {
@@ -80,7 +82,9 @@ export function createApi(parts: ApiParts): Api {
         if (state === 'open' || state === 'waiting') update({ connected: state === 'open' });
       },
     });
-    for await (const job of states) update({ progress: job.progress, step: job.step, estimate: job });
+    for await (const job of states) {
+      update({ progress: job.progress, step: job.step, estimate: job, previews: job.previews ?? [] });
+    }
     // The job itself has every URL.
     return client.job(id, signal);
   }

@@ -4,7 +4,7 @@
 import type { Schemas } from '@irisflow/client';
 
 export { isFinal } from '@irisflow/client';
-export type { Check, Estimate, Job, JobPage, JobStatus, Outline, Photo, PictureOptions, Tokens } from '@irisflow/client';
+export type { Check, Estimate, Job, JobPage, JobStatus, Outline, Photo, PictureOptions, Preview, Tokens } from '@irisflow/client';
 
 export type Ellipse = Schemas['EllipseBody'];
 

@@ -21,6 +21,7 @@ export function jobFixture(differences: Partial<JobStatus> = {}): JobStatus {
     result_url: '/result.jpg',
     before_url: '/before.jpg',
     thumbnail_url: null,
+    previews: [],
     processing_time_ms: 840,
     result_width: 2048,
     result_height: 2048,

@@ -130,6 +130,11 @@ export const en = {
       enhancing: 'Enhancing quality',
       finishing: 'Almost done',
     },
+    previewAlts: {
+      outline: 'Your eye, with the outline that was found',
+      light: 'The light that is taken off',
+      result: 'Your iris, nearly finished',
+    },
     stepRunning: ({ step }: { step: string }) => `${step}...`,
     connected: 'You can leave this page. The work goes on.',
     reconnecting: 'Finding the connection again. The work goes on.',

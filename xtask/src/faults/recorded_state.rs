@@ -24,6 +24,8 @@ struct JobRow {
     has_alternative: bool,
     failure: Option<String>,
     crashes: i64,
+    /// Kinds of its previews.
+    previews: Vec<String>,
 }
 
 /// The database columns of a [`JobRow`].
@@ -34,6 +36,7 @@ struct StoredJob {
     result: Option<String>,
     failure: Option<String>,
     crashes: i64,
+    previews: Option<String>,
 }
 
 impl From<StoredJob> for JobRow {
@@ -51,8 +54,17 @@ impl From<StoredJob> for JobRow {
             failure: field(&stored.failure, "code")
                 .and_then(|code| Some(code.as_str()?.to_owned())),
             crashes: stored.crashes,
+            previews: kinds_of(stored.previews.as_deref()),
         }
     }
+}
+
+fn kinds_of(previews: Option<&str>) -> Vec<String> {
+    let previews = previews.and_then(|json| serde_json::from_str::<Vec<Value>>(json).ok());
+    let kinds = previews.unwrap_or_default().into_iter();
+    kinds
+        .filter_map(|preview| Some(preview["kind"].as_str()?.to_owned()))
+        .collect()
 }
 
 /// The database of a stopped service.
@@ -68,7 +80,7 @@ impl RecordedState {
     pub(super) async fn read(data: &Path) -> anyhow::Result<Self> {
         let database = open(&data.join("irisflow.sqlite")).await?;
         let rows: Vec<StoredJob> =
-            sqlx::query_as("SELECT id, state, result, failure, crashes FROM jobs")
+            sqlx::query_as("SELECT id, state, result, failure, crashes, previews FROM jobs")
                 .fetch_all(&database)
                 .await?;
         let jobs = rows.into_iter().map(JobRow::from).collect();
@@ -219,9 +231,13 @@ impl JobRow {
             true => &["_alternative.jpg", "_alternative_mask.png"],
             false => &[],
         };
-        [always, alternative]
-            .concat()
-            .iter()
+        let pictures = [always, alternative].concat();
+        let previews = self.previews.iter();
+        let previews = previews.map(|kind| format!("_preview_{kind}.jpg"));
+        pictures
+            .into_iter()
+            .map(str::to_owned)
+            .chain(previews)
             .map(|ending| format!("{id}.{epoch}{ending}"))
             .collect()
     }

@@ -91,19 +91,10 @@ impl Frame {
         orientation: Orientation,
         quarter: impl FnOnce() -> &'a Self,
     ) -> YCbCr {
-        let stored = orientation.stored_rect(rect, self.width, self.height);
         if rect.width >= 8 * width && rect.height >= 8 * height {
-            let of_quarter = |length: u32| f64::from(length) / 4.0;
-            let frame = quarter();
-            let part = Part {
-                left: of_quarter(stored.x),
-                top: of_quarter(stored.y),
-                width: of_quarter(stored.width),
-                height: of_quarter(stored.height),
-            };
-            let part = part.within(frame.width, frame.height);
-            return frame.shrunk_part(part, (width, height), orientation);
+            return self.scaled_from_quarter(quarter(), rect, (width, height), orientation);
         }
+        let stored = orientation.stored_rect(rect, self.width, self.height);
         let part = Part {
             left: f64::from(stored.x),
             top: f64::from(stored.y),
@@ -111,6 +102,26 @@ impl Frame {
             height: f64::from(stored.height),
         };
         self.shrunk_part(part, (width, height), orientation)
+    }
+
+    /// `rect` of this frame as `size` upright pixels, from its [`quartered`](Self::quartered) copy.
+    pub(super) fn scaled_from_quarter(
+        &self,
+        quarter: &Self,
+        rect: PixelRect,
+        size: (u32, u32),
+        orientation: Orientation,
+    ) -> YCbCr {
+        let stored = orientation.stored_rect(rect, self.width, self.height);
+        let of_quarter = |length: u32| f64::from(length) / 4.0;
+        let part = Part {
+            left: of_quarter(stored.x),
+            top: of_quarter(stored.y),
+            width: of_quarter(stored.width),
+            height: of_quarter(stored.height),
+        };
+        let part = part.within(quarter.width, quarter.height);
+        quarter.shrunk_part(part, size, orientation)
     }
 
     /// A part of the stored frame as `size` upright pixels.

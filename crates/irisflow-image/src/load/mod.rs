@@ -119,6 +119,18 @@ impl EyePhoto {
     }
 }
 
+impl EyePhoto {
+    /// As [`PhotoPixels::scaled`], from the quartered copy if there is one: enough for a preview, at a tenth of the work.
+    pub(crate) fn scaled_roughly(&self, rect: PixelRect, size: (u32, u32)) -> YCbCr {
+        match self.quarter.get() {
+            Some(quarter) if rect.width >= 4 * size.0 && rect.height >= 4 * size.1 => self
+                .frame
+                .scaled_from_quarter(quarter, rect, size, self.orientation),
+            _ => self.scaled(rect, size),
+        }
+    }
+}
+
 impl PhotoPixels for EyePhoto {
     fn size(&self) -> (u32, u32) {
         self.orientation

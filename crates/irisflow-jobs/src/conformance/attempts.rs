@@ -6,7 +6,7 @@ use super::store_under_test::{
     fence, quality_issue, recorded, result_of, storage_unavailable, timed_out, worker_lost,
 };
 use super::{SLACK, StoreUnderTest};
-use crate::{Checkpoint, EventKind, JobState, Renewal};
+use crate::{Checkpoint, EventKind, JobState, Preview, PreviewKind, Renewal};
 
 pub async fn checkpoints_are_logged_in_order(store: StoreUnderTest) {
     let job = store.running_job().await;
@@ -36,6 +36,35 @@ pub async fn a_checkpoint_that_was_reached_before_is_not_logged_again(store: Sto
 
     let progress = [EventKind::Progress; 3];
     assert_eq!(store.kinds(&job).await[1..], progress);
+}
+
+pub async fn a_preview_is_recorded_with_the_checkpoint_after_it(store: StoreUnderTest) {
+    let job = store.running_job().await;
+    let preview = Preview {
+        kind: PreviewKind::Outline,
+        epoch: job.epoch,
+        width_px: 512,
+        height_px: 384,
+        size_bytes: 31_415,
+    };
+
+    let leases = &store.job_leases;
+    let checkpoint = [Checkpoint::SegmentingDone];
+    recorded(
+        leases
+            .record_checkpoints(fence(&job), &[preview], &checkpoint)
+            .await,
+    );
+
+    let events = store.events_after(&job, 1).await;
+    assert_eq!(events[0].body.previews, [preview]);
+    assert_eq!(
+        store.read(&job).await.expect("it is there").previews,
+        [preview]
+    );
+    store.let_leases_expire().await;
+    store.reap().await;
+    assert_eq!(store.read(&job).await.expect("it is there").previews, []);
 }
 
 pub async fn progress_survives_a_lost_worker(store: StoreUnderTest) {

@@ -289,6 +289,7 @@ fn event(user_id: UserId, job_id: JobId, seq: i64) -> Notification {
             attempt_count: 0,
             failure: None,
             result: None,
+            previews: Vec::new(),
         },
         at: Timestamp::EPOCH,
     }))

@@ -55,7 +55,10 @@ pub async fn a_report_without_checkpoints_is_refused_as_well(store: StoreUnderTe
     store.let_leases_expire().await;
     store.reap().await.expect("the lease has run out");
 
-    let written = store.job_leases.record_checkpoints(fence(&job), &[]).await;
+    let written = store
+        .job_leases
+        .record_checkpoints(fence(&job), &[], &[])
+        .await;
 
     assert_eq!(written.expect("the store works"), WriteOutcome::Fenced);
 }
@@ -70,7 +73,10 @@ async fn every_write_is_refused(store: &StoreUnderTest, lost: &Job) {
     let checkpoint = [Checkpoint::SavingBegun];
     let failure = storage_unavailable();
     let writes = [
-        ("reach", leases.record_checkpoints(fence, &checkpoint).await),
+        (
+            "reach",
+            leases.record_checkpoints(fence, &[], &checkpoint).await,
+        ),
         ("finish", leases.finish(fence, result_of(lost)).await),
         ("fail", leases.fail_attempt(fence, failure).await),
         ("hand back", leases.hand_back(fence).await),

@@ -121,6 +121,7 @@ macro_rules! every_store_must_pass {
         $crate::store_tests! { $create, attempts:
             checkpoints_are_logged_in_order,
             a_checkpoint_that_was_reached_before_is_not_logged_again,
+            a_preview_is_recorded_with_the_checkpoint_after_it,
             progress_survives_a_lost_worker,
             finishing_records_the_result_with_the_last_event,
             a_transient_error_waits_for_its_stored_retry,

@@ -42,7 +42,7 @@ pub async fn a_refused_write_announces_nothing(store: StoreUnderTest) {
     let checkpoint = [Checkpoint::LoadingBegun];
     let written = store
         .job_leases
-        .record_checkpoints(fence(&job), &checkpoint)
+        .record_checkpoints(fence(&job), &[], &checkpoint)
         .await;
     written.expect("the store works");
     let written = store.job_leases.hand_back(fence(&job)).await;

@@ -249,7 +249,7 @@ impl StoreUnderTest {
     pub async fn reach(&self, job: &Job, checkpoints: &[Checkpoint]) -> Job {
         recorded(
             self.job_leases
-                .record_checkpoints(fence(job), checkpoints)
+                .record_checkpoints(fence(job), &[], checkpoints)
                 .await,
         )
     }

@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::failure::Failure;
 use crate::id::WorkerId;
 use crate::job::{Fence, Job, JobResult};
+use crate::preview::Preview;
 use crate::step::Checkpoint;
 
 /// The outcome of a worker's write.
@@ -42,10 +43,11 @@ pub trait JobLeases: Send + Sync + std::fmt::Debug {
 
     async fn renew(&self, fence: Fence) -> Result<Renewal>;
 
-    /// Records checkpoints, in order, in one transaction.
+    /// Records previews, whose objects are stored, then checkpoints, in order, in one transaction.
     async fn record_checkpoints(
         &self,
         fence: Fence,
+        previews: &[Preview],
         checkpoints: &[Checkpoint],
     ) -> Result<WriteOutcome>;
 

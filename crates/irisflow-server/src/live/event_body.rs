@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::AppState;
-use crate::processing::{AlternativeBody, OutlineName};
+use crate::processing::{AlternativeBody, OutlineName, PreviewBody};
 use crate::public_url::BaseUrl;
 use crate::quality::MissedLimitBody;
 
@@ -33,6 +33,9 @@ pub(crate) struct EventObject {
     attempt_count: u32,
     /// RFC 3339, UTC.
     timestamp: String,
+    /// Small pictures of the work so far, in the order in which they were made. A new attempt replaces
+    /// them.
+    previews: Vec<PreviewBody>,
     /// Of a failed job, and of an attempt that failed (`retrying`): `quality_issue`, `transient_error` or `server_error`.
     #[serde(skip_serializing_if = "Option::is_none")]
     error_type: Option<&'static str>,
@@ -61,7 +64,7 @@ pub(crate) struct EventObject {
     /// The picture with the other outline, where both are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     alternative: Option<AlternativeBody>,
-    /// When the URLs expire (RFC 3339, UTC).
+    /// When the URLs of the result expire (RFC 3339, UTC).
     #[serde(skip_serializing_if = "Option::is_none")]
     urls_expire_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -118,6 +121,7 @@ impl AppState {
             progress: body.progress,
             attempt_count: body.attempt_count,
             timestamp: event.at.to_rfc3339(),
+            previews: self.preview_bodies(event.user_id, event.job_id, &body.previews, base),
             ..EventObject::default()
         };
         let object = with_failure(object, event);

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::app::AppState;
 use crate::estimates::EstimateBody;
-use crate::processing::{AlternativeBody, OutlineName};
+use crate::processing::{AlternativeBody, OutlineName, PreviewBody};
 use crate::public_url::BaseUrl;
 use crate::quality::MissedLimitBody;
 
@@ -24,6 +24,7 @@ struct JobFrame<'a> {
     step: String,
     timestamp: String,
     attempt_count: u32,
+    previews: Vec<PreviewBody>,
     /// `None` in the final frame.
     #[serde(flatten)]
     estimate: Option<&'a EstimateBody>,
@@ -219,6 +220,7 @@ impl AppState {
             step: progress::step(body.step).in_language(Language::PROGRAM),
             timestamp: timestamp.to_rfc3339(),
             attempt_count: body.attempt_count,
+            previews: self.preview_bodies(event.user_id, event.job_id, &body.previews, base),
             estimate: (!event.kind.is_final()).then_some(estimate),
             end: completed.or(failed),
         })

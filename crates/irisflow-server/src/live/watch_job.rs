@@ -256,6 +256,7 @@ mod tests {
                 attempt_count: 0,
                 failure: None,
                 result: None,
+                previews: Vec::new(),
             },
             at: Timestamp::EPOCH,
         };

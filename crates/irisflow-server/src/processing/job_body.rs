@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::picture_options::{OutlineName, PictureOptionsBody};
+use super::preview_body::PreviewBody;
 use super::result_urls::AlternativeBody;
 use crate::app::AppState;
 use crate::estimates::EstimateBody;
@@ -71,6 +72,8 @@ pub(crate) struct JobStatusBody {
     /// The picture with the other outline, where both are kept.
     alternative: Option<AlternativeBody>,
     original_url: Option<String>,
+    /// Small pictures of the work so far, in the order in which they were made. A new attempt replaces them.
+    previews: Vec<PreviewBody>,
     /// When the URLs of this response expire (RFC 3339, UTC); request the job again for new ones.
     urls_expire_at: String,
     processing_time_ms: Option<u64>,
@@ -216,6 +219,7 @@ impl AppState {
             result_url: urls.map(|urls| urls.result),
             outline: result.and_then(|result| result.outline).map(Into::into),
             original_url: original.map(|key| self.download_url(base, &key)),
+            previews: self.preview_bodies(user_id, job_id, &job.previews, base),
             urls_expire_at: self.download_urls_expire_at(self.now()).to_rfc3339(),
             processing_time_ms: result.map(|result| result.processing_time_ms),
             result_width: result.map(|result| result.width_px),

@@ -158,7 +158,10 @@ impl Site {
             job_id: job.id,
             epoch: job.epoch,
         };
-        let recorded = self.store.record_checkpoints(fence, &[checkpoint]).await;
+        let recorded = self
+            .store
+            .record_checkpoints(fence, &[], &[checkpoint])
+            .await;
         recorded.expect("the store works");
     }
 }

@@ -13,6 +13,9 @@ use irisflow_worker::FaultPlan;
 
 use site::{Site, eye, no_renewals, until_reached, usual};
 
+/// Stored of a finished job: six pictures, since both outlines are made, and three previews.
+const OBJECTS: usize = 9;
+
 /// A worker dies between two of its writes: it renews nothing, and its thread never goes on. Another one resumes the
 /// job and sweeps what was left.
 #[tokio::test(flavor = "multi_thread")]
@@ -37,7 +40,7 @@ async fn a_job_of_a_worker_that_died_is_resumed_after_its_lease() {
         "progress never goes back: {progress:?}"
     );
     node.until("what the first attempt wrote is swept", async || {
-        node.epochs_of_objects(&job).await == [2; 4]
+        node.epochs_of_objects(&job).await == [2; OBJECTS]
     })
     .await;
 }
@@ -70,7 +73,34 @@ async fn an_attempt_that_lost_its_lease_records_nothing() {
     let ends = kinds.iter().filter(|kind| **kind == EventKind::Completed);
     assert_eq!(ends.count(), 1);
     node.until("only the second attempt's objects are left", async || {
-        node.epochs_of_objects(&job).await == [2; 4]
+        node.epochs_of_objects(&job).await == [2; OBJECTS]
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_after_a_preview_leaves_no_object() {
+    let site = Site::new();
+    let node = site.open().await;
+    let (plan, held) = FaultPlan::holding_at("enhancing");
+    node.start_worker(plan, no_renewals());
+    let job = node.submit(eye()).await;
+    until_reached(&held).await;
+    node.until("a preview is recorded", async || {
+        !node.job(&job).await.previews.is_empty()
+    })
+    .await;
+    site.let_leases_expire();
+    let reaped = node.store.reap_one(failures::worker_lost()).await;
+    let reaped = reaped.expect("the store works").expect("it is lost");
+    assert_eq!(reaped.previews, [], "nobody is shown what is swept");
+    let cancelled = node.store.cancel(job.user_id, job.id).await;
+    assert!(cancelled.expect("the store works").is_some());
+
+    node.start_worker(FaultPlan::default(), usual());
+
+    node.until("its objects are swept", async || {
+        node.epochs_of_objects(&job).await.is_empty()
     })
     .await;
 }
@@ -149,5 +179,5 @@ async fn a_worker_that_drains_hands_its_job_back_uncounted() {
     let ended = node.job(&job).await;
     assert!(matches!(ended.state, JobState::Completed(_)), "{ended:?}");
     assert_eq!((ended.epoch, ended.attempt_count), (2, 0));
-    assert_eq!(node.epochs_of_objects(&job).await, [2; 4]);
+    assert_eq!(node.epochs_of_objects(&job).await, [2; OBJECTS]);
 }

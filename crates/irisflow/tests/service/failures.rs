@@ -2,6 +2,9 @@
 
 use crate::app::{App, good_eye};
 
+/// Stored of a finished job: six pictures, since both outlines are made, and three previews.
+const OBJECTS: usize = 9;
+
 /// Every point of an attempt at which a fault can be injected.
 const POINTS: [&str; 8] = [
     "loading",
@@ -61,7 +64,7 @@ async fn a_failure_at_any_point_is_retried_once_and_leaves_one_result() {
         );
         app.until(
             &format!("the first attempt at {point} left nothing"),
-            async || app.objects("processed").len() == 4,
+            async || app.objects("processed").len() == OBJECTS,
         )
         .await;
     }
@@ -122,7 +125,7 @@ async fn a_killed_service_finishes_the_job_after_its_restart() {
             "progress never goes back"
         );
         app.until("only one attempt's objects are left", async || {
-            app.objects("processed").len() == 4
+            app.objects("processed").len() == OBJECTS
         })
         .await;
     }
@@ -203,7 +206,7 @@ async fn a_graceful_shutdown_hands_running_jobs_back() {
         (Some("completed"), Some(0))
     );
     app.until("only one attempt's objects are left", async || {
-        app.objects("processed").len() == 4
+        app.objects("processed").len() == OBJECTS
     })
     .await;
 }

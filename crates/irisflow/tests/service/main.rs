@@ -29,6 +29,7 @@ mod password_guessing;
 mod photo_check;
 mod photos;
 mod picture_options;
+mod previews;
 mod privacy;
 mod sockets;
 mod startup;

@@ -108,8 +108,11 @@ async fn jobs_wait_for_an_unavailable_storage_and_no_attempt_is_counted() {
     );
     assert_all_complete_at_first_attempt(&user, &jobs).await;
     readiness(&app, StatusCode::OK).await;
+    let mut objects = app.objects("processed");
+    // A job goes on without the previews that could not be stored.
+    objects.retain(|path| !path.to_string_lossy().contains("_preview_"));
     assert_eq!(
-        app.objects("processed").len() % JOBS,
+        objects.len() % JOBS,
         0,
         "no file of an interrupted write is left"
     );

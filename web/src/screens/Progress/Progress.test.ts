@@ -1,11 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { ApiError, NetworkError, type JobStatus, type JobView } from '../../api';
+import { ApiError, NetworkError, type JobStatus, type JobView, type Preview } from '../../api';
 import { flushPromises, render, type Rendered } from '../../testing/component-harness';
 import { fakeApi } from '../../testing/fake-api';
 import { checkFixture, jobFixture } from '../../testing/fixtures';
 import { createStepQueue, nextBarPosition, nextCheckpoint, stepIndexAt, STEPS } from './progress-animation';
 import Progress from './Progress.svelte';
 import { estimateText } from './estimate-text';
+import { keepKnownUrls, previewAt } from './previews';
 
 describe('the bar', () => {
   /** Every position of the bar at 60 frames a second. */
@@ -109,6 +110,22 @@ test.each([
   expect(estimateText(estimate)).toBe(text);
 });
 
+describe('the previews', () => {
+  const outline: Preview = { kind: 'outline', url: '/files/a.1_preview_outline.jpg?one', width: 512, height: 384 };
+  const light: Preview = { kind: 'light', url: '/files/a.1_preview_light.jpg?one', width: 512, height: 512 };
+
+  test.each([[1, null], [2, outline], [3, light], [5, light]])('at step %i are the newest of the steps before', (step, shown) => {
+    expect(previewAt([outline, light], step)).toBe(shown);
+  });
+
+  test('keep their URL while they are the same picture', () => {
+    const signedAgain = { ...outline, url: '/files/a.1_preview_outline.jpg?two' };
+    const ofNextAttempt = { ...outline, url: '/files/a.2_preview_outline.jpg?two' };
+    expect(keepKnownUrls([outline], [signedAgain, light])).toEqual([outline, light]);
+    expect(keepKnownUrls([outline], [ofNextAttempt])).toEqual([ofNextAttempt]);
+  });
+});
+
 describe('the screen', () => {
   beforeEach(() => {
     vi.useFakeTimers();
@@ -175,6 +192,18 @@ describe('the screen', () => {
     onView({ progress: 5, step: 'Preparing your image...', connected: true, estimate: { waiting_because: null } });
     await advance(50);
     expect(screen.text()).not.toContain('All workers are busy.');
+  });
+
+  test('shows the newest preview with a text, and the illustration alone when it cannot be loaded', async () => {
+    const { screen, onView, advance } = renderProgress();
+    const previews: Preview[] = [{ kind: 'outline', url: '/files/outline.jpg?signed', width: 512, height: 384 }];
+    onView({ progress: 50, step: 'Removing reflections...', connected: true, previews });
+    await advance(1000);
+    const picture = screen.one('[data-preview=outline]');
+    expect(picture.getAttribute('alt')).toBe('Your eye, with the outline that was found');
+    picture.dispatchEvent(new Event('error'));
+    await advance(50);
+    expect(screen.all('[data-preview]')).toHaveLength(0);
   });
 
   test('shows when it is reconnecting', async () => {
