@@ -3,84 +3,48 @@
 //! The access token is checked once, when the socket opens, since clients cannot refresh it later. After that
 //! the socket stays open until its session ends (logout, a disabled or deleted account) or until the time
 //! limit of a socket (`socket_limit`). The ping interval is `ServerSettings::socket_ping`.
-//!
-//! To reject a client, the server accepts the upgrade, sends one frame with the reason, and closes: a browser
-//! cannot read the response to a failed upgrade.
 
-use axum::extract::ws::{Utf8Bytes, WebSocketUpgrade, close_code};
-use axum::extract::{Path, Query, State};
-use axum::http::HeaderMap;
+use axum::extract::Path;
+use axum::extract::ws::{Utf8Bytes, close_code};
 use axum::response::Response;
 use irisflow_jobs::{ErrorType, Event, EventKind, JobId, StoreError};
 use irisflow_messages::{advice, text};
 use tokio::time::{Instant, sleep_until};
-use tracing::Instrument as _;
 
-use super::credentials::{Credential, CredentialQuery, SUB_PROTOCOL, WatchingUser};
+use super::credentials::{Credential, WatchingUser};
 use super::frames::{ErrorFrame, JobFrameText, JobStatusFields};
 use super::hub::EstimateWatch;
+use super::socket_request::{Opener, Rejected, SocketRequest};
 use super::watch_job::{JobWatch, Next};
-use super::web_socket::{CLOSE_CODE_TOO_SLOW, LiveSocket, SendError, with_small_buffers};
+use super::web_socket::LiveSocket;
 use crate::app::App;
-use crate::client_address::ClientAddress;
 use crate::error::ApiError;
 use crate::estimates::{EstimateBody, pixels_of};
-use crate::metrics::OpenSocket;
-use crate::public_url::BaseUrl;
 
 /// Maximum size of a message from the client, in bytes. No such message has a meaning here.
 const MAX_CLIENT_MESSAGE_BYTES: usize = 4 * 1024;
 
-pub(crate) async fn job_socket(
-    State(app): State<App>,
-    Path(job_id): Path<String>,
-    Query(query): Query<CredentialQuery>,
-    client: ClientAddress,
-    headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
-) -> Response {
-    let base = app.public_url.base(&headers);
-    let credential = if app.origin_allowed(&headers) {
-        query.of_upgrade(&app, &headers).map_err(Ending::from)
-    } else {
-        Err(Ending::foreign_origin())
-    };
-    with_small_buffers(upgrade, MAX_CLIENT_MESSAGE_BYTES)
-        .protocols([SUB_PROTOCOL])
-        .on_upgrade(move |socket| {
-            let session = async move {
-                let _open_sockets_gauge = OpenSocket::counted();
-                let mut connection = Connection {
-                    app: &app,
-                    socket: LiveSocket::new(socket),
-                    client,
-                    base,
-                    job_status: None,
-                    last_sent: None,
-                    pixels: None,
-                };
-                let ending = match credential {
-                    Ok(credential) => connection.run(&job_id, credential).await,
-                    Err(ending) => ending,
-                };
-                connection.close(ending).await;
+pub(crate) async fn job_socket(Path(job_id): Path<String>, request: SocketRequest) -> Response {
+    request.accept(
+        MAX_CLIENT_MESSAGE_BYTES,
+        async move |socket, opener, credential| {
+            let mut connection = Connection {
+                socket,
+                opener,
+                job_status: None,
+                last_sent: None,
+                pixels: None,
             };
-            // So that the log lines of the socket have the id of the request that opened it.
-            session.in_current_span()
-        })
+            let ending = match credential {
+                Ok(credential) => connection.run(&job_id, credential).await,
+                Err(rejected) => rejected.into(),
+            };
+            connection.end(ending).await;
+        },
+    )
 }
 
-/// How a socket ends.
-enum Ending {
-    /// Sends the frame, if any, then a close frame with this code and reason.
-    Close {
-        frame: Option<Box<ErrorFrame>>,
-        code: u16,
-        reason: &'static str,
-    },
-    /// The client has disconnected: nothing is sent.
-    Disconnected,
-}
+type Ending = super::web_socket::Ending<Box<ErrorFrame>>;
 
 impl Ending {
     fn rejected(frame: ErrorFrame) -> Self {
@@ -199,11 +163,18 @@ impl From<ApiError> for Ending {
     }
 }
 
-struct Connection<'a> {
-    app: &'a App,
+impl From<Rejected> for Ending {
+    fn from(rejected: Rejected) -> Self {
+        match rejected {
+            Rejected::ForeignOrigin => Self::foreign_origin(),
+            Rejected::Credential(error) => error.into(),
+        }
+    }
+}
+
+struct Connection {
     socket: LiveSocket,
-    client: ClientAddress,
-    base: BaseUrl,
+    opener: Opener,
     /// The state of the job in the frame sent last.
     job_status: Option<JobStatusFields>,
     /// The event and the estimate in the frame sent last.
@@ -212,23 +183,27 @@ struct Connection<'a> {
     pixels: Option<u64>,
 }
 
-impl Connection<'_> {
+impl Connection {
     async fn run(&mut self, job_id: &str, credential: Option<Credential>) -> Ending {
         let Some(credential) = credential else {
             return ApiError::NotAuthenticated.into();
         };
-        let user = match Box::pin(self.app.authenticate_watcher(&credential)).await {
+        let user = match Box::pin(self.opener.app.authenticate_watcher(&credential)).await {
             Ok(user) => user,
             Err(error) => return error.into(),
         };
-        let _permit = match self.app.acquire_socket(user.user_id, self.client) {
+        let _permit = match self
+            .opener
+            .app
+            .acquire_socket(user.user_id, self.opener.client)
+        {
             Ok(permit) => permit,
             Err(error) => return error.into(),
         };
         let Ok(parsed) = job_id.parse::<JobId>() else {
             return Ending::unknown_job(job_id);
         };
-        match JobWatch::begin(self.app, user.user_id, user.session_id, parsed).await {
+        match JobWatch::begin(&self.opener.app, user.user_id, user.session_id, parsed).await {
             Ok(Some(mut watch)) => match self.follow(&mut watch, &user, parsed).await {
                 Ok(ending) => ending,
                 Err(error) => error.into(),
@@ -245,7 +220,8 @@ impl Connection<'_> {
         user: &WatchingUser,
         job_id: JobId,
     ) -> Result<Ending, StoreError> {
-        let app = self.app;
+        let app = App::clone(&self.opener.app);
+        let app = &app;
         let session = app.session_ends.watch(user.session_id);
         // An ended job needs no estimates.
         let mut estimates = None;
@@ -253,7 +229,7 @@ impl Connection<'_> {
             let photo = app.parts.photos.photo(user.user_id, watch.photo_id).await?;
             self.pixels = photo.as_ref().and_then(pixels_of);
             let hubs = &app.hubs;
-            let joined = hubs.watch_estimate(app, user.user_id, &self.base, job_id);
+            let joined = hubs.watch_estimate(app, user.user_id, &self.opener.base, job_id);
             estimates = Some(Box::pin(joined).await?);
         }
         let begun = Instant::now();
@@ -305,10 +281,13 @@ impl Connection<'_> {
         if event.kind == EventKind::Deleted {
             return Some(Ending::closed_normally(ErrorFrame::deleted()));
         }
-        let shared = watch.shared_frame(event.seq, &self.base);
+        let shared = watch.shared_frame(event.seq, &self.opener.base);
         let make = || async {
-            let estimate = self.app.estimate_of_event(&event, self.pixels).await;
-            let json = self.app.job_frame(&event, &estimate, event.at, &self.base);
+            let estimate = self.opener.app.estimate_of_event(&event, self.pixels).await;
+            let json = self
+                .opener
+                .app
+                .job_frame(&event, &estimate, event.at, &self.opener.base);
             JobFrameText {
                 estimate,
                 json: json.into(),
@@ -326,9 +305,12 @@ impl Connection<'_> {
         if estimate.is_equivalent_to(before) {
             return None;
         }
-        let now = self.app.now();
+        let now = self.opener.app.now();
         let event = event.clone();
-        let json = self.app.job_frame(&event, &estimate, now, &self.base);
+        let json = self
+            .opener
+            .app
+            .job_frame(&event, &estimate, now, &self.opener.base);
         self.send_frame(event, estimate, json.into()).await
     }
 
@@ -343,32 +325,21 @@ impl Connection<'_> {
         self.last_sent = Some((event, estimate));
         match self.socket.send_text(json).await {
             Ok(()) => is_final.then(Ending::done),
-            Err(SendError::Timeout) => Some(Ending::Close {
-                frame: None,
-                code: CLOSE_CODE_TOO_SLOW,
-                reason: "too slow",
-            }),
-            Err(SendError::Disconnected) => Some(Ending::Disconnected),
+            Err(error) => Some(error.into()),
         }
     }
 
-    /// Sends the last frame, with the state of the job, and the close frame.
-    async fn close(mut self, ending: Ending) {
-        let Ending::Close {
-            frame,
-            code,
-            reason,
-        } = ending
-        else {
-            return;
-        };
-        let frame = frame.map(|mut frame| {
-            if let Some(job_status) = self.job_status.take() {
-                *frame = frame.with_job_status(job_status.with_timestamp(self.app.now()));
+    /// The last frame has the state of the job.
+    async fn end(&mut self, ending: Ending) {
+        let job_status = self.job_status.take();
+        let now = self.opener.app.now();
+        let ending = ending.map(|mut frame| {
+            if let Some(job_status) = job_status {
+                *frame = frame.with_job_status(job_status.with_timestamp(now));
             }
             frame.to_json()
         });
-        self.socket.close(frame, code, reason).await;
+        self.socket.end(ending).await;
     }
 }
 

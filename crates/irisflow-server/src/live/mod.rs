@@ -17,6 +17,7 @@ mod outbox;
 mod resumption;
 mod resync;
 mod session_ends;
+mod socket_request;
 mod user_frames;
 mod user_socket;
 mod user_stream;

@@ -1,32 +1,24 @@
 //! WebSocket of all jobs of a user, `GET /ws`. The client's first frame says where to resume and which jobs to follow;
 //! then the frames of the user's stream are sent until the client leaves, its session ends, or its token expires
 //! without a fresh one.
-//!
-//! To reject a client, the server accepts the upgrade, sends one frame with the reason, and closes: a browser cannot
-//! read the response to a failed upgrade.
 
 use std::time::Duration;
 
-use axum::extract::ws::{WebSocket, WebSocketUpgrade, close_code};
-use axum::extract::{Query, State};
-use axum::http::HeaderMap;
+use axum::extract::ws::close_code;
 use axum::response::Response;
 use irisflow_jobs::{ErrorType, WatchFilter};
 use irisflow_messages::{advice, text};
 use tokio::time::{Instant, sleep_until, timeout};
-use tracing::Instrument as _;
 
 use super::client_frames::{ClientFrame, FilterBody, MAX_FILTER_JOBS};
-use super::credentials::{Credential, CredentialQuery, SUB_PROTOCOL, WatchingUser};
+use super::credentials::{Credential, WatchingUser};
 use super::session_ends::SessionWatch;
+use super::socket_request::{Opener, Rejected, SocketRequest};
 use super::user_frames::ServerFrame;
 use super::watcher::{WatchError, Watcher};
-use super::web_socket::{CLOSE_CODE_TOO_SLOW, LiveSocket, Received, SendError, with_small_buffers};
+use super::web_socket::{LiveSocket, Received};
 use crate::app::App;
-use crate::client_address::ClientAddress;
 use crate::error::ApiError;
-use crate::metrics::OpenSocket;
-use crate::public_url::BaseUrl;
 use crate::usage_limits::SocketPermit;
 
 /// Maximum size of a message from the client: a first frame with a token and a long filter.
@@ -38,67 +30,21 @@ const TOKEN_WARNING: Duration = Duration::from_secs(60);
 /// When a client whose socket was rejected for lack of room should try again.
 const RETRY_MS: u64 = 5_000;
 
-pub(crate) async fn user_socket(
-    State(app): State<App>,
-    Query(query): Query<CredentialQuery>,
-    client: ClientAddress,
-    headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
-) -> Response {
-    let base = app.public_url.base(&headers);
-    let credential = if app.origin_allowed(&headers) {
-        query.of_upgrade(&app, &headers).map_err(Ending::from)
-    } else {
-        Err(Ending::foreign_origin())
-    };
-    with_small_buffers(upgrade, MAX_CLIENT_MESSAGE_BYTES)
-        .protocols([SUB_PROTOCOL])
-        .on_upgrade(move |socket| {
-            let session = run(app, socket, client, base, credential);
-            // So that the log lines of the socket have the id of the request that opened it.
-            session.in_current_span()
-        })
+pub(crate) async fn user_socket(request: SocketRequest) -> Response {
+    request.accept(MAX_CLIENT_MESSAGE_BYTES, run)
 }
 
-async fn run(
-    app: App,
-    socket: WebSocket,
-    client: ClientAddress,
-    base: BaseUrl,
-    credential: Result<Option<Credential>, Ending>,
-) {
-    let _open_sockets_gauge = OpenSocket::counted();
-    let mut connection = Connection {
-        app,
-        socket: LiveSocket::new(socket),
-        client,
-        base,
-    };
+async fn run(socket: LiveSocket, opener: Opener, credential: Result<Option<Credential>, Rejected>) {
+    let mut connection = Connection { socket, opener };
     let ending = match credential {
         Ok(credential) => connection.run(credential).await,
-        Err(ending) => ending,
+        Err(rejected) => rejected.into(),
     };
-    if let Ending::Close {
-        frame,
-        code,
-        reason,
-    } = ending
-    {
-        connection.socket.close(frame, code, reason).await;
-    }
+    connection.socket.end(ending).await;
 }
 
-/// How a socket ends.
-enum Ending {
-    /// Sends the frame, if any, then a close frame with this code and reason.
-    Close {
-        frame: Option<String>,
-        code: u16,
-        reason: &'static str,
-    },
-    /// The client has disconnected: nothing is sent.
-    Disconnected,
-}
+/// The last frame as JSON.
+type Ending = super::web_socket::Ending<String>;
 
 impl Ending {
     fn rejected(frame: &ServerFrame, reason: &'static str) -> Self {
@@ -168,15 +114,11 @@ impl From<WatchError> for Ending {
     }
 }
 
-impl From<SendError> for Ending {
-    fn from(error: SendError) -> Self {
-        match error {
-            SendError::Timeout => Self::Close {
-                frame: None,
-                code: CLOSE_CODE_TOO_SLOW,
-                reason: "too slow",
-            },
-            SendError::Disconnected => Self::Disconnected,
+impl From<Rejected> for Ending {
+    fn from(rejected: Rejected) -> Self {
+        match rejected {
+            Rejected::ForeignOrigin => Self::foreign_origin(),
+            Rejected::Credential(error) => error.into(),
         }
     }
 }
@@ -238,10 +180,8 @@ struct Hello {
 }
 
 struct Connection {
-    app: App,
     socket: LiveSocket,
-    client: ClientAddress,
-    base: BaseUrl,
+    opener: Opener,
 }
 
 /// The credentials of an open socket, with the times at which something is due.
@@ -284,16 +224,17 @@ impl Connection {
         credential: Option<Credential>,
     ) -> Result<std::convert::Infallible, Ending> {
         let (user, _permit, hello) = Box::pin(self.authenticate(credential)).await?;
-        let base = self.base.clone();
+        let base = self.opener.base.clone();
         let begin = Watcher::begin(
-            &self.app,
+            &self.opener.app,
             user.user_id,
             base,
             hello.filter,
             hello.cursor.as_deref(),
         );
         let watcher = Box::pin(begin).await?;
-        self.follow(watcher, Access::new(&self.app, user)).await
+        self.follow(watcher, Access::new(&self.opener.app, user))
+            .await
     }
 
     /// Authenticates the client by the credential of its request, or else of its first frame, and receives that frame.
@@ -303,16 +244,25 @@ impl Connection {
     ) -> Result<(WatchingUser, SocketPermit, Hello), Ending> {
         if let Some(credential) = credential {
             // Checked before the first frame, so that a client is rejected at once.
-            let user = self.app.authenticate_watcher(&credential).await?;
-            let permit = self.app.acquire_socket(user.user_id, self.client)?;
+            let user = self.opener.app.authenticate_watcher(&credential).await?;
+            let permit = self
+                .opener
+                .app
+                .acquire_socket(user.user_id, self.opener.client)?;
             return Ok((user, permit, self.hello().await?));
         }
-        let unauthenticated = self.app.acquire_unauthenticated_socket(self.client)?;
+        let unauthenticated = self
+            .opener
+            .app
+            .acquire_unauthenticated_socket(self.opener.client)?;
         let mut hello = self.hello().await?;
         let credential = hello.credential.take().ok_or(ApiError::NotAuthenticated)?;
-        let user = self.app.authenticate_watcher(&credential).await?;
+        let user = self.opener.app.authenticate_watcher(&credential).await?;
         drop(unauthenticated);
-        let permit = self.app.acquire_socket(user.user_id, self.client)?;
+        let permit = self
+            .opener
+            .app
+            .acquire_socket(user.user_id, self.opener.client)?;
         Ok((user, permit, hello))
     }
 
@@ -352,7 +302,7 @@ impl Connection {
         mut watcher: Watcher,
         mut access: Access,
     ) -> Result<std::convert::Infallible, Ending> {
-        let app = self.app.clone();
+        let app = self.opener.app.clone();
         let interval = app.settings.socket_ping;
         // Pings keep proxies from closing an idle connection and detect clients that have vanished.
         let mut ping_at = Instant::now() + interval;
@@ -410,11 +360,11 @@ impl Connection {
         match serde_json::from_str(text).map_err(|_| Ending::invalid_frame())? {
             ClientFrame::Token { token } => {
                 let credential = Credential::Token(token);
-                let user = self.app.authenticate_watcher(&credential).await?;
+                let user = self.opener.app.authenticate_watcher(&credential).await?;
                 if user.user_id != access.user.user_id {
                     return Err(ApiError::InvalidToken.into());
                 }
-                *access = Access::new(&self.app, user);
+                *access = Access::new(&self.opener.app, user);
                 let expires_in_ms = access.expires_in_ms();
                 let frame = ServerFrame::TokenAccepted { expires_in_ms };
                 self.socket.send_text(frame.to_json()).await?;

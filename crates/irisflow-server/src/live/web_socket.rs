@@ -1,4 +1,4 @@
-//! A WebSocket as all sockets here use it: small buffers, bounded sends, and a close that the client can read.
+//! A WebSocket as all sockets here use it: small buffers, bounded sends, and an end that the client can read.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, header};
 use tokio::time::timeout;
 
 use crate::app::AppState;
+use crate::metrics::OpenSocket;
 
 /// Read and write buffer in bytes. Small, since a frame has a few hundred bytes and there may be many sockets.
 const BUFFER_BYTES: usize = 1024;
@@ -16,7 +17,7 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Close code for a client that reads too slowly (4000 to 4999 are for private use, RFC 6455 section 7.4.2).
-pub(crate) const CLOSE_CODE_TOO_SLOW: u16 = 4408;
+const CLOSE_CODE_TOO_SLOW: u16 = 4408;
 
 /// Limits the buffers of a socket and the messages of its client.
 pub(crate) fn with_small_buffers(
@@ -36,6 +37,49 @@ pub(crate) struct LiveSocket {
     socket: WebSocket,
     /// The client has not answered the last ping.
     awaits_pong: bool,
+    _open_sockets_gauge: OpenSocket,
+}
+
+/// How a socket ends; `F` is the last frame, which gives the reason.
+pub(crate) enum Ending<F> {
+    /// Sends the frame, if any, then a close frame with this code and reason.
+    Close {
+        frame: Option<F>,
+        code: u16,
+        reason: &'static str,
+    },
+    /// The client has disconnected: nothing is sent.
+    Disconnected,
+}
+
+impl<F> Ending<F> {
+    pub(crate) fn map<G>(self, change: impl FnOnce(F) -> G) -> Ending<G> {
+        match self {
+            Self::Close {
+                frame,
+                code,
+                reason,
+            } => Ending::Close {
+                frame: frame.map(change),
+                code,
+                reason,
+            },
+            Self::Disconnected => Ending::Disconnected,
+        }
+    }
+}
+
+impl<F> From<SendError> for Ending<F> {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Timeout => Self::Close {
+                frame: None,
+                code: CLOSE_CODE_TOO_SLOW,
+                reason: "too slow",
+            },
+            SendError::Disconnected => Self::Disconnected,
+        }
+    }
 }
 
 /// What a client has sent.
@@ -57,6 +101,7 @@ impl LiveSocket {
         Self {
             socket,
             awaits_pong: false,
+            _open_sockets_gauge: OpenSocket::counted(),
         }
     }
 
@@ -93,8 +138,16 @@ impl LiveSocket {
         }
     }
 
-    /// Sends a last frame, if any, and the close frame, then waits for the close frame of the client.
-    pub(crate) async fn close(mut self, frame: Option<String>, code: u16, reason: &'static str) {
+    /// Sends the last frame, if any, and the close frame, then waits for the close frame of the client.
+    pub(crate) async fn end(&mut self, ending: Ending<String>) {
+        let Ending::Close {
+            frame,
+            code,
+            reason,
+        } = ending
+        else {
+            return;
+        };
         if let Some(frame) = frame
             && self.send_text(frame).await.is_err()
         {
