@@ -90,6 +90,9 @@ impl Timeline for SqliteStore {
         job_id: JobId,
         recent_since: Timestamp,
     ) -> Result<Option<JobSnapshot>> {
+        if let Some(ended) = self.ended_job_snapshot(user_id, job_id).await? {
+            return Ok(Some(ended));
+        }
         let mut tx = self.readers.begin().await.map_err(store_error)?;
         let row: Option<JobRow> = sqlx::query_as("SELECT * FROM jobs WHERE id = ? AND user_id = ?")
             .bind(job_id.as_uuid())
@@ -183,6 +186,36 @@ impl Timeline for SqliteStore {
         Ok(rows
             .map(|(user_id, seq)| (UserId::from(user_id), seq))
             .collect())
+    }
+}
+
+impl SqliteStore {
+    /// An ended job with its last event, in one query: clients reopen the sockets of ended jobs often.
+    async fn ended_job_snapshot(
+        &self,
+        user_id: UserId,
+        job_id: JobId,
+    ) -> Result<Option<JobSnapshot>> {
+        let row = sqlx::query(
+            "SELECT jobs.*, events.seq, events.job_id, events.previous_of_job, events.kind,
+                 events.body, events.at
+             FROM jobs JOIN events ON events.user_id = jobs.user_id AND events.seq = jobs.last_seq
+             WHERE jobs.id = ? AND jobs.user_id = ?
+                 AND jobs.state IN ('completed', 'failed', 'cancelled')",
+        )
+        .bind(job_id.as_uuid())
+        .bind(user_id.as_uuid())
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(store_error)?;
+        let Some(row) = row else { return Ok(None) };
+        let job = JobRow::from_row(&row).map_err(store_error)?.job;
+        let last = EventRow::from_row(&row).map_err(store_error)?.0;
+        Ok(Some(JobSnapshot {
+            job,
+            newest_older: None,
+            recent: vec![last],
+        }))
     }
 }
 

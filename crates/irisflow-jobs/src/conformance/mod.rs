@@ -176,6 +176,7 @@ macro_rules! every_store_must_pass {
             the_last_positions_since_a_moment_are_those_of_users_with_newer_events,
             a_snapshot_parts_the_recent_events_from_the_newest_older_one,
             a_snapshot_without_older_events_has_none,
+            a_snapshot_of_an_ended_job_is_its_last_event,
             a_snapshot_of_a_foreign_or_unknown_job_is_none,
             a_snapshot_of_a_user_has_the_unfinished_jobs_and_the_newest_finished_ones,
             a_snapshot_of_a_user_has_the_position_of_the_newest_event,

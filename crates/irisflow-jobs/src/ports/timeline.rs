@@ -30,7 +30,8 @@ pub trait Timeline: Send + Sync + std::fmt::Debug {
         limit: u32,
     ) -> Result<Option<EventsAfter>>;
 
-    /// The job and its recent events, read in one transaction. `None` for unknown and foreign jobs.
+    /// The job and its recent events, read in one transaction; of a job that has ended only the last event. `None` for
+    /// unknown and foreign jobs.
     async fn job_snapshot(
         &self,
         user_id: UserId,
@@ -115,6 +116,6 @@ pub struct JobSnapshot {
     pub job: Job,
     /// The job's newest event that is older than the recent ones.
     pub newest_older: Option<Event>,
-    /// The job's events since the moment asked for, in order.
+    /// The job's events since the moment asked for, in order; the last one of a job that has ended.
     pub recent: Vec<Event>,
 }

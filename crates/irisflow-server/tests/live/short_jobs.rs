@@ -1,4 +1,4 @@
-//! Jobs that end at once.
+//! Jobs that end at once. `IRISFLOW_SHORT_JOBS` sets another number of them for each transport, for a full run.
 
 use futures_util::{StreamExt as _, stream};
 use irisflow_jobs::JobId;
@@ -10,12 +10,19 @@ use super::site::{Site, Transport, User, Watcher};
 const JOBS: usize = 500;
 const AT_ONCE: usize = 32;
 
+#[expect(clippy::disallowed_methods, reason = "for a full run")]
+fn jobs_of_each_transport() -> usize {
+    let wanted = std::env::var("IRISFLOW_SHORT_JOBS").ok();
+    wanted.map_or(JOBS, |wanted| wanted.parse().expect("a number"))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_that_end_at_once_are_seen_to_end_over_each_transport() {
     let site = Site::start().await;
     let user = &site.user("you").await;
+    let count = jobs_of_each_transport();
     for transport in Transport::ALL {
-        let jobs = stream::iter(0..JOBS).map(async |_| {
+        let jobs = stream::iter(0..count).map(async |_| {
             let job_id = user.submit().await;
             let watch = async {
                 let watcher = user.watch(transport, None, Some(job_id)).await;
@@ -23,7 +30,7 @@ async fn jobs_that_end_at_once_are_seen_to_end_over_each_transport() {
             };
             tokio::join!(watch, user.cancel(job_id));
         });
-        assert_eq!(jobs.buffer_unordered(AT_ONCE).count().await, JOBS);
+        assert_eq!(jobs.buffer_unordered(AT_ONCE).count().await, count);
     }
 }
 
@@ -31,11 +38,12 @@ async fn jobs_that_end_at_once_are_seen_to_end_over_each_transport() {
 async fn jobs_that_end_at_once_are_seen_to_end_on_their_own_socket() {
     let site = Site::start().await;
     let user = &site.user("you").await;
-    let jobs = stream::iter(0..JOBS).map(async |_| {
+    let count = jobs_of_each_transport();
+    let jobs = stream::iter(0..count).map(async |_| {
         let job_id = user.submit().await;
         tokio::join!(until_own_socket_ends(user, job_id), user.cancel(job_id));
     });
-    assert_eq!(jobs.buffer_unordered(AT_ONCE).count().await, JOBS);
+    assert_eq!(jobs.buffer_unordered(AT_ONCE).count().await, count);
 }
 
 async fn until_cancelled(mut watcher: Watcher<'_>, job_id: JobId) {
