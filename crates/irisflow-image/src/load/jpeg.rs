@@ -107,8 +107,16 @@ fn end_of_scan(bytes: &[u8], from: usize) -> Option<usize> {
     }
 }
 
+/// Many bytes at a time: such bytes are rare, and whole photos are searched.
 fn distance_to_ff(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|&byte| byte == 0xff)
+    let (chunks, rest) = bytes.as_chunks::<32>();
+    let holds_ff = |chunk: &[u8; 32]| chunk.iter().fold(false, |any, &byte| any | (byte == 0xff));
+    let (start, part) = match chunks.iter().position(holds_ff) {
+        Some(number) => (32 * number, &chunks[number][..]),
+        None => (32 * chunks.len(), rest),
+    };
+    let distance = part.iter().position(|&byte| byte == 0xff)?;
+    Some(start + distance)
 }
 
 fn truncated() -> Rejection {

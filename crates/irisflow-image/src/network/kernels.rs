@@ -1,24 +1,52 @@
 //! The few operations of the network, on maps whose channels lie side by side (row, column, channel), so
 //! that the innermost loops run over channels and the compiler vectorises them.
 
+use std::cell::RefCell;
+
 use multiversion::multiversion;
 
 use super::weights::{LANES, Layer};
 
-/// A square map.
-#[derive(Debug, Clone)]
+/// A square map. Its memory is kept for the next one of this thread.
+#[derive(Debug)]
 pub(super) struct Map {
     pub(super) side: usize,
     pub(super) channels: usize,
     pub(super) values: Vec<f32>,
 }
 
+thread_local! {
+    static SPARE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Drop for Map {
+    fn drop(&mut self) {
+        /// About as many as one run has at a time.
+        const MOST_SPARE: usize = 16;
+        // A thread that ends has no more spare memory.
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < MOST_SPARE {
+                spare.push(std::mem::take(&mut self.values));
+            }
+        });
+    }
+}
+
 impl Map {
-    pub(super) fn zeros(side: usize, channels: usize) -> Self {
+    /// With values that are to be overwritten.
+    pub(super) fn new(side: usize, channels: usize) -> Self {
+        let length = side * side * channels;
+        let mut values = SPARE.with(|spare| {
+            let mut spare = spare.borrow_mut();
+            let fitting = spare.iter().position(|values| values.len() == length);
+            fitting.map(|at| spare.swap_remove(at)).unwrap_or_default()
+        });
+        values.resize(length, 0.0);
         Self {
             side,
             channels,
-            values: vec![0.0; side * side * channels],
+            values,
         }
     }
 
@@ -50,7 +78,7 @@ fn taps(
 /// 3 x 3 over all channels, with ReLU. For the stem: few inputs, 16 outputs.
 pub(super) fn convolve(map: &Map, layer: &Layer) -> Map {
     let side = map.side / layer.stride;
-    let mut out = Map::zeros(side, layer.outputs);
+    let mut out = Map::new(side, layer.outputs);
     let (weights, _) = layer.weights.as_chunks::<LANES>();
     let (out_cells, _) = out.values.as_chunks_mut::<LANES>();
     let mut bias = [0.0f32; LANES];
@@ -121,38 +149,58 @@ fn convolve_cell(
     *cell = sums.map(|sum| sum.max(0.0));
 }
 
-/// 3 x 3, each channel by itself, with ReLU; `LANES` channels at a time.
-pub(super) fn depthwise(map: &Map, layer: &Layer) -> Map {
+/// 3 x 3, each channel by itself, with ReLU; then 1 x 1, with ReLU; plus the map itself if `is_residual`.
+/// Row by row, so that what lies in between stays in the cache.
+pub(super) fn separable(map: &Map, depthwise: &Layer, pointwise: &Layer, is_residual: bool) -> Map {
+    let side = map.side / depthwise.stride;
+    let mut out = Map::new(side, pointwise.outputs);
+    let mut filtered = vec![0.0; side * map.channels];
+    let rows = out.values.chunks_exact_mut(side * pointwise.outputs);
+    for (row, mixed) in rows.enumerate() {
+        depthwise_line(map, depthwise, row, &mut filtered);
+        mix_channels(&filtered, pointwise, 0.0, mixed);
+        if is_residual {
+            add(mixed, &map.values[map.line(row)..map.line(row + 1)]);
+        }
+    }
+    out
+}
+
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn add(values: &mut [f32], more: &[f32]) {
+    for (value, more) in values.iter_mut().zip(more) {
+        *value += more;
+    }
+}
+
+/// A row of the result.
+fn depthwise_line(map: &Map, layer: &Layer, row: usize, out_row: &mut [f32]) {
     let channels = map.channels;
     let side = map.side / layer.stride;
-    let mut out = Map::zeros(side, channels);
+    let y = row * layer.stride;
+    if y == 0 || y + 1 == map.side {
+        let cells = out_row.chunks_exact_mut(channels).enumerate();
+        cells.for_each(|(column, cell)| border_cell(map, layer, row, column, cell));
+        return;
+    }
+    // With every second cell left out, the last one has a neighbour on its right.
+    let last = if layer.stride == 1 { side - 1 } else { side };
+    let inner = &mut out_row[channels..last * channels];
+    let start = (layer.stride - 1) * channels;
+    let lines = [y - 1, y, y + 1].map(|y| {
+        map.values[map.line(y) + start..map.line(y + 1)]
+            .as_chunks()
+            .0
+    });
     let kernel = Kernel {
         weights: layer.weights.as_chunks().0,
         biases: layer.bias.as_chunks().0,
     };
-    for (row, out_row) in out.values.chunks_exact_mut(side * channels).enumerate() {
-        let y = row * layer.stride;
-        let cells = out_row.chunks_exact_mut(channels).enumerate();
-        if y == 0 || y + 1 == map.side {
-            cells.for_each(|(column, cell)| border_cell(map, layer, row, column, cell));
-            continue;
-        }
-        // With every second cell left out, the last one has a neighbour on its right.
-        let last = if layer.stride == 1 { side - 1 } else { side };
-        let inner = &mut out_row[channels..last * channels];
-        let start = (layer.stride - 1) * channels;
-        let lines = [y - 1, y, y + 1].map(|y| {
-            map.values[map.line(y) + start..map.line(y + 1)]
-                .as_chunks()
-                .0
-        });
-        depthwise_row(kernel, lines, layer.stride, inner.as_chunks_mut().0);
-        for column in (0..1).chain(last..side) {
-            let cell = &mut out_row[column * channels..][..channels];
-            border_cell(map, layer, row, column, cell);
-        }
+    depthwise_row(kernel, lines, layer.stride, inner.as_chunks_mut().0);
+    for column in (0..1).chain(last..side) {
+        let cell = &mut out_row[column * channels..][..channels];
+        border_cell(map, layer, row, column, cell);
     }
-    out
 }
 
 /// Of a depthwise layer, `LANES` channels together.
@@ -202,19 +250,24 @@ fn border_cell(map: &Map, layer: &Layer, row: usize, column: usize, cell: &mut [
     }
 }
 
-/// 1 x 1, with ReLU if asked for. Four cells and `LANES` outputs at a time stay in registers.
+/// 1 x 1, with ReLU if asked for.
 pub(super) fn pointwise(map: &Map, layer: &Layer, relu: bool) -> Map {
+    let mut out = Map::new(map.side, layer.outputs);
+    let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
+    mix_channels(&map.values, layer, floor, &mut out.values);
+    out
+}
+
+/// 1 x 1 over cells in a row. Four cells and `LANES` outputs at a time stay in registers.
+fn mix_channels(from: &[f32], layer: &Layer, floor: f32, to: &mut [f32]) {
     const CELLS: usize = 4;
     let (inputs, outputs) = (layer.inputs, layer.outputs);
-    let mut out = Map::zeros(map.side, outputs);
-    let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
     let (rows, _) = layer.weights.as_chunks::<LANES>();
     let (biases, _) = layer.bias.as_chunks::<LANES>();
     // Every side of the network is a multiple of 4, so no cell is left over.
-    let groups = map
-        .values
+    let groups = from
         .chunks_exact(CELLS * inputs)
-        .zip(out.values.chunks_exact_mut(CELLS * outputs));
+        .zip(to.chunks_exact_mut(CELLS * outputs));
     for (from, to) in groups {
         let mut sums = [[0.0; LANES]; CELLS];
         for (block, (rows, bias)) in rows.chunks_exact(inputs).zip(biases).enumerate() {
@@ -226,7 +279,6 @@ pub(super) fn pointwise(map: &Map, layer: &Layer, relu: bool) -> Map {
             }
         }
     }
-    out
 }
 
 /// `LANES` outputs of each of four neighbouring cells.
@@ -264,11 +316,13 @@ fn four_cells(
 
 /// Adds a map of half the side, each of its cells to four.
 pub(super) fn add_enlarged(fine: &mut Map, coarse: &Map) {
-    let (side, channels) = (fine.side, fine.channels);
-    for (index, cell) in fine.values.chunks_exact_mut(channels).enumerate() {
-        let from = coarse.cell(index / side / 2, index % side / 2);
-        for (value, more) in cell.iter_mut().zip(from) {
-            *value += more;
+    let (row, channels) = (fine.side * fine.channels, fine.channels);
+    for (y, line) in fine.values.chunks_exact_mut(row).enumerate() {
+        let from = &coarse.values[coarse.line(y / 2)..coarse.line(y / 2 + 1)];
+        let pairs = line.chunks_exact_mut(2 * channels);
+        for (pair, more) in pairs.zip(from.chunks_exact(channels)) {
+            pair.chunks_exact_mut(channels)
+                .for_each(|cell| add(cell, more));
         }
     }
 }

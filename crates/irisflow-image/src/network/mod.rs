@@ -146,33 +146,44 @@ impl EyeNetwork {
 
     /// Runs on 8-bit sRGB, rows of RGB triples.
     pub fn run(&self, rgb: &[u8; INPUT_SIDE * INPUT_SIDE * 3]) -> EyeMaps {
-        let input = Map {
-            side: INPUT_SIDE,
-            channels: 3,
-            values: rgb
-                .iter()
-                .map(|&byte| f32::from(byte) / 127.5 - 1.0)
-                .collect(),
-        };
-        let mut map = self.level0.run(kernels::convolve(&input, &self.stem));
+        self.maps_of(self.encode(rgb))
+    }
+
+    /// The first half of a run, after which it is known whether there is an eye.
+    pub fn encode(&self, rgb: &[u8; INPUT_SIDE * INPUT_SIDE * 3]) -> Encoded {
+        let mut input = Map::new(INPUT_SIDE, 3);
+        for (value, &byte) in input.values.iter_mut().zip(rgb) {
+            *value = f32::from(byte) / 127.5 - 1.0;
+        }
+        let mut map = self.level0.run(&kernels::convolve(&input, &self.stem));
         let mut finer = Vec::with_capacity(self.levels.len());
         for chain in &self.levels {
-            let mut coarser = chain[0].run_on(&map);
+            let mut coarser = chain[0].run(&map);
             finer.push(map);
             for block in &chain[1..] {
-                coarser = block.run(coarser);
+                coarser = block.run(&coarser);
             }
             map = coarser;
         }
         let presence = kernels::linear(&kernels::mean(&map), &self.presence);
+        Encoded {
+            presence: sigmoid(presence),
+            coarsest: map,
+            finer,
+        }
+    }
+
+    /// The second half of a run.
+    pub fn maps_of(&self, encoded: Encoded) -> EyeMaps {
+        let (mut map, mut finer) = (encoded.coarsest, encoded.finer);
         for block in &self.decoder {
             let narrow = kernels::pointwise(&map, &block.narrow, true);
             // `finer` holds one map per block.
             let mut fine = finer
                 .pop()
-                .unwrap_or_else(|| Map::zeros(narrow.side * 2, narrow.channels));
+                .unwrap_or_else(|| Map::new(narrow.side * 2, narrow.channels));
             kernels::add_enlarged(&mut fine, &narrow);
-            map = block.block.run(fine);
+            map = block.block.run(&fine);
         }
         let logits = kernels::pointwise(&map, &self.head, false);
         let map_of = |index: usize| {
@@ -187,9 +198,19 @@ impl EyeNetwork {
             pupil: map_of(2),
             reflection: map_of(3),
             covered: (logits.channels > 4).then(|| map_of(4)),
-            presence: sigmoid(presence),
+            presence: encoded.presence,
         }
     }
+}
+
+/// A picture after the first half of a run.
+#[derive(Debug)]
+pub struct Encoded {
+    /// Whether the picture shows a human eye with some iris, 0 to 1.
+    pub presence: f32,
+    coarsest: Map,
+    /// From the finest on.
+    finer: Vec<Map>,
 }
 
 impl Separable {
@@ -206,22 +227,8 @@ impl Separable {
         })
     }
 
-    fn run_on(&self, map: &Map) -> Map {
-        kernels::pointwise(
-            &kernels::depthwise(map, &self.depthwise),
-            &self.pointwise,
-            true,
-        )
-    }
-
-    fn run(&self, map: Map) -> Map {
-        let mut out = self.run_on(&map);
-        if self.is_residual {
-            for (value, before) in out.values.iter_mut().zip(&map.values) {
-                *value += before;
-            }
-        }
-        out
+    fn run(&self, map: &Map) -> Map {
+        kernels::separable(map, &self.depthwise, &self.pointwise, self.is_residual)
     }
 }
 

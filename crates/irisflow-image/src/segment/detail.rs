@@ -41,9 +41,9 @@ pub(super) struct Texture<'a> {
 impl Texture<'_> {
     /// Whether a point of the photo is open iris, apart from pupil and limbus.
     fn holds(&self, x: f32, y: f32) -> bool {
-        self.iris.normalised_distance(x, y) < 0.88
+        is_visible_iris(self.labels, (x, y))
+            && self.iris.normalised_distance(x, y) < 0.88
             && self.pupil.normalised_distance(x, y) > 1.15
-            && is_visible_iris(self.labels, (x, y))
     }
 }
 
@@ -198,17 +198,22 @@ impl Bands {
 fn split(picture: &FloatImage) -> (FloatImage, FloatImage) {
     let (width, height) = (picture.width / 2, picture.height / 2);
     let mut half = FloatImage::filled(width, height, 0.0);
-    for y in 0..height {
-        for x in 0..width {
-            let row = |y: usize| picture.at(2 * x, y) + picture.at(2 * x + 1, y);
-            half.samples[y * width + x] = (row(2 * y) + row(2 * y + 1)) / 4.0;
+    for (y, means) in half.samples.chunks_exact_mut(width.max(1)).enumerate() {
+        let row = |y: usize| {
+            picture.samples[y * picture.width..][..2 * width]
+                .as_chunks::<2>()
+                .0
+        };
+        let pairs = row(2 * y).iter().zip(row(2 * y + 1));
+        for (mean, (top, bottom)) in means.iter_mut().zip(pairs) {
+            *mean = (top[0] + top[1] + (bottom[0] + bottom[1])) / 4.0;
         }
     }
-    let mut band = FloatImage::filled(2 * width, 2 * height, 0.0);
-    for y in 0..band.height {
-        for x in 0..band.width {
-            let smooth = half.sample((x as f32 + 0.5) / 2.0, (y as f32 + 0.5) / 2.0);
-            band.samples[y * band.width + x] = picture.at(x, y) - smooth.unwrap_or(0.0);
+    let mut band = half.doubled();
+    let rows = band.samples.chunks_exact_mut(2 * width.max(1));
+    for (row, seen) in rows.zip(picture.samples.chunks_exact(picture.width.max(1))) {
+        for (smooth, seen) in row.iter_mut().zip(seen) {
+            *smooth = seen - *smooth;
         }
     }
     (band, half)

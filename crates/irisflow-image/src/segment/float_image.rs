@@ -47,6 +47,41 @@ impl FloatImage {
         Some(top * (1.0 - fy) + bottom * fy)
     }
 
+    /// Twice the width and height, bilinear.
+    pub(super) fn doubled(&self) -> Self {
+        let columns = Self::neighbours(self.width);
+        let rows = self.samples.chunks_exact(self.width.max(1));
+        let wide = rows.flat_map(|row| {
+            let blend = |&(left, right, share): &(usize, usize, f32)| {
+                row[left] * (1.0 - share) + row[right] * share
+            };
+            columns.iter().map(blend)
+        });
+        let (wide, width): (Vec<f32>, usize) = (wide.collect(), 2 * self.width);
+        let mut samples = Vec::with_capacity(wide.len() * 2);
+        for (top, bottom, share) in Self::neighbours(self.height) {
+            let row = |y: usize| &wide[y * width..(y + 1) * width];
+            let pairs = row(top).iter().zip(row(bottom));
+            samples.extend(pairs.map(|(top, bottom)| top * (1.0 - share) + bottom * share));
+        }
+        Self {
+            width,
+            height: 2 * self.height,
+            samples,
+        }
+    }
+
+    /// For each of `2 * length` samples, between which two of `length` it lies, and the share of the second.
+    fn neighbours(length: usize) -> Vec<(usize, usize, f32)> {
+        let last = length.saturating_sub(1);
+        let places = (0..2 * length).map(|at| {
+            let place = ((at as f32 + 0.5) / 2.0 - 0.5).clamp(0.0, last as f32);
+            let first = place as usize;
+            (first, (first + 1).min(last), place - first as f32)
+        });
+        places.collect()
+    }
+
     /// Mean over the `(2 * radius + 1)`-wide square around each pixel, of the pixels that exist.
     pub(super) fn box_mean(&self, radius: usize) -> Self {
         self.box_mean_rows(radius).box_mean_columns(radius)
@@ -62,21 +97,17 @@ impl FloatImage {
         self.box_mean(radius).box_mean(radius)
     }
 
+    /// Four rows at a time, since each running sum waits for its last addition.
     fn box_mean_rows(&self, radius: usize) -> Self {
-        let mut samples = Vec::with_capacity(self.samples.len());
-        for row in self.samples.chunks_exact(self.width.max(1)) {
-            let mut sum: f32 = row.iter().take(radius).sum();
-            let mut count = radius.min(row.len());
-            for x in 0..row.len() {
-                if let Some(entering) = row.get(x + radius) {
-                    sum += entering;
-                    count += 1;
-                }
-                if let Some(leaving) = x.checked_sub(radius + 1) {
-                    sum -= row[leaving];
-                    count -= 1;
-                }
-                samples.push(sum / count as f32);
+        let width = self.width.max(1);
+        let mut samples = vec![0.0; self.samples.len()];
+        let groups = self.samples.chunks(4 * width);
+        for (rows, means) in groups.zip(samples.chunks_mut(4 * width)) {
+            if rows.len() == 4 * width {
+                running_means::<4>(rows, radius, means);
+            } else {
+                let single = rows.chunks(width).zip(means.chunks_mut(width));
+                single.for_each(|(row, means)| running_means::<1>(row, radius, means));
             }
         }
         Self {
@@ -119,6 +150,33 @@ impl FloatImage {
             width,
             height: self.height,
             samples,
+        }
+    }
+}
+
+/// Of each of `ROWS` rows, the means over `radius` samples to either side.
+fn running_means<const ROWS: usize>(rows: &[f32], radius: usize, means: &mut [f32]) {
+    let width = rows.len() / ROWS;
+    let mut sums: [f32; ROWS] = std::array::from_fn(|number| {
+        let row = &rows[number * width..][..width];
+        row.iter().take(radius).sum()
+    });
+    let mut count = radius.min(width);
+    for x in 0..width {
+        if x + radius < width {
+            for (number, sum) in sums.iter_mut().enumerate() {
+                *sum += rows[number * width + x + radius];
+            }
+            count += 1;
+        }
+        if let Some(leaving) = x.checked_sub(radius + 1) {
+            for (number, sum) in sums.iter_mut().enumerate() {
+                *sum -= rows[number * width + leaving];
+            }
+            count -= 1;
+        }
+        for (number, sum) in sums.iter().enumerate() {
+            means[number * width + x] = sum / count as f32;
         }
     }
 }

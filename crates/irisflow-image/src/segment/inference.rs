@@ -1,13 +1,15 @@
 //! One inference: a square of the photo, a network's maps of it, and the regions and discs in them.
 
+use multiversion::multiversion;
+
 use super::PhotoPixels;
 use super::ellipse_fit::{EdgePoint, FitPrior, fit_ellipse};
 use crate::geometry::{Ellipse, PixelRect};
-use crate::network::{EyeMaps, EyeNetwork, INPUT_SIDE, LETTERBOX, MAP_SIDE, NetworkKind};
+use crate::network::{Encoded, EyeMaps, EyeNetwork, INPUT_SIDE, LETTERBOX, MAP_SIDE, NetworkKind};
 use crate::plane::YCbCr;
 
 /// A square in pixels of the photo; it may reach beyond it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Square {
     pub(super) left: f32,
     pub(super) top: f32,
@@ -30,6 +32,14 @@ impl Square {
             left: centre.0 - side / 2.0,
             top: centre.1 - side / 2.0,
             side,
+        }
+    }
+
+    pub(super) fn widened(self, margin: f32) -> Self {
+        Self {
+            left: self.left - margin,
+            top: self.top - margin,
+            side: self.side + 2.0 * margin,
         }
     }
 
@@ -86,28 +96,49 @@ impl Square {
     }
 }
 
-/// One row as R'G'B' (JFIF: full-range BT.601).
+/// One row as R'G'B'.
 fn write_rgb(part: &YCbCr, row: u32, line: &mut [u8]) {
-    let byte = |value: f32| (value + 0.5).clamp(0.0, 255.0) as i32 as u8;
-    let chroma = part.cb.row(row).iter().zip(part.cr.row(row));
+    let mut channels = [[0; INPUT_SIDE]; 3];
+    let width = line.len() / 3;
+    let [red, green, blue] = channels.each_mut().map(|channel| &mut channel[..width]);
+    let [luma, cb, cr] = [&part.y, &part.cb, &part.cr].map(|plane| plane.row(row));
+    to_rgb(luma, cb, cr, red, green, blue);
     let pixels = line.as_chunks_mut::<3>().0.iter_mut();
-    for ((rgb, &luma), (&cb, &cr)) in pixels.zip(part.y.row(row)).zip(chroma) {
+    for (((rgb, &r), &g), &b) in pixels.zip(&*red).zip(&*green).zip(&*blue) {
+        *rgb = [r, g, b];
+    }
+}
+
+/// JFIF: full-range BT.601. The slices are arguments of their own, as the compiler vectorises only what it sees
+/// apart.
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn to_rgb(luma: &[u8], cb: &[u8], cr: &[u8], red: &mut [u8], green: &mut [u8], blue: &mut [u8]) {
+    let byte = |value: f32| whole_of((value + 0.5).clamp(0.0, 255.0));
+    let yuv = luma.iter().zip(cb).zip(cr);
+    let rgb = red.iter_mut().zip(green).zip(blue);
+    for (((&luma, &cb), &cr), ((red, green), blue)) in yuv.zip(rgb) {
         let (luma, cb, cr) = (
             f32::from(luma),
             f32::from(cb) - 128.0,
             f32::from(cr) - 128.0,
         );
-        let green = luma - 0.344_136 * cb - 0.714_136 * cr;
-        *rgb = [
-            byte(luma + 1.402 * cr),
-            byte(green),
-            byte(luma + 1.772 * cb),
-        ];
+        *red = byte(luma + 1.402 * cr);
+        *green = byte(luma - 0.344_136 * cb - 0.714_136 * cr);
+        *blue = byte(luma + 1.772 * cb);
     }
 }
 
+/// The whole part of a value from 0 to 255. The conversion `as u8` is not vectorised, since it must handle every value.
+fn whole_of(value: f32) -> u8 {
+    /// Added, it leaves a value rounded in the low bits of the sum.
+    const ROUNDING: f32 = 8_388_608.0;
+    let near = (value + ROUNDING) - ROUNDING;
+    let whole = if near > value { near - 1.0 } else { near };
+    (whole + ROUNDING).to_bits() as u8
+}
+
 /// A square with the network's maps of it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Inference {
     pub(super) square: Square,
     pub(super) maps: EyeMaps,
@@ -132,12 +163,7 @@ const LEAST_CELLS: usize = 6;
 impl Inference {
     /// Runs the network on the square. None when it lies outside the photo.
     pub(super) fn of(photo: &dyn PhotoPixels, square: Square, kind: NetworkKind) -> Option<Self> {
-        let picture = square.network_input(photo)?;
-        Some(Self {
-            square,
-            maps: EyeNetwork::of(kind).run(&picture),
-            photo_size: photo.size(),
-        })
+        BegunInference::of(photo, square, kind).map(BegunInference::finish)
     }
 
     /// Pixels of the photo per cell of the maps.
@@ -185,6 +211,23 @@ impl Inference {
                 side: self.cell(),
             }
         })
+    }
+
+    /// The highest probability of the iris in a part of the photo.
+    pub(super) fn iris_peak_in(&self, part: &Square) -> f32 {
+        let cell = self.cell();
+        let span = |from: f32, origin: f32| {
+            let middle = |at: f32| {
+                ((at - origin) / cell - 0.5)
+                    .ceil()
+                    .clamp(0.0, MAP_SIDE as f32)
+            };
+            middle(from) as usize..middle(from + part.side) as usize
+        };
+        let columns = span(part.left, self.square.left);
+        let rows = span(part.top, self.square.top);
+        let cells = rows.flat_map(|row| &self.maps.iris[row * MAP_SIDE..][columns.clone()]);
+        cells.copied().fold(0.0, f32::max)
     }
 
     /// The point of the photo in the middle of a cell.
@@ -326,6 +369,40 @@ impl Inference {
     }
 }
 
+/// An inference of which only the first half has run.
+pub(super) struct BegunInference {
+    square: Square,
+    kind: NetworkKind,
+    encoded: Encoded,
+    photo_size: (u32, u32),
+}
+
+impl BegunInference {
+    /// None when the square lies outside the photo.
+    pub(super) fn of(photo: &dyn PhotoPixels, square: Square, kind: NetworkKind) -> Option<Self> {
+        let picture = square.network_input(photo)?;
+        Some(Self {
+            square,
+            kind,
+            encoded: EyeNetwork::of(kind).encode(&picture),
+            photo_size: photo.size(),
+        })
+    }
+
+    /// The probability that an eye is present.
+    pub(super) fn presence(&self) -> f32 {
+        self.encoded.presence
+    }
+
+    pub(super) fn finish(self) -> Inference {
+        Inference {
+            square: self.square,
+            maps: EyeNetwork::of(self.kind).maps_of(self.encoded),
+            photo_size: self.photo_size,
+        }
+    }
+}
+
 /// How a map of the network and a fitted ellipse agree.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Agreement {
@@ -362,4 +439,20 @@ fn take_connected(left: &mut [bool], start: usize) -> Vec<usize> {
         }
     }
     cells
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole_of;
+
+    #[test]
+    fn whole_parts_are_those_of_the_conversion() {
+        for step in 0..=255 * 64 {
+            let value = step as f32 / 64.0;
+            for value in [value, value.next_up(), value.next_down()] {
+                let value = value.clamp(0.0, 255.0);
+                assert_eq!(whole_of(value), value as u8, "{value}");
+            }
+        }
+    }
 }

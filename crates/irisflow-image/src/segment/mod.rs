@@ -28,7 +28,7 @@ use crate::plane::{Plane, ReducedPhoto, YCbCr};
 use crate::rejection::Rejection;
 
 use closeup::Closeup;
-use detection::{Detection, detect, detect_in_small_parts};
+use detection::{Detection, Overview, detect, detect_in_small_parts};
 use ellipse_fit::PUPIL_PRIOR;
 use inference::Inference;
 use labels::{draw_labels, hide_covered, label_rect};
@@ -222,9 +222,12 @@ impl Candidate {
 /// All candidates, the most certain first. Small parts of the photo are searched when no eye was found
 /// otherwise.
 pub fn find_candidates(photo: &dyn PhotoPixels) -> Vec<Candidate> {
-    let mut candidates = measure_all(photo, detect(photo));
+    let Some(overview) = Overview::of(photo) else {
+        return Vec::new();
+    };
+    let mut candidates = measure_all(photo, detect(photo, &overview));
     if !candidates.iter().any(Candidate::is_eye) {
-        candidates.extend(measure_all(photo, detect_in_small_parts(photo)));
+        candidates.extend(measure_all(photo, detect_in_small_parts(photo, &overview)));
     }
     candidates.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
     candidates

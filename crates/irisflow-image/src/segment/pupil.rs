@@ -93,15 +93,19 @@ fn best_circle(
     let turn = rays(0.0, 345.0, 15.0);
     let radius = limbus.mean_radius();
     let darkness = Darkness::of(closeup, limbus)?;
-    let score = |circle: (f32, f32, f32)| {
-        let rise = field.best_rise(circle, &turn, UNCOVERED)?;
-        Some(rise * darkness.of_disc(closeup, circle) * expected.likeness(limbus, circle))
+    // None of the three factors is above 1: what cannot be more than `least` is not computed any further.
+    let score_above = |circle: (f32, f32, f32), least: f32| {
+        let likeness = expected.likeness(limbus, circle);
+        let worth_a_look = likeness > least;
+        let dark = worth_a_look.then(|| darkness.of_disc(closeup, circle))?;
+        let worth_a_look = dark * likeness > least;
+        let rise = worth_a_look.then(|| field.best_rise(circle, &turn, UNCOVERED))??;
+        Some(rise * dark * likeness).filter(|&score| score > least)
     };
     let mut best: Option<((f32, f32, f32), f32)> = None;
     let consider = |circle: (f32, f32, f32), best: &mut Option<((f32, f32, f32), f32)>| {
-        if let Some(score) = score(circle)
-            && best.is_none_or(|(_, least)| score > least)
-        {
+        let least = best.map_or(f32::NEG_INFINITY, |(_, score)| score);
+        if let Some(score) = score_above(circle, least) {
             *best = Some((circle, score));
         }
     };

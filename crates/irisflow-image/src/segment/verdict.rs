@@ -18,6 +18,9 @@ pub(super) const LEAST_CONFIDENCE: f32 = 0.65;
 /// limit.
 const LEAST_CONFIDENCE_IN_SMALL: f32 = 0.55;
 
+/// With less presence in the detection crop than this, whatever else is measured, the confidence stays under 0.25.
+pub(super) const LEAST_PRESENCE: f32 = 0.5;
+
 /// An eye is seen, but not well, from these on. Of renders (seed 9100000) half of the eyes that are not found have
 /// as much, and 1 of 94 pictures without a human eye.
 const LEAST_PRESENCE_IN_UNCLEAR: f32 = 0.8;
@@ -283,6 +286,22 @@ mod tests {
         let mut iris = fine();
         iris.quality.sharpness = 0.05;
         assert_eq!(judge(&iris, (SIDE, SIDE)), Ok(()));
+    }
+
+    #[test]
+    fn without_presence_nothing_else_makes_an_eye() {
+        let otherwise_perfect = Evidence {
+            presence: LEAST_PRESENCE,
+            disc_overlap: 1.0,
+            disc_around: 0.0,
+            pupil_overlap: 1.0,
+            opening_overlap: 1.0,
+            limbus_edge: 1.0,
+            surroundings: None,
+        };
+        let most = confidence(&otherwise_perfect);
+        assert!(most < 0.25 && !is_unclear(&otherwise_perfect, most));
+        assert!(!is_eye(most, 1.0) && !is_eye(most, 1000.0));
     }
 
     #[test]
