@@ -206,6 +206,17 @@ describe('the screen', () => {
     expect(screen.all('[data-preview]')).toHaveLength(0);
   });
 
+  test('may be told of the connection before the first answer of the server', async () => {
+    const api = fakeApi();
+    api.watch.mockImplementation((_, onView) => {
+      onView({ progress: 0, step: '', connected: true });
+      return new Promise(() => undefined);
+    });
+    render(Progress, { api, job: jobFixture({ status: 'pending' }), ondone: vi.fn(), onfail: vi.fn(), onleave: vi.fn() });
+    await flushPromises();
+    expect(api.watch).toHaveBeenCalledOnce();
+  });
+
   test('shows when it is reconnecting', async () => {
     const { screen, onView, advance } = renderProgress();
     onView({ progress: 20, step: 'Finding your iris...', connected: false });
