@@ -6,7 +6,7 @@
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use tracing::Instrument as _;
 
 use super::credentials::{Credential, CredentialQuery, SUB_PROTOCOL};
@@ -41,9 +41,9 @@ impl FromRequestParts<App> for SocketRequest {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
         let query = Query::<CredentialQuery>::from_request_parts(parts, app).await;
-        let Query(query) = query.map_err(|rejection| rejection.into_response())?;
+        let Query(query) = query.map_err(IntoResponse::into_response)?;
         let upgrade = WebSocketUpgrade::from_request_parts(parts, app).await;
-        let upgrade = upgrade.map_err(|rejection| rejection.into_response())?;
+        let upgrade = upgrade.map_err(IntoResponse::into_response)?;
         let Ok(client) = ClientAddress::from_request_parts(parts, app).await;
         let headers = &parts.headers;
         let credential = if app.origin_allowed(headers) {
