@@ -1,7 +1,7 @@
 //! `cargo xtask eval`: evaluates the segmenter: overlap, fit errors, false rejections and false acceptances.
 //!
 //! `photo_eval.rs` evaluates annotated photos and photos without a usable iris, `render_eval.rs` fresh renders.
-//! `picture_eval.rs` evaluates the finished picture (`--picture`).
+//! `picture_eval.rs` evaluates the finished picture (`--picture`), `picture_marks.rs` the marks it may hold.
 //! `scoring.rs` compares one result with the ground truth; `report.rs` and `group_table.rs` write the tables,
 //! `overlays.rs` draws, `figures_csv.rs` lists every picture for choosing thresholds, `limit_sweep.rs` sweeps
 //! the limits, `candidate_evidence.rs` prints candidates. All pictures go through the calls the product makes,
@@ -14,6 +14,7 @@ mod limit_sweep;
 mod overlays;
 mod photo_eval;
 mod picture_eval;
+mod picture_marks;
 mod render_eval;
 mod report;
 mod scoring;
@@ -102,7 +103,9 @@ pub(crate) fn run(args: EvalArgs) -> anyhow::Result<()> {
 }
 
 fn evaluate_picture(args: &EvalArgs) -> anyhow::Result<()> {
-    let report = picture_eval::run(args.renders, args.seed, args.python.as_deref())?;
+    let photos = args.data.as_ref().map(|data| data.join("eyes"));
+    let python = args.python.as_deref();
+    let report = picture_eval::run(args.renders, args.seed, python, photos.as_deref())?;
     println!("{report}");
     if args.dry {
         return Ok(());

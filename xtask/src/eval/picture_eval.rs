@@ -19,15 +19,16 @@ use irisflow_image::segment::{IrisSegmentation, Label, segment_iris};
 use irisflow_image::threads::Threads;
 use irisflow_synth::{Framing, Picture, SceneKind, Tiles, render};
 
+use super::picture_marks::{self, Marks, Parts};
 use super::render_eval::jpeg;
 
 /// Levels of luma that mirrored light adds at least.
-const LIGHT: u8 = 6;
+pub(super) const LIGHT: u8 = 6;
 /// Luma that nothing is left of the iris at.
 const BURNT: u8 = 246;
 /// A light of fewer pixels is not judged.
 const LEAST_PIXELS: usize = 150;
-const MAX_SIDE: u32 = 2048;
+pub(super) const MAX_SIDE: u32 = 2048;
 
 /// What one render yields.
 struct Outcome {
@@ -41,25 +42,35 @@ struct Outcome {
     change_without_light: f64,
     /// Median colour difference (CIEDE2000) outside the light: before enhancement, after it.
     colour_difference: [f64; 2],
+    marks: Marks,
 }
 
 /// Agreement of luma with the truth inside the light.
 #[derive(Debug, Clone, Copy)]
-struct Scores {
-    psnr: f64,
+pub(super) struct Scores {
+    pub(super) psnr: f64,
     ssim: f64,
     /// Root mean square error of the gradient, in levels.
     gradient: f64,
 }
 
 /// Renders irises and prints how well their reflections were removed.
-pub(super) fn run(renders: u64, seed: u64, python: Option<&Path>) -> anyhow::Result<String> {
+pub(super) fn run(
+    renders: u64,
+    seed: u64,
+    python: Option<&Path>,
+    photos: Option<&Path>,
+) -> anyhow::Result<String> {
     let tiles = Tiles::new();
     let mut outcomes = Vec::new();
     for index in 0..renders {
         outcomes.extend(evaluate(&tiles, seed, index, python)?);
     }
-    Ok(report(&outcomes, renders, seed))
+    let mut text = report(&outcomes, renders, seed);
+    if let Some(photos) = photos {
+        text += &picture_marks::report_known(&picture_marks::known_lights(photos)?);
+    }
+    Ok(text)
 }
 
 fn evaluate(
@@ -94,9 +105,17 @@ fn evaluate(
     let removed = |iris: &RectifiedIris| {
         let mut segmentation = segmentation.clone();
         let threads = Threads::default();
-        remove_reflections(iris, &mut segmentation, &Sensitivity::default(), threads).rectified
+        remove_reflections(iris, &mut segmentation, &Sensitivity::default(), threads)
     };
     let ours = removed(&before);
+    let parts = Parts {
+        segmentation: &segmentation,
+        ring: &ring,
+        light: &light,
+        truth: &truth,
+    };
+    let marks = picture_marks::of_render(&ours, &parts);
+    let ours = ours.rectified;
     let burnt = places(&before.luma, |at| {
         light[at] && before.luma.samples[at] >= BURNT
     });
@@ -115,9 +134,10 @@ fn evaluate(
         inpainted: inpainted
             .transpose()?
             .map(|lumas| lumas.map(|luma| score(&luma))),
-        change_without_light: mean_change(&removed(&truth).luma, &truth.luma, &ring),
+        change_without_light: mean_change(&removed(&truth).rectified.luma, &truth.luma, &ring),
         colour_difference: colour_differences(&segmentation, &ours, &truth, &ring, &light),
         ours: score(&ours.luma),
+        marks,
     }))
 }
 
@@ -143,12 +163,12 @@ fn photos(mut picture: Picture) -> anyhow::Result<Option<[EyePhoto; 2]>> {
     Ok(photo.zip(clean).map(<[EyePhoto; 2]>::from))
 }
 
-fn places(plane: &Plane, is: impl Fn(usize) -> bool) -> Vec<bool> {
+pub(super) fn places(plane: &Plane, is: impl Fn(usize) -> bool) -> Vec<bool> {
     (0..plane.samples.len()).map(is).collect()
 }
 
 /// Visible iris beside the pupil and within the limbus.
-fn ring_of(segmentation: &IrisSegmentation, iris: &RectifiedIris) -> Vec<bool> {
+pub(super) fn ring_of(segmentation: &IrisSegmentation, iris: &RectifiedIris) -> Vec<bool> {
     let side = iris.luma.width as usize;
     places(&iris.luma, |at| {
         let (u, v) = ((at % side) as f32 + 0.5, (at / side) as f32 + 0.5);
@@ -173,7 +193,7 @@ fn mean_change(a: &Plane, b: &Plane, counted: &[bool]) -> f64 {
     sum / f64::max(count, 1.0)
 }
 
-fn scores(luma: &Plane, truth: &Plane, light: &[bool]) -> Scores {
+pub(super) fn scores(luma: &Plane, truth: &Plane, light: &[bool]) -> Scores {
     let side = luma.width as usize;
     let (mut squares, mut slopes, mut similar, mut count) = (0.0, 0.0, 0.0, 0.0);
     for at in (0..light.len()).filter(|&at| light[at]) {
@@ -243,13 +263,13 @@ fn colour_differences(
         let differences = (0..ring.len())
             .step_by(7)
             .filter(|&at| ring[at] && !light[at])
-            .map(|at| difference(lab(iris, at), lab(truth, at)));
+            .map(|at| difference(lab_of(iris, at), lab_of(truth, at)));
         middle(&mut differences.collect::<Vec<_>>())
     })
 }
 
 /// CIELAB (D65) of a pixel.
-fn lab(iris: &RectifiedIris, at: usize) -> [f64; 3] {
+pub(super) fn lab_of(iris: &RectifiedIris, at: usize) -> [f64; 3] {
     let side = iris.luma.width as usize;
     let chroma_at = {
         let scale = iris.chroma_side() as usize;
@@ -289,7 +309,7 @@ fn lab(iris: &RectifiedIris, at: usize) -> [f64; 3] {
 }
 
 /// CIEDE2000 (Sharma, Wu, Dalal, 2005).
-fn difference([l1, a1, b1]: [f64; 3], [l2, a2, b2]: [f64; 3]) -> f64 {
+pub(super) fn difference([l1, a1, b1]: [f64; 3], [l2, a2, b2]: [f64; 3]) -> f64 {
     let seven = |c: f64| (c.powi(7) / (c.powi(7) + 25.0_f64.powi(7))).sqrt();
     let g = 0.5 * (1.0 - seven(f64::midpoint(a1.hypot(b1), a2.hypot(b2))));
     let (a1, a2) = (a1 * (1.0 + g), a2 * (1.0 + g));
@@ -351,7 +371,7 @@ fn inpainted(python: &Path, luma: &Plane, light: &[bool]) -> anyhow::Result<[Pla
     Ok([read("telea")?, read("ns")?])
 }
 
-fn middle(values: &mut [f64]) -> f64 {
+pub(super) fn middle(values: &mut [f64]) -> f64 {
     if values.is_empty() {
         return f64::NAN;
     }
@@ -432,7 +452,8 @@ fn report(outcomes: &[Outcome], renders: u64, seed: u64) -> String {
         colour(0),
         colour(1),
     );
-    text
+    let marks: Vec<Marks> = outcomes.iter().map(|outcome| outcome.marks).collect();
+    text + &picture_marks::report(&marks)
 }
 
 #[cfg(test)]

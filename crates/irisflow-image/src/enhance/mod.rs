@@ -57,7 +57,7 @@ impl Preset {
                 local_contrast: 0.25,
                 clarity: 0.16,
                 sharpness: 0.65,
-                dark_target: 90.0,
+                dark_target: 45.0,
                 vibrance: 1.04,
             },
             Self::Vivid => Enhancement {

@@ -10,13 +10,14 @@ use multiversion::multiversion;
 
 use super::detect::neighbours;
 use super::quilt::{self, Offset, Rules};
-use super::texture::{Colour, Texture, added, minus, plus, widened};
+use super::texture::{self, Colour, Texture, added, minus, plus, widened};
 use super::unwrap::{ANGLES, Places, RINGS, TOGETHER, Unwrapped, index};
+use crate::coverage::smoothstep;
 
 /// How far light and colour of a fill may differ from those of the rings it lies on.
 const MOST: Colour = [45.0, 14.0, 14.0];
-/// The same beside a lid, whose shadow and skin must not spread over the iris.
-const MOST_BEHIND_LIDS: Colour = [40.0, 6.0, 6.0];
+/// The same behind a lid: its shadow goes on there, its skin must not.
+const MOST_BEHIND_LIDS: Colour = [60.0, 6.0, 6.0];
 
 /// How every filled place is made.
 pub(super) struct Patches {
@@ -25,6 +26,8 @@ pub(super) struct Patches {
     /// The opacity (0 as photographed, 1 filled), then for each channel what to add, or the colour itself
     /// without texture.
     strokes: Vec<[f32; 4]>,
+    /// What texture is multiplied by, so that its contrast is that of the brightness it gets.
+    gains: Vec<f32>,
 }
 
 /// What a place is filled with, as a number, so that places are compared at once.
@@ -131,10 +134,12 @@ impl Patches {
         strokes.corrections[0][pixel] = luma;
         strokes.corrections[1][pixel] = cb;
         strokes.corrections[2][pixel] = cr;
+        let gains = corners.places.map(|at| self.gains[at]);
+        let weights: [f32; 4] = std::array::from_fn(|at| corners.weights[at] * gains[at]);
         if fillings == [nearest; 4] {
-            strokes.add_source(pixel, 1.0, nearest);
+            strokes.add_source(pixel, weights.iter().sum(), nearest);
         } else {
-            corners.add_sources(pixel, fillings, nearest, strokes);
+            add_sources(pixel, weights, fillings, nearest, strokes);
         }
         true
     }
@@ -217,36 +222,50 @@ impl Corners {
             inner
         }
     }
+}
 
-    /// Adds the sources of a pixel beside a cut: the same source once, and what stays as the nearest place.
-    fn add_sources(
-        &self,
-        pixel: usize,
-        fillings: [Filling; 4],
-        nearest: Filling,
-        strokes: &mut Strokes,
-    ) {
-        let or_nearest = |filling| match filling {
-            Filling::NOTHING => nearest,
-            filling => filling,
-        };
-        let fillings = fillings.map(or_nearest);
-        for (at, &filling) in fillings.iter().enumerate() {
-            if !fillings[..at].contains(&filling) {
-                let same = (0..4).filter(|&other| fillings[other] == filling);
-                let weight = same.map(|other| self.weights[other]).sum();
-                strokes.add_source(pixel, weight, filling);
-            }
+/// Adds the sources of a pixel beside a cut: the same source once, and what stays as the nearest place.
+fn add_sources(
+    pixel: usize,
+    weights: [f32; 4],
+    fillings: [Filling; 4],
+    nearest: Filling,
+    strokes: &mut Strokes,
+) {
+    let or_nearest = |filling| match filling {
+        Filling::NOTHING => nearest,
+        filling => filling,
+    };
+    let fillings = fillings.map(or_nearest);
+    for (at, &filling) in fillings.iter().enumerate() {
+        if !fillings[..at].contains(&filling) {
+            let same = (0..4).filter(|&other| fillings[other] == filling);
+            let weight = same.map(|other| weights[other]).sum();
+            strokes.add_source(pixel, weight, filling);
         }
     }
 }
 
-/// How far fills fade, in places.
-const FADE: usize = 2;
+/// How far fills fade, in places, and beside a lid, where light and sharpness change gradually.
+const FADE: usize = 3;
+const LID_FADE: usize = 8;
 
 /// Open places with those on which their fill fades.
-pub(super) fn with_margin(open: &[bool]) -> Vec<bool> {
-    widened(open, FADE)
+pub(super) fn with_margin(open: &[bool], visible: &[bool]) -> Vec<bool> {
+    let beside_lids = beside_lids(open, visible);
+    let wide = widened(open, FADE);
+    let places = wide.iter().zip(beside_lids);
+    places.map(|(wide, beside)| *wide || beside).collect()
+}
+
+/// What is open behind lids, with the places beside it.
+fn beside_lids(open: &[bool], visible: &[bool]) -> Vec<bool> {
+    widened(&behind_lids(open, visible), LID_FADE)
+}
+
+fn behind_lids(open: &[bool], visible: &[bool]) -> Vec<bool> {
+    let places = open.iter().zip(visible);
+    places.map(|(open, visible)| *open && !visible).collect()
 }
 
 /// Chooses what stands in for the open places. Towards hidden places they do not fade. The middle of the pupil
@@ -258,33 +277,174 @@ pub(super) fn choose_patches(
     rules: Rules,
 ) -> Patches {
     let offsets = quilt::quilt(texture, &open, rules);
-    let mut corrections = vec![[0.0; 3]; open.len()];
+    let mut corrections = vec![[0.0; 4]; open.len()];
     let places = every_other_first(&open);
-    let light = membrane(texture, &offsets, &places, &unwrapped.visible);
+    let beside_lids = beside_lids(&open, &unwrapped.visible);
+    let filling = Tiled {
+        texture,
+        offsets: &offsets,
+        shade: shade(texture, &open, &beside_lids),
+    };
+    let light = membrane(&filling, &places, &beside_lids);
+    let left = lid_shade(&open, &unwrapped.visible);
     let pupil = texture.pupil();
     for (&at, light) in places.iter().zip(light) {
-        let is_pupil = at < index(quilt::FIRST_RING, 0);
-        let colour = if is_pupil {
+        let lost = filling.shade[at].map(|shade| shade * (1.0 - left[at]));
+        let colour = if at < index(quilt::FIRST_RING, 0) {
             pupil
         } else {
-            plus(texture.profile_at(at), light)
+            minus(plus(texture.profile_at(at), light), lost)
         };
-        corrections[at] = match offsets[at].and_then(|offset| offset.source(at)) {
-            Some(source) => minus(colour, texture.base(source)),
-            None => colour,
+        corrections[at] = match filling.source(at) {
+            Some((source, gain)) => {
+                let base = texture.base(source).map(|base| base * gain);
+                let [luma, cb, cr] = minus(colour, base);
+                [luma, cb, cr, gain]
+            }
+            None => [colour[0], colour[1], colour[2], 1.0],
         };
     }
     extend_beyond(&mut corrections, &open);
-    let strokes = opacity(unwrapped, &open).into_iter().zip(corrections);
+    let strokes = opacity(unwrapped, &open, &beside_lids)
+        .into_iter()
+        .zip(&corrections);
     let fillings = open.iter().zip(offsets);
     Patches {
         strokes: strokes
-            .map(|(opacity, [luma, cb, cr])| [opacity, luma, cb, cr])
+            .map(|(opacity, [luma, cb, cr, _])| [opacity, *luma, *cb, *cr])
             .collect(),
+        gains: corrections.iter().map(|correction| correction[3]).collect(),
         fillings: fillings
             .map(|(&open, offset)| Filling::of(open, offset))
             .collect(),
     }
+}
+
+/// Tiles laid over the open places.
+struct Tiled<'a> {
+    texture: &'a Texture,
+    offsets: &'a [Option<Offset>],
+    /// What is broad beside the profile around open places, carried on into them.
+    shade: Vec<Colour>,
+}
+
+impl Tiled<'_> {
+    /// Where the texture of a place comes from, and what its detail is multiplied by.
+    fn source(&self, at: usize) -> Option<(usize, f32)> {
+        let source = self.offsets[at]?.source(at)?;
+        Some((source, self.gain(at, source)))
+    }
+
+    /// Contrast follows brightness: from that of a source to that of a place.
+    fn gain(&self, at: usize, source: usize) -> f32 {
+        /// Added to both lumas, so that noise of dark places is not enlarged.
+        const DARK: f32 = 10.0;
+        const GAINS: (f32, f32) = (0.4, 1.25);
+        let new = self.texture.profile_at(at)[0] + self.shade[at][0];
+        let gain = (new + DARK) / (self.texture.base(source)[0] + DARK).max(DARK);
+        gain.clamp(GAINS.0, GAINS.1)
+    }
+
+    /// The detail that a tile shows at a place.
+    fn detail(&self, at: usize, offset: Offset) -> Option<Colour> {
+        let source = offset.source(at).filter(|&from| self.texture.known[from])?;
+        let gain = self.gain(at, source);
+        Some(self.texture.detail(source).map(|detail| detail * gain))
+    }
+
+    /// How much higher the light must be at a place than at its neighbour, so that no step shows where two tiles
+    /// meet: half of what the two tiles differ at either of them.
+    fn step_at_cut(&self, at: usize, near: usize) -> Colour {
+        let (Some(here), Some(there)) = (self.offsets[at], self.offsets[near]) else {
+            return [0.0; 3];
+        };
+        if here == there {
+            return [0.0; 3];
+        }
+        let difference = |at: usize| match (self.detail(at, here), self.detail(at, there)) {
+            (Some(here), Some(there)) => minus(there, here),
+            _ => [0.0; 3],
+        };
+        plus(difference(at), difference(near)).map(|sum| sum / 2.0)
+    }
+
+    /// What a known place at the border has beside the profile and what the tile of its neighbour `at`
+    /// continues with there.
+    fn border_light(&self, at: usize, border: usize) -> Colour {
+        let texture = self.texture;
+        let beside = texture.beside_profile(border);
+        let Some(offset) = self.offsets[at] else {
+            return beside;
+        };
+        let source = offset.source(border).filter(|&from| texture.sources[from]);
+        match source.filter(|_| texture.sources[border]) {
+            Some(from) => {
+                let gain = self.gain(at, from);
+                minus(beside, texture.detail(from).map(|detail| detail * gain))
+            }
+            None => texture.light_around(border),
+        }
+    }
+}
+
+/// What is broad beside the profile around the open places, carried on into them from the nearest, and blurred.
+fn shade(texture: &Texture, open: &[bool], beside_lids: &[bool]) -> Vec<Colour> {
+    let mut shade = vec![[0.0; 3]; open.len()];
+    let mut reached = vec![false; open.len()];
+    let mut front = Vec::new();
+    for at in (0..open.len()).filter(|&at| open[at]) {
+        if let Some(near) = neighbours(at).find(|&near| texture.known[near]) {
+            let most = if beside_lids[at] {
+                MOST_BEHIND_LIDS
+            } else {
+                MOST
+            };
+            shade[at] = limited(texture.light_around(near), most);
+            reached[at] = true;
+            front.push(at);
+        }
+    }
+    let mut next = 0;
+    while let Some(&at) = front.get(next) {
+        next += 1;
+        for near in neighbours(at).filter(|&near| open[near]) {
+            if !std::mem::replace(&mut reached[near], true) {
+                shade[near] = shade[at];
+                front.push(near);
+            }
+        }
+    }
+    texture::blurred(&shade, &reached)
+}
+
+/// How much of the light at the border of a lid goes on behind it: less and less of its shadow.
+fn lid_shade(open: &[bool], visible: &[bool]) -> Vec<f32> {
+    const FULL: usize = 12;
+    const LEAST: f32 = 0.35;
+    const REACH: usize = 110;
+    let hidden = behind_lids(open, visible);
+    let mut shade = vec![1.0; open.len()];
+    let mut reached: Vec<bool> = hidden.iter().map(|hidden| !hidden).collect();
+    let is_border = |&at: &usize| hidden[at] && neighbours(at).any(|near| !hidden[near]);
+    let mut front: Vec<usize> = (0..open.len()).filter(is_border).collect();
+    front.iter().for_each(|&at| reached[at] = true);
+    let mut distance = 0;
+    while !front.is_empty() {
+        let far = distance as f32 - FULL as f32;
+        let gone = smoothstep(0.0, (REACH - FULL) as f32, far);
+        front
+            .iter()
+            .for_each(|&at| shade[at] = 1.0 - (1.0 - LEAST) * gone);
+        let mut next = Vec::new();
+        for near in front.iter().flat_map(|&at| neighbours(at)) {
+            if !std::mem::replace(&mut reached[near], true) {
+                next.push(near);
+            }
+        }
+        front = next;
+        distance += 1;
+    }
+    shade
 }
 
 /// The open places in the order of relaxation: as on a chequerboard first one colour, then the other, so that
@@ -299,13 +459,8 @@ fn every_other_first(open: &[bool]) -> Vec<usize> {
 
 /// What is added to the profile and to the detail of the tiles: solves Poisson's equation over `places`, with
 /// what the known places around them have beside profile and continued detail, and steps where tiles meet.
-fn membrane(
-    texture: &Texture,
-    offsets: &[Option<Offset>],
-    places: &[usize],
-    visible: &[bool],
-) -> Vec<Colour> {
-    let mut number_of = vec![u32::MAX; offsets.len()];
+fn membrane(filling: &Tiled<'_>, places: &[usize], beside_lids: &[bool]) -> Vec<Colour> {
+    let mut number_of = vec![u32::MAX; filling.offsets.len()];
     for (number, &at) in places.iter().enumerate() {
         number_of[at] = number as u32;
     }
@@ -313,11 +468,12 @@ fn membrane(
         number_of: &number_of,
         count: places.len(),
     };
-    let (cells, starts): (Vec<Cell>, Vec<Option<[f32; 4]>>) = places
+    let cells: Vec<Cell> = places
         .iter()
-        .map(|&at| numbering.cell(texture, offsets, at, visible[at]))
-        .unzip();
-    relax(&cells, &starts)
+        .map(|&at| numbering.cell(filling, at, beside_lids[at]))
+        .collect();
+    let starts = places.iter().map(|&at| filling.shade[at]);
+    relax(&cells, starts)
 }
 
 /// The numbers of the unknown places.
@@ -327,74 +483,33 @@ struct Numbering<'a> {
 }
 
 impl Numbering<'_> {
-    /// The equation of a place, and the mean of its known neighbours.
-    fn cell(
-        &self,
-        texture: &Texture,
-        offsets: &[Option<Offset>],
-        at: usize,
-        is_visible: bool,
-    ) -> (Cell, Option<[f32; 4]>) {
-        let most = if is_visible { MOST } else { MOST_BEHIND_LIDS };
+    /// The equation of a place.
+    fn cell(&self, filling: &Tiled<'_>, at: usize, is_beside_lid: bool) -> Cell {
         let (mut neighbours_of, mut unknown) = ([self.count as u32; 4], 0);
-        let (mut steps, mut border, mut known) = ([0.0; 4], [0.0; 4], 0.0);
+        let (mut fixed, mut known) = ([0.0; 4], 0.0);
         for near in neighbours(at) {
-            if self.number_of[near] != u32::MAX {
+            let [luma, cb, cr] = if self.number_of[near] != u32::MAX {
                 neighbours_of[unknown] = self.number_of[near];
                 unknown += 1;
-                let [luma, cb, cr] = step_at_cut(texture, offsets, at, near);
-                steps = added(steps, [luma, cb, cr, 0.0]);
-            } else if texture.known[near] {
-                let [luma, cb, cr] =
-                    limited(border_light(texture, offsets[at], near, is_visible), most);
-                border = added(border, [luma, cb, cr, 0.0]);
+                filling.step_at_cut(at, near)
+            } else if filling.texture.known[near] {
                 known += 1.0;
-            }
+                if is_beside_lid {
+                    limited(filling.texture.light_around(near), MOST_BEHIND_LIDS)
+                } else {
+                    limited(filling.border_light(at, near), MOST)
+                }
+            } else {
+                continue;
+            };
+            fixed = added(fixed, [luma, cb, cr, 0.0]);
         }
-        let cell = Cell {
+        Cell {
             neighbours: neighbours_of,
-            fixed_sum: added(steps, border),
+            fixed_sum: fixed,
             share: 1.0 / f32::max(unknown as f32 + known, 1.0),
-        };
-        (cell, (known > 0.0).then(|| border.map(|sum| sum / known)))
-    }
-}
-
-/// What a known place at the border has beside the profile and what a tile continues with there.
-/// Beside a lid its shadow, which is narrower than what counts as broad, goes on into the fill.
-fn border_light(texture: &Texture, offset: Option<Offset>, at: usize, is_visible: bool) -> Colour {
-    let beside = texture.beside_profile(at);
-    let Some(offset) = offset else {
-        return beside;
-    };
-    let source = offset.source(at).filter(|&from| texture.sources[from]);
-    if !is_visible {
-        return source.map_or(beside, |from| minus(beside, texture.detail(from)));
-    }
-    let detail = match source.filter(|_| texture.sources[at]) {
-        Some(from) => texture.detail(from),
-        None => texture.detail(at),
-    };
-    minus(beside, detail)
-}
-
-/// How much higher the light must be at a place than at its neighbour, so that no step shows where two tiles
-/// meet: half of what the two tiles differ at either of them.
-fn step_at_cut(texture: &Texture, offsets: &[Option<Offset>], at: usize, near: usize) -> Colour {
-    let (Some(here), Some(there)) = (offsets[at], offsets[near]) else {
-        return [0.0; 3];
-    };
-    if here == there {
-        return [0.0; 3];
-    }
-    let difference = |at: usize| {
-        let known = |offset: Offset| offset.source(at).filter(|&from| texture.known[from]);
-        match (known(here), known(there)) {
-            (Some(here), Some(there)) => minus(texture.detail(there), texture.detail(here)),
-            _ => [0.0; 3],
         }
-    };
-    plus(difference(at), difference(near)).map(|sum| sum / 2.0)
+    }
 }
 
 fn limited(colour: Colour, most: Colour) -> Colour {
@@ -411,10 +526,12 @@ struct Cell {
     share: f32,
 }
 
-/// Starts from values spread inwards from the border, then relaxes (successive over-relaxation).
-fn relax(cells: &[Cell], starts: &[Option<[f32; 4]>]) -> Vec<Colour> {
+/// Relaxes from the first values on (successive over-relaxation).
+fn relax(cells: &[Cell], starts: impl Iterator<Item = Colour>) -> Vec<Colour> {
     const SWEEPS: usize = 36;
-    let mut values = spread_inwards(cells, starts);
+    let mut values: Vec<[f32; 4]> = starts.map(|[luma, cb, cr]| [luma, cb, cr, 0.0]).collect();
+    // What stands for no neighbour.
+    values.push([0.0; 4]);
     for _ in 0..SWEEPS {
         (0..cells.len()).for_each(|number| relax_one(cells, number, &mut values));
     }
@@ -436,37 +553,8 @@ fn relax_one(cells: &[Cell], number: usize, values: &mut [[f32; 4]]) {
     }
 }
 
-/// A value for each cell, and zero in the end for what is none.
-fn spread_inwards(cells: &[Cell], starts: &[Option<[f32; 4]>]) -> Vec<[f32; 4]> {
-    let mut values = vec![[0.0; 4]; cells.len() + 1];
-    let mut reached = vec![false; cells.len()];
-    let mut front: Vec<u32> = Vec::new();
-    for (number, start) in starts.iter().enumerate() {
-        if let Some(start) = start {
-            values[number] = *start;
-            reached[number] = true;
-            front.push(number as u32);
-        }
-    }
-    let mut next = 0;
-    while let Some(&number) = front.get(next) {
-        next += 1;
-        for &neighbour in &cells[number as usize].neighbours {
-            if let Some(reached) = reached
-                .get_mut(neighbour as usize)
-                .filter(|reached| !**reached)
-            {
-                *reached = true;
-                values[neighbour as usize] = values[number as usize];
-                front.push(neighbour);
-            }
-        }
-    }
-    values
-}
-
 /// Carries corrections two places beyond their region, for interpolation across its edge.
-fn extend_beyond(corrections: &mut [[f32; 3]], highlights: &[bool]) {
+fn extend_beyond(corrections: &mut [[f32; 4]], highlights: &[bool]) {
     let mut has_value = highlights.to_vec();
     let mut edge: Vec<usize> = (0..highlights.len()).filter(|&at| highlights[at]).collect();
     for _ in 0..2 {
@@ -479,8 +567,8 @@ fn extend_beyond(corrections: &mut [[f32; 3]], highlights: &[bool]) {
         beyond.dedup();
         for &at in &beyond {
             let from = neighbours(at).filter(|&near| has_value[near]);
-            let (sum, count) = from.fold(([0.0; 3], 0.0), |(sum, count), near| {
-                (plus(sum, corrections[near]), count + 1.0)
+            let (sum, count) = from.fold(([0.0; 4], 0.0), |(sum, count), near| {
+                (added(sum, corrections[near]), count + 1.0)
             });
             corrections[at] = sum.map(|s| s / count);
         }
@@ -489,27 +577,50 @@ fn extend_beyond(corrections: &mut [[f32; 3]], highlights: &[bool]) {
     }
 }
 
-/// 1 inside a highlight, falling to 0 at its edge; towards lids it stays 1.
-fn opacity(unwrapped: &Unwrapped, highlights: &[bool]) -> Vec<f32> {
-    const REACH: usize = FADE;
-    let counts = |at: usize| highlights[at] || !unwrapped.visible[at];
-    let share_around = |at: usize| {
-        let (ring, angle) = (at / ANGLES, at % ANGLES);
-        let (mut inside, mut all) = (0.0_f32, 0.0_f32);
-        for ring in ring.saturating_sub(REACH)..=(ring + REACH).min(RINGS - 1) {
-            for turn in ANGLES - REACH..=ANGLES + REACH {
-                all += 1.0;
-                inside += f32::from(u8::from(counts(index(ring, (angle + turn) % ANGLES))));
-            }
-        }
-        inside / all
-    };
+/// 1 inside a highlight, falling to 0 at its edge, and more slowly at the edge of what is open beside a lid;
+/// towards hidden places it stays 1.
+fn opacity(unwrapped: &Unwrapped, open: &[bool], beside_lids: &[bool]) -> Vec<f32> {
+    let places = open.iter().zip(&unwrapped.visible);
+    let counts: Vec<bool> = places.map(|(open, visible)| *open || !visible).collect();
+    let near = shares_around(&counts, FADE);
+    let far = shares_around(&counts, LID_FADE);
     let fade = |at: usize| {
-        if !highlights[at] {
+        if !open[at] {
             return 0.0;
         }
-        let t = ((share_around(at) - 0.5) / 0.45).clamp(0.0, 1.0);
-        t * t * (3.0 - 2.0 * t)
+        let is_fading_lid = beside_lids[at] && unwrapped.visible[at];
+        let share = if is_fading_lid { far[at] } else { near[at] };
+        smoothstep(0.5, 0.95, share)
     };
-    (0..highlights.len()).map(fade).collect()
+    (0..open.len()).map(fade).collect()
+}
+
+/// The share of marked places around each, up to `reach` rings and angles off.
+fn shares_around(marks: &[bool], reach: usize) -> Vec<f32> {
+    let mut round = vec![0_u16; marks.len()];
+    for (sums, marks) in round
+        .chunks_exact_mut(ANGLES)
+        .zip(marks.chunks_exact(ANGLES))
+    {
+        let mark = |angle: usize| u16::from(marks[angle % ANGLES]);
+        let mut sum: u16 = (ANGLES - reach..=ANGLES + reach).map(mark).sum();
+        for (angle, out) in sums.iter_mut().enumerate() {
+            *out = sum;
+            sum = sum + mark(angle + reach + 1) - mark(angle + ANGLES - reach);
+        }
+    }
+    let mut shares = Vec::with_capacity(marks.len());
+    let mut sums = [0_u16; ANGLES];
+    for ring in 0..RINGS {
+        let rings = ring.saturating_sub(reach)..(ring + reach + 1).min(RINGS);
+        let places = rings.len() * (2 * reach + 1);
+        sums.fill(0);
+        for round in round[index(rings.start, 0)..index(rings.end, 0)].chunks_exact(ANGLES) {
+            sums.iter_mut()
+                .zip(round)
+                .for_each(|(sum, round)| *sum += round);
+        }
+        shares.extend(sums.iter().map(|sum| f32::from(*sum) / places as f32));
+    }
+    shares
 }

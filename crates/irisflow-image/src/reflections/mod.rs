@@ -82,7 +82,8 @@ pub fn remove_reflections(
     let open: Vec<bool> = (hidden.zip(strays).zip(&found.highlights))
         .map(|((hidden, stray), highlight)| hidden || stray || *highlight)
         .collect();
-    let open = fill::with_margin(&detect::without_islands(&open, &unwrapped.visible, &rings));
+    let open = detect::without_islands(&open, &unwrapped.visible, &rings);
+    let open = fill::with_margin(&open, &unwrapped.visible);
     let side = rectified.view.side;
     let mut without = WithoutReflections {
         rectified: rectified.clone(),

@@ -79,6 +79,26 @@ impl Texture {
         minus(self.smooth[at], self.profile_at(at))
     }
 
+    /// What the known places around one have beside the profile, as the shadow of a lid does, which is
+    /// narrower than what counts as broad.
+    pub(super) fn light_around(&self, at: usize) -> Colour {
+        const NEAR_RINGS: usize = 3;
+        const NEAR_ANGLES: usize = 12;
+        let (ring, angle) = (at / ANGLES, at % ANGLES);
+        let rings = ring.saturating_sub(NEAR_RINGS)..=(ring + NEAR_RINGS).min(RINGS - 1);
+        let [luma, cb, cr, count] = rings
+            .flat_map(|ring| {
+                let turns = ANGLES - NEAR_ANGLES..=ANGLES + NEAR_ANGLES;
+                turns.map(move |turn| index(ring, (angle + turn) % ANGLES))
+            })
+            .filter(|&near| self.known[near])
+            .fold([0.0; 4], |sum, near| {
+                added(sum, counted(self.beside_profile(near)))
+            });
+        let share = 1.0 / f32::max(count, 1.0);
+        [luma * share, cb * share, cr * share]
+    }
+
     /// The colour of a place without its detail.
     pub(super) fn base(&self, at: usize) -> Colour {
         minus(self.smooth[at], self.detail[at])
@@ -174,13 +194,20 @@ fn counted([l, cb, cr]: Colour) -> [f32; 4] {
     [l, cb, cr, 1.0]
 }
 
-/// A broad blur of what is known beside the profile (normalised convolution with a box, twice).
+/// A broad blur of what is known beside the profile.
 fn broad(smooth: &[Colour], known: &[bool], profile: &[Colour]) -> Vec<Colour> {
-    let mut sums: Vec<[f32; 4]> = (0..smooth.len())
-        .map(|at| match known[at] {
-            true => counted(minus(smooth[at], profile[at / ANGLES])),
-            false => [0.0; 4],
-        })
+    let places = smooth.iter().enumerate();
+    let beside: Vec<Colour> = places
+        .map(|(at, &smooth)| minus(smooth, profile[at / ANGLES]))
+        .collect();
+    blurred(&beside, known)
+}
+
+/// A broad blur of what is known (normalised convolution with a box, twice).
+pub(super) fn blurred(colours: &[Colour], known: &[bool]) -> Vec<Colour> {
+    let places = colours.iter().zip(known);
+    let mut sums: Vec<[f32; 4]> = places
+        .map(|(&colour, known)| if *known { counted(colour) } else { [0.0; 4] })
         .collect();
     for _ in 0..2 {
         sum_round(&mut sums);
