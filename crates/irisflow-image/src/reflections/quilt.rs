@@ -280,8 +280,8 @@ impl Quilt<'_> {
         let rough = (thinned(&context, 48), thinned(left, 32));
         let close = (thinned(&context, 240), thinned(left, 120));
         let least = self.rules.least_turn;
-        let cost = |offset, tried| self.cost(offset, window, tried, scale.least_covered);
-        let mut candidates: Vec<(f32, Offset)> = (least..=ANGLES - least)
+        let mismatch = |offset, tried| self.mismatch(offset, tried, scale.least_covered);
+        let candidates = (least..=ANGLES - least)
             .step_by(TURN_STEP)
             .flat_map(|turn| {
                 let turn = turn as u16;
@@ -290,33 +290,53 @@ impl Quilt<'_> {
                     .iter()
                     .map(move |&shift| Offset { turn, shift })
             })
-            .filter_map(|offset| Some((cost(offset, &rough)?, offset)))
-            .collect();
-        candidates.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-        candidates.truncate(CLOSELY);
-        let around = candidates.iter().flat_map(|&(_, offset)| {
+            .filter_map(|offset| Some((mismatch(offset, &rough)?, offset)));
+        let around = self.least_costly(candidates.collect(), window, CLOSELY);
+        let around = around.into_iter().flat_map(|offset| {
             (0..TURN_STEP as u16).map(move |more| Offset {
                 turn: offset.turn + more,
                 ..offset
             })
         });
-        around
+        let candidates = around
             .filter(|offset| usize::from(offset.turn) <= ANGLES - least)
-            .filter_map(|offset| Some((cost(offset, &close)?, offset)))
-            .min_by(|a, b| a.0.total_cmp(&b.0))
-            .map(|(_, offset)| offset)
+            .filter_map(|offset| Some((mismatch(offset, &close)?, offset)));
+        self.least_costly(candidates.collect(), window, 1)
+            .first()
+            .copied()
+    }
+
+    /// The `count` offsets that cost least: their mismatch, and what they repeat, which is looked up only where
+    /// it can matter.
+    fn least_costly(
+        &self,
+        mut candidates: Vec<(f32, Offset)>,
+        window: Window,
+        count: usize,
+    ) -> Vec<Offset> {
+        const REPEATED: f32 = 600.0;
+        candidates.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut best: Vec<(f32, Offset)> = Vec::with_capacity(count + 1);
+        for (mismatch, offset) in candidates {
+            if best.len() == count && best[count - 1].0 <= mismatch {
+                break;
+            }
+            let cost = mismatch + REPEATED * self.repeats(window, offset);
+            let place = best.partition_point(|better| better.0 <= cost);
+            best.insert(place, (cost, offset));
+            best.truncate(count);
+        }
+        best.into_iter().map(|(_, offset)| offset).collect()
     }
 
     /// How badly a tile continues the context. None when it has little of what is missing.
-    fn cost(
+    fn mismatch(
         &self,
         offset: Offset,
-        window: Window,
         tried: &(Context, Vec<usize>),
         least_covered: f32,
     ) -> Option<f32> {
         const UNCOVERED: f32 = 1500.0;
-        const REPEATED: f32 = 600.0;
         let (context, left) = tried;
         let source = |at: usize| offset.source(at).filter(|&from| self.texture.sources[from]);
         let covered = left.iter().filter(|&&at| source(at).is_some()).count();
@@ -332,8 +352,7 @@ impl Quilt<'_> {
                 count += 1.0;
             }
         }
-        let repeated = self.repeats(window, offset);
-        Some(sum / count + UNCOVERED * (1.0 - covered) + REPEATED * repeated)
+        Some(sum / count + UNCOVERED * (1.0 - covered))
     }
 
     /// The largest share of the tile that another tile shows too, from another offset.
