@@ -46,13 +46,18 @@ fn all_visible() -> Plane {
     opacity_of(Plane::filled(SIDE, SIDE, Label::VisibleIris as u8))
 }
 
-fn enhanced(mut rectified: RectifiedIris) -> RectifiedIris {
+fn enhanced(rectified: RectifiedIris) -> RectifiedIris {
+    enhanced_by(rectified, &Enhancement::default())
+}
+
+fn enhanced_by(mut rectified: RectifiedIris, enhancement: &Enhancement) -> RectifiedIris {
+    let threads = Threads::new(2);
     enhance(
         &mut rectified,
         &pupil(),
         &all_visible(),
-        &Enhancement::default(),
-        Threads::new(2),
+        enhancement,
+        threads,
     );
     rectified
 }
@@ -128,10 +133,13 @@ fn fine_noise_gains_less_than_fibres_do() {
 }
 
 #[test]
-fn a_dark_iris_becomes_lighter_and_stays_dark() {
+fn a_dark_iris_keeps_its_light_and_a_vivid_one_becomes_lighter_and_stays_dark() {
     let dark = eye(|angle, _| 40.0 + 6.0 * (angle * 30.0).sin());
-    let (_, after) = spread_and_mean(&enhanced(dark));
-    assert!((48.0..90.0).contains(&after), "{after}");
+    let vivid = enhanced_by(dark.clone(), &Preset::Vivid.enhancement());
+    let (_, natural) = spread_and_mean(&enhanced(dark));
+    assert!((36.0..48.0).contains(&natural), "{natural}");
+    let (_, vivid) = spread_and_mean(&vivid);
+    assert!((48.0..90.0).contains(&vivid), "{vivid}");
 }
 
 #[test]
