@@ -125,6 +125,11 @@ export interface components {
             rejection?: components["schemas"]["RejectionBody"] | null;
             /** @description One thing to do; null when the photo needs no improvement. */
             suggestion?: string | null;
+            /**
+             * @description How the photo lies on its side: `clockwise` or `counterclockwise`, the turn after which its eye is upright.
+             *     Null for an upright one. A job turns it; all places here are those in the photo as it is.
+             */
+            turn?: string | null;
             /** @description Margin of the lid from left to right, as `[x, y]` points; empty when it is not near the iris. */
             upper_lid: number[][];
             /** @description Whether processing would accept the photo. */

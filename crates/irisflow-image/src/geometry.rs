@@ -106,5 +106,102 @@ impl PixelRect {
     }
 }
 
+/// A turn of a picture by 90 degrees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QuarterTurn {
+    Clockwise,
+    Counterclockwise,
+}
+
+impl QuarterTurn {
+    pub const BOTH: [Self; 2] = [Self::Clockwise, Self::Counterclockwise];
+
+    /// The stable name that reports carry.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Clockwise => "clockwise",
+            Self::Counterclockwise => "counterclockwise",
+        }
+    }
+
+    pub fn reversed(self) -> Self {
+        match self {
+            Self::Clockwise => Self::Counterclockwise,
+            Self::Counterclockwise => Self::Clockwise,
+        }
+    }
+
+    /// Where a point of a picture of this size (width, height) lies after the turn.
+    pub fn point(self, (x, y): (f32, f32), (width, height): (u32, u32)) -> (f32, f32) {
+        match self {
+            Self::Clockwise => (height as f32 - y, x),
+            Self::Counterclockwise => (y, width as f32 - x),
+        }
+    }
+
+    /// The same for a part of the picture, which lies within it.
+    pub fn rect(self, rect: PixelRect, (width, height): (u32, u32)) -> PixelRect {
+        let (x, y) = match self {
+            Self::Clockwise => (height - (rect.y + rect.height), rect.x),
+            Self::Counterclockwise => (rect.y, width - (rect.x + rect.width)),
+        };
+        PixelRect {
+            x,
+            y,
+            width: rect.height,
+            height: rect.width,
+        }
+    }
+
+    /// The same for an ellipse: its axes change places, since its angle stays.
+    pub fn ellipse(self, ellipse: &Ellipse, size: (u32, u32)) -> Ellipse {
+        let (cx, cy) = self.point((ellipse.cx, ellipse.cy), size);
+        Ellipse {
+            cx,
+            cy,
+            rx: ellipse.ry,
+            ry: ellipse.rx,
+            angle_deg: ellipse.angle_deg,
+        }
+    }
+}
+
 /// A lid's margin as points from left to right.
 pub type Polyline = Vec<(f32, f32)>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_and_its_reverse_leave_points_and_ellipses_where_they_were() {
+        let (size, turned_size) = ((400, 300), (300, 400));
+        let ellipse = Ellipse {
+            cx: 100.0,
+            cy: 50.0,
+            rx: 30.0,
+            ry: 20.0,
+            angle_deg: 25.0,
+        };
+        let on_it = ellipse.point_at(1.0);
+        for turn in QuarterTurn::BOTH {
+            let turned = turn.ellipse(&ellipse, size);
+            let (x, y) = turn.point(on_it, size);
+            assert!((turned.normalised_distance(x, y) - 1.0).abs() < 1e-4);
+            let back = turn.reversed();
+            assert_eq!(back.ellipse(&turned, turned_size), ellipse);
+        }
+        let rect = PixelRect {
+            x: 10,
+            y: 20,
+            width: 50,
+            height: 30,
+        };
+        for turn in QuarterTurn::BOTH {
+            let turned = turn.rect(rect, size);
+            assert_eq!(turn.reversed().rect(turned, turned_size), rect);
+        }
+        let top_left = QuarterTurn::Clockwise.point((0.0, 0.0), size);
+        assert_eq!(top_left, (300.0, 0.0), "it comes to the top right");
+    }
+}

@@ -26,3 +26,4 @@ mod resize;
 pub mod segment;
 pub mod threads;
 pub mod thumbnail;
+pub mod upright;

@@ -8,6 +8,7 @@ use crate::coverage::{Coverage, Outline};
 use crate::encode::{self, EncodeError, Finished};
 use crate::enhance::{Enhancement, enhance};
 use crate::finish::{self, Background, ResultSize};
+use crate::geometry::QuarterTurn;
 use crate::load::{ColourProfile, Limits, load_photo};
 use crate::memory;
 use crate::plane::Plane;
@@ -15,9 +16,10 @@ use crate::previews::{self, Preview};
 use crate::rectified::{RectifiedIris, RectifiedView, rectify_iris};
 use crate::reflections::{Sensitivity, WithoutReflections, remove_reflections};
 use crate::rejection::Rejection;
-use crate::segment::{IrisSegmentation, PhotoPixels, Quality, judge_photo};
+use crate::segment::{IrisSegmentation, PhotoPixels, Quality};
 use crate::threads::Threads;
 use crate::thumbnail;
+use crate::upright::{Judged, judge_either_way_up};
 
 /// The steps a photo goes through, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -132,9 +134,11 @@ pub struct ProcessedIris {
     pub pupil_certain: bool,
     pub width: u32,
     pub height: u32,
-    /// The size of the upright photo.
+    /// The size of the upright photo, as its file says.
     pub photo_size: (u32, u32),
-    /// As found, with reflections marked.
+    /// How that photo had to be turned for its eye to be upright.
+    pub turn: Option<QuarterTurn>,
+    /// As found on the turned photo, with reflections marked.
     pub segmentation: IrisSegmentation,
     /// The quality of the photo as it came, on which the verdict rests; that of `segmentation` knows the
     /// reflections better, which were measured when they were taken away.
@@ -187,16 +191,21 @@ pub fn process(
         stage_ms: [0.0; 5],
     };
     let photo = stages.run(Stage::Loading, || Ok(load_photo(bytes, &options.limits)?))?;
-    let (before, mut segmentation, eyes_seen) = stages.run(Stage::Segmenting, || {
-        let verdict = judge_photo(&photo);
-        let eyes_seen = verdict.eyes_seen;
-        let segmentation = verdict.into_usable()?;
-        let side = options.size.largest();
-        let rectified = rectify_iris(&photo, &segmentation.iris, side, options.threads);
-        Ok((rectified, segmentation, eyes_seen))
-    })?;
-    stages.preview(|| previews::outline(&photo, &segmentation));
     let photo_size = photo.size();
+    let (photo, turn, before, mut segmentation, eyes_seen) =
+        stages.run(Stage::Segmenting, || {
+            let Judged {
+                photo,
+                verdict,
+                turn,
+            } = judge_either_way_up(photo);
+            let eyes_seen = verdict.eyes_seen;
+            let segmentation = verdict.into_usable()?;
+            let side = options.size.largest();
+            let rectified = rectify_iris(&photo, &segmentation.iris, side, options.threads);
+            Ok((photo, turn, rectified, segmentation, eyes_seen))
+        })?;
+    stages.preview(|| previews::outline(&photo, &segmentation));
     let profile = photo.profile().cloned();
     drop(photo); // The full frame is by far the largest thing held.
     let judged = segmentation.quality;
@@ -262,6 +271,7 @@ pub fn process(
         width: side,
         height: side,
         photo_size,
+        turn,
         segmentation,
         judged,
         eyes_seen,

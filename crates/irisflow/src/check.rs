@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use irisflow_image::check::{Checked, check_photo};
+use irisflow_image::geometry::QuarterTurn;
 use irisflow_image::load::Limits;
 use irisflow_image::segment::Verdict;
 use irisflow_messages::{Language, Text, photos, text};
@@ -108,6 +109,7 @@ fn as_json(photo: &Path, checked: &Checked, checked_in_ms: u128) -> String {
         "suggestion": photos::tip(verdict).map(localized),
         "rejection": verdict.rejection.as_ref().map(iris_report::rejection),
         "photo": checked.photo_size.map(iris_report::photo),
+        "turn": checked.turn.map(QuarterTurn::as_str),
         "checked_in_ms": u64::try_from(checked_in_ms).unwrap_or(u64::MAX),
     });
     iris_report::with_iris(report, verdict.iris.as_ref()).to_string()

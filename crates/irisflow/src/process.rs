@@ -19,6 +19,7 @@ use irisflow_image::finish::Background;
 use irisflow_image::load::{Limits, load_photo, probe};
 use irisflow_image::pipeline::{self, ProcessError, ProcessOptions, ProcessedIris};
 use irisflow_image::rejection::Rejection;
+use irisflow_image::segment::PhotoPixels as _;
 use irisflow_image::threads::Threads;
 
 use crate::atomic_file;
@@ -145,9 +146,12 @@ fn write_diagnostics(
     limits: &Limits,
     names: &OutputNames,
 ) -> anyhow::Result<()> {
-    let labels = label_picture(&iris.segmentation, iris.photo_size);
+    let mut photo = load_photo(bytes, limits)?;
+    if let Some(turn) = iris.turn {
+        photo.turn(turn);
+    }
+    let labels = label_picture(&iris.segmentation, photo.size());
     write_atomically(&names.labels(), &grey_png(&labels)?)?;
-    let photo = load_photo(bytes, limits)?;
     write_atomically(&names.overlay(), &overlay_jpeg(&photo, &iris.segmentation)?)
 }
 

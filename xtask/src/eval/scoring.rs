@@ -3,9 +3,9 @@
 use irisflow_image::geometry::Ellipse;
 use irisflow_image::load::{EyePhoto, Limits, load_photo};
 use irisflow_image::plane::Plane;
-use irisflow_image::segment::{
-    Evidence, IrisSegmentation, Label, Quality, find_candidates, segment_iris,
-};
+use irisflow_image::segment::PhotoPixels as _;
+use irisflow_image::segment::{Evidence, IrisSegmentation, Label, Quality, find_candidates};
+use irisflow_image::upright::{Judged, judge_either_way_up, turned};
 
 /// The product's result for a photo.
 #[derive(Debug)]
@@ -36,9 +36,17 @@ pub(super) struct Figures {
 pub(super) fn segment_bytes(bytes: &[u8]) -> anyhow::Result<(EyePhoto, SegmentationOutcome)> {
     let photo = load_photo(bytes, &Limits::default())?;
     let started = std::time::Instant::now();
-    let found = segment_iris(&photo);
+    let Judged {
+        mut photo,
+        mut verdict,
+        turn,
+    } = judge_either_way_up(photo);
     let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
-    let found = found.map_err(|rejection| Rejection {
+    if let (Some(iris), Some(turn)) = (&mut verdict.iris, turn) {
+        *iris = turned(iris, turn.reversed(), photo.size());
+        photo.turn(turn.reversed());
+    }
+    let found = verdict.into_usable().map_err(|rejection| Rejection {
         code: rejection.code().as_str(),
         value: rejection.missed_limit().map(|missed| missed.value),
         threshold: rejection.missed_limit().map(|missed| missed.threshold),

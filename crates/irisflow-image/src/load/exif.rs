@@ -2,7 +2,7 @@
 
 use exif::{In, Reader, Tag};
 
-use crate::geometry::PixelRect;
+use crate::geometry::{PixelRect, QuarterTurn};
 
 /// How stored rows and columns become the upright photo; the names and numbers of EXIF tag 0x0112.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,6 +40,27 @@ impl Orientation {
 
     pub fn exif_value(self) -> u8 {
         self as u8
+    }
+
+    /// The orientation of the same photo, when the upright one is turned as well.
+    pub(super) fn turned(self, turn: QuarterTurn) -> Self {
+        let clockwise = match self {
+            Self::Upright => Self::TurnedLeft,
+            Self::TurnedLeft => Self::UpsideDown,
+            Self::UpsideDown => Self::TurnedRight,
+            Self::TurnedRight => Self::Upright,
+            Self::MirroredHorizontally => Self::Transversed,
+            Self::Transversed => Self::MirroredVertically,
+            Self::MirroredVertically => Self::Transposed,
+            Self::Transposed => Self::MirroredHorizontally,
+        };
+        match turn {
+            QuarterTurn::Clockwise => clockwise,
+            // Three turns the other way.
+            QuarterTurn::Counterclockwise => clockwise
+                .turned(QuarterTurn::Clockwise)
+                .turned(QuarterTurn::Clockwise),
+        }
     }
 
     fn swaps_sides(self) -> bool {

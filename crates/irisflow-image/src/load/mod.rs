@@ -17,7 +17,7 @@ mod webp;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
-use crate::geometry::PixelRect;
+use crate::geometry::{PixelRect, QuarterTurn};
 use crate::plane::{ReducedPhoto, YCbCr};
 use crate::rejection::{MissedLimit, Rejection};
 use crate::segment::{PhotoPixels, with_half_chroma};
@@ -116,6 +116,11 @@ impl EyePhoto {
     /// The colour profile of the pixels; none means sRGB.
     pub fn profile(&self) -> Option<&ColourProfile> {
         self.profile.as_ref()
+    }
+
+    /// Turns the upright photo. No pixel is moved.
+    pub fn turn(&mut self, turn: QuarterTurn) {
+        self.orientation = self.orientation.turned(turn);
     }
 }
 

@@ -142,7 +142,16 @@ impl Verdict {
 
 /// Looks for eyes and says whether the best of them can be used.
 pub fn judge_photo(photo: &dyn PhotoPixels) -> Verdict {
-    let candidates = find_candidates(photo);
+    judge_candidates(photo, &find_candidates(photo))
+}
+
+/// The same, without a search of small parts: an eye that fills little of the photo is missed.
+pub(crate) fn judge_at_first_sight(photo: &dyn PhotoPixels) -> Verdict {
+    let detections = Overview::of(photo).map(|overview| detect(photo, &overview));
+    judge_candidates(photo, &measure_all(photo, detections.unwrap_or_default()))
+}
+
+fn judge_candidates(photo: &dyn PhotoPixels, candidates: &[Candidate]) -> Verdict {
     let eyes = candidates.iter().filter(|candidate| candidate.is_eye());
     let judged = eyes.clone().filter_map(|eye| {
         let segmentation = eye.segmentation(photo)?;

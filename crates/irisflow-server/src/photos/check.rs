@@ -6,6 +6,7 @@ use std::time::Instant;
 use axum::Json;
 use axum::extract::State;
 use irisflow_image::check::{Checked, check_photo};
+use irisflow_image::geometry::QuarterTurn;
 use irisflow_image::geometry::{Ellipse, Polyline};
 use irisflow_image::rejection::Rejection;
 use irisflow_image::segment::Quality;
@@ -50,6 +51,9 @@ pub(crate) struct CheckBody {
     /// Margin of the lid from left to right, as `[x, y]` points; empty when it is not near the iris.
     upper_lid: Vec<[f32; 2]>,
     lower_lid: Vec<[f32; 2]>,
+    /// How the photo lies on its side: `clockwise` or `counterclockwise`, the turn after which its eye is upright.
+    /// Null for an upright one. A job turns it; all places here are those in the photo as it is.
+    turn: Option<&'static str>,
     checked_in_ms: u64,
 }
 
@@ -144,6 +148,7 @@ impl CheckBody {
             pupil: iris.map(|iris| EllipseBody::from(&iris.pupil)),
             upper_lid: iris.map_or_else(Vec::new, |iris| points(&iris.upper_lid)),
             lower_lid: iris.map_or_else(Vec::new, |iris| points(&iris.lower_lid)),
+            turn: checked.turn.map(QuarterTurn::as_str),
             checked_in_ms,
         }
     }

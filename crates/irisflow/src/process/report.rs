@@ -1,8 +1,10 @@
 //! The JSON report of `irisflow process` (NAME.json): the figures of the iris, or the rejection.
 
+use irisflow_image::geometry::QuarterTurn;
 use irisflow_image::load::PhotoHeader;
 use irisflow_image::pipeline::{ProcessedIris, Stage};
 use irisflow_image::rejection::Rejection;
+use irisflow_image::upright::turned;
 use serde_json::{Map, Value, json};
 
 use crate::iris_report;
@@ -12,10 +14,17 @@ pub(super) fn completed(iris: &ProcessedIris) -> Value {
         "status": "completed",
         "rejection": null,
         "photo": iris_report::photo(iris.photo_size),
+        "turn": iris.turn.map(QuarterTurn::as_str),
         "result": { "width": iris.width, "height": iris.height },
         "steps_ms": steps_ms(&iris.stage_ms),
     });
-    let mut report = iris_report::with_iris(report, Some(&iris.segmentation));
+    let (width, height) = iris.photo_size;
+    let found = iris.turn.map(|turn| {
+        let turned_size = (height, width);
+        turned(&iris.segmentation, turn.reversed(), turned_size)
+    });
+    let found = found.as_ref().unwrap_or(&iris.segmentation);
+    let mut report = iris_report::with_iris(report, Some(found));
     // The same values as `irisflow check`: quality of the photo, not of the result.
     report["quality"] = iris_report::quality(&iris.judged);
     report["quality_score"] = json!(iris.judged.score());
