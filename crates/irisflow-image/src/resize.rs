@@ -4,6 +4,7 @@ use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{U8, U8x3};
 use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
+use crate::geometry::PixelRect;
 use crate::plane::Plane;
 
 /// The part of a picture that is resized, in its pixels; it may begin between two of them.
@@ -15,7 +16,28 @@ pub(crate) struct Part {
     pub(crate) height: f64,
 }
 
+impl From<PixelRect> for Part {
+    fn from(rect: PixelRect) -> Self {
+        Self {
+            left: rect.x.into(),
+            top: rect.y.into(),
+            width: rect.width.into(),
+            height: rect.height.into(),
+        }
+    }
+}
+
 impl Part {
+    /// The same part of a copy whose sides are so many times shorter.
+    pub(crate) fn divided_by(self, times: f64) -> Self {
+        Self {
+            left: self.left / times,
+            top: self.top / times,
+            width: self.width / times,
+            height: self.height / times,
+        }
+    }
+
     /// Cut to a picture of this size.
     pub(crate) fn within(self, width: u32, height: u32) -> Self {
         let (left, top) = (

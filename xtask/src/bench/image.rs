@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use irisflow_image::check::check_photo;
 use irisflow_image::geometry::{Ellipse, PixelRect};
 use irisflow_image::load::{Limits, load_photo};
 use irisflow_image::pipeline::{self, ProcessOptions, Stage, StageMark};
@@ -44,6 +45,9 @@ pub(super) struct ImageArgs {
     /// Only photos of so many megapixels: 12, 24 or 48
     #[arg(long)]
     megapixels: Option<u32>,
+    /// With libjpeg-turbo, which takes cmake and nasm to build
+    #[arg(long)]
+    pub(super) turbo: bool,
 }
 
 /// One program's share of a bench: called by the bench itself, in a process of its own.
@@ -54,6 +58,9 @@ pub(super) struct ImageRunArgs {
     runs: usize,
     #[arg(long)]
     threads: usize,
+    /// The verdict alone
+    #[arg(long)]
+    verdict: bool,
 }
 
 /// What each program prints about itself.
@@ -82,8 +89,23 @@ pub(super) fn run(arguments: &ImageArgs, root: &Path) -> anyhow::Result<()> {
             );
             let circle = [f32::from(width) / 2.0, f32::from(height) / 2.0, iris_radius];
             compare(arguments, root, &path, circle)?;
+            print_verdict(arguments, &path, framing)?;
         }
+        let no_eye = root.join("crates/irisflow-image/tests/photos/mdn_teddy-bear.jpg");
+        let no_eye = std::fs::read(&no_eye).with_context(|| no_eye.display().to_string())?;
+        let path = folder.path().join("no_eye.jpg");
+        std::fs::write(&path, filling(&no_eye, (width, height))?)?;
+        print_verdict(arguments, &path, "no eye")?;
     }
+    Ok(())
+}
+
+fn print_verdict(arguments: &ImageArgs, photo: &Path, what: &str) -> anyhow::Result<()> {
+    let verdict = ours(photo, arguments.runs, Cores::One, &["--verdict"])?;
+    println!(
+        "\nthe verdict alone, {what}: {:.0} ms of processor time, {:.0} MB",
+        verdict.cpu_ms, verdict.peak_mb
+    );
     Ok(())
 }
 
@@ -95,8 +117,8 @@ fn compare(
 ) -> anyhow::Result<()> {
     let mut columns = vec![(
         "ours",
-        ours(photo, arguments.runs, Cores::One)?,
-        ours(photo, arguments.runs, Cores::Two)?,
+        ours(photo, arguments.runs, Cores::One, &[])?,
+        ours(photo, arguments.runs, Cores::Two, &[])?,
     )];
     if let Some(python) = &arguments.python {
         for kind in ["naive", "tuned", "floor"] {
@@ -164,14 +186,15 @@ impl Cores {
     }
 }
 
-fn ours(photo: &Path, runs: usize, cores: Cores) -> anyhow::Result<Figures> {
-    let arguments = [
+fn ours(photo: &Path, runs: usize, cores: Cores, more: &[&str]) -> anyhow::Result<Figures> {
+    let mut arguments = vec![
         "bench".into(),
         "image-run".into(),
         photo.display().to_string(),
         format!("--runs={runs}"),
         format!("--threads={}", cores.count()),
     ];
+    arguments.extend(more.iter().map(|&argument| argument.to_owned()));
     cores.run(&std::env::current_exe()?, &arguments)
 }
 
@@ -212,7 +235,10 @@ pub(super) fn run_ours(arguments: &ImageRunArgs) -> anyhow::Result<()> {
         peak_mb: 0.0,
     };
     for run in 0..=arguments.runs {
-        let once = once(&photo, &options)?;
+        let once = match arguments.verdict {
+            true => verdict_once(&photo),
+            false => once(&photo, &options)?,
+        };
         if run == 0 {
             continue;
         }
@@ -249,6 +275,17 @@ fn once(photo: &[u8], options: &ProcessOptions) -> anyhow::Result<Figures> {
     })
 }
 
+fn verdict_once(photo: &[u8]) -> Figures {
+    let (cpu_begun, wall_begun) = (processor_ms(), Instant::now());
+    std::hint::black_box(check_photo(photo, &Limits::default()));
+    Figures {
+        steps_ms: [0.0; 5],
+        cpu_ms: processor_ms() - cpu_begun,
+        wall_ms: wall_begun.elapsed().as_secs_f64() * 1000.0,
+        peak_mb: 0.0,
+    }
+}
+
 /// User and system time of this process so far.
 fn processor_ms() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
@@ -275,5 +312,23 @@ fn framed(source: &[u8], (width, height): (u16, u16), iris_radius: f32) -> anyho
         let x = iris.cx + (f32::from(column) + 0.5 - middle(width)) * scale;
         let y = iris.cy + (f32::from(row) + 0.5 - middle(height)) * scale;
         (x, y)
+    })
+}
+
+/// A photo enlarged or reduced to this size, as a camera writes it.
+fn filling(source: &[u8], (width, height): (u16, u16)) -> anyhow::Result<Vec<u8>> {
+    let photo = load_photo(source, &Limits::default())
+        .map_err(|rejection| anyhow::anyhow!("{rejection}"))?;
+    let (source_width, source_height) = photo.size();
+    let planes = photo.crop(PixelRect {
+        x: 0,
+        y: 0,
+        width: source_width,
+        height: source_height,
+    });
+    let share = |at: u16, of: u16| (f32::from(at) + 0.5) / f32::from(of);
+    camera_jpeg(&planes, (width, height), |column, row| {
+        let x = share(column, width) * source_width as f32;
+        (x, share(row, height) * source_height as f32)
     })
 }

@@ -55,8 +55,9 @@ enum Section {
 
 pub(crate) fn run(arguments: BenchArgs) -> anyhow::Result<()> {
     let root = workspace_root()?;
-    if cfg!(debug_assertions) {
-        return run_again_in_release(&root);
+    let turbo = matches!(&arguments.section, Some(Section::Image(image)) if image.turbo);
+    if cfg!(debug_assertions) || turbo && !cfg!(feature = "turbo") {
+        return run_again_in_release(&root, turbo);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -79,17 +80,13 @@ pub(crate) fn run(arguments: BenchArgs) -> anyhow::Result<()> {
 }
 
 /// Runs the same command as a release build, since figures of a development build are meaningless.
-fn run_again_in_release(root: &Path) -> anyhow::Result<()> {
+fn run_again_in_release(root: &Path, turbo: bool) -> anyhow::Result<()> {
+    let features: &[&str] = if turbo { &["--features", "turbo"] } else { &[] };
     let status = Command::new("cargo")
-        .args([
-            "run",
-            "--release",
-            "--locked",
-            "--quiet",
-            "--package",
-            "xtask",
-            "--",
-        ])
+        .args(["run", "--release", "--locked", "--quiet"])
+        .args(["--package", "xtask"])
+        .args(features)
+        .arg("--")
         .args(std::env::args_os().skip(1))
         .current_dir(root)
         .status()

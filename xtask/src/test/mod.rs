@@ -84,7 +84,43 @@ fn compile(root: &Path, report: &Report) -> anyhow::Result<()> {
     report.run("documentation", documentation)?;
     let mut build = cargo_of_tests(root, "test");
     build.arg("--no-run");
-    report.run("build of the tests", build)
+    report.run("build of the tests", build)?;
+    turbo_tests(root, report)
+}
+
+/// The imaging core with libjpeg-turbo, where its tools are: the product is built without.
+fn turbo_tests(root: &Path, report: &Report) -> anyhow::Result<()> {
+    let is_missing = |tool: &&str| !runs(tool, &["-v"]) && !runs(tool, &["--version"]);
+    let missing: Vec<&str> = ["cmake", "nasm", "cc"]
+        .into_iter()
+        .filter(is_missing)
+        .collect();
+    if !missing.is_empty() {
+        report.skip(&format!(
+            "tests with libjpeg-turbo (without {})",
+            missing.join(", ")
+        ));
+        return Ok(());
+    }
+    let package = [
+        "--locked",
+        "--package",
+        "irisflow-image",
+        "--features",
+        "turbo",
+    ];
+    let mut lints = cargo(root, &["clippy"]);
+    lints
+        .args(package)
+        .args(["--all-targets", "--", "-D", "warnings"]);
+    report.run("libjpeg-turbo: lints", lints)?;
+    let mut tests = cargo(root, &["test"]);
+    // Quicker to build and, for these tests, as quick to run.
+    let unoptimised = "profile.dev.package.irisflow-image.opt-level=0";
+    tests
+        .args(package)
+        .args(["--config", unoptimised, "--lib", "load::"]);
+    report.run("libjpeg-turbo: tests of loading", tests)
 }
 
 /// Runs both at once and fails with the first of them that failed.

@@ -1,4 +1,5 @@
-//! JPEG: our own walk over its segments (size, scans, orientation, profile, true end), then zune-jpeg.
+//! JPEG: our own walk over its segments (size, scans, orientation, profile, true end), then zune-jpeg,
+//! or libjpeg-turbo where that is built in (`turbo.rs`).
 
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
@@ -6,7 +7,7 @@ use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
 use super::exif::{self, Orientation};
-use super::frame::{self, Channels, Frame};
+use super::frame::{self, Frame, Samples};
 use super::{Facts, Limits, PhotoFormat, UnsupportedFormat, keep_size_limits, pixels_of};
 use crate::rejection::{MissedLimit, Rejection};
 
@@ -18,7 +19,7 @@ pub(super) const APP15: u8 = 0xef;
 pub(super) const COMMENT: u8 = 0xfe;
 const SOI: u8 = 0xd8;
 const EOI: u8 = 0xd9;
-const SOS: u8 = 0xda;
+pub(super) const SOS: u8 = 0xda;
 const DNL: u8 = 0xdc;
 
 pub(super) const EXIF_PREFIX: &[u8] = b"Exif\0\0";
@@ -108,10 +109,11 @@ fn end_of_scan(bytes: &[u8], from: usize) -> Option<usize> {
 }
 
 /// Many bytes at a time: such bytes are rare, and whole photos are searched.
-fn distance_to_ff(bytes: &[u8]) -> Option<usize> {
+pub(super) fn distance_to_ff(bytes: &[u8]) -> Option<usize> {
     let (chunks, rest) = bytes.as_chunks::<32>();
     let holds_ff = |chunk: &[u8; 32]| chunk.iter().fold(false, |any, &byte| any | (byte == 0xff));
-    let (start, part) = match chunks.iter().position(holds_ff) {
+    let in_chunks = chunks.iter().position(holds_ff);
+    let (start, part) = match in_chunks {
         Some(number) => (32 * number, &chunks[number][..]),
         None => (32 * chunks.len(), rest),
     };
@@ -264,6 +266,15 @@ fn icc_part<'a>(segment: &Segment<'a>) -> Option<&'a [u8]> {
 
 /// Decodes to luma, or to luma and chroma; an RGB frame never exists unless the file stores RGB.
 pub(super) fn decode(facts: &Facts<'_>, limits: &Limits) -> Result<Frame, Rejection> {
+    #[cfg(feature = "turbo")]
+    if let Some(frame) = super::turbo::decode(facts.picture, (facts.width, facts.height), limits) {
+        return Ok(frame);
+    }
+    decode_any(facts, limits)
+}
+
+/// Every kind of JPEG that passed [`facts`].
+pub(super) fn decode_any(facts: &Facts<'_>, limits: &Limits) -> Result<Frame, Rejection> {
     let options = DecoderOptions::default()
         .set_max_width(limits.max_side as usize)
         .set_max_height(limits.max_side as usize)
@@ -272,12 +283,12 @@ pub(super) fn decode(facts: &Facts<'_>, limits: &Limits) -> Result<Frame, Reject
     decoder.decode_headers().map_err(|_| damaged())?;
     let stored = decoder.input_colorspace().ok_or_else(damaged)?;
     let (channels, output) = match stored {
-        ColorSpace::Luma => (Channels::Grey, ColorSpace::Luma),
-        ColorSpace::YCbCr | ColorSpace::RGB => (Channels::YCbCr, stored),
+        ColorSpace::Luma => (1, ColorSpace::Luma),
+        ColorSpace::YCbCr | ColorSpace::RGB => (3, stored),
         _ => return Err(damaged()),
     };
     decoder.set_options(options.jpeg_set_out_colorspace(output));
-    let length = facts.width as usize * facts.height as usize * channels.count();
+    let length = facts.width as usize * facts.height as usize * channels;
     if decoder.output_buffer_size() != Some(length) {
         return Err(damaged());
     }
@@ -289,7 +300,9 @@ pub(super) fn decode(facts: &Facts<'_>, limits: &Limits) -> Result<Frame, Reject
     Ok(Frame {
         width: facts.width,
         height: facts.height,
-        channels,
-        samples,
+        samples: match channels {
+            1 => Samples::Grey(samples),
+            _ => Samples::Interleaved(samples),
+        },
     })
 }

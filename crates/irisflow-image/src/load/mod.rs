@@ -12,6 +12,8 @@ mod jpeg;
 mod png;
 mod profile;
 mod strip;
+#[cfg(feature = "turbo")]
+mod turbo;
 mod webp;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -261,5 +263,8 @@ fn keep_size_limits(
     Ok(())
 }
 
+#[cfg(test)]
+#[cfg(feature = "turbo")]
+mod testing;
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use std::io::Cursor;
 use ::png::{BitDepth, ColorType, Decoder, Limits as PngLimits, Transformations};
 
 use super::exif::{self, Orientation};
-use super::frame::{Channels, Frame, over_grey, ycbcr_from_rgb};
+use super::frame::{Frame, Samples, over_grey, ycbcr_from_rgb};
 use super::{Facts, Limits, PhotoFormat, keep_size_limits, pixels_of};
 use crate::rejection::Rejection;
 
@@ -181,15 +181,16 @@ impl FrameOfRows {
         Ok(frame)
     }
 
-    fn channels(&self) -> Channels {
-        match self.colour {
-            ColorType::Grayscale | ColorType::GrayscaleAlpha => Channels::Grey,
-            ColorType::Rgb | ColorType::Rgba | ColorType::Indexed => Channels::YCbCr,
-        }
+    fn is_grey(&self) -> bool {
+        matches!(
+            self.colour,
+            ColorType::Grayscale | ColorType::GrayscaleAlpha
+        )
     }
 
     fn expected_length(&self) -> usize {
-        self.width as usize * self.height as usize * self.channels().count()
+        let channels = if self.is_grey() { 1 } else { 3 };
+        self.width as usize * self.height as usize * channels
     }
 
     fn row_bytes(&self) -> usize {
@@ -222,8 +223,11 @@ impl FrameOfRows {
         Ok(Frame {
             width: self.width,
             height: self.height,
-            channels: self.channels(),
-            samples: self.samples,
+            samples: if self.is_grey() {
+                Samples::Grey(self.samples)
+            } else {
+                Samples::Interleaved(self.samples)
+            },
         })
     }
 }

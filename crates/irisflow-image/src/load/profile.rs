@@ -8,7 +8,7 @@
 
 use moxcms::{ColorProfile, DataColorSpace, Layout, ProfileClass, TransformOptions};
 
-use super::frame::{Channels, Frame};
+use super::frame::{Frame, Samples};
 
 /// An RGB profile that was parsed once and may be embedded.
 #[derive(Clone, PartialEq, Eq)]
@@ -32,13 +32,14 @@ impl std::fmt::Debug for ColourProfile {
 /// Decides what to do with the profile of `frame`.
 pub(super) fn adopt(icc: Vec<u8>, frame: &mut Frame) -> Option<ColourProfile> {
     let parsed = ColorProfile::new_from_slice(&icc).ok()?;
-    match (parsed.color_space, frame.channels) {
-        (DataColorSpace::Rgb, Channels::YCbCr) if is_embeddable(parsed.profile_class) => {
-            Some(ColourProfile { icc })
-        }
-        (DataColorSpace::Gray, Channels::Grey) => {
-            apply_grey_curve(&parsed, &mut frame.samples);
+    match (parsed.color_space, &mut frame.samples) {
+        (DataColorSpace::Gray, Samples::Grey(samples)) => {
+            apply_grey_curve(&parsed, samples);
             None
+        }
+        (_, Samples::Grey(_)) => None,
+        (DataColorSpace::Rgb, _) if is_embeddable(parsed.profile_class) => {
+            Some(ColourProfile { icc })
         }
         _ => None,
     }

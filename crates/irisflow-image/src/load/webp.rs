@@ -7,7 +7,7 @@ use std::io::Cursor;
 use image_webp::WebPDecoder;
 
 use super::exif::{self, Orientation};
-use super::frame::{Channels, Frame, over_grey, ycbcr_from_rgb};
+use super::frame::{Frame, Samples, over_grey, ycbcr_from_rgb};
 use super::{Facts, Limits, PhotoFormat, UnsupportedFormat, keep_size_limits, pixels_of};
 use crate::rejection::Rejection;
 
@@ -174,8 +174,7 @@ pub(super) fn decode(facts: &Facts<'_>) -> Result<Frame, Rejection> {
     Ok(Frame {
         width: facts.width,
         height: facts.height,
-        channels: Channels::YCbCr,
-        samples,
+        samples: Samples::Interleaved(samples),
     })
 }
 
