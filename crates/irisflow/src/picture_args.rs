@@ -1,6 +1,5 @@
 //! Arguments of `process` and `submit` that say how the picture is to be made.
 
-use irisflow_client::PictureOptions;
 use irisflow_image::coverage::Outline;
 use irisflow_image::enhance::Preset;
 use irisflow_image::finish::{Background, ResultSize};
@@ -11,29 +10,29 @@ pub(crate) struct PictureArgs {
     /// What of the iris is shown: `round` completes what lids hide from the texture of the same iris, `visible`
     /// shows only what was photographed. Without it: round where at least 70 % of the iris is seen.
     #[arg(long, value_enum)]
-    outline: Option<OutlineArg>,
+    pub(crate) outline: Option<OutlineArg>,
 
     /// Width and height of the result in pixels, 1024 to 4096, or `auto`: as many as the photo has.
     #[arg(long, default_value = "2048", value_parser = parse_size)]
-    size: ResultSize,
+    pub(crate) size: ResultSize,
 
     /// What surrounds the iris; `transparent` writes NAME.png instead of NAME.jpg.
     #[arg(long, value_enum, default_value_t = BackgroundArg::Black)]
-    background: BackgroundArg,
+    pub(crate) background: BackgroundArg,
 
     /// How much is made of the picture.
     #[arg(long, value_enum, default_value_t = PresetArg::Natural)]
-    preset: PresetArg,
+    pub(crate) preset: PresetArg,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum OutlineArg {
+pub(crate) enum OutlineArg {
     Round,
     Visible,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum BackgroundArg {
+pub(crate) enum BackgroundArg {
     Black,
     White,
     Transparent,
@@ -41,7 +40,7 @@ enum BackgroundArg {
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum PresetArg {
+pub(crate) enum PresetArg {
     Natural,
     Vivid,
 }
@@ -62,7 +61,6 @@ fn parse_size(text: &str) -> Result<ResultSize, String> {
 }
 
 impl PictureArgs {
-    /// For processing here.
     pub(crate) fn process_options(&self) -> ProcessOptions {
         ProcessOptions {
             outline: self.outline.map(|outline| match outline {
@@ -81,31 +79,6 @@ impl PictureArgs {
                 PresetArg::Vivid => Preset::Vivid.enhancement(),
             },
             ..ProcessOptions::default()
-        }
-    }
-
-    /// For processing on a server.
-    pub(crate) fn picture_options(&self) -> PictureOptions {
-        use irisflow_client as client;
-        PictureOptions {
-            outline: self.outline.map(|outline| match outline {
-                OutlineArg::Round => client::Outline::Round,
-                OutlineArg::Visible => client::Outline::Visible,
-            }),
-            size: Some(match self.size {
-                ResultSize::Pixels(pixels) => client::PictureSize::Pixels(pixels),
-                ResultSize::Auto => client::PictureSize::Auto,
-            }),
-            background: Some(match self.background {
-                BackgroundArg::Black => client::Background::Black,
-                BackgroundArg::White => client::Background::White,
-                BackgroundArg::Transparent => client::Background::Transparent,
-                BackgroundArg::Photo => client::Background::Photo,
-            }),
-            preset: Some(match self.preset {
-                PresetArg::Natural => client::Preset::Natural,
-                PresetArg::Vivid => client::Preset::Vivid,
-            }),
         }
     }
 }

@@ -10,14 +10,18 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use irisflow_client::{BATCH_LIMIT, Batch, Client, ClientError, JobId, PhotoId, PictureOptions};
+use irisflow_client::{
+    BATCH_LIMIT, Background, Batch, Client, ClientError, JobId, Outline, PhotoId, PictureOptions,
+    PictureSize, Preset,
+};
+use irisflow_image::finish::ResultSize;
 use irisflow_messages::{Language, text};
 
 use crate::account::AccountArgs;
 use crate::exit_code::Outcome;
 use crate::follow_job::{follow, rejected_upload_report, write_report};
 use crate::output_names::{OutputNames, OutputNaming};
-use crate::picture_args::PictureArgs;
+use crate::picture_args::{BackgroundArg, OutlineArg, PictureArgs, PresetArg};
 use crate::progress_bars::{Bars, PhotoBar};
 
 /// Turn photos of eyes into pictures of their irises, on a server.
@@ -62,7 +66,7 @@ async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
     let client = args.account.sign_in().await?;
     let run = Arc::new(Run {
         client,
-        options: args.picture.picture_options(),
+        options: options_of(args.picture),
         bars: Bars::new(),
         unfinished: Mutex::default(),
         submitting: tokio::sync::Mutex::default(),
@@ -81,6 +85,29 @@ async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
             run.print_watch_command(&args.account.server, &args.out);
             Ok(Outcome::Interrupted.into())
         }
+    }
+}
+
+fn options_of(picture: PictureArgs) -> PictureOptions {
+    PictureOptions {
+        outline: picture.outline.map(|outline| match outline {
+            OutlineArg::Round => Outline::Round,
+            OutlineArg::Visible => Outline::Visible,
+        }),
+        size: Some(match picture.size {
+            ResultSize::Pixels(pixels) => PictureSize::Pixels(pixels),
+            ResultSize::Auto => PictureSize::Auto,
+        }),
+        background: Some(match picture.background {
+            BackgroundArg::Black => Background::Black,
+            BackgroundArg::White => Background::White,
+            BackgroundArg::Transparent => Background::Transparent,
+            BackgroundArg::Photo => Background::Photo,
+        }),
+        preset: Some(match picture.preset {
+            PresetArg::Natural => Preset::Natural,
+            PresetArg::Vivid => Preset::Vivid,
+        }),
     }
 }
 
