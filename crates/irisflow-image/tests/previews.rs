@@ -104,24 +104,3 @@ fn previews_change_no_picture() {
     let (watched, plain) = (watched.expect("usable"), plain.expect("usable"));
     assert!(watched.result == plain.result && watched.mask_png == plain.mask_png);
 }
-
-/// Writes the previews into the folder `PREVIEWS_OUT` and prints what each costs, to be looked at.
-#[test]
-#[ignore = "for people"]
-#[expect(clippy::disallowed_methods, reason = "says what to look at, and where")]
-fn write_previews() {
-    let out = std::env::var("PREVIEWS_OUT").expect("PREVIEWS_OUT");
-    let photo = std::fs::read(std::env::var("PHOTO").expect("PHOTO")).expect("a photo");
-    let mut least_ms = [f64::MAX; 3];
-    for _ in 0..20 {
-        let watching = watched(&photo);
-        for (least, ms) in least_ms.iter_mut().zip(&watching.preview_ms) {
-            *least = least.min(*ms);
-        }
-        for (preview, _) in watching.previews {
-            let name = format!("{out}/{:?}.jpg", preview.kind);
-            std::fs::write(name, &preview.jpeg).expect("written");
-        }
-    }
-    println!("least milliseconds of 20 runs: {least_ms:?}");
-}

@@ -88,7 +88,9 @@ impl<'de> Deserialize<'de> for PictureSizeBody {
         if value == "auto" {
             return Ok(Self::Named(AutoSize::Auto));
         }
-        match value.as_u64().and_then(PictureSize::from_pixels) {
+        // JSON does not tell `2048.0` from `2048`.
+        let whole = value.as_f64().filter(|pixels| pixels.fract() == 0.0);
+        match whole.and_then(|pixels| PictureSize::from_pixels(pixels as u64)) {
             Some(PictureSize::Pixels(pixels)) => Ok(Self::Pixels(pixels)),
             _ => Err(de::Error::custom(format!(
                 "give a number of pixels from {} to {}, or \"auto\"",
@@ -187,6 +189,10 @@ mod tests {
             let echoed = serde_json::to_value(PictureOptionsBody::from(read)).expect("serializes");
             assert_eq!(echoed["size"], size);
         }
+        assert_eq!(
+            parsed(json!({ "size": 2048.0 })),
+            Ok(PictureOptions::default())
+        );
         for size in [
             json!(1023),
             json!(4097),
