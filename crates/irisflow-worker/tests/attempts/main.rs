@@ -93,7 +93,7 @@ async fn a_worker_killed_after_a_preview_leaves_no_object() {
     site.let_leases_expire();
     let reaped = node.store.reap_one(failures::worker_lost()).await;
     let reaped = reaped.expect("the store works").expect("it is lost");
-    assert_eq!(reaped.previews, [], "nobody is shown what is swept");
+    assert_eq!(reaped.previews, [], "what is swept is not shown any more");
     let cancelled = node.store.cancel(job.user_id, job.id).await;
     assert!(cancelled.expect("the store works").is_some());
 
