@@ -22,7 +22,7 @@ struct Arrows {
 }
 
 /// Every crate of the workspace: its name, its dependencies, those of its tests alone.
-const ARROWS: [(&str, &[&str], &[&str]); 12] = [
+const ARROWS: [(&str, &[&str], &[&str]); 13] = [
     ("irisflow-image", &[], &[]),
     ("irisflow-jobs", &[], &[]),
     ("irisflow-messages", &["image", "jobs"], &[]),
@@ -48,6 +48,7 @@ const ARROWS: [(&str, &[&str], &[&str]); 12] = [
         &[],
     ),
     ("irisflow-synth", &[], &[]),
+    ("irisflow-test-servers", &[], &[]),
     (
         "xtask",
         &[
