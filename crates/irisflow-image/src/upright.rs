@@ -4,7 +4,9 @@
 use crate::geometry::{Polyline, QuarterTurn};
 use crate::load::EyePhoto;
 use crate::plane::Plane;
-use crate::segment::{IrisSegmentation, Verdict, judge_at_first_sight, judge_photo};
+use crate::segment::{
+    IrisSegmentation, PhotoPixels, Verdict, judge_at_first_sight, judge_with_likeliest,
+};
 
 /// A photo with the verdict on it, both turned by `turn`.
 #[derive(Debug)]
@@ -18,7 +20,7 @@ pub struct Judged {
 /// Judges the photo as it is. Where no eye is seen that way, but one that can be used after a turn by 90 degrees, the
 /// photo is turned, so that the eye is measured with most confidence.
 pub fn judge_either_way_up(mut photo: EyePhoto) -> Judged {
-    let verdict = judge_photo(&photo);
+    let (verdict, likeliest) = judge_with_likeliest(&photo);
     if verdict.iris.is_some() {
         return Judged {
             photo,
@@ -26,18 +28,19 @@ pub fn judge_either_way_up(mut photo: EyePhoto) -> Judged {
             turn: None,
         };
     }
-    let turned = QuarterTurn::BOTH.map(|turn| {
+    let size = photo.size();
+    let turned = QuarterTurn::BOTH.into_iter().filter_map(|turn| {
+        let likeliest = likeliest.map(|iris| turn.ellipse(&iris, size));
         photo.turn(turn);
-        let verdict = judge_at_first_sight(&photo);
+        let verdict = judge_at_first_sight(&photo, likeliest.as_ref());
         photo.turn(turn.reversed());
-        (turn, verdict)
+        Some((turn, verdict?))
     });
     let confidence = |verdict: &Verdict| match (&verdict.rejection, &verdict.iris) {
         (None, Some(iris)) => iris.confidence,
         _ => 0.0,
     };
     let best = turned
-        .into_iter()
         .max_by(|(_, a), (_, b)| confidence(a).total_cmp(&confidence(b)))
         .filter(|(_, verdict)| confidence(verdict) > 0.0);
     match best {

@@ -28,6 +28,8 @@ const MOST_PLACES: usize = 4;
 const LEAST_PEAK: f32 = 0.1;
 /// After a first inference with a peak of at least this, parts of the photo are not searched.
 const SURE_PEAK: f32 = 0.5;
+/// With this presence an eye is surely in a square.
+const SURE_PRESENCE: f32 = 0.8;
 /// Nor does one with a smaller share of the best region's weight.
 const LEAST_SHARE_OF_BEST: f32 = 0.1;
 /// So many small parts of the photo are searched: those in which an iris is likeliest, seen from further away. Of 44
@@ -91,6 +93,17 @@ impl Overview {
         all
     }
 
+    /// The likeliest iris, be it one of an eye or not: a circle in pixels of the photo.
+    pub(super) fn likeliest_iris(&self) -> Option<Ellipse> {
+        let mut places = self.places().into_iter();
+        let place = places.find(|region| region.peak >= LEAST_PEAK)?;
+        Some(Ellipse::circle(
+            place.centre.0,
+            place.centre.1,
+            place.radius,
+        ))
+    }
+
     /// How likely an iris is in or near a part of the photo.
     fn peak_around(&self, part: &Square) -> f32 {
         const MARGIN: f32 = 0.1;
@@ -99,6 +112,20 @@ impl Overview {
         let peaks = inferences.map(|inference| inference.iris_peak_in(&around));
         peaks.fold(0.0, f32::max)
     }
+}
+
+/// Whether an eye is surely present in the photo from afar or around this iris. As it is decided without the maps of
+/// the network, it costs half of an inference each.
+pub(super) fn shows_eye(photo: &dyn PhotoPixels, iris: Option<&Ellipse>) -> bool {
+    let around = |iris: &Ellipse| {
+        let side = CLOSE_SIDE_RADII * iris.mean_radius();
+        framing(photo, (iris.cx, iris.cy), side)
+    };
+    let is_present = |square| {
+        BegunInference::of(photo, square, NetworkKind::Detection)
+            .is_some_and(|begun| begun.presence() >= SURE_PRESENCE)
+    };
+    is_present(Square::around_photo(photo.size())) || iris.map(around).is_some_and(is_present)
 }
 
 /// All detections in the photo, by weight.

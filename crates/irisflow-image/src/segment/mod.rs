@@ -28,7 +28,7 @@ use crate::plane::{Plane, ReducedPhoto, YCbCr};
 use crate::rejection::Rejection;
 
 use closeup::Closeup;
-use detection::{Detection, Overview, detect, detect_in_small_parts};
+use detection::{Detection, Overview, detect, detect_in_small_parts, shows_eye};
 use ellipse_fit::PUPIL_PRIOR;
 use inference::Inference;
 use labels::{draw_labels, hide_covered, label_rect};
@@ -145,10 +145,25 @@ pub fn judge_photo(photo: &dyn PhotoPixels) -> Verdict {
     judge_candidates(photo, &find_candidates(photo))
 }
 
-/// The same, without a search of small parts: an eye that fills little of the photo is missed.
-pub(crate) fn judge_at_first_sight(photo: &dyn PhotoPixels) -> Verdict {
-    let detections = Overview::of(photo).map(|overview| detect(photo, &overview));
-    judge_candidates(photo, &measure_all(photo, detections.unwrap_or_default()))
+/// The same, with the likeliest iris, be it one of an eye or not.
+pub(crate) fn judge_with_likeliest(photo: &dyn PhotoPixels) -> (Verdict, Option<Ellipse>) {
+    let overview = Overview::of(photo);
+    let candidates = overview.as_ref().map(|seen| candidates_in(photo, seen));
+    let verdict = judge_candidates(photo, &candidates.unwrap_or_default());
+    (verdict, overview.and_then(|seen| seen.likeliest_iris()))
+}
+
+/// Without a search of small parts: an eye that fills little of the photo is missed. None where neither the photo from
+/// afar nor the surroundings of `likeliest` show an eye, which costs little to find out.
+pub(crate) fn judge_at_first_sight(
+    photo: &dyn PhotoPixels,
+    likeliest: Option<&Ellipse>,
+) -> Option<Verdict> {
+    if !shows_eye(photo, likeliest) {
+        return None;
+    }
+    let candidates = measure_all(photo, detect(photo, &Overview::of(photo)?));
+    Some(judge_candidates(photo, &candidates))
 }
 
 fn judge_candidates(photo: &dyn PhotoPixels, candidates: &[Candidate]) -> Verdict {
@@ -231,12 +246,14 @@ impl Candidate {
 /// All candidates, the most certain first. Small parts of the photo are searched when no eye was found
 /// otherwise.
 pub fn find_candidates(photo: &dyn PhotoPixels) -> Vec<Candidate> {
-    let Some(overview) = Overview::of(photo) else {
-        return Vec::new();
-    };
-    let mut candidates = measure_all(photo, detect(photo, &overview));
+    let overview = Overview::of(photo);
+    overview.map_or_else(Vec::new, |overview| candidates_in(photo, &overview))
+}
+
+fn candidates_in(photo: &dyn PhotoPixels, overview: &Overview) -> Vec<Candidate> {
+    let mut candidates = measure_all(photo, detect(photo, overview));
     if !candidates.iter().any(Candidate::is_eye) {
-        candidates.extend(measure_all(photo, detect_in_small_parts(photo, &overview)));
+        candidates.extend(measure_all(photo, detect_in_small_parts(photo, overview)));
     }
     candidates.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
     candidates
