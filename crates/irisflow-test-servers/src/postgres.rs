@@ -60,19 +60,30 @@ impl PostgresServer {
     /// # Panics
     /// When PostgreSQL is installed and does not start.
     pub fn shared_or_skip() -> &'static Self {
-        static SHARED: OnceLock<PostgresServer> = OnceLock::new();
-        SHARED.get_or_init(|| match Self::start() {
-            Ok(server) => server,
+        Self::shared("all tests of this binary").unwrap_or_else(|| std::process::exit(0))
+    }
+
+    /// The server of this process. `None` without PostgreSQL: `tests` are said to be skipped.
+    ///
+    /// # Panics
+    /// When PostgreSQL is installed and does not start.
+    pub fn shared(tests: &str) -> Option<&'static Self> {
+        static SHARED: OnceLock<Option<PostgresServer>> = OnceLock::new();
+        let server = SHARED.get_or_init(|| match Self::start() {
+            Ok(server) => Some(server),
             Err(error @ StartError::Missing) => {
                 // Not captured by the test harness.
-                let _ = writeln!(
-                    io::stderr(),
-                    "\nSKIPPED: all tests of this binary. {error}."
-                );
-                std::process::exit(0);
+                let _ = writeln!(io::stderr(), "\nSKIPPED: {tests}. {error}.");
+                None
             }
             Err(error) => panic!("{error}"),
-        })
+        });
+        server.as_ref()
+    }
+
+    /// Whether a server could be started here.
+    pub fn is_installed() -> bool {
+        find_programs().is_some()
     }
 
     /// Starts a server of its own.

@@ -22,11 +22,12 @@ struct Arrows {
 }
 
 /// Every crate of the workspace: its name, its dependencies, those of its tests alone.
-const ARROWS: [(&str, &[&str], &[&str]); 13] = [
+const ARROWS: [(&str, &[&str], &[&str]); 14] = [
     ("irisflow-image", &[], &[]),
     ("irisflow-jobs", &[], &[]),
     ("irisflow-messages", &["image", "jobs"], &[]),
     ("irisflow-sqlite", &["jobs"], &["jobs"]),
+    ("irisflow-postgres", &["jobs"], &["jobs", "test-servers"]),
     ("irisflow-photos", &["jobs"], &["photos"]),
     ("irisflow-bus", &["jobs"], &["jobs"]),
     (
@@ -52,7 +53,16 @@ const ARROWS: [(&str, &[&str], &[&str]); 13] = [
     (
         "xtask",
         &[
-            "bus", "client", "image", "jobs", "photos", "server", "sqlite", "synth", "worker",
+            "bus",
+            "client",
+            "image",
+            "jobs",
+            "photos",
+            "server",
+            "sqlite",
+            "synth",
+            "test-servers",
+            "worker",
         ],
         &[],
     ),

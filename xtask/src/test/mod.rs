@@ -7,6 +7,7 @@
 
 mod chromium;
 mod part;
+mod postgres;
 mod python_tool;
 mod schemathesis;
 
@@ -48,6 +49,9 @@ pub(crate) fn run(_: TestArgs) -> anyhow::Result<()> {
 
 fn run_parts(root: &Path, report: &Report) -> anyhow::Result<()> {
     report.run("format", cargo(root, &["fmt", "--all", "--check"]))?;
+    if !postgres::find_or_install() {
+        report.skip("stores on PostgreSQL (it is not installed, and could not be)");
+    }
     let web = has_npm(report);
     side_by_side([&|| compile(root, report), &|| {
         dependency_checks(root, report)?;

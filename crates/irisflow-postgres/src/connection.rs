@@ -1,0 +1,110 @@
+//! Settings of the connections to a database, and the pool.
+
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use irisflow_jobs::StoreError;
+use sqlx::Connection as _;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+
+use crate::store_error::store_error;
+
+/// How to connect.
+#[derive(Clone)]
+pub struct PostgresSettings {
+    /// As in `postgres://user:password@host/database?sslmode=verify-full`.
+    pub url: String,
+    /// Connections of this node. The sum over all nodes must stay below `max_connections` of the server, with some
+    /// left for migrations and administrators.
+    pub max_connections: u32,
+    /// How long a request waits for a free connection, or for the server to accept one.
+    pub acquire_timeout: Duration,
+    /// The server cancels a statement after this time.
+    pub statement_timeout: Duration,
+    /// A statement waits for a lock for so long at most.
+    pub lock_timeout: Duration,
+}
+
+impl PostgresSettings {
+    /// With defaults for everything but the URL.
+    pub fn of_url(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            max_connections: 12,
+            acquire_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(20),
+            lock_timeout: Duration::from_secs(5),
+        }
+    }
+
+    /// Where the database is, without credentials: as in `db.example.com:5432/irisflow`.
+    ///
+    /// # Errors
+    /// When the URL is not valid.
+    pub fn address(&self) -> Result<String, StoreError> {
+        let options = self.parsed_url()?;
+        let database = options.get_database().unwrap_or(options.get_username());
+        Ok(match options.get_socket() {
+            Some(socket) => format!("{}/{database}", socket.display()),
+            None => format!("{}:{}/{database}", options.get_host(), options.get_port()),
+        })
+    }
+
+    /// No error quotes the URL, which may contain a password.
+    fn parsed_url(&self) -> Result<PgConnectOptions, StoreError> {
+        let schemes = ["postgres://", "postgresql://"];
+        if !schemes.iter().any(|scheme| self.url.starts_with(scheme)) {
+            let message = "the URL of the database does not begin with postgres://";
+            return Err(StoreError::unavailable(message));
+        }
+        PgConnectOptions::from_str(&self.url).map_err(store_error)
+    }
+
+    pub(crate) fn connect_options(&self) -> Result<PgConnectOptions, StoreError> {
+        let options = self.parsed_url()?;
+        let timeout = |timeout: Duration| format!("{}ms", timeout.as_millis());
+        Ok(options.application_name("irisflow").options([
+            ("statement_timeout", timeout(self.statement_timeout)),
+            ("lock_timeout", timeout(self.lock_timeout)),
+            // A transaction of a node that has stopped in the middle holds locks for no longer than this.
+            (
+                "idle_in_transaction_session_timeout",
+                timeout(self.statement_timeout),
+            ),
+            // Requests are short; compiling them takes longer than running them.
+            ("jit", "off".to_owned()),
+        ]))
+    }
+}
+
+impl std::fmt::Debug for PostgresSettings {
+    /// Leaves the URL out, which contains the password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresSettings")
+            .field("max_connections", &self.max_connections)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A connection that was idle for longer than this is checked before it is used.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
+pub(crate) async fn open_pool(settings: &PostgresSettings) -> Result<PgPool, StoreError> {
+    PgPoolOptions::new()
+        .max_connections(settings.max_connections)
+        .acquire_timeout(settings.acquire_timeout)
+        .idle_timeout(IDLE_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(|connection, state| {
+            Box::pin(async move {
+                if state.idle_for > TRUSTED_IDLE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_with(settings.connect_options()?)
+        .await
+        .map_err(store_error)
+}
