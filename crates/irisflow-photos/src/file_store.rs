@@ -2,7 +2,8 @@
 //!
 //! An object is written to a staging file, flushed, renamed to its place, and the folder is flushed. Staging
 //! files lie apart from the objects: a start removes all of a crashed process by clearing one folder, and the
-//! deletion of an account leaves none of its photos behind.
+//! deletion of an account leaves none of its photos behind. Processes that share a store have a folder for staging
+//! files each, and hold a lock in it.
 //!
 //! Not `LocalFileSystem` of the crate `object_store` (0.14.2), although it flushes files and folders too: it stages
 //! beside the objects, where an interrupted upload stays, unlisted, after its account is deleted; it creates
@@ -20,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use irisflow_jobs::UserId;
+use irisflow_jobs::{UserId, WorkerId};
 use tokio::io::AsyncReadExt as _;
 use tokio::task::JoinError;
 use tokio_util::io::ReaderStream;
@@ -55,6 +56,30 @@ impl FileStore {
         fs::create_dir_all(&folders.staging).map_err(failed("making the folder"))?;
         Ok(Self {
             folders: Arc::new(folders),
+        })
+    }
+
+    /// Opens or creates the store below `root`, which other processes may have open as well. Staging files of processes
+    /// that have ended are removed.
+    ///
+    /// # Errors
+    /// When the folders cannot be made or written.
+    pub fn open_shared(root: &Path) -> Result<Self> {
+        let all = Folders::below(root);
+        fs::create_dir_all(&all.objects).map_err(failed("making the folder"))?;
+        fs::create_dir_all(&all.staging).map_err(failed("making the folder"))?;
+        // Until the folder of this process has its lock, another process would remove it.
+        let _opening = lock_file(&all.staging.join(OPENING)).map_err(failed("locking a file"))?;
+        remove_ended(&all.staging).map_err(failed("clearing unfinished uploads"))?;
+        let staging = all.staging.join(WorkerId::generate().to_string());
+        fs::create_dir(&staging).map_err(failed("making the folder"))?;
+        let lock = lock_file(&staging.join(LOCK)).map_err(failed("locking a file"))?;
+        Ok(Self {
+            folders: Arc::new(Folders {
+                staging,
+                _staging_lock: Some(lock),
+                ..all
+            }),
         })
     }
 
@@ -158,6 +183,8 @@ struct Folders {
     objects: Arc<Path>,
     staging: PathBuf,
     next_staged: AtomicU64,
+    /// Of a store that processes share.
+    _staging_lock: Option<File>,
 }
 
 impl Folders {
@@ -166,6 +193,7 @@ impl Folders {
             objects: root.join("objects").into(),
             staging: root.join("staging"),
             next_staged: AtomicU64::new(0),
+            _staging_lock: None,
         }
     }
 
@@ -292,6 +320,37 @@ impl Folders {
     fn path_of(&self, key: &ObjectKey) -> PathBuf {
         self.objects.join(key.to_string())
     }
+}
+
+/// In the staging folder of a process, which holds it.
+const LOCK: &str = "lock";
+/// In the folder of all staging folders, held while one is made.
+const OPENING: &str = "opening";
+
+/// Waits for the lock.
+fn lock_file(path: &Path) -> io::Result<File> {
+    let file = File::create(path)?;
+    file.lock()?;
+    Ok(file)
+}
+
+/// Removes the staging folders whose process has ended.
+fn remove_ended(staging: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(staging)? {
+        let folder = entry?.path();
+        if !folder.is_dir() {
+            continue;
+        }
+        let is_in_use = match File::open(folder.join(LOCK)) {
+            Ok(lock) => lock.try_lock().is_err(),
+            Err(error) if error.kind() == ErrorKind::NotFound => false,
+            Err(error) => return Err(error),
+        };
+        if !is_in_use {
+            fs::remove_dir_all(&folder)?;
+        }
+    }
+    Ok(())
 }
 
 fn write_probe(path: &Path, bytes: usize) -> Result<()> {
@@ -509,6 +568,30 @@ mod tests {
         std::mem::forget(upload);
         FileStore::open(folder.path()).expect("opens again");
         assert_eq!(staging_files(&folder), 0);
+    }
+
+    #[tokio::test]
+    async fn a_start_beside_other_processes_removes_only_the_staging_files_of_ended_ones() {
+        let folder = tempfile::tempdir().expect("a temp folder");
+        let open = || FileStore::open_shared(folder.path()).expect("the store opens");
+        let (ended, running) = (open(), open());
+        let crashed = ended.begin_put(&some_key()).await.expect("begins");
+        std::mem::forget(crashed);
+        let key = some_key();
+        let mut upload = running.begin_put(&key).await.expect("begins");
+        let pixels = Bytes::from_static(b"pixels");
+        upload.write(pixels.clone()).await.expect("written");
+        drop(ended);
+
+        let started = open();
+
+        let staging = fs::read_dir(folder.path().join("staging")).expect("staging");
+        let folders =
+            staging.filter(|entry| entry.as_ref().is_ok_and(|entry| entry.path().is_dir()));
+        assert_eq!(folders.count(), 2, "of the two that run");
+        upload.finish().await.expect("finished");
+        let read = started.get(&key).await.expect("read");
+        assert_eq!(read, Some(pixels));
     }
 
     #[tokio::test]

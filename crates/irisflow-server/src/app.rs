@@ -49,6 +49,30 @@ pub struct ServerParts {
     pub metrics: PrometheusHandle,
 }
 
+/// What the state of a process is read from.
+#[derive(Debug, Clone)]
+pub struct MonitoredParts {
+    pub health: Arc<dyn StoreHealth>,
+    pub statistics: Arc<dyn Statistics>,
+    pub files: Arc<dyn ObjectStore>,
+    pub bus: Arc<dyn Bus>,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: PrometheusHandle,
+}
+
+impl ServerParts {
+    pub(crate) fn monitored(&self) -> MonitoredParts {
+        MonitoredParts {
+            health: Arc::clone(&self.health),
+            statistics: Arc::clone(&self.statistics),
+            files: Arc::clone(&self.files),
+            bus: Arc::clone(&self.bus),
+            clock: Arc::clone(&self.clock),
+            metrics: self.metrics.clone(),
+        }
+    }
+}
+
 /// Keys that sign tokens and encrypt the secrets of webhooks. `Debug` does not print them.
 #[derive(Clone)]
 pub struct Secrets {

@@ -11,7 +11,7 @@ use irisflow_jobs::StoreError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::{App, ServerParts};
+use crate::app::{App, MonitoredParts};
 
 /// How long the result of a readiness probe is cached.
 const CACHE_TTL: Duration = Duration::from_secs(1);
@@ -60,18 +60,14 @@ pub(crate) async fn health() -> Json<HealthBody> {
 #[utoipa::path(get, path = "/health/ready", tag = "health",
     responses((status = 200, body = ReadyBody), (status = 503, body = ReadyBody)))]
 pub(crate) async fn ready(State(app): State<App>) -> (StatusCode, Json<ReadyBody>) {
-    let mut body = {
-        let mut last = app.readiness.last.lock().await;
-        match *last {
-            Some((at, body)) if at.elapsed() < CACHE_TTL => body,
-            _ => {
-                let body = probe(&app.readiness, &app.parts, app.settings.min_free_bytes).await;
-                *last = Some((Instant::now(), body));
-                body
-            }
-        }
-    };
-    if app.draining.is_cancelled() {
+    let parts = app.parts.monitored();
+    let probed = app.readiness.probed(&parts, app.settings.min_free_bytes);
+    response(probed.await, app.draining.is_cancelled())
+}
+
+/// A draining process is not ready.
+pub(crate) fn response(mut body: ReadyBody, is_draining: bool) -> (StatusCode, Json<ReadyBody>) {
+    if is_draining {
         body.status = "not_ready";
     }
     let status = match body.status {
@@ -81,7 +77,21 @@ pub(crate) async fn ready(State(app): State<App>) -> (StatusCode, Json<ReadyBody
     (status, Json(body))
 }
 
-async fn probe(readiness: &Readiness, parts: &ServerParts, min_free_bytes: u64) -> ReadyBody {
+impl Readiness {
+    pub(crate) async fn probed(&self, parts: &MonitoredParts, min_free_bytes: u64) -> ReadyBody {
+        let mut last = self.last.lock().await;
+        match *last {
+            Some((at, body)) if at.elapsed() < CACHE_TTL => body,
+            _ => {
+                let body = probe(self, parts, min_free_bytes).await;
+                *last = Some((Instant::now(), body));
+                body
+            }
+        }
+    }
+}
+
+async fn probe(readiness: &Readiness, parts: &MonitoredParts, min_free_bytes: u64) -> ReadyBody {
     let (database, (storage, descriptors)) = tokio::join!(
         probe_database(parts, min_free_bytes),
         probe_files(readiness, parts, min_free_bytes),
@@ -100,7 +110,7 @@ async fn probe(readiness: &Readiness, parts: &ServerParts, min_free_bytes: u64) 
     }
 }
 
-async fn probe_database(parts: &ServerParts, min_free_bytes: u64) -> &'static str {
+async fn probe_database(parts: &MonitoredParts, min_free_bytes: u64) -> &'static str {
     let probe = async {
         parts.health.check_writable().await?;
         parts.health.free_bytes().await
@@ -115,7 +125,7 @@ async fn probe_database(parts: &ServerParts, min_free_bytes: u64) -> &'static st
 
 async fn probe_files(
     readiness: &Readiness,
-    parts: &ServerParts,
+    parts: &MonitoredParts,
     min_free_bytes: u64,
 ) -> (&'static str, &'static str) {
     // A previous probe is still blocked, so that the storage is not available.

@@ -37,8 +37,9 @@ mod transfer_limits;
 mod usage_limits;
 mod web;
 mod webhooks;
+mod worker_endpoint;
 
-pub use app::{Secrets, ServerParts};
+pub use app::{MonitoredParts, Secrets, ServerParts};
 /// Rules for email addresses and passwords, shared with the commands of the operator.
 pub mod accounts {
     pub use crate::auth::passwords::{NewPasswordError, Weakness, hash_new_password};
@@ -54,3 +55,4 @@ pub use settings::{
     ConnectionLimits, ConsentText, ConsentTextError, DecodeLimits, Registration, ServerSettings,
     SignInLimits, Timeouts, TlsFiles, UsageLimits, WebhookSettings,
 };
+pub use worker_endpoint::WorkerEndpoint;

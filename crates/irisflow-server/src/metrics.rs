@@ -13,9 +13,11 @@ use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use metrics::gauge;
+use metrics_exporter_prometheus::PrometheusHandle;
 use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, AppState};
+use crate::app::{App, AppState, MonitoredParts};
 use crate::error::{ApiError, ErrorBody, Missing};
 use crate::public_url::names_loopback;
 
@@ -43,36 +45,39 @@ pub(crate) async fn metrics(
     if !app.may_read_metrics(token, &headers).await {
         return Err(ApiError::MetricsForbidden);
     }
-    render(&app).await
+    render(&app.parts.monitored()).await
 }
 
 /// Router of the separate metrics listener, which needs no token.
-pub(crate) fn listener_router(app: &App, listen: SocketAddr) -> Router {
+pub(crate) fn listener_router(parts: MonitoredParts, listen: SocketAddr) -> Router {
     let read = get(
-        async move |State(app): State<App>, headers: HeaderMap| -> Result<_, ApiError> {
+        async move |State(parts): State<MonitoredParts>,
+                    headers: HeaderMap|
+                    -> Result<_, ApiError> {
             // Against DNS rebinding: a web page in a local browser must not read metrics through its own host
             // name that resolves to loopback.
             if listen.ip().is_loopback() && !names_loopback(&headers) {
                 return Err(ApiError::NotFound(Missing::Path));
             }
-            render(&app).await
+            render(&parts).await
         },
     );
     Router::new()
         .route("/metrics", read)
         .fallback(|| async { ApiError::NotFound(Missing::Path) })
-        .with_state(app.clone())
+        .with_state(parts)
 }
 
-async fn render(app: &AppState) -> Result<impl IntoResponse + use<>, ApiError> {
-    let queue = app.parts.statistics.queue().await?;
+async fn render(parts: &MonitoredParts) -> Result<impl IntoResponse + use<>, ApiError> {
+    let queue = parts.statistics.queue().await?;
+    let now = parts.clock.now();
     let age = queue
         .oldest_due_since
-        .map_or(Duration::ZERO, |since| app.now().since(since));
+        .map_or(Duration::ZERO, |since| now.since(since));
     gauge!("irisflow_queue_jobs", "state" => "waiting").set(as_f64(queue.waiting));
     gauge!("irisflow_queue_jobs", "state" => "running").set(as_f64(queue.running));
     gauge!("irisflow_queue_oldest_seconds").set(age.as_secs_f64());
-    let text = app.parts.metrics.render();
+    let text = parts.metrics.render();
     Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], text))
 }
 
@@ -93,12 +98,12 @@ impl AppState {
     }
 }
 
-/// Aggregates histogram samples periodically until the server shuts down.
-pub(crate) async fn run_upkeep(app: App) {
+/// Aggregates histogram samples periodically until the shutdown.
+pub(crate) async fn run_upkeep(metrics: PrometheusHandle, shutdown: CancellationToken) {
     loop {
         tokio::select! {
-            () = tokio::time::sleep(UPKEEP_INTERVAL) => app.parts.metrics.run_upkeep(),
-            () = app.draining.cancelled() => return,
+            () = tokio::time::sleep(UPKEEP_INTERVAL) => metrics.run_upkeep(),
+            () = shutdown.cancelled() => return,
         }
     }
 }

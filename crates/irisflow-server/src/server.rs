@@ -117,7 +117,7 @@ impl PreparedServer {
         ));
         tasks.spawn(named(
             "upkeep of metrics",
-            metrics::run_upkeep(Arc::clone(&app)),
+            metrics::run_upkeep(app.parts.metrics.clone(), app.draining.clone()),
         ));
         tasks.spawn(named(
             "delivery of webhooks",
@@ -127,24 +127,12 @@ impl PreparedServer {
             "pruning of webhook deliveries",
             webhooks::prune_deliveries(Arc::clone(&app)),
         ));
-        tasks.spawn(named("shutdown", {
-            let (handle, shutdown) = (handle.clone(), shutdown.clone());
-            async move {
-                shutdown.cancelled().await;
-                handle.graceful_shutdown(Some(SHUTDOWN_GRACE));
-            }
-        }));
+        let ending = shut_down_gracefully(handle.clone(), shutdown.clone());
+        tasks.spawn(named("shutdown", ending));
         if let Some(listener) = listeners.metrics {
-            let address = listener.local_addr()?;
-            let server = configured(listener, handle.clone(), &app.settings.timeouts)?;
-            let acceptor = GuardedAcceptor::new(
-                METRICS_CONNECTIONS,
-                None,
-                stream_limits(&app.settings.timeouts),
-                true,
-            );
-            let service = service(metrics::listener_router(&app, address));
-            let serving = server.acceptor(acceptor).serve(service);
+            let router = metrics::listener_router(app.parts.monitored(), listener.local_addr()?);
+            let limits = app.settings.timeouts;
+            let serving = serve_monitoring(listener, router, handle.clone(), limits);
             tasks.spawn(async { ("listener for metrics", serving.await) });
         }
         let acceptor = acceptor(&app.settings, tls.is_none());
@@ -165,6 +153,24 @@ impl PreparedServer {
         }
         Ok(tasks)
     }
+}
+
+/// Serves a router that only operators' programs use.
+pub(crate) async fn serve_monitoring(
+    listener: TcpListener,
+    router: Router,
+    handle: Handle<SocketAddr>,
+    limits: Timeouts,
+) -> io::Result<()> {
+    let server = configured(listener, handle, &limits)?;
+    let acceptor = GuardedAcceptor::new(METRICS_CONNECTIONS, None, stream_limits(&limits), true);
+    server.acceptor(acceptor).serve(service(router)).await
+}
+
+/// Ends connections at the shutdown, after a grace.
+pub(crate) async fn shut_down_gracefully(handle: Handle<SocketAddr>, shutdown: CancellationToken) {
+    shutdown.cancelled().await;
+    handle.graceful_shutdown(Some(SHUTDOWN_GRACE));
 }
 
 async fn named(

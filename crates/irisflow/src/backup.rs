@@ -97,7 +97,7 @@ fn report(manifest: &Manifest, out: &Path) -> anyhow::Result<ExitCode> {
 }
 
 async fn copy(folder: &DataFolder, out: &Path) -> anyhow::Result<Manifest> {
-    let files = compose::objects_to_back_up(folder);
+    let files = compose::objects_of_other_process(&folder.files());
     let secrets = copy_file(&folder.secrets_file(), &out.join(SECRETS))?;
     let mut copied: BTreeMap<String, FileChecksum> = BTreeMap::new();
     let mut missed_before = BTreeSet::new();

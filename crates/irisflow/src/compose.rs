@@ -1,36 +1,106 @@
 //! Composition root: chooses the implementations of the ports for each command. No other file names one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use irisflow_bus::LocalBus;
 use irisflow_image::load::Limits;
 use irisflow_jobs::{
-    AccountStore, Bus, Clock, JobPolicy, SteadyClock, StoreError, StoreHealth as _, SystemClock,
+    AccountStore, Bus, Clock, JobPolicy, SteadyClock, Store, StoreError, StoreHealth, SystemClock,
     Timestamp,
 };
 use irisflow_messages::failures;
 use irisflow_photos::{FileStore, MemoryBudget, ObjectStore, UrlSigner};
-use irisflow_server::{Secrets, ServerParts};
+use irisflow_postgres::PostgresStore;
+use irisflow_server::{MonitoredParts, Secrets, ServerParts};
 use irisflow_sqlite::SqliteStore;
 use irisflow_worker::{FaultPlan, ImagingPipeline, Worker, WorkerParts, WorkerSettings};
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use crate::data_folder::{DataFolder, FolderLock};
+use crate::data_folder::{DataFolder, FolderLock, FolderSecrets, secrets_of_file};
 
+pub(crate) use irisflow_postgres::{Examination, PostgresSettings, examine as examine_postgres};
 #[cfg(feature = "faults")]
 pub(crate) use irisflow_sqlite::CommitPause;
 pub(crate) use irisflow_sqlite::Snapshot;
 
-/// The accounts of a data folder, for `irisflow user`.
+/// Where jobs, events and accounts are kept.
+#[derive(Debug, Clone)]
+pub(crate) enum DatabaseChoice {
+    /// SQLite in the data folder, which one process has for itself.
+    Sqlite,
+    /// For several processes.
+    Postgres(PostgresSettings),
+}
+
+impl DatabaseChoice {
+    pub(crate) fn postgres(url: String, max_connections: u32) -> Self {
+        Self::Postgres(PostgresSettings {
+            max_connections,
+            ..PostgresSettings::of_url(url)
+        })
+    }
+
+    /// Whether other processes may work on the same jobs.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+}
+
+/// The backends of a service, as its settings choose them.
+#[derive(Debug)]
+pub(crate) struct BackendChoice {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) database: DatabaseChoice,
+    /// Whether the start brings the schema of a shared database up to date.
+    pub(crate) migrate: bool,
+    pub(crate) secrets_file: Option<PathBuf>,
+}
+
+/// How often a process looks for what others have done, while nothing but the database connects them.
+const POLL_WITHOUT_BUS: Duration = Duration::from_millis(500);
+
+impl BackendChoice {
+    /// `None`: as rarely as notifications are lost.
+    pub(crate) fn poll_interval(&self) -> Option<Duration> {
+        self.database.is_shared().then_some(POLL_WITHOUT_BUS)
+    }
+
+    /// Where the data is, for people; without credentials.
+    pub(crate) fn description(&self) -> anyhow::Result<String> {
+        let folder = self.data_dir.display();
+        Ok(match &self.database {
+            DatabaseChoice::Sqlite => format!("Data is kept in {folder}"),
+            DatabaseChoice::Postgres(settings) => {
+                let address = settings.address().context("reading --database-url")?;
+                format!("Jobs and accounts are kept in PostgreSQL at {address}, photos in {folder}")
+            }
+        })
+    }
+
+    /// The keys that sign tokens and links: all nodes need the same.
+    fn secrets(&self, folder: &DataFolder) -> anyhow::Result<FolderSecrets> {
+        match &self.secrets_file {
+            Some(path) => secrets_of_file(path),
+            None if self.database.is_shared() => bail!(
+                "--database-url needs --secrets-file, the same file on all nodes; \
+                 `irisflow make-secrets FILE` makes one"
+            ),
+            None => folder.secrets(),
+        }
+    }
+}
+
+/// The accounts of a service, for `irisflow user`.
 pub(crate) struct Accounts {
     pub(crate) accounts: Arc<dyn AccountStore>,
-    store: SqliteStore,
+    database: DatabaseHandle,
 }
 
 impl Accounts {
-    pub(crate) async fn open(folder: &DataFolder) -> anyhow::Result<Self> {
+    pub(crate) async fn of_folder(folder: &DataFolder) -> anyhow::Result<Self> {
         let clock = Arc::new(SystemClock);
         let bus = Arc::new(LocalBus::new());
         let store = SqliteStore::open(&folder.database(), clock, JobPolicy::default(), bus)
@@ -38,18 +108,42 @@ impl Accounts {
             .context("opening the database")?;
         Ok(Self {
             accounts: Arc::new(store.clone()),
-            store,
+            database: DatabaseHandle::Sqlite(store),
+        })
+    }
+
+    pub(crate) async fn of_postgres(settings: &PostgresSettings) -> anyhow::Result<Self> {
+        prepare_schema(settings, false).await?;
+        let bus = Arc::new(LocalBus::new());
+        let store = connect(settings, JobPolicy::default(), bus).await?;
+        Ok(Self {
+            accounts: Arc::new(store.clone()),
+            database: DatabaseHandle::Postgres(store),
         })
     }
 
     pub(crate) async fn close(self) {
-        self.store.close().await;
+        self.database.close().await;
     }
 }
 
-/// The objects of a data folder that a server may be using, for `irisflow backup`.
-pub(crate) fn objects_to_back_up(folder: &DataFolder) -> Arc<dyn ObjectStore> {
-    Arc::new(FileStore::of_other_process(&folder.files()))
+/// Brings the schema of a shared database up to date, for `irisflow migrate`. Returns the steps that were missing.
+pub(crate) async fn migrate(choice: &DatabaseChoice) -> anyhow::Result<Vec<String>> {
+    let DatabaseChoice::Postgres(settings) = choice else {
+        bail!(
+            "name the database with --database-url; that in a data folder is migrated when the server starts"
+        );
+    };
+    let steps = irisflow_postgres::migrate(settings).await;
+    let steps = steps.with_context(|| migrating(settings))?.into_iter();
+    Ok(steps
+        .map(|step| format!("{} {}", step.version, step.description))
+        .collect())
+}
+
+/// The objects of a data folder that a server may be using, for `irisflow backup` and `irisflow doctor`.
+pub(crate) fn objects_of_other_process(files: &Path) -> Arc<dyn ObjectStore> {
+    Arc::new(FileStore::of_other_process(files))
 }
 
 /// Gives a restored database new timeline epochs and ends its sessions.
@@ -59,11 +153,15 @@ pub(crate) async fn begin_new_history(database: &Path, now: Timestamp) -> anyhow
         .context("beginning a new history")
 }
 
-/// An assembled service, of which nothing runs yet.
-pub(crate) struct Service {
-    pub(crate) parts: ServerParts,
-    pub(crate) worker: ReadyWorker,
-    pub(crate) database: OpenDatabase,
+/// The opened backends of a service, of which nothing runs yet.
+pub(crate) struct Backends {
+    store: Arc<dyn Store>,
+    files: Arc<dyn ObjectStore>,
+    bus: Arc<dyn Bus>,
+    clock: Arc<dyn Clock>,
+    folder: DataFolder,
+    database: DatabaseHandle,
+    lock: FolderLock,
 }
 
 /// A worker that claims no jobs yet.
@@ -78,101 +176,226 @@ impl ReadyWorker {
     }
 }
 
-/// The database of a service, and the lock on its folder.
-pub(crate) struct OpenDatabase {
-    store: SqliteStore,
-    lock: FolderLock,
+/// What a worker is put together with.
+pub(crate) struct WorkerChoice {
+    pub(crate) settings: WorkerSettings,
+    pub(crate) photo_limits: Limits,
+    pub(crate) memory: MemoryBudget,
+    pub(crate) faults: FaultPlan,
 }
 
-impl OpenDatabase {
-    /// Closes it, then lets another process have the folder.
+impl Backends {
+    /// Opens them, and repairs what a crash or a step of the clock left in the database.
+    pub(crate) async fn open(choice: &BackendChoice, policy: JobPolicy) -> anyhow::Result<Self> {
+        let data_dir = &choice.data_dir;
+        let (folder, lock) = match choice.database.is_shared() {
+            false => DataFolder::open(data_dir)?,
+            true => DataFolder::open_shared(data_dir)?,
+        };
+        let bus: Arc<dyn Bus> = Arc::new(LocalBus::new());
+        let Database {
+            store,
+            clock,
+            handle: database,
+        } = open_database(choice, &folder, policy, Arc::clone(&bus)).await?;
+        let files = open_files(choice, &folder)?;
+        make_consistent(&*store).await?;
+        if let DatabaseHandle::Sqlite(store) = &database {
+            // Safe because this process holds the folder lock: any lease belongs to a process that has ended.
+            continue_interrupted_jobs(store).await?;
+        }
+        Ok(Self {
+            store,
+            files,
+            bus,
+            clock,
+            folder,
+            database,
+            lock,
+        })
+    }
+
+    pub(crate) fn worker(&self, choice: WorkerChoice) -> ReadyWorker {
+        let store = &self.store;
+        let parts = WorkerParts {
+            job_leases: store.clone(),
+            sweep_queue: store.clone(),
+            worker_registry: store.clone(),
+            photos: store.clone(),
+            retention: store.clone(),
+            health: store.clone(),
+            files: Arc::clone(&self.files),
+            memory: choice.memory,
+            bus: Arc::clone(&self.bus),
+            clock: Arc::clone(&self.clock),
+            faults: Arc::new(choice.faults),
+            pipeline: Arc::new(ImagingPipeline {
+                limits: choice.photo_limits,
+            }),
+        };
+        ReadyWorker {
+            parts,
+            settings: choice.settings,
+        }
+    }
+
+    pub(crate) fn server_parts(
+        &self,
+        choice: &BackendChoice,
+        memory: MemoryBudget,
+        metrics: PrometheusHandle,
+    ) -> anyhow::Result<ServerParts> {
+        let secrets = choice.secrets(&self.folder)?;
+        let links = UrlSigner::new(secrets.links);
+        let store = &self.store;
+        Ok(ServerParts {
+            accounts: store.clone(),
+            photos: store.clone(),
+            job_commands: store.clone(),
+            job_reader: store.clone(),
+            queue_reader: store.clone(),
+            timeline: store.clone(),
+            webhooks: store.clone(),
+            statistics: store.clone(),
+            privacy: store.clone(),
+            health: store.clone(),
+            files: Arc::clone(&self.files),
+            links: Arc::new(links.clone()),
+            file_links: Some(links),
+            memory,
+            bus: Arc::clone(&self.bus),
+            clock: Arc::clone(&self.clock),
+            secrets: Secrets {
+                access_tokens: secrets.access_tokens,
+                refresh_tokens: secrets.refresh_tokens,
+                webhooks: secrets.webhooks,
+            },
+            metrics,
+        })
+    }
+
+    pub(crate) fn monitored_parts(&self, metrics: PrometheusHandle) -> MonitoredParts {
+        MonitoredParts {
+            health: self.store.clone(),
+            statistics: self.store.clone(),
+            files: Arc::clone(&self.files),
+            bus: Arc::clone(&self.bus),
+            clock: Arc::clone(&self.clock),
+            metrics,
+        }
+    }
+
+    /// Closes the database, then lets another process have the folder.
     pub(crate) async fn close(self) {
-        self.store.close().await;
+        self.database.close().await;
         drop(self.lock);
     }
 }
 
-/// What a service is put together with.
-pub(crate) struct ServiceSettings {
-    pub(crate) policy: JobPolicy,
-    pub(crate) worker: WorkerSettings,
-    pub(crate) photo_limits: Limits,
-    pub(crate) memory: MemoryBudget,
-    pub(crate) faults: FaultPlan,
-    pub(crate) metrics: PrometheusHandle,
+/// An opened database.
+struct Database {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    handle: DatabaseHandle,
 }
 
-/// The embedded configuration, everything in one process: SQLite, files, in-memory bus.
-pub(crate) async fn embedded(
-    data_dir: &Path,
-    settings: ServiceSettings,
-) -> anyhow::Result<Service> {
-    let (folder, lock) = DataFolder::open(data_dir)?;
-    let secrets = folder.secrets()?;
-    let clock: Arc<dyn Clock> = Arc::new(SteadyClock::start());
-    let bus: Arc<dyn Bus> = Arc::new(LocalBus::new());
-    let (database, policy) = (folder.database(), settings.policy);
-    let store = SqliteStore::open(&database, Arc::clone(&clock), policy, bus.clone())
-        .await
-        .map_err(|error| open_error(error, &database))?;
-    let files = FileStore::open(&folder.files()).context("opening the photo storage")?;
-    let files: Arc<dyn ObjectStore> = Arc::new(files);
-    make_consistent(&store).await?;
+/// The connections of an opened database.
+enum DatabaseHandle {
+    Sqlite(SqliteStore),
+    Postgres(PostgresStore),
+}
 
-    let stores = Arc::new(store.clone());
-    let worker = ReadyWorker {
-        parts: WorkerParts {
-            job_leases: stores.clone(),
-            sweep_queue: stores.clone(),
-            worker_registry: stores.clone(),
-            photos: stores.clone(),
-            retention: stores.clone(),
-            health: stores.clone(),
-            files: Arc::clone(&files),
-            memory: settings.memory.clone(),
-            bus: Arc::clone(&bus),
-            clock: Arc::clone(&clock),
-            faults: Arc::new(settings.faults),
-            pipeline: Arc::new(ImagingPipeline {
-                limits: settings.photo_limits,
-            }),
-        },
-        settings: settings.worker,
+impl DatabaseHandle {
+    async fn close(self) {
+        match self {
+            Self::Sqlite(store) => store.close().await,
+            Self::Postgres(store) => store.close().await,
+        }
+    }
+}
+
+async fn open_database(
+    choice: &BackendChoice,
+    folder: &DataFolder,
+    policy: JobPolicy,
+    bus: Arc<dyn Bus>,
+) -> anyhow::Result<Database> {
+    match &choice.database {
+        DatabaseChoice::Sqlite => {
+            let clock: Arc<dyn Clock> = Arc::new(SteadyClock::start());
+            let path = folder.database();
+            let store = SqliteStore::open(&path, Arc::clone(&clock), policy, bus)
+                .await
+                .map_err(|error| open_error(error, &path))?;
+            Ok(Database {
+                store: Arc::new(store.clone()),
+                clock,
+                handle: DatabaseHandle::Sqlite(store),
+            })
+        }
+        DatabaseChoice::Postgres(settings) => {
+            prepare_schema(settings, choice.migrate).await?;
+            let store = connect(settings, policy, bus).await?;
+            let clock = store.start_clock().await;
+            Ok(Database {
+                store: Arc::new(store.clone()),
+                clock: clock.context("asking the database for its time")?,
+                handle: DatabaseHandle::Postgres(store),
+            })
+        }
+    }
+}
+
+async fn prepare_schema(settings: &PostgresSettings, migrate: bool) -> anyhow::Result<()> {
+    if migrate {
+        let steps = irisflow_postgres::migrate(settings).await;
+        for step in steps.with_context(|| migrating(settings))? {
+            let (version, description) = (step.version, step.description);
+            tracing::info!(version, description, "migrated the schema of the database");
+        }
+        return Ok(());
+    }
+    let missing = irisflow_postgres::missing_migrations(settings).await;
+    match missing.with_context(|| connecting(settings))?.len() {
+        0 => Ok(()),
+        steps => bail!(
+            "the schema of the database lacks {steps} migrations of this version; run `irisflow migrate`"
+        ),
+    }
+}
+
+async fn connect(
+    settings: &PostgresSettings,
+    policy: JobPolicy,
+    bus: Arc<dyn Bus>,
+) -> anyhow::Result<PostgresStore> {
+    PostgresStore::connect(settings, policy, bus)
+        .await
+        .with_context(|| connecting(settings))
+}
+
+fn connecting(settings: &PostgresSettings) -> String {
+    let address = settings.address();
+    let address = address.unwrap_or_else(|_| "the address in --database-url".to_owned());
+    format!("connecting to PostgreSQL at {address}")
+}
+
+fn migrating(settings: &PostgresSettings) -> String {
+    let address = settings.address();
+    let address = address.unwrap_or_else(|_| "the address in --database-url".to_owned());
+    format!("bringing the schema of PostgreSQL at {address} up to date")
+}
+
+fn open_files(choice: &BackendChoice, folder: &DataFolder) -> anyhow::Result<Arc<dyn ObjectStore>> {
+    let opened = match choice.database.is_shared() {
+        false => FileStore::open(&folder.files()),
+        true => FileStore::open_shared(&folder.files()),
     };
-    let links = UrlSigner::new(secrets.links);
-    let parts = ServerParts {
-        accounts: stores.clone(),
-        photos: stores.clone(),
-        job_commands: stores.clone(),
-        job_reader: stores.clone(),
-        queue_reader: stores.clone(),
-        timeline: stores.clone(),
-        webhooks: stores.clone(),
-        statistics: stores.clone(),
-        privacy: stores.clone(),
-        health: stores,
-        files,
-        links: Arc::new(links.clone()),
-        file_links: Some(links),
-        memory: settings.memory,
-        bus,
-        clock,
-        secrets: Secrets {
-            access_tokens: secrets.access_tokens,
-            refresh_tokens: secrets.refresh_tokens,
-            webhooks: secrets.webhooks,
-        },
-        metrics: settings.metrics,
-    };
-    Ok(Service {
-        parts,
-        worker,
-        database: OpenDatabase { store, lock },
-    })
+    Ok(Arc::new(opened.context("opening the photo storage")?))
 }
 
 /// Repairs what a crash or a step of the clock left in the database, before work begins.
-async fn make_consistent(store: &SqliteStore) -> anyhow::Result<()> {
+async fn make_consistent(store: &dyn StoreHealth) -> anyhow::Result<()> {
     let repaired = store.repair_times().await;
     match repaired.context("looking for times ahead of the clock")? {
         0 => {}
@@ -182,7 +405,10 @@ async fn make_consistent(store: &SqliteStore) -> anyhow::Result<()> {
         .repair_counters()
         .await
         .context("checking the counters of the queue")?;
-    // Safe because this process holds the folder lock: any lease belongs to a process that has ended.
+    Ok(())
+}
+
+async fn continue_interrupted_jobs(store: &SqliteStore) -> anyhow::Result<()> {
     let voided = store
         .void_leases(&failures::worker_lost())
         .await

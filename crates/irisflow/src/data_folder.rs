@@ -1,4 +1,5 @@
-//! The data folder of the embedded configuration: paths, lock, secrets.
+//! The data folder: paths, lock, secrets. The embedded configuration has it for itself; with another database it
+//! contains the photos, and several processes may share it.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -15,7 +16,8 @@ pub(crate) struct DataFolder {
     path: PathBuf,
 }
 
-/// Exclusive lock of the folder against other processes. The operating system releases it when the process ends.
+/// Lock of the folder against other processes, exclusive or shared. The operating system releases it when the process
+/// ends.
 #[derive(Debug)]
 pub(crate) struct FolderLock {
     _file: File,
@@ -67,13 +69,7 @@ impl DataFolder {
     /// Like [`DataFolder::at`], and locks the folder; required for processing jobs.
     pub(crate) fn open(path: &Path) -> anyhow::Result<(Self, FolderLock)> {
         let folder = Self::at(path)?;
-        let lock_path = path.join("lock");
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .with_context(|| format!("opening {}", lock_path.display()))?;
+        let file = open_lock_file(path)?;
         let locked_folder = lock_folder_itself(path);
         if file.try_lock().is_err() || matches!(locked_folder, Err(TryLockError::WouldBlock)) {
             bail!(
@@ -84,6 +80,23 @@ impl DataFolder {
         let lock = FolderLock {
             _file: file,
             _folder: locked_folder.ok(),
+        };
+        Ok((folder, lock))
+    }
+
+    /// Like [`DataFolder::at`], and keeps processes out that need the folder for themselves.
+    pub(crate) fn open_shared(path: &Path) -> anyhow::Result<(Self, FolderLock)> {
+        let folder = Self::at(path)?;
+        let file = open_lock_file(path)?;
+        if file.try_lock_shared().is_err() {
+            bail!(
+                "an irisflow without --database-url is using {}; stop it, or choose another folder with --data-dir",
+                path.display()
+            );
+        }
+        let lock = FolderLock {
+            _file: file,
+            _folder: None,
         };
         Ok((folder, lock))
     }
@@ -106,21 +119,38 @@ impl DataFolder {
         if !path.exists() {
             write_secrets(&path, &StoredSecrets::generate())?;
         }
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        let mut stored: StoredSecrets = serde_json::from_str(&text)
-            .with_context(|| format!("{} is damaged", path.display()))?;
+        let mut stored = StoredSecrets::read(&path)?;
         if stored.webhooks.is_none() {
             stored.webhooks = Some(new_key());
             write_secrets(&path, &stored)?;
         }
-        Ok(FolderSecrets {
-            access_tokens: decode(&stored.access_tokens)?,
-            refresh_tokens: decode(&stored.refresh_tokens)?,
-            links: decode(&stored.urls)?,
-            webhooks: decode(stored.webhooks.as_deref().unwrap_or_default())?,
-        })
+        stored.decode()
     }
+}
+
+/// The keys in a file that the operator gives to all nodes.
+pub(crate) fn secrets_of_file(path: &Path) -> anyhow::Result<FolderSecrets> {
+    StoredSecrets::read(path)?
+        .decode()
+        .with_context(|| format!("the secrets in {}", path.display()))
+}
+
+/// Writes a file of new keys; an existing one is never replaced.
+pub(crate) fn write_new_secrets(path: &Path) -> anyhow::Result<()> {
+    if path.exists() {
+        bail!("{} exists already and is not replaced", path.display());
+    }
+    write_secrets(path, &StoredSecrets::generate())
+}
+
+fn open_lock_file(folder: &Path) -> anyhow::Result<File> {
+    let path = folder.join("lock");
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .with_context(|| format!("opening {}", path.display()))
 }
 
 /// Locks the folder in addition to the lock file, because that file could be deleted and created again while the
@@ -132,6 +162,21 @@ fn lock_folder_itself(path: &Path) -> Result<File, TryLockError> {
 }
 
 impl StoredSecrets {
+    fn read(path: &Path) -> anyhow::Result<Self> {
+        let text =
+            fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
+    }
+
+    fn decode(&self) -> anyhow::Result<FolderSecrets> {
+        Ok(FolderSecrets {
+            access_tokens: decode(&self.access_tokens)?,
+            refresh_tokens: decode(&self.refresh_tokens)?,
+            links: decode(&self.urls)?,
+            webhooks: decode(self.webhooks.as_deref().unwrap_or_default())?,
+        })
+    }
+
     fn generate() -> Self {
         Self {
             access_tokens: new_key(),

@@ -4,7 +4,7 @@
 use std::io::IsTerminal as _;
 
 use anyhow::Context as _;
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -15,8 +15,23 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LogArgs {
+    /// What to log, as in info or irisflow_worker=debug.
+    #[arg(long, env = "IRISFLOW_LOG", default_value = "info,memory_serve=warn")]
+    log: String,
+    #[arg(long, env = "IRISFLOW_LOG_FORMAT", value_enum, default_value = "text")]
+    log_format: LogFormat,
+}
+
+impl LogArgs {
+    pub(crate) fn start(&self) -> anyhow::Result<()> {
+        start(&self.log, self.log_format)
+    }
+}
+
 /// Installs the global subscriber, which logs to stderr.
-pub(crate) fn start(filter: &str, format: LogFormat) -> anyhow::Result<()> {
+fn start(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter)
         .with_context(|| format!("{filter:?} is not a log filter; try info or debug"))?;
     let lines = tracing_subscriber::fmt()

@@ -7,19 +7,26 @@ mod check;
 mod compose;
 mod consent_args;
 mod data_folder;
+mod database_args;
+mod doctor;
 mod exit_code;
 mod file_descriptors;
 mod follow_job;
 mod follow_timeline;
 mod iris_report;
+mod job_args;
+mod listening;
 mod logging;
+mod make_secrets;
 mod metrics;
+mod migrate;
 mod output_names;
 mod own_addresses;
 mod photo_file;
 mod picture_args;
 mod process;
 mod progress_bars;
+mod running;
 mod serve;
 mod session_file;
 mod sign_in_args;
@@ -28,6 +35,7 @@ mod submit;
 mod user;
 mod watch;
 mod webhook_args;
+mod work;
 
 use std::process::ExitCode;
 
@@ -52,6 +60,14 @@ struct Arguments {
 enum Command {
     /// Serve the web app and the API, and work on jobs.
     Serve(Box<serve::ServeArgs>),
+    /// Work on jobs beside other processes, without serving.
+    Work(Box<work::WorkArgs>),
+    /// Bring the schema of a PostgreSQL database up to date.
+    Migrate(migrate::MigrateArgs),
+    /// Check everything that the service depends on, and say what to do.
+    Doctor(doctor::DoctorArgs),
+    /// Make the file of keys that all nodes of a service share.
+    MakeSecrets(make_secrets::MakeSecretsArgs),
     /// Manage accounts, on the server's machine.
     User(user::UserArgs),
     /// Copy everything of a server into a folder, also while it serves.
@@ -75,6 +91,10 @@ fn main() -> ExitCode {
         .unwrap_or(Command::Serve(Box::new(arguments.serve)))
     {
         Command::Serve(arguments) => serve::run(*arguments).map(|()| ExitCode::SUCCESS),
+        Command::Work(arguments) => work::run(*arguments).map(|()| ExitCode::SUCCESS),
+        Command::Migrate(arguments) => migrate::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(arguments),
+        Command::MakeSecrets(arguments) => make_secrets::run(&arguments),
         Command::User(arguments) => user::run(arguments),
         Command::Backup(arguments) => backup::run(arguments),
         Command::Restore(arguments) => backup::restore::run(arguments),

@@ -1,5 +1,5 @@
-//! `irisflow user`: account management for operators. Works on the database in the data folder, also while the
-//! server runs. A running server rejects requests of a disabled account at once, and closes its WebSockets
+//! `irisflow user`: account management for operators. Works on the database of the server, also while that
+//! runs. A running server rejects requests of a disabled account at once, and closes its WebSockets
 //! within half a minute.
 
 use std::io::{self, IsTerminal as _, Write as _};
@@ -12,8 +12,9 @@ use console::Term;
 use irisflow_jobs::{Account, AccountStore, NewAccount, UserId};
 use irisflow_server::accounts::{hash_new_password, parse_email};
 
-use crate::compose::Accounts;
+use crate::compose::{Accounts, DatabaseChoice};
 use crate::data_folder::DataFolder;
+use crate::database_args::DatabaseArgs;
 use crate::in_runtime;
 
 #[derive(Debug, Args)]
@@ -26,6 +27,8 @@ pub(crate) struct UserArgs {
         global = true
     )]
     data_dir: PathBuf,
+    #[command(flatten)]
+    database: DatabaseArgs,
     #[command(subcommand)]
     action: Action,
 }
@@ -58,17 +61,10 @@ enum Action {
 
 pub(crate) fn run(arguments: UserArgs) -> anyhow::Result<ExitCode> {
     in_runtime(async {
-        let folder = match &arguments.action {
-            // The first account may be created before the first start of the server.
-            Action::Add { .. } => DataFolder::existing(&arguments.data_dir)
-                .or_else(|_| DataFolder::at(&arguments.data_dir))?,
-            Action::Reset { .. }
-            | Action::Disable { .. }
-            | Action::Enable { .. }
-            | Action::Admin { .. }
-            | Action::List => DataFolder::existing(&arguments.data_dir)?,
+        let opened = match arguments.database.choice() {
+            DatabaseChoice::Sqlite => Accounts::of_folder(&folder(&arguments)?).await?,
+            DatabaseChoice::Postgres(settings) => Accounts::of_postgres(&settings).await?,
         };
-        let opened = Accounts::open(&folder).await?;
         let output = run_action(&*opened.accounts, arguments.action).await;
         opened.close().await;
         io::stdout()
@@ -76,6 +72,19 @@ pub(crate) fn run(arguments: UserArgs) -> anyhow::Result<ExitCode> {
             .context("writing the answer")?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+fn folder(arguments: &UserArgs) -> anyhow::Result<DataFolder> {
+    let existing = DataFolder::existing(&arguments.data_dir);
+    match &arguments.action {
+        // The first account may be created before the first start of the server.
+        Action::Add { .. } => existing.or_else(|_| DataFolder::at(&arguments.data_dir)),
+        Action::Reset { .. }
+        | Action::Disable { .. }
+        | Action::Enable { .. }
+        | Action::Admin { .. }
+        | Action::List => existing,
+    }
 }
 
 /// Executes the action; returns the text for stdout.

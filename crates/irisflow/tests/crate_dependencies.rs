@@ -44,9 +44,10 @@ const ARROWS: [(&str, &[&str], &[&str]); 14] = [
     (
         "irisflow",
         &[
-            "bus", "client", "image", "jobs", "messages", "photos", "server", "sqlite", "worker",
+            "bus", "client", "image", "jobs", "messages", "photos", "postgres", "server", "sqlite",
+            "worker",
         ],
-        &[],
+        &["test-servers"],
     ),
     ("irisflow-synth", &[], &[]),
     ("irisflow-test-servers", &[], &[]),

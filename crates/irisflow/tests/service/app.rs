@@ -79,6 +79,16 @@ impl App {
         Self::start_in(data, settings.collect(), "127.0.0.1:0").await
     }
 
+    /// Starts another process on the same data folder, with the same settings.
+    pub(crate) async fn start_another(&self) -> Self {
+        Self::start_in(self.data.clone(), self.settings.clone(), "127.0.0.1:0").await
+    }
+
+    /// The settings that it was started with, for a command beside it.
+    pub(crate) fn settings(&self) -> &[(String, String)] {
+        &self.settings
+    }
+
     /// Starts with an existing data folder.
     pub(crate) async fn start_on(data: tempfile::TempDir) -> Self {
         Self::start_in(std::sync::Arc::new(data), Vec::new(), "127.0.0.1:0").await

@@ -11,6 +11,8 @@ mod backups;
 mod bad_photos;
 mod batches;
 mod cancelling;
+#[cfg(unix)]
+mod cluster;
 mod connections;
 mod cors;
 mod deleting;
