@@ -28,9 +28,12 @@ pub struct SchemaStep {
 /// When the database cannot be reached or is too old, or a migration fails; the schema is then as before that
 /// migration.
 pub async fn migrate(settings: &PostgresSettings) -> Result<Vec<SchemaStep>, StoreError> {
-    // Building an index may take long.
-    let unlimited = [("statement_timeout", "0"), ("lock_timeout", "0")];
-    let options = settings.connect_options()?.options(unlimited);
+    // Building an index may take long. sqlx causes a notice each time.
+    let options = settings.connect_options()?.options([
+        ("statement_timeout", "0"),
+        ("lock_timeout", "0"),
+        ("client_min_messages", "warning"),
+    ]);
     let mut connection = options.connect().await.map_err(store_error)?;
     check_server(&mut connection).await?;
     // Ends with the connection. sqlx has a lock of its own, but reads what is missing under it and does not tell.

@@ -80,14 +80,21 @@ impl BackendChoice {
         })
     }
 
-    /// The keys that sign tokens and links: all nodes need the same.
+    /// Nodes of the API need the same keys, so that none makes its own.
+    pub(crate) fn check_secrets(&self) -> anyhow::Result<()> {
+        if self.database.is_shared() && self.secrets_file.is_none() {
+            bail!(
+                "--database-url needs --secrets-file, the same file on all nodes; \
+                 `irisflow make-secrets FILE` makes one"
+            );
+        }
+        Ok(())
+    }
+
+    /// The keys that sign tokens and links.
     fn secrets(&self, folder: &DataFolder) -> anyhow::Result<FolderSecrets> {
         match &self.secrets_file {
             Some(path) => secrets_of_file(path),
-            None if self.database.is_shared() => bail!(
-                "--database-url needs --secrets-file, the same file on all nodes; \
-                 `irisflow make-secrets FILE` makes one"
-            ),
             None => folder.secrets(),
         }
     }

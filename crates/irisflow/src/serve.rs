@@ -313,6 +313,7 @@ async fn serve(arguments: ServeArgs, faults: FaultPlan) -> anyhow::Result<()> {
     if arguments.no_work && !choice.database.is_shared() {
         bail!("--no-work needs --database-url: SQLite in the data folder serves one process");
     }
+    choice.check_secrets()?;
     let descriptors = file_descriptors::raise_limit();
     if descriptors < file_descriptors::RECOMMENDED_MIN {
         tracing::warn!(

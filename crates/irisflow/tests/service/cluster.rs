@@ -1,8 +1,9 @@
 //! Several processes on one PostgreSQL database: nodes that serve the API and processes that work.
 
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
-use irisflow_test_servers::{Database, PostgresServer};
+use irisflow_test_servers::{Database, PostgresServer, StartError};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -17,26 +18,35 @@ async fn database() -> Option<Shared> {
     let server =
         tokio::task::block_in_place(|| PostgresServer::shared("processes on one database"))?;
     let database = server.create_database("template1").await;
-    let folder = tempfile::tempdir().expect("a temp folder");
-    let secrets = folder.path().join("secrets.json");
-    let made = program(&[]).arg("make-secrets").arg(&secrets).status();
-    assert!(made.expect("the program starts").success());
+    let shared = Shared::at(database.url());
     Some(Shared {
-        url: database.url(),
-        secrets: secrets.display().to_string(),
-        _database: database,
-        _folder: folder,
+        _database: Some(database),
+        ..shared
     })
 }
 
+/// What all processes are started with.
 struct Shared {
     url: String,
     secrets: String,
-    _database: Database,
+    _database: Option<Database>,
     _folder: tempfile::TempDir,
 }
 
 impl Shared {
+    fn at(url: String) -> Self {
+        let folder = tempfile::tempdir().expect("a temp folder");
+        let secrets = folder.path().join("secrets.json");
+        let made = program(&[]).arg("make-secrets").arg(&secrets).status();
+        assert!(made.expect("the program starts").success());
+        Self {
+            url,
+            secrets: secrets.display().to_string(),
+            _database: None,
+            _folder: folder,
+        }
+    }
+
     fn settings(&self) -> Vec<(&'static str, &str)> {
         vec![
             ("IRISFLOW_DATABASE_URL", &self.url),
@@ -182,6 +192,38 @@ async fn a_job_whose_worker_process_is_killed_is_finished_by_another() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_of_the_database_costs_no_attempt() {
+    let server = match tokio::task::block_in_place(PostgresServer::start) {
+        Ok(server) => server,
+        Err(StartError::Missing) => return,
+        Err(error) => panic!("{error}"),
+    };
+    let shared = Shared::at(server.url("postgres"));
+    let api = shared.api_node().await;
+    let mut worker = WorkerProcess::start(&api, "enhancing:hang1500:1").await;
+    let user = api.user("you").await;
+    let mut socket = user.follow(json!({})).await;
+    let job_id = user.upload_and_submit(good_eye()).await;
+    user.until_progress(&job_id, 60).await;
+
+    server.kill().expect("it runs");
+    // Longer than the step, and than the lease.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    tokio::task::block_in_place(|| server.start_again()).expect("it starts");
+    let events = events_of(&mut socket, &job_id).await;
+
+    let last = events.last().expect("the end");
+    assert_eq!(
+        (&last["kind"], &last["attempt_count"]),
+        (&json!("completed"), &json!(0)),
+        "{last}"
+    );
+    assert!(!worker.has_ended());
+    let readiness = api.get(&format!("{}/health/ready", worker.url)).await;
+    assert_eq!(readiness.status(), StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_process_reports_its_health_and_metrics_and_ends_when_asked_to() {
     let Some(shared) = database().await else {
         return;
@@ -235,6 +277,72 @@ async fn the_schema_is_migrated_by_a_command_once_and_a_start_without_it_says_so
     assert!(first.starts_with("applied 1 "), "{first}");
     let second = text(run(&shared, &["migrate"]));
     assert_eq!(second, "the schema is up to date\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_without_the_keys_of_the_others_does_not_start() {
+    let Some(shared) = database().await else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a temp folder");
+    let output = Command::new(env!("CARGO_BIN_EXE_irisflow"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(folder.path())
+        .env("IRISFLOW_DATABASE_URL", &shared.url)
+        .output()
+        .expect("the program runs");
+
+    assert_eq!(output.status.code(), Some(3));
+    let reason = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(reason.contains("make-secrets"), "{reason}");
+    let schema = run(&shared, &["doctor"]);
+    let schema = String::from_utf8_lossy(&schema.stdout).into_owned();
+    assert!(
+        schema.contains("lacks 1 migrations"),
+        "nothing was changed: {schema}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_doctor_names_what_does_not_work_and_says_what_to_do() {
+    let Some(shared) = database().await else {
+        return;
+    };
+    let text = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    let api = shared.api_node().await;
+    let data_dir = api.data_dir().to_str().expect("a path");
+
+    let healthy = run(&shared, &["doctor", "--data-dir", data_dir]);
+    let findings = text(&healthy);
+    assert!(healthy.status.success(), "{findings}");
+    for subject in [
+        "database",
+        "clock",
+        "schema",
+        "permission",
+        "photos",
+        "secrets",
+    ] {
+        let found = format!("ok       {subject}");
+        assert!(findings.contains(&found), "{subject}: {findings}");
+    }
+
+    let away = Command::new(env!("CARGO_BIN_EXE_irisflow"))
+        .args(["doctor", "--data-dir", data_dir])
+        .env(
+            "IRISFLOW_DATABASE_URL",
+            "postgres://user:Swordfish@127.0.0.1:1/irisflow",
+        )
+        .output()
+        .expect("the program runs");
+    let findings = text(&away);
+    assert_eq!(away.status.code(), Some(3));
+    assert!(findings.contains("FAILURE  database"), "{findings}");
+    assert!(
+        findings.contains("127.0.0.1:1/irisflow") && findings.contains("to do: "),
+        "{findings}"
+    );
+    assert!(!findings.contains("Swordfish"), "{findings}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
