@@ -17,6 +17,7 @@ mod picture_eval;
 mod picture_marks;
 mod render_eval;
 mod report;
+mod score_rank;
 mod scoring;
 
 use std::path::PathBuf;

@@ -137,6 +137,7 @@ fn write_renders(text: &mut String, input: &ReportInput<'_>) -> anyhow::Result<(
     for ((_, kind, name), group) in &groups {
         text.push_str(&group_row(&format!("{kind}: {name}"), group));
     }
+    super::score_rank::write(text, input.renders)?;
     write_errors(text, &with_eye)?;
     write_rejections(text, &with_eye)?;
     text.push_str(&limit_sweep::table(input.renders));
