@@ -7,9 +7,9 @@ use irisflow_jobs::{JobId, Notification, UserId};
 use tokio::sync::broadcast::{self, Receiver, Sender};
 
 /// Notifications that a subscriber of a user may be behind before it misses some.
-const USER_BACKLOG: usize = 16;
+const USER_BACKLOG: usize = 8;
 /// The same for a subscriber of one job, which has few events.
-const JOB_BACKLOG: usize = 16;
+const JOB_BACKLOG: usize = 4;
 /// With fewer topics than this, abandoned ones are not looked for.
 const FEW_TOPICS: usize = 64;
 

@@ -104,8 +104,8 @@ impl AccountStore for PostgresStore {
 
     async fn session(&self, session_id: SessionId) -> Result<Option<SessionWithAccount>> {
         retrying!(async {
-            let mut tx = self.snapshot().await?;
-            live_session(&mut tx, session_id).await
+            let mut connection = self.pool.acquire().await.map_err(store_error)?;
+            live_session(&mut connection, session_id).await
         })
     }
 

@@ -14,7 +14,7 @@ use crate::auth::{Devices, Passwords, Throttle, Tokens};
 use crate::body_memory::BodyMemory;
 use crate::estimates::EstimatorCache;
 use crate::health::Readiness;
-use crate::live::{Hubs, Resumptions, SessionEnds};
+use crate::live::{Hubs, PingSchedule, Resumptions, SessionEnds};
 use crate::photos::{PhotoDecoding, PhotoLocks, StrippingPermits, UploadsInProgress};
 use crate::processing::MissingResults;
 use crate::public_url::PublicUrl;
@@ -110,6 +110,7 @@ pub(crate) struct AppState {
     pub(crate) resumptions: Resumptions,
     pub(crate) hubs: Hubs,
     pub(crate) session_ends: SessionEnds,
+    pub(crate) pings: PingSchedule,
     pub(crate) estimator_cache: EstimatorCache,
     pub(crate) queue_cache: QueueCache,
     pub(crate) readiness: Readiness,
@@ -143,6 +144,7 @@ impl AppState {
             resumptions: Resumptions::new(settings.replay),
             hubs: Hubs::default(),
             session_ends: SessionEnds::default(),
+            pings: PingSchedule::new(settings.socket_ping),
             estimator_cache: EstimatorCache::default(),
             queue_cache: QueueCache::default(),
             readiness: Readiness::default(),

@@ -96,8 +96,8 @@ impl AccountStore for SqliteStore {
     }
 
     async fn session(&self, session_id: SessionId) -> Result<Option<SessionWithAccount>> {
-        let mut tx = self.readers.begin().await.map_err(store_error)?;
-        live_session(&mut tx, session_id, self.now()).await
+        let mut reader = self.readers.acquire().await.map_err(store_error)?;
+        live_session(&mut reader, session_id, self.now()).await
     }
 
     async fn live_session_ids(&self, sessions: &[SessionId]) -> Result<Vec<SessionId>> {

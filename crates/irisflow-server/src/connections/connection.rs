@@ -224,7 +224,11 @@ pub(crate) async fn track(
     });
     let response = next.run(request).await;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        connection.state().is_websocket = true;
+        let mut state = connection.state();
+        state.is_websocket = true;
+        // It may stay open for hours, without further requests.
+        state.requests.shrink_to_fit();
+        drop(state);
         return response;
     }
     // An event stream has pauses and no end; a peer that does not read it blocks writes, which time out.

@@ -27,7 +27,8 @@ const MAX_CLIENT_MESSAGE_BYTES: usize = 4 * 1024;
 pub(crate) async fn job_socket(Path(job_id): Path<String>, request: SocketRequest) -> Response {
     request.accept(
         MAX_CLIENT_MESSAGE_BYTES,
-        async move |socket, opener, credential| {
+        // No `async` closure, whose arguments would be in the task twice.
+        move |socket, opener, credential| {
             let mut connection = Connection {
                 socket,
                 opener,
@@ -35,11 +36,13 @@ pub(crate) async fn job_socket(Path(job_id): Path<String>, request: SocketReques
                 last_sent: None,
                 pixels: None,
             };
-            let ending = match credential {
-                Ok(credential) => connection.run(&job_id, credential).await,
-                Err(rejected) => rejected.into(),
-            };
-            connection.end(ending).await;
+            async move {
+                let ending = match credential {
+                    Ok(credential) => connection.run(&job_id, credential).await,
+                    Err(rejected) => rejected.into(),
+                };
+                Box::pin(connection.end(ending)).await;
+            }
         },
     )
 }
@@ -235,7 +238,7 @@ impl Connection {
         let begun = Instant::now();
         let limit = begun + app.settings.socket_limit;
         // Pings keep proxies from closing an idle connection and detect clients that have vanished.
-        let mut ping = begun + app.settings.socket_ping;
+        let mut ping = app.pings.next();
         loop {
             tokio::select! {
                 next = watch.next(&*app.parts.timeline) => match next? {
@@ -255,10 +258,10 @@ impl Connection {
                     if Instant::now() >= limit {
                         return Ok(Ending::timed_out());
                     }
-                    if self.socket.ping().await.is_err() {
+                    if Box::pin(self.socket.ping()).await.is_err() {
                         return Ok(Ending::Disconnected);
                     }
-                    ping = Instant::now() + app.settings.socket_ping;
+                    ping = app.pings.next();
                 }
                 estimate = changed(&mut estimates) => {
                     if let Some(ending) = Box::pin(self.send_changed_estimate(estimate)).await {

@@ -32,3 +32,4 @@ pub(crate) use resumption::Resumptions;
 pub(crate) use resync::resync_watchers;
 pub(crate) use session_ends::{SessionEnds, check_sessions};
 pub(crate) use user_socket::user_socket;
+pub(crate) use web_socket::PingSchedule;

@@ -16,6 +16,11 @@ const FULL_ROUND: u32 = 10;
 /// How much longer than a round an event is recent: a transaction may commit some time after the time of its events.
 const LATE_COMMIT: Duration = Duration::from_secs(10);
 
+/// So many new users read at once, then a pause follows: thousands may have come back together, and reads that wait for
+/// each other take memory.
+const AT_ONCE: usize = 50;
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// Runs until the server shuts down.
 pub(crate) async fn resync_watchers(app: App) {
     let mut resync = Resync {
@@ -46,13 +51,20 @@ impl Resync {
         let watched: HashSet<UserId> = self.app.parts.bus.subscribed_users().into_iter().collect();
         self.seen.retain(|user_id, _| watched.contains(user_id));
         self.round = self.round.wrapping_add(1);
+        let mut new = Vec::new();
         for (user_id, last_seq) in self.newest(&watched).await? {
             match self.seen.insert(user_id, last_seq) {
-                // Events may have been missed between the subscription and this round.
-                None => self.app.parts.bus.reread_user(user_id),
+                None => new.push(user_id),
                 Some(seen) if seen < last_seq => wake(&self.app, user_id, seen).await,
                 Some(_) => {}
             }
+        }
+        // They may have missed events between their subscription and this round.
+        for some in new.chunks(AT_ONCE) {
+            for user_id in some {
+                self.app.parts.bus.reread_user(*user_id);
+            }
+            tokio::time::sleep(PAUSE).await;
         }
         Ok(())
     }

@@ -34,13 +34,20 @@ pub(crate) async fn user_socket(request: SocketRequest) -> Response {
     request.accept(MAX_CLIENT_MESSAGE_BYTES, run)
 }
 
-async fn run(socket: LiveSocket, opener: Opener, credential: Result<Option<Credential>, Rejected>) {
+/// No `async fn`, whose arguments would be in the task twice.
+fn run(
+    socket: LiveSocket,
+    opener: Opener,
+    credential: Result<Option<Credential>, Rejected>,
+) -> impl Future<Output = ()> + Send {
     let mut connection = Connection { socket, opener };
-    let ending = match credential {
-        Ok(credential) => connection.run(credential).await,
-        Err(rejected) => rejected.into(),
-    };
-    connection.socket.end(ending).await;
+    async move {
+        let ending = match credential {
+            Ok(credential) => connection.run(credential).await,
+            Err(rejected) => rejected.into(),
+        };
+        Box::pin(connection.socket.end(ending)).await;
+    }
 }
 
 /// The last frame as JSON.
@@ -232,9 +239,9 @@ impl Connection {
             hello.filter,
             hello.cursor.as_deref(),
         );
-        let watcher = Box::pin(begin).await?;
-        self.follow(watcher, Access::new(&self.opener.app, user))
-            .await
+        let mut watcher = Box::pin(begin).await?;
+        let mut access = Access::new(&self.opener.app, user);
+        self.follow(&mut watcher, &mut access).await
     }
 
     /// Authenticates the client by the credential of its request, or else of its first frame, and receives that frame.
@@ -299,13 +306,12 @@ impl Connection {
     /// Sends the frames of the stream until the socket has to be closed.
     async fn follow(
         &mut self,
-        mut watcher: Watcher,
-        mut access: Access,
+        watcher: &mut Watcher,
+        access: &mut Access,
     ) -> Result<std::convert::Infallible, Ending> {
         let app = self.opener.app.clone();
-        let interval = app.settings.socket_ping;
         // Pings keep proxies from closing an idle connection and detect clients that have vanished.
-        let mut ping_at = Instant::now() + interval;
+        let mut ping_at = app.pings.next();
         loop {
             let next_at = ping_at.min(access.warn_at.unwrap_or(access.expires_at));
             tokio::select! {
@@ -317,7 +323,7 @@ impl Connection {
                 received = self.socket.receive() => match received {
                     None => return Err(Ending::Disconnected),
                     Some(Received::Text(text)) => {
-                        let handled = self.on_client_frame(&text, &mut watcher, &mut access);
+                        let handled = self.on_client_frame(&text, watcher, access);
                         // Boxed, as what follows: most sockets are idle, and their tasks should be small.
                         Box::pin(handled).await?;
                     }
@@ -326,12 +332,12 @@ impl Connection {
                 () = sleep_until(next_at) => {
                     let now = Instant::now();
                     if now >= ping_at {
-                        self.socket.ping().await?;
-                        ping_at = now + interval;
+                        Box::pin(self.socket.ping()).await?;
+                        ping_at = app.pings.next();
                     }
-                    Box::pin(self.check_expiry(&mut access)).await?;
+                    Box::pin(self.check_expiry(access)).await?;
                 }
-                frame = watcher.next() => self.socket.send_text(frame?.json).await?,
+                frame = watcher.next() => Box::pin(self.socket.send_text(frame?.json)).await?,
             }
         }
     }

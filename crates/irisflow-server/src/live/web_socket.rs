@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, header};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::app::AppState;
 use crate::metrics::OpenSocket;
 
 /// Read and write buffer in bytes. Small, since a frame has a few hundred bytes and there may be many sockets.
-const BUFFER_BYTES: usize = 1024;
+const BUFFER_BYTES: usize = 512;
 /// Timeout for sending one message, after which a slow client is disconnected.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for the closing handshake.
@@ -30,6 +30,32 @@ pub(crate) fn with_small_buffers(
         // Frames that are too large are rejected by their header, before their payload is buffered.
         .max_frame_size(max_client_message_bytes)
         .max_message_size(max_client_message_bytes)
+}
+
+/// When sockets are pinged: at common moments, so that very many idle sockets wake the process a few times a second
+/// and not once each.
+#[derive(Debug)]
+pub(crate) struct PingSchedule {
+    begun: Instant,
+    interval: Duration,
+}
+
+impl PingSchedule {
+    /// The common moments are this far apart, or a tenth of the interval where that is less.
+    const GRID: Duration = Duration::from_millis(250);
+
+    pub(crate) fn new(interval: Duration) -> Self {
+        let begun = Instant::now();
+        Self { begun, interval }
+    }
+
+    /// The first common moment that is at least an interval away.
+    pub(crate) fn next(&self) -> Instant {
+        let grid = Self::GRID.min(self.interval / 10).as_millis().max(1);
+        let due = (self.begun.elapsed() + self.interval).as_millis();
+        let moment = due.next_multiple_of(grid);
+        self.begun + Duration::from_millis(u64::try_from(moment).unwrap_or(u64::MAX))
+    }
 }
 
 /// An open socket.
