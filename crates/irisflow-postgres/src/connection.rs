@@ -98,10 +98,8 @@ pub(crate) async fn open_pool(settings: &PostgresSettings) -> Result<PgPool, Sto
         .test_before_acquire(false)
         .before_acquire(|connection, state| {
             Box::pin(async move {
-                if state.idle_for > TRUSTED_IDLE {
-                    connection.ping().await?;
-                }
-                Ok(true)
+                // A broken one is replaced, which is no reason to log.
+                Ok(state.idle_for <= TRUSTED_IDLE || connection.ping().await.is_ok())
             })
         })
         .connect_with(settings.connect_options()?)

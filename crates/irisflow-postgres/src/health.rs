@@ -10,6 +10,8 @@ use crate::{PostgresStore, store_error};
 
 /// Sweeps may have been postponed under other settings.
 const SWEEP_MARGIN: Duration = Duration::from_secs(60 * 60);
+/// Another node may have written its row after this one read the time.
+const RACE_MARGIN: Duration = Duration::from_secs(5);
 /// A claim of a delivery may be due later than any retry.
 const DELIVERY_MARGIN: Duration = Duration::from_secs(10 * 60);
 
@@ -82,7 +84,7 @@ impl PostgresStore {
         let mut unit_of_work = self.begin().await?;
         let now = unit_of_work.now;
         let policy = &self.policy;
-        let latest_lease = now + policy.lease;
+        let latest_lease = now + policy.lease + RACE_MARGIN;
         let latest_sweep =
             now + policy.lease * 2 + policy.upload_url_life * 2 + policy.backoff_cap + SWEEP_MARGIN;
         let mut repaired = 0;
@@ -100,7 +102,10 @@ impl PostgresStore {
                 "UPDATE webhook_deliveries SET due_at = $1 WHERE due_at > $1",
                 latest_delivery,
             ),
-            ("UPDATE workers SET seen_at = $1 WHERE seen_at > $1", now),
+            (
+                "UPDATE workers SET seen_at = $1 WHERE seen_at > $1",
+                now + RACE_MARGIN,
+            ),
         ];
         for (repair, latest) in repairs {
             let done = sqlx::query(repair)

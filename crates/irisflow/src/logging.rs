@@ -18,7 +18,11 @@ pub(crate) enum LogFormat {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LogArgs {
     /// What to log, as in info or irisflow_worker=debug.
-    #[arg(long, env = "IRISFLOW_LOG", default_value = "info,memory_serve=warn")]
+    #[arg(
+        long,
+        env = "IRISFLOW_LOG",
+        default_value = "info,memory_serve=warn,sqlx_core::pool::connection=error"
+    )]
     log: String,
     #[arg(long, env = "IRISFLOW_LOG_FORMAT", value_enum, default_value = "text")]
     log_format: LogFormat,
