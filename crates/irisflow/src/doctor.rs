@@ -11,6 +11,7 @@ use irisflow_jobs::{Clock as _, SystemClock, Timestamp};
 use crate::compose::{
     DatabaseChoice, Examination, PostgresSettings, examine_postgres, objects_of_other_process,
 };
+use crate::config_file::ConfigArgs;
 use crate::data_folder::{DataFolder, secrets_of_file};
 use crate::database_args::DatabaseArgs;
 use crate::exit_code::Outcome;
@@ -19,6 +20,8 @@ use crate::{file_descriptors, in_runtime};
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    _config: ConfigArgs,
     /// Folder for the photos, and without --database-url for the database.
     #[arg(long, env = "IRISFLOW_DATA_DIR", default_value = "irisflow-data")]
     data_dir: PathBuf,

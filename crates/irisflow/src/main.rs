@@ -5,6 +5,7 @@ mod atomic_file;
 mod backup;
 mod check;
 mod compose;
+mod config_file;
 mod consent_args;
 mod data_folder;
 mod database_args;
@@ -40,7 +41,7 @@ mod work;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use exit_code::Outcome;
 
@@ -62,6 +63,8 @@ enum Command {
     Serve(Box<serve::ServeArgs>),
     /// Work on jobs beside other processes, without serving.
     Work(Box<work::WorkArgs>),
+    /// Print the settings with which `serve` would start, in the format of a file for --config. Secrets are hidden.
+    Config(Box<serve::ServeArgs>),
     /// Bring the schema of a PostgreSQL database up to date.
     Migrate(migrate::MigrateArgs),
     /// Check everything that the service depends on, and say what to do.
@@ -85,11 +88,29 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let result = match arguments
+    run().unwrap_or_else(|error| {
+        print_error(&error);
+        Outcome::Failed.into()
+    })
+}
+
+fn run() -> anyhow::Result<ExitCode> {
+    let command = Arguments::command();
+    let given = config_file::with_file(&command, std::env::args_os().collect())?;
+    let matches = command.clone().get_matches_from(given);
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match arguments
         .command
         .unwrap_or(Command::Serve(Box::new(arguments.serve)))
     {
+        Command::Config(_) => Ok(
+            match (command.find_subcommand("config"), matches.subcommand()) {
+                (Some(command), Some((_, matches))) => {
+                    config_file::print_settings(command, matches)
+                }
+                _ => ExitCode::SUCCESS,
+            },
+        ),
         Command::Serve(arguments) => serve::run(*arguments).map(|()| ExitCode::SUCCESS),
         Command::Work(arguments) => work::run(*arguments).map(|()| ExitCode::SUCCESS),
         Command::Migrate(arguments) => migrate::run(&arguments),
@@ -102,11 +123,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => Ok(check::run(arguments)),
         Command::Submit(arguments) => submit::run(*arguments),
         Command::Watch(arguments) => watch::run(*arguments),
-    };
-    result.unwrap_or_else(|error| {
-        print_error(&error);
-        Outcome::Failed.into()
-    })
+    }
 }
 
 /// Runs an async command on a multi-threaded runtime.

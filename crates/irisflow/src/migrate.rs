@@ -5,12 +5,15 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::compose;
+use crate::config_file::ConfigArgs;
 use crate::database_args::DatabaseArgs;
 use crate::in_runtime;
 use crate::running::print;
 
 #[derive(Debug, Args)]
 pub(crate) struct MigrateArgs {
+    #[command(flatten)]
+    _config: ConfigArgs,
     #[command(flatten)]
     database: DatabaseArgs,
 }

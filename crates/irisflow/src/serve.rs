@@ -17,6 +17,7 @@ use irisflow_worker::FaultPlan;
 use tokio_util::sync::CancellationToken;
 
 use crate::compose::{BackendChoice, Backends, ReadyWorker, WorkerChoice};
+use crate::config_file::ConfigArgs;
 use crate::consent_args::ConsentArgs;
 use crate::database_args::{DatabaseArgs, SchemaArgs};
 use crate::file_descriptors;
@@ -33,6 +34,8 @@ use crate::webhook_args::WebhookArgs;
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    _config: ConfigArgs,
     /// Address and port to listen on.
     #[arg(long, env = "IRISFLOW_LISTEN", default_value_t = ServerSettings::default().listen)]
     listen: SocketAddr,

@@ -13,12 +13,15 @@ use irisflow_jobs::{Account, AccountStore, NewAccount, UserId};
 use irisflow_server::accounts::{hash_new_password, parse_email};
 
 use crate::compose::{Accounts, DatabaseChoice};
+use crate::config_file::ConfigArgs;
 use crate::data_folder::DataFolder;
 use crate::database_args::DatabaseArgs;
 use crate::in_runtime;
 
 #[derive(Debug, Args)]
 pub(crate) struct UserArgs {
+    #[command(flatten)]
+    _config: ConfigArgs,
     /// Folder of the database.
     #[arg(
         long,

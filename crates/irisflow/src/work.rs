@@ -10,6 +10,7 @@ use irisflow_worker::FaultPlan;
 use tokio_util::sync::CancellationToken;
 
 use crate::compose::{BackendChoice, Backends, WorkerChoice};
+use crate::config_file::ConfigArgs;
 use crate::database_args::{DatabaseArgs, SchemaArgs};
 use crate::file_descriptors;
 use crate::in_runtime;
@@ -22,6 +23,8 @@ use crate::stop_signals::StopSignals;
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct WorkArgs {
+    #[command(flatten)]
+    _config: ConfigArgs,
     /// Address and port for /health, /health/ready and /metrics, by plain HTTP and without a token: anyone who can
     /// connect can read them.
     #[arg(long, env = "IRISFLOW_WORK_LISTEN", default_value = "127.0.0.1:8081")]

@@ -1,4 +1,5 @@
-//! The tables of docs/operations.md name settings that exist and state their defaults.
+//! The tables of docs/operations.md name settings that exist and state their defaults; settings come from flags, the
+//! environment and a file, in this order.
 
 #![expect(
     clippy::expect_used,
@@ -95,4 +96,101 @@ fn the_documented_defaults_are_those_of_the_program() {
         }
     }
     assert!(checked > 20, "only {checked} defaults are documented");
+}
+
+/// `irisflow config` with these arguments and variables; its exit code, and what it has said.
+fn configured(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_irisflow"))
+        .arg("config")
+        .args(arguments)
+        .envs(variables.iter().copied())
+        .output()
+        .expect("the program starts");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).expect("text"))
+}
+
+fn file_of(settings: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().expect("a temp file");
+    std::fs::write(file.path(), settings).expect("written");
+    file
+}
+
+#[test]
+fn a_flag_overrides_a_variable_and_a_variable_the_file() {
+    let file = file_of(
+        "# All nodes\nIRISFLOW_LEASE_MS=1111\nIRISFLOW_BACKOFF_MS = \"2222\"\nexport IRISFLOW_MAX_RETRIES=3\n\
+         IRISFLOW_NO_WORK=true\nIRISFLOW_WORK_LISTEN=127.0.0.1:9\n",
+    );
+    let path = file.path().to_str().expect("a path");
+    let variables = [
+        ("IRISFLOW_BACKOFF_MS", "4444"),
+        ("IRISFLOW_MAX_RETRIES", "5"),
+    ];
+
+    let (code, said) = configured(&["--config", path, "--max-retries", "6"], &variables);
+
+    assert_eq!(code, Some(0), "{said}");
+    let lines: Vec<&str> = said.lines().collect();
+    for line in [
+        "IRISFLOW_LEASE_MS=1111",
+        "IRISFLOW_BACKOFF_MS=4444",
+        "IRISFLOW_MAX_RETRIES=6",
+        "IRISFLOW_NO_WORK=true",
+        "# IRISFLOW_REGISTRATION=open",
+        "# IRISFLOW_PUBLIC_URL=",
+    ] {
+        assert!(lines.contains(&line), "{line}: {said}");
+    }
+}
+
+#[test]
+fn printed_settings_are_a_file_of_settings() {
+    let given = [
+        "--lease-ms",
+        "1234",
+        "--allowed-origins",
+        "https://a.org,https://b.org",
+    ];
+    let (_, printed) = configured(&given, &[]);
+    let file = file_of(&printed);
+
+    let (code, again) = configured(&["--config", file.path().to_str().expect("a path")], &[]);
+
+    assert_eq!((code, again), (Some(0), printed));
+}
+
+#[test]
+fn printed_settings_hide_secrets() {
+    let variables = [
+        (
+            "IRISFLOW_DATABASE_URL",
+            "postgres://user:Swordfish@host/database",
+        ),
+        ("IRISFLOW_METRICS_TOKEN", "Swordfish"),
+    ];
+    let (code, said) = configured(&[], &variables);
+    assert_eq!(code, Some(0));
+    assert!(said.contains("IRISFLOW_DATABASE_URL=(hidden)"), "{said}");
+    assert!(!said.contains("Swordfish"), "{said}");
+}
+
+#[test]
+fn a_mistake_in_a_file_of_settings_is_named_without_its_values() {
+    for (settings, named) in [
+        ("IRISFLOW_LEASE_MS=1\npassword Swordfish\n", "line 2"),
+        ("IRISFLOW_LEESE_MS=Swordfish\n", "IRISFLOW_LEESE_MS"),
+    ] {
+        let file = file_of(settings);
+        let path = file.path().to_str().expect("a path");
+        let (code, said) = configured(&["--config", path], &[]);
+        assert_eq!(code, Some(3), "{said}");
+        assert!(
+            said.contains(named) && !said.contains("Swordfish"),
+            "{said}"
+        );
+    }
+    let (code, said) = configured(&["--config", "/no/such/file"], &[]);
+    assert_eq!(code, Some(3));
+    assert!(said.contains("/no/such/file"), "{said}");
 }
