@@ -32,6 +32,8 @@ pub(super) struct RenderOutcome {
     /// Accepted, with the accuracy where there is an eye; or rejected.
     pub found: Result<Option<Accuracy>, Rejection>,
     pub figures: Option<Figures>,
+    /// Whether it was found only after a turn of the photo.
+    pub turned: bool,
     pub milliseconds: f64,
 }
 
@@ -107,6 +109,7 @@ pub(super) fn measure(count: u64, seed: u64) -> anyhow::Result<RenderEvaluation>
                     _ => None,
                 }
             }),
+            turned: outcome.turned,
             milliseconds: outcome.milliseconds,
             found: outcome.found.map(|_| accuracy),
         });

@@ -253,24 +253,24 @@ fn write_rejections(text: &mut String, with_eye: &[&RenderOutcome]) -> anyhow::R
 }
 
 fn write_negative_renders(text: &mut String, renders: &[RenderOutcome]) -> anyhow::Result<()> {
-    let mut kinds: BTreeMap<&str, (usize, Vec<u64>)> = BTreeMap::new();
+    let mut kinds: BTreeMap<&str, (usize, Vec<String>)> = BTreeMap::new();
     for outcome in renders {
         if let RenderTruth::NoEye(kind) = outcome.truth {
             let (count, accepted) = kinds.entry(kind).or_default();
             *count += 1;
             if outcome.found.is_ok() {
-                accepted.push(outcome.index);
+                let turned = if outcome.turned { " (turned)" } else { "" };
+                accepted.push(format!("{}{turned}", outcome.index));
             }
         }
     }
     text.push_str("\n| rendered without an iris | accepted | which |\n|---|---|---|\n");
     for (kind, (count, accepted)) in kinds {
-        let which: Vec<String> = accepted.iter().map(u64::to_string).collect();
         writeln!(
             text,
             "| {kind} | {} | {} |",
             share(accepted.len(), count),
-            which.join(", ")
+            accepted.join(", ")
         )?;
     }
     Ok(())

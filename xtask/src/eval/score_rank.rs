@@ -1,5 +1,5 @@
-//! Whether the quality score follows what is wrong with a render: rank correlation of the score with the sum of the
-//! render's true faults, which the score never sees.
+//! Whether the quality score follows what is wrong with a render: rank correlation of the score with the render's true
+//! faults, which the score never sees.
 
 use std::fmt::Write as _;
 
@@ -54,17 +54,24 @@ pub(super) fn write(text: &mut String, outcomes: &[RenderOutcome]) -> anyhow::Re
     }
     writeln!(
         text,
-        "\n### The score\n\nRank correlation (Spearman) between the score and what is truly wrong with a render: the sum of five faults, each from 0 (does no harm) to 1, by the parameters that it was rendered with. Renders whose eye was measured, accepted or not: {}.\n\n| correlation of the score with | |\n|---|---|",
+        "\n### The score\n\nRank correlation (Spearman) between the score and what is truly wrong with a render: five faults, each from 0 (does no harm) to 1, by the parameters that it was rendered with. Noise, compression and exposure of the iris are none of these parameters, though the score counts them. Renders whose eye was measured, accepted or not: {}.\n\n| correlation of the score with | |\n|---|---|",
         scored.len()
     )?;
     let scores: Vec<f64> = scored.iter().map(|render| render.score).collect();
-    let sums: Vec<f64> = scored
-        .iter()
-        .map(|render| -render.faults.iter().sum::<f64>())
-        .collect();
+    let left = |render: &Scored| -> f64 {
+        render
+            .faults
+            .iter()
+            .map(|fault| 1.0 - 0.97 * fault)
+            .product()
+    };
+    let sum = |render: &Scored| -> f64 { -render.faults.iter().sum::<f64>() };
+    let left: Vec<f64> = scored.iter().map(left).collect();
+    let sums: Vec<f64> = scored.iter().map(sum).collect();
     writeln!(
         text,
-        "| **all faults together** | {:.2} |",
+        "| **what all faults leave (product)** | {:.2} |\n| **sum of all faults** | {:.2} |",
+        rank_correlation(&scores, &left),
         rank_correlation(&scores, &sums)
     )?;
     for (number, name) in FAULTS.iter().enumerate() {

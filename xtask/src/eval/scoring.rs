@@ -11,6 +11,8 @@ use irisflow_image::upright::{Judged, judge_either_way_up, turned};
 #[derive(Debug)]
 pub(super) struct SegmentationOutcome {
     pub found: Result<IrisSegmentation, Rejection>,
+    /// Whether it was found only after a turn of the photo.
+    pub turned: bool,
     pub milliseconds: f64,
 }
 
@@ -55,6 +57,7 @@ pub(super) fn segment_bytes(bytes: &[u8]) -> anyhow::Result<(EyePhoto, Segmentat
         photo,
         SegmentationOutcome {
             found,
+            turned: turn.is_some(),
             milliseconds,
         },
     ))
