@@ -20,7 +20,7 @@ pub struct LocalBus {
     topics: Mutex<Topics>,
     work: Notify,
     deliveries: Notify,
-    cancelled: broadcast::Sender<Fence>,
+    cancelled: broadcast::Sender<Delivery<Fence>>,
     outage: watch::Sender<bool>,
 }
 
@@ -39,6 +39,22 @@ impl Default for LocalBus {
 impl LocalBus {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Whether a notification about this user has a receiver.
+    pub(crate) fn has_subscribers(&self, user_id: UserId) -> bool {
+        self.topics().has_subscribers(user_id)
+    }
+
+    /// Cancelled attempts may have been lost.
+    pub(crate) fn cancellations_missed(&self) {
+        let _ = self.cancelled.send(Delivery::Missed);
+    }
+
+    /// Notifications of work may have been lost. Only for those who wait: others look before they wait.
+    pub(crate) fn wake_all_waiting(&self) {
+        self.work.notify_waiters();
+        self.deliveries.notify_waiters();
     }
 
     fn topics(&self) -> MutexGuard<'_, Topics> {
@@ -67,7 +83,7 @@ impl Notifier for LocalBus {
 
     fn cancel_attempt(&self, fence: Fence) {
         // An error means that this process has no worker.
-        let _ = self.cancelled.send(fence);
+        let _ = self.cancelled.send(Delivery::Message(fence));
     }
 }
 
@@ -86,7 +102,7 @@ impl Bus for LocalBus {
     }
 
     async fn cancelled_attempts(&self) -> Box<dyn Subscription<Fence>> {
-        Box::new(Receiver(self.cancelled.subscribe()))
+        Box::new(CancelledAttempts(self.cancelled.subscribe()))
     }
 
     fn reread_user(&self, user_id: UserId) {
@@ -122,6 +138,10 @@ impl Bus for LocalBus {
         // The sender lives as long as `self`, so this ends with the outage alone.
         let _ = self.outage.subscribe().wait_for(|is_on| !is_on).await;
     }
+
+    fn is_connected(&self) -> bool {
+        true
+    }
 }
 
 /// Wakes all who wait, or else the next one that does.
@@ -144,6 +164,20 @@ impl<T: Clone + Send + std::fmt::Debug> Subscription<T> for Receiver<T> {
     async fn next(&mut self) -> Option<Delivery<T>> {
         match self.0.recv().await {
             Ok(message) => Some(Delivery::Message(message)),
+            Err(RecvError::Lagged(_)) => Some(Delivery::Missed),
+            Err(RecvError::Closed) => None,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct CancelledAttempts(broadcast::Receiver<Delivery<Fence>>);
+
+#[async_trait]
+impl Subscription<Fence> for CancelledAttempts {
+    async fn next(&mut self) -> Option<Delivery<Fence>> {
+        match self.0.recv().await {
+            Ok(delivery) => Some(delivery),
             Err(RecvError::Lagged(_)) => Some(Delivery::Missed),
             Err(RecvError::Closed) => None,
         }

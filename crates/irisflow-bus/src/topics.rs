@@ -78,6 +78,11 @@ impl Topics {
         }
     }
 
+    pub(crate) fn has_subscribers(&self, user_id: UserId) -> bool {
+        let topics = self.users.get(&user_id);
+        topics.is_some_and(UserTopics::has_subscribers)
+    }
+
     pub(crate) fn subscribed_users(&self) -> Vec<UserId> {
         let users = self.users.iter();
         users

@@ -76,4 +76,8 @@ pub trait Bus: Notifier {
 
     /// Returns once there is no outage. Cancel safe.
     async fn outage_over(&self);
+
+    /// Whether notifications of other processes arrive at the moment. While they do not, the database is read at
+    /// intervals.
+    fn is_connected(&self) -> bool;
 }

@@ -40,6 +40,8 @@ pub(crate) struct ReadyBody {
     descriptors: &'static str,
     /// `ok`, or `waiting` for the end of an outage.
     worker: &'static str,
+    /// `ok`, or `away`: events of other servers and workers then come later, and the server is still ready.
+    bus: &'static str,
 }
 
 /// Cache of the last readiness probe.
@@ -100,6 +102,10 @@ async fn probe(readiness: &Readiness, parts: &MonitoredParts, min_free_bytes: u6
         true => "waiting",
         false => "ok",
     };
+    let bus = match parts.bus.is_connected() {
+        true => "ok",
+        false => "away",
+    };
     let is_ready = [database, storage, descriptors, worker] == ["ok"; 4];
     ReadyBody {
         status: if is_ready { "ready" } else { "not_ready" },
@@ -107,6 +113,7 @@ async fn probe(readiness: &Readiness, parts: &MonitoredParts, min_free_bytes: u6
         storage,
         descriptors,
         worker,
+        bus,
     }
 }
 

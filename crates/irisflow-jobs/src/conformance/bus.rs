@@ -50,6 +50,7 @@ macro_rules! every_bus_must_pass {
             available_deliveries_wake_deliverers_and_no_workers,
             workers_get_cancelled_attempts,
             an_outage_is_over_for_those_who_wait,
+            a_bus_that_works_is_connected,
         }
     };
 }
@@ -240,6 +241,11 @@ pub async fn an_outage_is_over_for_those_who_wait(bus: BusUnderTest) {
         bus.receiver.set_outage(false);
     });
     assert!(!bus.receiver.has_outage());
+}
+
+pub async fn a_bus_that_works_is_connected(bus: BusUnderTest) {
+    assert!(bus.sender.is_connected());
+    assert!(bus.receiver.is_connected());
 }
 
 async fn in_time<T>(future: impl Future<Output = T>) -> T {

@@ -114,4 +114,8 @@ impl Bus for FaultyBus {
     async fn outage_over(&self) {
         self.bus.outage_over().await;
     }
+
+    fn is_connected(&self) -> bool {
+        self.bus.is_connected()
+    }
 }

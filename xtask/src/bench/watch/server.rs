@@ -206,6 +206,10 @@ impl Bus for TimedBus {
     async fn outage_over(&self) {
         self.bus.outage_over().await;
     }
+
+    fn is_connected(&self) -> bool {
+        self.bus.is_connected()
+    }
 }
 
 #[derive(Debug, Clone)]
