@@ -83,7 +83,7 @@ pub trait ObjectUpload: Send + Sync + Debug {
     /// Bytes written so far.
     fn size_bytes(&self) -> u64;
 
-    /// Afterwards what was written survives a power cut, and is not visible yet.
+    /// Afterwards what was written survives a power cut, and is not visible yet. Nothing is written after it.
     async fn flush(&mut self) -> Result<()>;
 
     /// Makes the object visible, in place of an earlier one under the same key.
@@ -103,4 +103,7 @@ pub enum SignedLink {
 /// credentials change fetches them in the background.
 pub trait LinkSigner: Send + Sync + Debug {
     fn link(&self, key: &ObjectKey, access: &Access, expires: Timestamp) -> SignedLink;
+
+    /// Scheme, host and port of [`SignedLink::Absolute`], to which the pages of this server may connect.
+    fn origin(&self) -> Option<&str>;
 }

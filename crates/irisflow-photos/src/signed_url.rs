@@ -97,6 +97,10 @@ impl LinkSigner for UrlSigner {
         let query = self.sign(key, access, expires);
         SignedLink::OfApi(format!("/files/{key}?{query}"))
     }
+
+    fn origin(&self) -> Option<&str> {
+        None
+    }
 }
 
 #[cfg(test)]

@@ -115,7 +115,7 @@ pub(crate) fn router(app: &App) -> Router {
         .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
         .with_state(app.clone())
         .merge(web::docs_page(docs.into()))
-        .merge(web::web_app())
+        .merge(web::web_app(app.parts.links.origin()))
         .fallback(|| async { ApiError::NotFound(Missing::Path) })
         .method_not_allowed_fallback(method_not_allowed);
     // The layer added last is the outermost. So every response has a request id, is counted and has CORS headers,

@@ -12,10 +12,15 @@ use crate::app::App;
 use crate::public_url::names_loopback;
 
 /// Content security policy of the web app: scripts and styles of this server only, pictures from signed URLs (which
-/// may be on another host), live progress over WebSockets.
-const PAGE_POLICY: &str = "default-src 'self'; img-src 'self' blob: data: https: http:; \
-    connect-src 'self' ws: wss:; style-src 'self' 'unsafe-inline'; base-uri 'none'; \
-    form-action 'self'; frame-ancestors 'none'";
+/// may be on another host), live progress over WebSockets, uploads to a storage that receives them itself.
+fn page_policy(storage_origin: Option<&str>) -> String {
+    let storage = storage_origin.map_or_else(String::new, |origin| format!(" {origin}"));
+    format!(
+        "default-src 'self'; img-src 'self' blob: data: https: http:; \
+         connect-src 'self' ws: wss:{storage}; style-src 'self' 'unsafe-inline'; base-uri 'none'; \
+         form-action 'self'; frame-ancestors 'none'"
+    )
+}
 
 /// Content security policy of `/docs`, whose markup has inline styles.
 const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
@@ -23,15 +28,16 @@ const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
     form-action 'none'; frame-ancestors 'none'";
 
 /// The page at `/` and its assets.
-pub(crate) fn web_app() -> Router {
-    memory_serve::load!()
+pub(crate) fn web_app(storage_origin: Option<&str>) -> Router {
+    let page = memory_serve::load!()
         .index_file(Some("/index.html"))
         .html_cache_control(CacheControl::NoCache)
-        .into_router()
-        .layer(header_unless_set(
-            header::CONTENT_SECURITY_POLICY,
-            PAGE_POLICY,
-        ))
+        .into_router();
+    let policy = HeaderValue::try_from(page_policy(storage_origin)).ok();
+    page.layer(SetResponseHeaderLayer::if_not_present(
+        header::CONTENT_SECURITY_POLICY,
+        policy,
+    ))
 }
 
 /// The page `/docs`, which shows the OpenAPI description. All its assets come from this server.
@@ -75,4 +81,16 @@ async fn add_hsts(request: Request, next: Next) -> Response {
 
 fn header_unless_set(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
     SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_may_upload_to_a_storage_that_receives_uploads_itself() {
+        let policy = page_policy(Some("https://photos.example.com"));
+        assert!(policy.contains("connect-src 'self' ws: wss: https://photos.example.com;"));
+        assert!(page_policy(None).contains("connect-src 'self' ws: wss:;"));
+    }
 }

@@ -29,7 +29,12 @@ const ARROWS: [(&str, &[&str], &[&str]); 14] = [
     ("irisflow-sqlite", &["jobs"], &["jobs"]),
     ("irisflow-postgres", &["jobs"], &["jobs", "test-servers"]),
     ("irisflow-photos", &["jobs"], &["photos"]),
-    ("irisflow-bus", &["jobs"], &["jobs"]),
+    (
+        "irisflow-s3",
+        &["jobs", "photos"],
+        &["photos", "test-servers"],
+    ),
+    ("irisflow-bus", &["jobs"], &["jobs", "test-servers"]),
     (
         "irisflow-worker",
         &["image", "jobs", "messages", "photos"],
@@ -170,7 +175,7 @@ fn server_and_worker_name_no_implementation_of_a_port() {
         for file in files {
             let text = std::fs::read_to_string(&file).expect("a source file");
             let product = text.split("#[cfg(test)]").next().unwrap_or_default();
-            for implementation in ["FileStore", "LocalBus", "SqliteStore"] {
+            for implementation in ["FileStore", "S3Store", "LocalBus", "NatsBus", "SqliteStore"] {
                 assert!(!product.contains(implementation), "{}", file.display());
             }
         }

@@ -48,6 +48,22 @@ pub struct Limits {
     pub max_decode_bytes: u64,
 }
 
+impl Limits {
+    /// For a file whose size is known before it is read.
+    ///
+    /// # Errors
+    /// When it is too large.
+    pub fn check_bytes(&self, bytes: u64) -> Result<(), Rejection> {
+        let limit = self.max_bytes as u64;
+        match bytes > limit {
+            true => Err(Rejection::TooManyBytes(MissedLimit::of_count(
+                "bytes", bytes, limit,
+            ))),
+            false => Ok(()),
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -208,13 +224,7 @@ fn decode(facts: &Facts<'_>, limits: &Limits) -> Result<(Frame, Option<ColourPro
 }
 
 fn facts_of<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Facts<'a>, Rejection> {
-    if bytes.len() > limits.max_bytes {
-        return Err(Rejection::TooManyBytes(MissedLimit::of_count(
-            "bytes",
-            bytes.len() as u64,
-            limits.max_bytes as u64,
-        )));
-    }
+    limits.check_bytes(bytes.len() as u64)?;
     let facts = match format::sniff(bytes)? {
         PhotoFormat::Jpeg => jpeg::facts(bytes, limits),
         PhotoFormat::Png => png::facts(bytes, limits),

@@ -73,6 +73,10 @@ impl AppState {
         let key = ObjectKey::Incoming { user_id, photo_id };
         let size_bytes = self.parts.files.size_of(&key).await?;
         let size_bytes = size_bytes.ok_or(ApiError::NotUploaded)?;
+        // A storage that receives uploads itself does not limit them.
+        if let Err(rejection) = self.settings.photo_limits.check_bytes(size_bytes) {
+            return Err(self.reject_upload(user_id, photo_id, rejection).await?);
+        }
         let reserved = self.decoding.reserve(user_id, size_bytes).await?;
         let bytes = self.parts.files.get(&key).await?;
         let bytes = bytes.ok_or(ApiError::NotUploaded)?;
