@@ -605,6 +605,8 @@ export interface components {
             visible_share: number;
         };
         ReadyBody: {
+            /** @description `ok`, or `away`: events of other servers and workers then come later, and the server is still ready. */
+            bus: string;
             /** @description Whether a row can be written: `ok`, `unavailable`, `damaged` or `low_space`. */
             database: string;
             /** @description Whether more files and connections can be opened: `ok` or `exhausted`. */

@@ -70,6 +70,15 @@ pub enum S3SettingsError {
     Client(#[from] object_store::Error),
 }
 
+impl fmt::Display for S3Settings {
+    /// The bucket and its storage, for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let endpoint = self.endpoint.clone();
+        let endpoint = endpoint.unwrap_or_else(|| self.aws_origin());
+        write!(f, "the bucket {} at {endpoint}", self.bucket)
+    }
+}
+
 impl S3Settings {
     /// Scheme, host and port that presigned URLs begin with, as in `https://s3.eu-central-1.amazonaws.com`.
     ///

@@ -195,6 +195,15 @@ impl AppState {
     }
 }
 
+impl ServerSettings {
+    /// No presigned URL lives longer.
+    pub fn longest_link_life(&self) -> Duration {
+        let step_ms = u64::try_from(grid_step_ms(self.download_url_life)).unwrap_or(0);
+        let download = self.download_url_life + Duration::from_millis(step_ms);
+        download.max(self.upload_url_life)
+    }
+}
+
 /// Step of the grid in milliseconds: a quarter of the lifetime in whole seconds, from 1 s to a day.
 fn grid_step_ms(life: Duration) -> i64 {
     let seconds = i64::try_from(life.as_secs() / 4).unwrap_or(i64::MAX / 1000);

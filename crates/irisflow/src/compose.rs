@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use irisflow_bus::LocalBus;
+use irisflow_bus::{LocalBus, NatsBus};
 use irisflow_image::load::Limits;
 use irisflow_jobs::{
     AccountStore, Bus, Clock, JobPolicy, SteadyClock, Store, StoreError, StoreHealth, SystemClock,
     Timestamp,
 };
 use irisflow_messages::failures;
-use irisflow_photos::{FileStore, MemoryBudget, ObjectStore, UrlSigner};
+use irisflow_photos::{FileStore, LinkSigner, MemoryBudget, ObjectStore, UrlSigner};
 use irisflow_postgres::PostgresStore;
+use irisflow_s3::{S3LinkSigner, S3Store};
 use irisflow_server::{MonitoredParts, Secrets, ServerParts};
 use irisflow_sqlite::SqliteStore;
 use irisflow_worker::{FaultPlan, ImagingPipeline, Worker, WorkerParts, WorkerSettings};
@@ -21,7 +22,9 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::data_folder::{DataFolder, FolderLock, FolderSecrets, secrets_of_file};
 
+pub(crate) use irisflow_bus::{NatsSettings, NatsTls};
 pub(crate) use irisflow_postgres::{Examination, PostgresSettings, examine as examine_postgres};
+pub(crate) use irisflow_s3::{S3Credentials, S3Settings, S3Timeouts};
 #[cfg(feature = "faults")]
 pub(crate) use irisflow_sqlite::CommitPause;
 pub(crate) use irisflow_sqlite::Snapshot;
@@ -49,11 +52,30 @@ impl DatabaseChoice {
     }
 }
 
+/// Where photos and results are kept.
+#[derive(Debug, Clone)]
+pub(crate) enum ObjectStoreChoice {
+    /// Files in the data folder.
+    Files,
+    S3(S3Settings),
+}
+
+/// What carries notifications.
+#[derive(Debug, Clone)]
+pub(crate) enum BusChoice {
+    /// Within this process.
+    Local,
+    /// Between the processes on one database.
+    Nats(NatsSettings),
+}
+
 /// The backends of a service, as its settings choose them.
 #[derive(Debug)]
 pub(crate) struct BackendChoice {
     pub(crate) data_dir: PathBuf,
     pub(crate) database: DatabaseChoice,
+    pub(crate) objects: ObjectStoreChoice,
+    pub(crate) bus: BusChoice,
     /// Whether the start brings the schema of a shared database up to date.
     pub(crate) migrate: bool,
     pub(crate) secrets_file: Option<PathBuf>,
@@ -65,17 +87,29 @@ const POLL_WITHOUT_BUS: Duration = Duration::from_millis(500);
 impl BackendChoice {
     /// `None`: as rarely as notifications are lost.
     pub(crate) fn poll_interval(&self) -> Option<Duration> {
-        self.database.is_shared().then_some(POLL_WITHOUT_BUS)
+        match self.bus {
+            BusChoice::Local => self.database.is_shared().then_some(POLL_WITHOUT_BUS),
+            BusChoice::Nats(_) => None,
+        }
     }
 
     /// Where the data is, for people; without credentials.
     pub(crate) fn description(&self) -> anyhow::Result<String> {
         let folder = self.data_dir.display();
-        Ok(match &self.database {
-            DatabaseChoice::Sqlite => format!("Data is kept in {folder}"),
-            DatabaseChoice::Postgres(settings) => {
+        let photos = match &self.objects {
+            ObjectStoreChoice::Files => folder.to_string(),
+            ObjectStoreChoice::S3(settings) => settings.to_string(),
+        };
+        Ok(match (&self.database, &self.objects) {
+            (DatabaseChoice::Sqlite, ObjectStoreChoice::Files) => {
+                format!("Data is kept in {folder}")
+            }
+            (DatabaseChoice::Sqlite, ObjectStoreChoice::S3(_)) => {
+                format!("Jobs and accounts are kept in {folder}, photos in {photos}")
+            }
+            (DatabaseChoice::Postgres(settings), _) => {
                 let address = settings.address().context("reading --database-url")?;
-                format!("Jobs and accounts are kept in PostgreSQL at {address}, photos in {folder}")
+                format!("Jobs and accounts are kept in PostgreSQL at {address}, photos in {photos}")
             }
         })
     }
@@ -194,12 +228,18 @@ pub(crate) struct WorkerChoice {
 impl Backends {
     /// Opens them, and repairs what a crash or a step of the clock left in the database.
     pub(crate) async fn open(choice: &BackendChoice, policy: JobPolicy) -> anyhow::Result<Self> {
+        if matches!(choice.bus, BusChoice::Nats(_)) && !choice.database.is_shared() {
+            bail!("--bus-url needs --database-url: SQLite in the data folder serves one process");
+        }
         let data_dir = &choice.data_dir;
         let (folder, lock) = match choice.database.is_shared() {
             false => DataFolder::open(data_dir)?,
             true => DataFolder::open_shared(data_dir)?,
         };
-        let bus: Arc<dyn Bus> = Arc::new(LocalBus::new());
+        let bus: Arc<dyn Bus> = match &choice.bus {
+            BusChoice::Local => Arc::new(LocalBus::new()),
+            BusChoice::Nats(settings) => Arc::new(NatsBus::connect(settings.clone()).await),
+        };
         let Database {
             store,
             clock,
@@ -249,11 +289,19 @@ impl Backends {
     pub(crate) fn server_parts(
         &self,
         choice: &BackendChoice,
+        longest_link_life: Duration,
         memory: MemoryBudget,
         metrics: PrometheusHandle,
     ) -> anyhow::Result<ServerParts> {
         let secrets = choice.secrets(&self.folder)?;
-        let links = UrlSigner::new(secrets.links);
+        let own_links = UrlSigner::new(secrets.links);
+        let (links, file_links): (Arc<dyn LinkSigner>, _) = match &choice.objects {
+            ObjectStoreChoice::Files => (Arc::new(own_links.clone()), Some(own_links)),
+            ObjectStoreChoice::S3(settings) => {
+                let signer = S3LinkSigner::new(settings, longest_link_life);
+                (Arc::new(signer.context("signing links to S3")?), None)
+            }
+        };
         let store = &self.store;
         Ok(ServerParts {
             accounts: store.clone(),
@@ -267,8 +315,8 @@ impl Backends {
             privacy: store.clone(),
             health: store.clone(),
             files: Arc::clone(&self.files),
-            links: Arc::new(links.clone()),
-            file_links: Some(links),
+            links,
+            file_links,
             memory,
             bus: Arc::clone(&self.bus),
             clock: Arc::clone(&self.clock),
@@ -394,11 +442,28 @@ fn migrating(settings: &PostgresSettings) -> String {
 }
 
 fn open_files(choice: &BackendChoice, folder: &DataFolder) -> anyhow::Result<Arc<dyn ObjectStore>> {
+    if let ObjectStoreChoice::S3(settings) = &choice.objects {
+        return Ok(Arc::new(bucket(settings)?));
+    }
     let opened = match choice.database.is_shared() {
         false => FileStore::open(&folder.files()),
         true => FileStore::open_shared(&folder.files()),
     };
     Ok(Arc::new(opened.context("opening the photo storage")?))
+}
+
+fn bucket(settings: &S3Settings) -> anyhow::Result<S3Store> {
+    S3Store::new(settings).context("reading the settings of S3")
+}
+
+/// A bucket, for `irisflow doctor`.
+pub(crate) fn objects_on_s3(settings: &S3Settings) -> anyhow::Result<Arc<dyn ObjectStore>> {
+    Ok(Arc::new(bucket(settings)?))
+}
+
+/// Whether NATS answers, for `irisflow doctor`.
+pub(crate) async fn reaches_nats(settings: &NatsSettings) -> bool {
+    NatsBus::connect(settings.clone()).await.is_connected()
 }
 
 /// Repairs what a crash or a step of the clock left in the database, before work begins.

@@ -6,16 +6,19 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use irisflow_jobs::{Clock as _, SystemClock, Timestamp};
+use irisflow_jobs::{Clock as _, JobPolicy, SystemClock, Timestamp};
 
+use crate::bus_args::BusArgs;
 use crate::compose::{
-    DatabaseChoice, Examination, PostgresSettings, examine_postgres, objects_of_other_process,
+    BusChoice, DatabaseChoice, Examination, ObjectStoreChoice, PostgresSettings, S3Settings,
+    examine_postgres, objects_of_other_process, objects_on_s3, reaches_nats,
 };
 use crate::config_file::ConfigArgs;
 use crate::data_folder::{DataFolder, secrets_of_file};
 use crate::database_args::DatabaseArgs;
 use crate::exit_code::Outcome;
 use crate::running::print;
+use crate::s3_args::S3Args;
 use crate::{file_descriptors, in_runtime};
 
 #[derive(Debug, Args)]
@@ -27,6 +30,10 @@ pub(crate) struct DoctorArgs {
     data_dir: PathBuf,
     #[command(flatten)]
     database: DatabaseArgs,
+    #[command(flatten)]
+    s3: S3Args,
+    #[command(flatten)]
+    bus: BusArgs,
     /// The keys of the nodes; processes that only work need none.
     #[arg(long, env = "IRISFLOW_SECRETS_FILE", value_name = "FILE")]
     secrets_file: Option<PathBuf>,
@@ -64,7 +71,12 @@ async fn examine(arguments: DoctorArgs) -> Vec<Finding> {
             findings
         }
     };
-    findings.push(photo_folder(&arguments.data_dir).await);
+    findings.push(match arguments.s3.choice(JobPolicy::default().lease) {
+        Ok(ObjectStoreChoice::Files) => photo_folder(&arguments.data_dir).await,
+        Ok(ObjectStoreChoice::S3(settings)) => bucket(&settings).await,
+        Err(error) => Finding::fails("photos", error.to_string(), "set them"),
+    });
+    findings.extend(bus(&arguments.bus).await);
     findings.push(open_files());
     findings
 }
@@ -306,6 +318,42 @@ async fn photo_folder(data_dir: &Path) -> Finding {
             format!("the free space of {place} is not known: {error}"),
             "check the disk",
         ),
+    }
+}
+
+async fn bucket(settings: &S3Settings) -> Finding {
+    const SUBJECT: &str = "photos";
+    let written = match objects_on_s3(settings) {
+        Ok(objects) => objects
+            .check_writable(PROBE_BYTES)
+            .await
+            .map_err(anyhow::Error::from),
+        Err(error) => Err(error),
+    };
+    match written {
+        Ok(()) => Finding::works(SUBJECT, format!("{settings} can be written")),
+        Err(error) => Finding::fails(
+            SUBJECT,
+            format!("{settings} cannot be written: {error:#}"),
+            "check that the bucket exists, its region and endpoint, the keys and their permissions (docs/s3.md)",
+        ),
+    }
+}
+
+async fn bus(arguments: &BusArgs) -> Option<Finding> {
+    const SUBJECT: &str = "bus";
+    match arguments.choice() {
+        Ok(BusChoice::Local) => None,
+        Ok(BusChoice::Nats(settings)) if reaches_nats(&settings).await => Some(Finding::works(
+            SUBJECT,
+            format!("NATS at {settings} answers"),
+        )),
+        Ok(BusChoice::Nats(settings)) => Some(Finding::warns(
+            SUBJECT,
+            format!("NATS at {settings} does not let us in, or not in time"),
+            "check that it runs, its address, user and password, and the permissions (docs/nats.md)",
+        )),
+        Err(error) => Some(Finding::fails(SUBJECT, format!("{error:#}"), "correct it")),
     }
 }
 

@@ -112,6 +112,10 @@ impl JobArgs {
         }
     }
 
+    pub(crate) fn lease(&self) -> Duration {
+        Duration::from_millis(self.lease_ms)
+    }
+
     pub(crate) fn worker_settings(&self, worker: &WorkerArgs) -> WorkerSettings {
         let defaults = WorkerSettings::default();
         WorkerSettings {

@@ -3,6 +3,7 @@
 mod account;
 mod atomic_file;
 mod backup;
+mod bus_args;
 mod check;
 mod compose;
 mod config_file;
@@ -28,6 +29,8 @@ mod picture_args;
 mod process;
 mod progress_bars;
 mod running;
+mod s3_args;
+mod secret_arg;
 mod serve;
 mod session_file;
 mod sign_in_args;

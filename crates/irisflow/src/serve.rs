@@ -16,6 +16,7 @@ use irisflow_server::{
 use irisflow_worker::FaultPlan;
 use tokio_util::sync::CancellationToken;
 
+use crate::bus_args::BusArgs;
 use crate::compose::{BackendChoice, Backends, ReadyWorker, WorkerChoice};
 use crate::config_file::ConfigArgs;
 use crate::consent_args::ConsentArgs;
@@ -28,6 +29,7 @@ use crate::logging::LogArgs;
 use crate::metrics;
 use crate::own_addresses;
 use crate::running::{Running, print};
+use crate::s3_args::S3Args;
 use crate::sign_in_args::{SignInArgs, in_ms};
 use crate::stop_signals::StopSignals;
 use crate::webhook_args::WebhookArgs;
@@ -97,6 +99,10 @@ pub(crate) struct ServeArgs {
     trusted_proxies: usize,
     #[command(flatten)]
     database: DatabaseArgs,
+    #[command(flatten)]
+    s3: S3Args,
+    #[command(flatten)]
+    bus: BusArgs,
     #[command(flatten)]
     schema: SchemaArgs,
     /// The keys that sign tokens and links and encrypt secrets of webhooks, the same file on all nodes; made by
@@ -213,13 +219,15 @@ enum RegistrationArg {
 }
 
 impl ServeArgs {
-    fn backends(&self) -> BackendChoice {
-        BackendChoice {
+    fn backends(&self) -> anyhow::Result<BackendChoice> {
+        Ok(BackendChoice {
             data_dir: self.data_dir.clone(),
             database: self.database.choice(),
+            objects: self.s3.choice(self.jobs.lease())?,
+            bus: self.bus.choice()?,
             migrate: self.schema.migrate,
             secrets_file: self.secrets_file.clone(),
-        }
+        })
     }
 
     fn tls_files(&self) -> Option<TlsFiles> {
@@ -312,7 +320,7 @@ pub(crate) fn run(arguments: ServeArgs) -> anyhow::Result<()> {
 }
 
 async fn serve(arguments: ServeArgs, faults: FaultPlan) -> anyhow::Result<()> {
-    let choice = arguments.backends();
+    let choice = arguments.backends()?;
     if arguments.no_work && !choice.database.is_shared() {
         bail!("--no-work needs --database-url: SQLite in the data folder serves one process");
     }
@@ -345,7 +353,8 @@ async fn serve(arguments: ServeArgs, faults: FaultPlan) -> anyhow::Result<()> {
 
     let backends = Backends::open(&choice, arguments.jobs.policy()).await?;
     let memory = arguments.jobs.read_memory(worker_settings.slots);
-    let parts = backends.server_parts(&choice, memory.clone(), metrics::start()?)?;
+    let (links_live, metrics) = (settings.longest_link_life(), metrics::start()?);
+    let parts = backends.server_parts(&choice, links_live, memory.clone(), metrics)?;
     let worker = (!arguments.no_work).then(|| {
         backends.worker(WorkerChoice {
             settings: worker_settings,

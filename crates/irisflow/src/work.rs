@@ -9,6 +9,7 @@ use irisflow_server::WorkerEndpoint;
 use irisflow_worker::FaultPlan;
 use tokio_util::sync::CancellationToken;
 
+use crate::bus_args::BusArgs;
 use crate::compose::{BackendChoice, Backends, WorkerChoice};
 use crate::config_file::ConfigArgs;
 use crate::database_args::{DatabaseArgs, SchemaArgs};
@@ -19,6 +20,7 @@ use crate::listening::bind;
 use crate::logging::LogArgs;
 use crate::metrics;
 use crate::running::{Running, print};
+use crate::s3_args::S3Args;
 use crate::stop_signals::StopSignals;
 
 #[derive(Debug, Clone, Args)]
@@ -39,6 +41,10 @@ pub(crate) struct WorkArgs {
     #[command(flatten)]
     database: DatabaseArgs,
     #[command(flatten)]
+    s3: S3Args,
+    #[command(flatten)]
+    bus: BusArgs,
+    #[command(flatten)]
     schema: SchemaArgs,
     #[command(flatten)]
     jobs: JobArgs,
@@ -56,6 +62,8 @@ async fn work(arguments: WorkArgs, faults: FaultPlan) -> anyhow::Result<()> {
     let choice = BackendChoice {
         data_dir: arguments.data_dir.clone(),
         database: arguments.database.choice(),
+        objects: arguments.s3.choice(jobs.lease())?,
+        bus: arguments.bus.choice()?,
         migrate: arguments.schema.migrate,
         secrets_file: None,
     };

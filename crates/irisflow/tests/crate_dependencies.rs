@@ -22,7 +22,7 @@ struct Arrows {
 }
 
 /// Every crate of the workspace: its name, its dependencies, those of its tests alone.
-const ARROWS: [(&str, &[&str], &[&str]); 14] = [
+const ARROWS: [(&str, &[&str], &[&str]); 15] = [
     ("irisflow-image", &[], &[]),
     ("irisflow-jobs", &[], &[]),
     ("irisflow-messages", &["image", "jobs"], &[]),
@@ -49,8 +49,8 @@ const ARROWS: [(&str, &[&str], &[&str]); 14] = [
     (
         "irisflow",
         &[
-            "bus", "client", "image", "jobs", "messages", "photos", "postgres", "server", "sqlite",
-            "worker",
+            "bus", "client", "image", "jobs", "messages", "photos", "postgres", "s3", "server",
+            "sqlite", "worker",
         ],
         &["test-servers"],
     ),

@@ -14,7 +14,7 @@ use crate::app::{App, PASSWORD, Socket, good_eye, json_of, text};
 const LEASE_MS: &str = "2000";
 
 /// A database with the keys of its nodes. `None`, with a message, without PostgreSQL.
-async fn database() -> Option<Shared> {
+pub(crate) async fn database() -> Option<Shared> {
     let server =
         tokio::task::block_in_place(|| PostgresServer::shared("processes on one database"))?;
     let database = server.create_database("template1").await;
@@ -26,7 +26,7 @@ async fn database() -> Option<Shared> {
 }
 
 /// What all processes are started with.
-struct Shared {
+pub(crate) struct Shared {
     url: String,
     secrets: String,
     _database: Option<Database>,
@@ -47,7 +47,7 @@ impl Shared {
         }
     }
 
-    fn settings(&self) -> Vec<(&'static str, &str)> {
+    pub(crate) fn settings(&self) -> Vec<(&'static str, &str)> {
         vec![
             ("IRISFLOW_DATABASE_URL", &self.url),
             ("IRISFLOW_DATABASE_CONNECTIONS", "5"),
@@ -71,15 +71,15 @@ fn program(settings: &[(String, String)]) -> Command {
 }
 
 /// A running `irisflow work`; it is killed on drop.
-struct WorkerProcess {
+pub(crate) struct WorkerProcess {
     child: tokio::process::Child,
     /// Of its health and metrics.
-    url: String,
+    pub(crate) url: String,
 }
 
 impl WorkerProcess {
     /// Beside a node of the API, on its data folder.
-    async fn start(beside: &App, faults: &str) -> Self {
+    pub(crate) async fn start(beside: &App, faults: &str) -> Self {
         let mut command = tokio::process::Command::from(program(beside.settings()));
         let mut child = command
             .args(["work", "--listen", "127.0.0.1:0", "--workers", "1"])
@@ -109,7 +109,7 @@ impl WorkerProcess {
 }
 
 /// Receives the events of a job until the last one.
-async fn events_of(socket: &mut Socket, job_id: &str) -> Vec<Value> {
+pub(crate) async fn events_of(socket: &mut Socket, job_id: &str) -> Vec<Value> {
     let mut events: Vec<Value> = Vec::new();
     loop {
         let mut frame = socket.frame().await;

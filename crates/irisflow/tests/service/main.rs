@@ -24,6 +24,8 @@ mod limits;
 mod live_credentials;
 mod live_endings;
 mod live_jobs;
+#[cfg(unix)]
+mod many_machines;
 mod operation;
 mod outages;
 mod own_account;
