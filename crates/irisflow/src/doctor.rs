@@ -334,7 +334,7 @@ async fn bucket(settings: &S3Settings) -> Finding {
         Ok(()) => Finding::works(SUBJECT, format!("{settings} can be written")),
         Err(error) => Finding::fails(
             SUBJECT,
-            format!("{settings} cannot be written: {error:#}"),
+            format!("{settings} cannot be written: {error}"),
             "check that the bucket exists, its region and endpoint, the keys and their permissions (docs/s3.md)",
         ),
     }
