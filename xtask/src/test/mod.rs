@@ -6,6 +6,7 @@
 //! alone.
 
 mod chromium;
+mod deploy;
 mod nats_server;
 mod part;
 mod postgres;
@@ -56,6 +57,7 @@ fn run_parts(root: &Path, report: &Report) -> anyhow::Result<()> {
     let web = has_npm(report);
     side_by_side([&|| compile(root, report), &|| {
         dependency_checks(root, report)?;
+        deploy::checks(root, report)?;
         web_checks(root, report, web)?;
         client_checks(root, report, web)
     }])?;
