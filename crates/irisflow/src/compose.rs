@@ -57,7 +57,7 @@ impl DatabaseChoice {
 pub(crate) enum ObjectStoreChoice {
     /// Files in the data folder.
     Files,
-    S3(S3Settings),
+    S3(Box<S3Settings>),
 }
 
 /// What carries notifications.

@@ -71,7 +71,7 @@ enum Command {
     /// Bring the schema of a PostgreSQL database up to date.
     Migrate(migrate::MigrateArgs),
     /// Check everything that the service depends on, and say what to do.
-    Doctor(doctor::DoctorArgs),
+    Doctor(Box<doctor::DoctorArgs>),
     /// Make the file of keys that all nodes of a service share.
     MakeSecrets(make_secrets::MakeSecretsArgs),
     /// Manage accounts, on the server's machine.
@@ -117,7 +117,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Serve(arguments) => serve::run(*arguments).map(|()| ExitCode::SUCCESS),
         Command::Work(arguments) => work::run(*arguments).map(|()| ExitCode::SUCCESS),
         Command::Migrate(arguments) => migrate::run(&arguments),
-        Command::Doctor(arguments) => doctor::run(arguments),
+        Command::Doctor(arguments) => doctor::run(*arguments),
         Command::MakeSecrets(arguments) => make_secrets::run(&arguments),
         Command::User(arguments) => user::run(arguments),
         Command::Backup(arguments) => backup::run(arguments),

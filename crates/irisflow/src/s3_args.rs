@@ -57,7 +57,7 @@ impl S3Args {
         else {
             bail!("--s3-bucket needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
         };
-        Ok(ObjectStoreChoice::S3(S3Settings {
+        let settings = S3Settings {
             bucket,
             region: self.s3_region.clone(),
             endpoint: given(&self.s3_endpoint),
@@ -68,6 +68,7 @@ impl S3Args {
                 session_token: key(&self.s3_session_token),
             },
             timeouts: S3Timeouts::within_lease(lease),
-        }))
+        };
+        Ok(ObjectStoreChoice::S3(Box::new(settings)))
     }
 }
