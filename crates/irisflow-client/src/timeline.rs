@@ -210,7 +210,8 @@ impl Timeline {
         }
     }
 
-    async fn open_socket(&self) -> Result<Socket, ClientError> {
+    /// Borrows mutably, since a socket cannot be shared between threads: the future of `next` may be sent to another.
+    async fn open_socket(&mut self) -> Result<Socket, ClientError> {
         let mut socket = Socket::open(&self.client, "ws").await?;
         // In the first frame and not in the URL, which proxies may log.
         let hello = json!({ "type": "hello", "token": self.token, "cursor": self.cursor });
@@ -334,6 +335,14 @@ impl Timeline {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_timeline_may_be_followed_in_a_task_of_its_own() {
+        fn is_send<T: Send>(_: T) {}
+        let client = Client::new("http://127.0.0.1:1").expect("a client");
+        let mut timeline = client.timeline();
+        is_send(timeline.next());
+    }
 
     #[test]
     fn frames_of_a_later_server_are_ignored() {
