@@ -234,7 +234,7 @@ impl Fault {
 }
 
 impl InjectionPoint {
-    const STEPS: [Self; 8] = [
+    pub(super) const STEPS: [Self; 8] = [
         Self::Loading,
         Self::Segmenting,
         Self::RemovingReflections,

@@ -112,7 +112,8 @@ impl MatrixCell {
         supervisor.server.stop().await?;
 
         let recorded = RecordedState::read(&data).await?;
-        let mut counts = recorded.count_outcomes(&watched, &stored_objects(&data), self.fault);
+        let mut counts =
+            recorded.count_outcomes(&watched, &stored_objects(&data), self.fault.into());
         counts.injected = match self.fault {
             Fault::Transient | Fault::Server | Fault::Panic | Fault::Hang => {
                 count_injections(&supervisor.config.log)
@@ -134,6 +135,7 @@ impl MatrixCell {
         settings.extend(self.fault.settings(self.point));
         ServerConfig {
             program: matrix.program.clone(),
+            command: &["serve"],
             data: folder.join("data"),
             log: folder.join("log"),
             settings,
@@ -185,7 +187,7 @@ async fn settle(data: &Path) -> anyhow::Result<()> {
     let begun = Instant::now();
     while begun.elapsed() < SETTLE_TIMEOUT {
         let recorded = RecordedState::read(data).await?;
-        if recorded.left_over(&stored_objects(data)) == 0 {
+        if recorded.left_over(&stored_objects(data)).is_empty() {
             break;
         }
         tokio::time::sleep(POLL_INTERVAL * 20).await;

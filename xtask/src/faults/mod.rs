@@ -3,6 +3,7 @@
 //! `faults`, with real photos, users and watchers. The invariants afterwards: no job failed because of an
 //! outage, none lost, finished twice or stuck, no orphaned objects, and progress that never decreases.
 
+mod cluster;
 mod fake_clock;
 mod fault;
 pub(crate) mod faulty_disk;
@@ -34,6 +35,11 @@ pub(crate) struct FaultsArgs {
     /// How many jobs get the fault, per fault and injection point.
     #[arg(long, default_value_t = 20)]
     repetitions: usize,
+    /// Several processes on shared servers, and faults of both, in place of one server.
+    #[arg(long)]
+    cluster: bool,
+    #[command(flatten)]
+    cluster_args: cluster::ClusterArgs,
     /// Seed of the random photos, users, arrival times and durations; random, and printed, by default.
     #[arg(long)]
     seed: Option<u64>,
@@ -57,11 +63,22 @@ impl FaultsArgs {
     pub(crate) fn small(program: PathBuf) -> Self {
         Self {
             repetitions: 3,
+            cluster: false,
+            cluster_args: cluster::ClusterArgs::default(),
             seed: None,
             only: Vec::new(),
             places: Some(1),
             at_once: 8,
             program: Some(program),
+        }
+    }
+
+    /// The small run of a cluster as part of `cargo xtask test`.
+    pub(crate) fn small_cluster(program: PathBuf) -> Self {
+        Self {
+            cluster: true,
+            only: cluster::quick_faults(),
+            ..Self::small(program)
         }
     }
 }
@@ -74,6 +91,9 @@ pub(crate) fn run(args: FaultsArgs) -> anyhow::Result<Option<String>> {
         None => build(&root)?,
     };
     let seed = args.seed.unwrap_or_else(rand::random);
+    if args.cluster {
+        return cluster::run(&args.cluster_args, &root, &program, seed, &args.only);
+    }
     let mut cells = MatrixCell::all();
     cells.retain(|cell| cell.is_selected(&args.only));
     if cells.is_empty() {

@@ -1,5 +1,31 @@
 //! The counters of one cell of the crash matrix, the invariants over them, and their table row.
 
+use super::fault::Fault;
+
+/// How else than completed a job may end because of a fault.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tolerated {
+    /// The error codes with which it may fail by design.
+    pub(super) failures: &'static [&'static str],
+    /// Whether the cause is an outage (machine, operator or client): then failures are counted as due to it.
+    pub(super) is_outage: bool,
+    /// Whether it may be cancelled, by its owner.
+    pub(super) is_cancelled: bool,
+    /// Whether one of its attempts may count as a crash.
+    pub(super) is_crash: bool,
+}
+
+impl From<Fault> for Tolerated {
+    fn from(fault: Fault) -> Self {
+        Self {
+            failures: fault.allowed_failures(),
+            is_outage: fault.is_outage(),
+            is_cancelled: fault == Fault::HangUp,
+            is_crash: fault != Fault::Terminate,
+        }
+    }
+}
+
 /// The counters of one cell, or of several added up. The last six must be zero.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct OutcomeCounts {

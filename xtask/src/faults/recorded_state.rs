@@ -10,9 +10,8 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use uuid::Uuid;
 
-use super::fault::Fault;
 use super::job_watcher::WatchedJob;
-use super::outcome_counts::OutcomeCounts;
+use super::outcome_counts::{OutcomeCounts, Tolerated};
 
 /// The fields of a job that the comparison needs.
 struct JobRow {
@@ -30,7 +29,7 @@ struct JobRow {
 
 /// The database columns of a [`JobRow`].
 #[derive(sqlx::FromRow)]
-struct StoredJob {
+pub(super) struct StoredJob {
     id: Uuid,
     state: String,
     result: Option<String>,
@@ -38,6 +37,15 @@ struct StoredJob {
     crashes: i64,
     previews: Option<String>,
 }
+
+/// Job, kind and body.
+pub(super) type StoredEvent = (Uuid, String, String);
+
+/// How many users have queue counters that differ from their jobs.
+pub(super) const DRIFTED: &str = "SELECT count(*) FROM timelines WHERE running <>
+     (SELECT count(*) FROM jobs WHERE user_id = timelines.user_id AND state = 'processing')
+ OR queued <> (SELECT count(*) FROM jobs
+               WHERE user_id = timelines.user_id AND state IN ('pending', 'waiting'))";
 
 impl From<StoredJob> for JobRow {
     fn from(stored: StoredJob) -> Self {
@@ -79,17 +87,27 @@ pub(super) struct RecordedState {
 impl RecordedState {
     pub(super) async fn read(data: &Path) -> anyhow::Result<Self> {
         let database = open(&data.join("irisflow.sqlite")).await?;
-        let rows: Vec<StoredJob> =
+        let jobs: Vec<StoredJob> =
             sqlx::query_as("SELECT id, state, result, failure, crashes, previews FROM jobs")
                 .fetch_all(&database)
                 .await?;
-        let jobs = rows.into_iter().map(JobRow::from).collect();
-        let event_rows: Vec<(Uuid, String, String)> =
+        let events: Vec<StoredEvent> =
             sqlx::query_as("SELECT job_id, kind, body FROM events ORDER BY user_id, seq")
                 .fetch_all(&database)
                 .await?;
+        let drifted: i64 = sqlx::query_scalar(DRIFTED).fetch_one(&database).await?;
+        database.close().await;
+        Self::of_rows(jobs, events, drifted)
+    }
+
+    /// From what a database of any kind holds; `drifted` is the answer to [`DRIFTED`].
+    pub(super) fn of_rows(
+        jobs: Vec<StoredJob>,
+        stored_events: Vec<StoredEvent>,
+        drifted: i64,
+    ) -> anyhow::Result<Self> {
         let mut events: HashMap<String, Vec<(String, u64)>> = HashMap::new();
-        for (job_id, kind, body) in event_rows {
+        for (job_id, kind, body) in stored_events {
             let body: Value = serde_json::from_str(&body).context("an event")?;
             let progress = body["progress"].as_u64().context("its progress")?;
             events
@@ -97,17 +115,8 @@ impl RecordedState {
                 .or_default()
                 .push((kind, progress));
         }
-        let drifted: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM timelines WHERE running <>
-                 (SELECT count(*) FROM jobs WHERE user_id = timelines.user_id AND state = 'processing')
-             OR queued <> (SELECT count(*) FROM jobs
-                           WHERE user_id = timelines.user_id AND state IN ('pending', 'waiting'))",
-        )
-        .fetch_one(&database)
-        .await?;
-        database.close().await;
         Ok(Self {
-            jobs,
+            jobs: jobs.into_iter().map(JobRow::from).collect(),
             events,
             drifted: usize::try_from(drifted)?,
         })
@@ -118,7 +127,7 @@ impl RecordedState {
         &self,
         watched: &[WatchedJob],
         stored: &[String],
-        fault: Fault,
+        tolerated: Tolerated,
     ) -> OutcomeCounts {
         let mut counts = OutcomeCounts {
             jobs: watched.len(),
@@ -128,9 +137,9 @@ impl RecordedState {
         };
         for watched in watched {
             let row = self.jobs.iter().find(|row| row.id == watched.job_id);
-            self.count_job(row, watched, stored, fault, &mut counts);
+            self.count_job(row, watched, stored, tolerated, &mut counts);
         }
-        counts.left_over = self.left_over(stored);
+        counts.left_over = self.left_over(stored).len();
         counts
     }
 
@@ -144,11 +153,11 @@ impl RecordedState {
         seen.collect()
     }
 
-    /// Number of orphaned objects: those that belong to no recorded result.
-    pub(super) fn left_over(&self, stored: &[String]) -> usize {
+    /// Orphaned objects: those that belong to no recorded result.
+    pub(super) fn left_over(&self, stored: &[String]) -> Vec<String> {
         let recorded: HashSet<String> = self.jobs.iter().flat_map(JobRow::objects).collect();
         let left_over = stored.iter().filter(|name| !recorded.contains(*name));
-        left_over.count()
+        left_over.cloned().collect()
     }
 
     fn count_job(
@@ -156,7 +165,7 @@ impl RecordedState {
         row: Option<&JobRow>,
         watched: &WatchedJob,
         stored: &[String],
-        fault: Fault,
+        tolerated: Tolerated,
         counts: &mut OutcomeCounts,
     ) {
         let Some(row) = row else {
@@ -164,7 +173,7 @@ impl RecordedState {
             return;
         };
         let explained = |code: &String| {
-            fault.allowed_failures().contains(&code.as_str())
+            tolerated.failures.contains(&code.as_str())
                 || watched.expected_failure.as_ref() == Some(code)
         };
         let whole = row.objects().iter().all(|object| stored.contains(object));
@@ -172,15 +181,15 @@ impl RecordedState {
             "completed" if whole => counts.finished += 1,
             "failed" if row.failure.as_ref().is_some_and(explained) => counts.failed_by_design += 1,
             // Cancelled by their owners.
-            "cancelled" if fault == Fault::HangUp => counts.failed_by_design += 1,
-            "failed" if fault.is_outage() => counts.failed_by_outage += 1,
+            "cancelled" if tolerated.is_cancelled => counts.failed_by_design += 1,
+            "failed" if tolerated.is_outage => counts.failed_by_outage += 1,
             "completed" | "failed" | "cancelled" => counts.lost += 1,
             _ => {
                 counts.stuck += 1;
                 return;
             }
         }
-        if fault == Fault::Terminate && row.state == "completed" && row.crashes > 0 {
+        if !tolerated.is_crash && row.state == "completed" && row.crashes > 0 {
             counts.failed_by_outage += 1;
         }
         let events = self.events.get(&row.id).map_or(&[][..], Vec::as_slice);

@@ -16,6 +16,8 @@ const END_LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub(super) struct ServerConfig {
     pub(super) program: PathBuf,
+    /// The command and its arguments, without address and data folder: `serve` or `work`.
+    pub(super) command: &'static [&'static str],
     pub(super) data: PathBuf,
     /// File for its standard error.
     pub(super) log: PathBuf,
@@ -50,7 +52,8 @@ impl Server {
             .open(&config.log)
             .context("the log")?;
         let mut child = Command::new(&config.program)
-            .args(["serve", "--listen", listen, "--data-dir"])
+            .args(config.command)
+            .args(["--listen", listen, "--data-dir"])
             .arg(&config.data)
             .envs(config.settings.iter().map(|(name, value)| (name, value)))
             .env("IRISFLOW_FAULTS", &config.faults)
@@ -64,8 +67,9 @@ impl Server {
         let mut lines = BufReader::new(stdout).lines();
         let address = tokio::time::timeout(START_LIMIT, async {
             while let Some(line) = lines.next_line().await? {
-                if let Some(url) = line.strip_prefix("Irisflow is running at http://") {
-                    return Ok(url.to_owned());
+                let address = line.split_once("http://").map(|(_, address)| address);
+                if let Some(address) = address.filter(|_| line.starts_with("Irisflow is ")) {
+                    return Ok(address.to_owned());
                 }
             }
             let log = std::fs::read_to_string(&config.log).unwrap_or_default();
@@ -99,6 +103,11 @@ impl Server {
 
     pub(super) fn resume(&self) -> anyhow::Result<()> {
         self.signal("-CONT")
+    }
+
+    /// Kills it as a crash does (SIGKILL), and waits until the process has ended.
+    pub(super) async fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill().await.context("killing the server")
     }
 
     /// Graceful shutdown: sends SIGTERM and waits until the process has ended.

@@ -15,7 +15,7 @@ use super::job_watcher::{WatchedJob, watch};
 use super::matrix_cell::MatrixConfig;
 
 pub(super) const GOOD_EYES: [&str; 2] = ["pixabay_eye_2154384.jpg", "pixabay_eye_3221498_gray.jpg"];
-const NO_EYE: &str = "mdn_teddy-bear.jpg";
+pub(super) const NO_EYE: &str = "mdn_teddy-bear.jpg";
 const USERS: usize = 2;
 pub(super) const PASSWORD: &str = "Clear-Iris-7";
 

