@@ -23,6 +23,9 @@ pub struct PostgresSettings {
     pub statement_timeout: Duration,
     /// A statement waits for a lock for so long at most.
     pub lock_timeout: Duration,
+    /// The server ends a connection that does nothing in a transaction for so long. Shorter than `lock_timeout`, so that
+    /// others get the locks of a node that was suspended, instead of an error.
+    pub idle_in_transaction_timeout: Duration,
 }
 
 impl PostgresSettings {
@@ -34,6 +37,7 @@ impl PostgresSettings {
             acquire_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(20),
             lock_timeout: Duration::from_secs(5),
+            idle_in_transaction_timeout: Duration::from_secs(2),
         }
     }
 
@@ -66,10 +70,9 @@ impl PostgresSettings {
         Ok(options.application_name("irisflow").options([
             ("statement_timeout", timeout(self.statement_timeout)),
             ("lock_timeout", timeout(self.lock_timeout)),
-            // A transaction of a node that has stopped in the middle holds locks for no longer than this.
             (
                 "idle_in_transaction_session_timeout",
-                timeout(self.statement_timeout),
+                timeout(self.idle_in_transaction_timeout),
             ),
             // Requests are short; compiling them takes longer than running them.
             ("jit", "off".to_owned()),
@@ -105,4 +108,42 @@ pub(crate) async fn open_pool(settings: &PostgresSettings) -> Result<PgPool, Sto
         .connect_with(settings.connect_options()?)
         .await
         .map_err(store_error)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use irisflow_test_servers::PostgresServer;
+    use sqlx::ConnectOptions as _;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn others_get_the_locks_of_a_node_that_is_suspended_in_a_transaction() {
+        let server = || PostgresServer::shared("locks of a suspended node");
+        let Some(server) = tokio::task::block_in_place(server) else {
+            return;
+        };
+        let defaults = PostgresSettings::of_url(server.url("postgres"));
+        assert!(defaults.idle_in_transaction_timeout < defaults.lock_timeout);
+        let settings = PostgresSettings {
+            idle_in_transaction_timeout: Duration::from_millis(200),
+            ..defaults
+        };
+        let options = settings.connect_options().expect("a valid URL");
+        let mut suspended = options.connect().await.expect("it connects");
+        let mut other = options.connect().await.expect("it connects");
+        let lock = || sqlx::query("SELECT pg_advisory_xact_lock(1)");
+
+        let begun = sqlx::query("BEGIN").execute(&mut suspended).await;
+        begun.expect("begun");
+        lock().execute(&mut suspended).await.expect("locked");
+        lock()
+            .execute(&mut other)
+            .await
+            .expect("locked in its turn");
+
+        let error = lock().execute(&mut suspended).await.expect_err("ended");
+        let error = store_error(error);
+        assert!(error.is_outage() && error.is_transient(), "{error}");
+    }
 }
