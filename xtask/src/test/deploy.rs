@@ -96,6 +96,7 @@ fn kubernetes_checks(root: &Path, report: &Report) -> anyhow::Result<()> {
     }
     let mut kustomize = in_root(root, Path::new("kubectl"));
     kustomize.args(["kustomize", "deploy/kubernetes"]);
+    kustomize.args(["--output", "target/kustomized.yaml"]);
     report.run("deploy: kustomization", kustomize)
 }
 
