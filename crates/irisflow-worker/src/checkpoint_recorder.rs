@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use irisflow_image::previews;
 use irisflow_jobs::{Checkpoint, Job, Preview, PreviewKind, WriteOutcome};
-use irisflow_photos::{JobObject, ObjectKey};
+use irisflow_photos::{JobObject, ObjectKey, StorageError};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -113,23 +113,28 @@ impl Recording {
         let mut put = tokio::spawn(async move { files.put(&key, preview.jpeg.into()).await });
         match timeout(STORING_LIMIT, &mut put).await {
             Ok(Ok(Ok(()))) => self.previews.push(record),
-            Ok(Ok(Err(error))) => self.give_up_previews(&error),
-            Ok(Err(error)) => self.give_up_previews(&error),
-            Err(slow) => {
-                self.give_up_previews(&slow);
-                let files = Arc::clone(&self.shared.parts.files);
-                tokio::spawn(async move {
-                    // Stored late or not at all: no row records it.
-                    let _ = put.await;
-                    let _ = files.delete(&key).await;
-                });
-            }
+            Ok(Ok(Err(error))) => self.give_up_preview(key, None, &error),
+            Ok(Err(error)) => self.give_up_preview(key, None, &error),
+            Err(slow) => self.give_up_preview(key, Some(put), &slow),
         }
     }
 
-    fn give_up_previews(&mut self, error: &dyn std::fmt::Display) {
+    /// No row records it, though it may be stored in spite of the error, or later by `storing`.
+    fn give_up_preview(
+        &mut self,
+        key: ObjectKey,
+        storing: Option<JoinHandle<Result<(), StorageError>>>,
+        error: &dyn std::fmt::Display,
+    ) {
         self.stores_previews = false;
         tracing::warn!(job_id = %self.job.id, %error, "could not store a preview");
+        let files = Arc::clone(&self.shared.parts.files);
+        tokio::spawn(async move {
+            if let Some(storing) = storing {
+                let _ = storing.await;
+            }
+            let _ = files.delete(&key).await;
+        });
     }
 
     async fn record(&self) {

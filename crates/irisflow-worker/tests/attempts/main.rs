@@ -6,6 +6,7 @@
 )]
 
 mod site;
+mod unconfirmed;
 
 use irisflow_jobs::{Bus as _, EventKind, JobCommands as _, JobLeases as _, JobState};
 use irisflow_messages::failures;
@@ -101,6 +102,24 @@ async fn a_worker_killed_after_a_preview_leaves_no_object() {
 
     node.until("its objects are swept", async || {
         node.epochs_of_objects(&job).await.is_empty()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_that_is_stored_without_an_answer_leaves_no_object() {
+    let site = Site::new();
+    let node = site.open().await.with_unconfirmed_previews();
+    node.start_worker(FaultPlan::default(), usual());
+
+    let job = node.submit(eye()).await;
+    node.run_until_idle().await;
+
+    let ended = node.job(&job).await;
+    assert!(matches!(ended.state, JobState::Completed(_)), "{ended:?}");
+    assert_eq!(ended.previews, []);
+    node.until("the preview is deleted", async || {
+        node.epochs_of_objects(&job).await.len() == OBJECTS - 3
     })
     .await;
 }

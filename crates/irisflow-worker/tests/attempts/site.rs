@@ -16,6 +16,8 @@ use irisflow_photos::{FileStore, MemoryBudget, ObjectKey, ObjectStore};
 use irisflow_sqlite::SqliteStore;
 use irisflow_worker::{FaultPlan, HeldPoint, ImagingPipeline, Worker, WorkerParts, WorkerSettings};
 
+use crate::unconfirmed::UnconfirmedPreviews;
+
 /// Longer than anything here takes on a busy machine.
 const HANG_LIMIT: Duration = Duration::from_secs(60);
 
@@ -110,6 +112,12 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    /// The same on a storage that answers with an error after it stored a preview.
+    pub(crate) fn with_unconfirmed_previews(self) -> Self {
+        let files = Arc::new(UnconfirmedPreviews(self.files));
+        Self { files, ..self }
+    }
+
     /// A worker on the runtime of the caller. It works until it is drained or its runtime ends.
     pub(crate) fn start_worker(&self, plan: FaultPlan, settings: WorkerSettings) -> Worker {
         let parts = WorkerParts {
