@@ -59,7 +59,7 @@ impl Connection {
     async fn serve(&self) -> Result<(), Error> {
         let (sender, events) = mpsc::unbounded_channel();
         let options = self.settings.options().event_callback(move |event| {
-            // An error means that nobody listens any more.
+            // An error means that the receiver has ended.
             let _ = sender.send(event);
             std::future::ready(())
         });
