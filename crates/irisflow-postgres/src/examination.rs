@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use irisflow_jobs::{StoreError, Timestamp};
+use sqlx::postgres::PgRow;
 use sqlx::{ConnectOptions as _, Connection as _, FromRow, Row as _};
 
 use crate::schema::{check_server, missing_steps};
@@ -34,7 +35,6 @@ pub struct Examination {
     pub missing_migrations: Vec<SchemaStep>,
 }
 
-#[derive(FromRow)]
 struct Answers {
     server_version: String,
     may_create: bool,
@@ -45,6 +45,22 @@ struct Answers {
     max_connections: i32,
     open_connections: i64,
     oldest_transaction_s: f64,
+}
+
+impl<'r> FromRow<'r, PgRow> for Answers {
+    fn from_row(row: &'r PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            server_version: row.try_get("server_version")?,
+            may_create: row.try_get("may_create")?,
+            is_read_only: row.try_get("is_read_only")?,
+            is_durable: row.try_get("is_durable")?,
+            is_encrypted: row.try_get("is_encrypted")?,
+            is_local: row.try_get("is_local")?,
+            max_connections: row.try_get("max_connections")?,
+            open_connections: row.try_get("open_connections")?,
+            oldest_transaction_s: row.try_get("oldest_transaction_s")?,
+        })
+    }
 }
 
 const QUESTIONS: &str = "SELECT

@@ -3,8 +3,8 @@
 //! same (a database edited by hand, a bug) are counted anew here, since jobs would never be claimed.
 
 use irisflow_jobs::{EventKinds, JobState, StoreError, UserId};
-use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
 use crate::unit_of_work::UnitOfWork;
@@ -122,11 +122,21 @@ impl LockedTimeline {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Counters {
     queued: i64,
     running: i64,
     next_run_at: Option<i64>,
+}
+
+impl<'r> FromRow<'r, PgRow> for Counters {
+    fn from_row(row: &'r PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            queued: row.try_get("queued")?,
+            running: row.try_get("running")?,
+            next_run_at: row.try_get("next_run_at")?,
+        })
+    }
 }
 
 impl UnitOfWork<'_> {

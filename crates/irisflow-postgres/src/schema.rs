@@ -1,9 +1,9 @@
 //! The schema of a database: its migrations, and whether they have been applied.
 
 use irisflow_jobs::StoreError;
-use sqlx::migrate::{Migrate as _, Migrator};
+use sqlx::migrate::{Migrate as _, Migration, MigrationType, Migrator};
 use sqlx::postgres::PgConnection;
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr as _};
 
 use crate::PostgresSettings;
 use crate::store_error::store_error;
@@ -106,7 +106,14 @@ pub(crate) async fn missing_steps(
 }
 
 fn migrator() -> Migrator {
-    let mut migrator = sqlx::migrate!();
+    let start = Migration::new(
+        1,
+        "start".into(),
+        MigrationType::Simple,
+        include_str!("../migrations/0001_start.sql").into_sql_str(),
+        false,
+    );
+    let mut migrator = Migrator::with_migrations(vec![start]);
     migrator.set_ignore_missing(true);
     migrator
 }

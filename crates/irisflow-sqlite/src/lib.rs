@@ -15,6 +15,7 @@ mod job_commands;
 mod job_leases;
 mod job_reader;
 mod job_row;
+mod migrations;
 mod photos;
 mod privacy;
 #[cfg(test)]
@@ -89,7 +90,7 @@ impl SqliteStore {
             .busy_timeout(BUSY_TIMEOUT);
         let mut first = options.connect().await.map_err(store_error)?;
         check_integrity(&mut first).await?;
-        sqlx::migrate!()
+        migrations::migrator()
             .run(&mut first)
             .await
             .map_err(StoreError::unavailable)?;

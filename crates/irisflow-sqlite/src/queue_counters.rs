@@ -4,6 +4,8 @@
 //! Triggers keep their sums in `queue_totals`.
 
 use irisflow_jobs::{JobState, StoreError, UserId};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
 use crate::unit_of_work::{Script, UnitOfWork};
@@ -70,11 +72,21 @@ pub(crate) fn mark_claim(script: &mut Script, user_id: UserId) {
         .push("; ");
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Counters {
     queued: i64,
     running: i64,
     next_run_at: Option<i64>,
+}
+
+impl<'r> FromRow<'r, SqliteRow> for Counters {
+    fn from_row(row: &'r SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            queued: row.try_get("queued")?,
+            running: row.try_get("running")?,
+            next_run_at: row.try_get("next_run_at")?,
+        })
+    }
 }
 
 impl UnitOfWork<'_> {

@@ -27,16 +27,15 @@ struct JobRow {
     previews: Vec<String>,
 }
 
-/// The database columns of a [`JobRow`].
-#[derive(sqlx::FromRow)]
-pub(super) struct StoredJob {
-    id: Uuid,
-    state: String,
-    result: Option<String>,
-    failure: Option<String>,
-    crashes: i64,
-    previews: Option<String>,
-}
+/// The database columns of a [`JobRow`]: id, state, result, failure, crashes, previews.
+pub(super) type StoredJob = (
+    Uuid,
+    String,
+    Option<String>,
+    Option<String>,
+    i64,
+    Option<String>,
+);
 
 /// Job, kind and body.
 pub(super) type StoredEvent = (Uuid, String, String);
@@ -48,21 +47,19 @@ pub(super) const DRIFTED: &str = "SELECT count(*) FROM timelines WHERE running <
                WHERE user_id = timelines.user_id AND state IN ('pending', 'waiting'))";
 
 impl From<StoredJob> for JobRow {
-    fn from(stored: StoredJob) -> Self {
+    fn from((id, state, result, failure, crashes, previews): StoredJob) -> Self {
         let field = |text: &Option<String>, name: &str| -> Option<Value> {
             let object: Value = serde_json::from_str(text.as_ref()?).ok()?;
             Some(object[name].clone())
         };
         Self {
-            id: stored.id.to_string(),
-            state: stored.state,
-            has_alternative: field(&stored.result, "alternative")
-                .is_some_and(|other| !other.is_null()),
-            epoch: field(&stored.result, "epoch").and_then(|epoch| epoch.as_i64()),
-            failure: field(&stored.failure, "code")
-                .and_then(|code| Some(code.as_str()?.to_owned())),
-            crashes: stored.crashes,
-            previews: kinds_of(stored.previews.as_deref()),
+            id: id.to_string(),
+            state,
+            has_alternative: field(&result, "alternative").is_some_and(|other| !other.is_null()),
+            epoch: field(&result, "epoch").and_then(|epoch| epoch.as_i64()),
+            failure: field(&failure, "code").and_then(|code| Some(code.as_str()?.to_owned())),
+            crashes,
+            previews: kinds_of(previews.as_deref()),
         }
     }
 }
