@@ -1,21 +1,23 @@
-"""Benchmark baseline: the bookkeeping of jobs in a minimal app on Celery, Redis and SQLite, without image
+"""Benchmark baseline: the bookkeeping of jobs in a minimal app on Celery, Redis and PostgreSQL, without image
 processing.
 
 It follows a common design: job rows in the database and Celery's own state are written side by side. Each of
 the five steps updates the row, each of the nine checkpoints updates Celery's state, the end updates both. The
-database has the same durability as Irisflow's: WAL with synchronous=FULL.
+database is the server of Irisflow's own run, with the same durability.
 
-Run by `cargo xtask bench throughput`, which starts Redis and the worker and measures their time:
-    celery -A celery_bookkeeping worker ...      the worker
-    python celery_bookkeeping.py JOBS            submits, waits until all are done, prints the seconds
+Run by `cargo xtask bench queue`, which starts all servers and the worker and measures their time:
+    celery -A celery_bookkeeping worker ...          the worker
+    python celery_bookkeeping.py JOBS THREADS        submits, waits until all are done, prints the seconds
 """
 
 import os
-import sqlite3
 import sys
+import threading
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 from celery import Celery
 
 REDIS = os.environ["BASELINE_REDIS"]
@@ -41,31 +43,25 @@ CHECKPOINTS = [
     ("saving", 95),
 ]
 
-_connection = None
+TABLE = """CREATE TABLE IF NOT EXISTS celery_jobs (
+    id UUID PRIMARY KEY, status TEXT NOT NULL, step TEXT, progress INTEGER NOT NULL, result TEXT,
+    updated_at DOUBLE PRECISION NOT NULL)"""
+
+_local = threading.local()
 
 
 def database():
-    """One connection per process."""
-    global _connection
-    if _connection is None:
-        _connection = sqlite3.connect(DATABASE, timeout=60)
-        _connection.execute("PRAGMA journal_mode = WAL")
-        _connection.execute("PRAGMA synchronous = FULL")
-        _connection.execute(
-            "CREATE TABLE IF NOT EXISTS jobs (id TEXT PRIMARY KEY, status TEXT NOT NULL,"
-            " step TEXT, progress INTEGER NOT NULL, result TEXT, updated_at REAL NOT NULL)"
-        )
-        _connection.commit()
-    return _connection
+    """One connection per process and thread."""
+    if not hasattr(_local, "connection"):
+        _local.connection = psycopg.connect(DATABASE, autocommit=True)
+    return _local.connection
 
 
 def update_row(job_id, status, step, progress, result=None):
-    connection = database()
-    connection.execute(
-        "UPDATE jobs SET status = ?, step = ?, progress = ?, result = ?, updated_at = ? WHERE id = ?",
+    database().execute(
+        "UPDATE celery_jobs SET status = %s, step = %s, progress = %s, result = %s, updated_at = %s WHERE id = %s",
         (status, step, progress, result, time.time(), job_id),
     )
-    connection.commit()
 
 
 @app.task(bind=True, max_retries=1)
@@ -81,34 +77,34 @@ def process(self, job_id):
     return {"job_id": job_id, "progress": 100}
 
 
-def submit():
+def submit(_=None):
     job_id = str(uuid.uuid4())
-    connection = database()
-    connection.execute(
-        "INSERT INTO jobs (id, status, progress, updated_at) VALUES (?, 'pending', 0, ?)",
+    database().execute(
+        "INSERT INTO celery_jobs (id, status, progress, updated_at) VALUES (%s, 'pending', 0, %s)",
         (job_id, time.time()),
     )
-    connection.commit()
     process.delay(job_id)
 
 
-def completed():
-    query = "SELECT count(*) FROM jobs WHERE status = 'completed'"
+def unfinished():
+    query = "SELECT count(*) FROM celery_jobs WHERE status <> 'completed'"
     return database().execute(query).fetchone()[0]
 
 
-def run(jobs):
+def run(jobs, threads):
+    database().execute(TABLE)
     # The first job makes the worker processes connect; it is not measured.
     submit()
-    while completed() < 1:
+    while unfinished():
         time.sleep(0.01)
     begun = time.monotonic()
-    for _ in range(jobs):
-        submit()
-    while completed() < jobs + 1:
-        time.sleep(0.05)
+    with ThreadPoolExecutor(threads) as clients:
+        for _ in clients.map(submit, range(jobs)):
+            pass
+    while unfinished():
+        time.sleep(0.01)
     print(time.monotonic() - begun)
 
 
 if __name__ == "__main__":
-    run(int(sys.argv[1]))
+    run(int(sys.argv[1]), int(sys.argv[2]))

@@ -171,9 +171,18 @@ impl NatsServer {
         self.address
     }
 
-    fn signal(&self, signal: &str) -> io::Result<()> {
+    /// The id of its process.
+    ///
+    /// # Errors
+    /// When it was never started.
+    pub fn process_id(&self) -> io::Result<u32> {
         let pid = std::fs::read_to_string(self.folder.join("pid"))?;
-        let status = Command::new("kill").args([signal, pid.trim()]).status()?;
+        pid.trim().parse().map_err(io::Error::other)
+    }
+
+    fn signal(&self, signal: &str) -> io::Result<()> {
+        let pid = self.process_id()?.to_string();
+        let status = Command::new("kill").args([signal, &pid]).status()?;
         match status.success() {
             true => Ok(()),
             false => Err(io::Error::other("the server does not run")),

@@ -1,4 +1,4 @@
-//! A PostgreSQL server without durability, and fresh databases on it.
+//! A PostgreSQL server, and fresh databases on it.
 //!
 //! A shell waits for the end of the pipe that this process holds, then stops the server and deletes its folder: also
 //! after a panic or a kill of this process. PostgreSQL refuses to run as root; then it runs as the user `nobody`.
@@ -20,6 +20,8 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 pub struct PostgresServer {
     programs: Option<PathBuf>,
     folder: PathBuf,
+    /// Settings, as options of the program.
+    settings: &'static str,
     /// The server is stopped when this is closed.
     _watchdog: ChildStdin,
     databases: AtomicU32,
@@ -45,6 +47,10 @@ const VERSIONS: [u32; 4] = [18, 17, 16, 15];
 /// Of the user `nobody`.
 const NOBODY: u32 = 65534;
 const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// What is lost when the machine stops is worth nothing in a test.
+const QUICK: &str = "-c fsync=off -c full_page_writes=off -c shared_buffers=64MB";
+const DURABLE: &str = "-c shared_buffers=1GB -c max_wal_size=4GB";
 
 const WATCHDOG: &str = r#"
 trap "" INT HUP TERM
@@ -86,16 +92,36 @@ impl PostgresServer {
         find_programs().is_some()
     }
 
-    /// Starts a server of its own.
+    /// Starts a server of its own, without durability.
     ///
     /// # Errors
     /// When PostgreSQL is not installed or does not start.
     pub fn start() -> Result<Self, StartError> {
+        Self::start_with(QUICK, &std::env::temp_dir())
+    }
+
+    /// Starts a server of its own that is as durable as in production, for measurements.
+    ///
+    /// # Errors
+    /// When PostgreSQL is not installed or does not start.
+    pub fn start_durable() -> Result<Self, StartError> {
+        Self::start_with(DURABLE, &std::env::temp_dir())
+    }
+
+    /// Starts a server of its own, without durability, below `parent`: on another disk, say.
+    ///
+    /// # Errors
+    /// When PostgreSQL is not installed or does not start.
+    pub fn start_below(parent: &Path) -> Result<Self, StartError> {
+        Self::start_with(QUICK, parent)
+    }
+
+    fn start_with(settings: &'static str, parent: &Path) -> Result<Self, StartError> {
         let programs = find_programs().ok_or(StartError::Missing)?;
         let folder = tempfile::Builder::new()
             .prefix("irisflow-pg-")
             .permissions(Permissions::from_mode(0o755))
-            .tempdir()?
+            .tempdir_in(parent)?
             .keep();
         if is_root() {
             chown(&folder, Some(NOBODY), Some(NOBODY))?;
@@ -104,6 +130,7 @@ impl PostgresServer {
             _watchdog: start_watchdog(&folder)?,
             programs,
             folder,
+            settings,
             databases: AtomicU32::new(0),
             unused: Mutex::default(),
         };
@@ -133,9 +160,9 @@ impl PostgresServer {
         let begun = Instant::now();
         loop {
             let options = format!(
-                "-c listen_addresses='' -c unix_socket_directories='{}' -c fsync=off \
-                 -c full_page_writes=off -c max_connections=200 -c shared_buffers=64MB",
-                self.folder.display()
+                "-c listen_addresses='' -c unix_socket_directories='{}' -c max_connections=200 {}",
+                self.folder.display(),
+                self.settings
             );
             let mut pg_ctl = self.command("pg_ctl");
             pg_ctl.args(["start", "--silent", "--wait", "--options", &options]);
@@ -156,9 +183,27 @@ impl PostgresServer {
     /// # Errors
     /// When it does not run.
     pub fn kill(&self) -> Result<(), StartError> {
-        let file = std::fs::read_to_string(self.data().join("postmaster.pid"))?;
-        let pid = file.lines().next().unwrap_or_default().to_owned();
+        let pid = self.process_id()?.to_string();
         run("kill", Command::new("kill").args(["-KILL", &pid]))
+    }
+
+    /// Whether its first process runs; it may be recovering from a crash.
+    pub fn is_running(&self) -> bool {
+        let mut pg_ctl = self.command("pg_ctl");
+        pg_ctl
+            .args(["status", "--silent", "--pgdata"])
+            .arg(self.data());
+        run("pg_ctl", &mut pg_ctl).is_ok()
+    }
+
+    /// The id of the server's first process, the parent of all others.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn process_id(&self) -> io::Result<u32> {
+        let file = std::fs::read_to_string(self.data().join("postmaster.pid"))?;
+        let line = file.lines().next().unwrap_or_default();
+        line.trim().parse().map_err(io::Error::other)
     }
 
     /// The URL of a database.

@@ -5,13 +5,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use irisflow_jobs::{
-    Fence, Job, JobLeases as _, JobResult, PictureFormat, Priority, QueueReader as _, Statistics,
-    UserId, WorkerId,
-};
+use irisflow_jobs::{Fence, Job, JobResult, PictureFormat, Priority, UserId, WorkerId};
 
 use super::median;
-use super::store::{self, OpenStore};
+use super::store::{OpenStore, Sqlite};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ClaimsArgs {
@@ -30,7 +27,8 @@ pub(crate) struct ClaimsArgs {
 }
 
 pub(super) async fn run(arguments: ClaimsArgs) -> anyhow::Result<()> {
-    let store = store::open(arguments.folder.as_deref()).await?;
+    let database = Sqlite::new(arguments.folder.as_deref())?;
+    let store = database.open().await?;
     let mut users = Vec::new();
     for _ in 0..arguments.users {
         users.push(store.user_with_photo().await?);
@@ -83,7 +81,7 @@ async fn print_estimate_reads(store: &OpenStore, user_id: UserId) -> anyhow::Res
         let own = Instant::now();
         jobs.own_place(user_id, last).await?;
         let place = Instant::now();
-        Statistics::queue(&**jobs).await?;
+        jobs.queue().await?;
         let moments = [begun, users, own, place, Instant::now()];
         for (times, moments) in times.iter_mut().zip(moments.windows(2)) {
             times.push(moments[1] - moments[0]);
@@ -107,7 +105,7 @@ async fn print_estimate_reads(store: &OpenStore, user_id: UserId) -> anyhow::Res
 }
 
 /// Claims a job and finishes it; only the claim is timed.
-async fn timed_claim(store: &OpenStore, of: Option<UserId>) -> anyhow::Result<Duration> {
+pub(super) async fn timed_claim(store: &OpenStore, of: Option<UserId>) -> anyhow::Result<Duration> {
     let begun = Instant::now();
     let claimed = store.jobs.claim_next(WorkerId::generate()).await?;
     let taken = begun.elapsed();
@@ -143,13 +141,13 @@ async fn finish(store: &OpenStore, job: &Job) -> anyhow::Result<()> {
     Ok(())
 }
 
-struct Times {
-    median_ms: f64,
-    p99_ms: f64,
+pub(super) struct Times {
+    pub(super) median_ms: f64,
+    pub(super) p99_ms: f64,
 }
 
 impl Times {
-    fn of(mut times: Vec<Duration>) -> Self {
+    pub(super) fn of(mut times: Vec<Duration>) -> Self {
         times.sort();
         let p99 = times
             .get(times.len() * 99 / 100)

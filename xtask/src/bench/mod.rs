@@ -4,12 +4,14 @@
 mod camera_jpeg;
 mod claims;
 mod estimate_error;
+mod history;
 mod image;
+mod process_cpu;
+mod queue;
 mod rendering;
 mod segmentation;
 mod session;
 mod store;
-mod throughput;
 mod watch;
 mod whole_job;
 
@@ -37,14 +39,17 @@ enum Section {
     Claims(claims::ClaimsArgs),
     /// Segmentation of a 12-megapixel photo, compared with decoding it.
     Finding(segmentation::FindingArgs),
+    /// Latency of a claim beside a long history of finished jobs, compared with an empty one.
+    History(history::HistoryArgs),
     /// One photo to its pictures, step by step, beside three programs in Python and OpenCV.
     Image(image::ImageArgs),
     #[command(hide = true)]
     ImageRun(image::ImageRunArgs),
     /// Pictures a second of the renderer, against saving them.
     Rendering(rendering::RenderingArgs),
-    /// Throughput of the queue with an empty pipeline, compared with Celery, Redis and SQLite.
-    Throughput(throughput::ThroughputArgs),
+    /// Throughput of the queue with an empty pipeline, on SQLite and on PostgreSQL with NATS, compared with Celery, Redis
+    /// and PostgreSQL.
+    Queue(queue::QueueArgs),
     /// Error of the wait estimates.
     Waiting(estimate_error::WaitingArgs),
     /// Cost and latency of watching.
@@ -66,11 +71,12 @@ pub(crate) fn run(arguments: BenchArgs) -> anyhow::Result<()> {
     match arguments.section {
         None => runtime.block_on(whole_job::run(arguments.whole_job, &root)),
         Some(Section::Claims(arguments)) => runtime.block_on(claims::run(arguments)),
+        Some(Section::History(arguments)) => runtime.block_on(history::run(arguments)),
         Some(Section::Finding(arguments)) => segmentation::run(&arguments, &root),
         Some(Section::Image(arguments)) => image::run(&arguments, &root),
         Some(Section::ImageRun(arguments)) => image::run_ours(&arguments),
         Some(Section::Rendering(arguments)) => rendering::run(&arguments),
-        Some(Section::Throughput(arguments)) => runtime.block_on(throughput::run(arguments)),
+        Some(Section::Queue(arguments)) => runtime.block_on(queue::run(arguments)),
         Some(Section::Waiting(arguments)) => {
             runtime.block_on(estimate_error::run(arguments, &root))
         }

@@ -61,6 +61,10 @@ impl TmpfsDisk {
         })
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Fills the disk to the last byte.
     pub(crate) fn fill(&self) -> anyhow::Result<()> {
         let mut file = std::fs::File::create(self.filler()).context("filling the disk")?;

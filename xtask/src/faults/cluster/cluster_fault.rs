@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::servers::Servers;
+use super::nodes::Cluster;
+use crate::faults::fake_clock;
 use crate::faults::fault::Fault;
 use crate::faults::outcome_counts::Tolerated;
 
@@ -18,12 +19,20 @@ pub(super) enum ClusterFault {
     PostgresKilled,
     /// PostgreSQL ends all connections and accepts hardly any.
     PostgresConnections,
+    /// The disk of PostgreSQL is full.
+    PostgresDiskFull,
     /// Every process is shut down gracefully and started again, one after another: SIGTERM.
     Rolling,
+    /// A node and a worker are of the previous version for a while: an upgrade, and one that is taken back.
+    PreviousVersion,
+    /// The wall clock of a node or a worker steps back or forward.
+    ClockStep,
     /// NATS is killed and started again.
     NatsKilled,
     /// NATS is suspended, so that it answers nothing.
     NatsPartitioned,
+    /// NATS is slow: each piece of data arrives late.
+    NatsSlow,
     /// S3 accepts no connections.
     S3Stopped,
     /// S3 answers every request with 503.
@@ -40,18 +49,25 @@ enum Needs {
     Nothing,
     Nats,
     S3,
+    SmallDisk,
+    PreviousVersion,
+    FakeClock,
 }
 
 impl ClusterFault {
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::KillWorker,
         Self::StopWorker,
         Self::KillNode,
         Self::PostgresKilled,
         Self::PostgresConnections,
+        Self::PostgresDiskFull,
         Self::Rolling,
+        Self::PreviousVersion,
+        Self::ClockStep,
         Self::NatsKilled,
         Self::NatsPartitioned,
+        Self::NatsSlow,
         Self::S3Stopped,
         Self::S3Refusing,
         Self::S3Hanging,
@@ -68,9 +84,13 @@ impl ClusterFault {
             Self::KillNode => "kill_node",
             Self::PostgresKilled => "postgres_killed",
             Self::PostgresConnections => "postgres_connections",
+            Self::PostgresDiskFull => "postgres_disk_full",
             Self::Rolling => "rolling",
+            Self::PreviousVersion => "previous_version",
+            Self::ClockStep => "clock_step",
             Self::NatsKilled => "nats_killed",
             Self::NatsPartitioned => "nats_partitioned",
+            Self::NatsSlow => "nats_slow",
             Self::S3Stopped => "s3_stopped",
             Self::S3Refusing => "s3_refusing",
             Self::S3Hanging => "s3_hanging",
@@ -79,12 +99,23 @@ impl ClusterFault {
     }
 
     /// Why it cannot be injected here.
-    pub(super) fn missing(self, servers: &Servers) -> Option<&'static str> {
+    pub(super) fn missing(self, cluster: &Cluster) -> Option<&'static str> {
+        let servers = &cluster.servers;
         match self.needs() {
             Needs::Nats if servers.nats.is_none() => Some("without nats-server"),
             Needs::S3 if servers.s3.is_none() => Some("without S3"),
+            Needs::SmallDisk if servers.disk.is_none() => {
+                Some("mounting a disk takes root on Linux")
+            }
+            Needs::PreviousVersion if cluster.previous.is_none() => Some("without --previous"),
+            Needs::FakeClock if !fake_clock::can_be_set() => Some("without libfaketime"),
             _ => None,
         }
+    }
+
+    /// Whether PostgreSQL must be on a small disk for it.
+    pub(super) fn needs_small_disk(self) -> bool {
+        self.needs() == Needs::SmallDisk
     }
 
     fn needs(self) -> Needs {
@@ -95,7 +126,10 @@ impl ClusterFault {
             | Self::PostgresKilled
             | Self::PostgresConnections
             | Self::Rolling => Needs::Nothing,
-            Self::NatsKilled | Self::NatsPartitioned => Needs::Nats,
+            Self::PostgresDiskFull => Needs::SmallDisk,
+            Self::PreviousVersion => Needs::PreviousVersion,
+            Self::ClockStep => Needs::FakeClock,
+            Self::NatsKilled | Self::NatsPartitioned | Self::NatsSlow => Needs::Nats,
             Self::S3Stopped | Self::S3Refusing | Self::S3Hanging | Self::S3LateErrors => Needs::S3,
         }
     }

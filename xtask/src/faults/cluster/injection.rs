@@ -27,9 +27,13 @@ pub(super) async fn inject(
         ClusterFault::KillNode => kill_node(cluster, random).await,
         ClusterFault::PostgresKilled => kill_postgres(cluster, random).await,
         ClusterFault::PostgresConnections => exhaust_connections(cluster, random).await,
+        ClusterFault::PostgresDiskFull => fill_disk_of_postgres(cluster, random).await,
         ClusterFault::Rolling => restart_in_turn(cluster).await,
+        ClusterFault::PreviousVersion => run_previous_version(cluster, random).await,
+        ClusterFault::ClockStep => step_clock(cluster, random).await,
         ClusterFault::NatsKilled => kill_nats(cluster, random).await,
         ClusterFault::NatsPartitioned => pause_nats(cluster, random).await,
+        ClusterFault::NatsSlow => slow_nats(cluster, random).await,
         ClusterFault::S3Stopped => stop_s3(cluster, random).await,
         ClusterFault::S3Refusing => fail_s3(cluster, S3Fault::Refuse, random).await,
         ClusterFault::S3Hanging => fail_s3(cluster, S3Fault::Hang, random).await,
@@ -114,6 +118,69 @@ async fn exhaust_connections(cluster: &mut Cluster, random: &mut StdRng) -> anyh
     ))
 }
 
+async fn fill_disk_of_postgres(cluster: &Cluster, random: &mut StdRng) -> anyhow::Result<String> {
+    let servers = &cluster.servers;
+    let disk = servers.disk.as_ref().context("a small disk")?;
+    block_in_place(|| disk.fill())?;
+    let time = wait(random, 1_000..6_000).await;
+    let fails = servers.grow().await.is_err();
+    disk.empty()?;
+    if !fails {
+        bail!("PostgreSQL could still write: the fault had no effect");
+    }
+    // It ends when it cannot write its log, like a server whose supervisor starts it again.
+    let ended = block_in_place(|| !servers.postgres.is_running());
+    if ended {
+        block_in_place(|| servers.postgres.start_again())?;
+    }
+    let ended = if ended { "; it had ended" } else { "" };
+    Ok(format!("no room for {time:.1?}{ended}"))
+}
+
+/// A node and a worker are replaced by the previous version, work for some time, and are replaced again.
+async fn run_previous_version(
+    cluster: &mut Cluster,
+    random: &mut StdRng,
+) -> anyhow::Result<String> {
+    let previous = cluster.previous.clone().context("--previous")?;
+    let node = random.random_range(0..cluster.api_nodes.len());
+    let worker = random.random_range(0..cluster.workers.len());
+    let mut both = [&mut cluster.api_nodes[node], &mut cluster.workers[worker]];
+    for node in &mut both {
+        node.stop().await?;
+        node.start_as(&previous).await?;
+    }
+    let time = wait(random, 3_000..8_000).await;
+    for node in &mut both {
+        node.stop().await?;
+        node.start_again("").await?;
+    }
+    let [node, worker] = both.map(|node| node.name.clone());
+    Ok(format!(
+        "{node} and {worker} were of the previous version for {time:.1?}"
+    ))
+}
+
+async fn step_clock(cluster: &mut Cluster, random: &mut StdRng) -> anyhow::Result<String> {
+    let step = *["-10m", "+1h"].choose(random).context("a step")?;
+    let all = cluster.api_nodes.iter_mut().chain(&mut cluster.workers);
+    let mut all: Vec<_> = all.collect();
+    let number = random.random_range(0..all.len());
+    let node = &mut all[number];
+    node.stop().await?;
+    node.start_with_clock(step).await?;
+    wait(random, 1_000..3_000).await;
+    let clock = node.clock.as_mut().context("a clock of its own")?;
+    clock.step()?;
+    let time = wait(random, 2_000..8_000).await;
+    let clock = node.clock.as_mut().context("a clock of its own")?;
+    clock.step()?;
+    Ok(format!(
+        "the clock of {} stepped by {step}, and back after {time:.1?}",
+        node.name
+    ))
+}
+
 async fn restart_in_turn(cluster: &mut Cluster) -> anyhow::Result<String> {
     let mut restarted = 0;
     for node in cluster.workers.iter_mut().chain(&mut cluster.api_nodes) {
@@ -140,6 +207,17 @@ async fn pause_nats(cluster: &mut Cluster, random: &mut StdRng) -> anyhow::Resul
     let time = wait(random, 2_000..12_000).await;
     nats.resume()?;
     Ok(format!("suspended for {time:.1?}"))
+}
+
+async fn slow_nats(cluster: &Cluster, random: &mut StdRng) -> anyhow::Result<String> {
+    let proxy = cluster.servers.nats_proxy.as_ref().context("NATS")?;
+    let delay = Duration::from_millis(random.random_range(300..3_000));
+    proxy.set_delay(delay);
+    let time = wait(random, 4_000..12_000).await;
+    proxy.set_delay(Duration::ZERO);
+    Ok(format!(
+        "each piece of data took {delay:.1?} longer, for {time:.1?}"
+    ))
 }
 
 async fn stop_s3(cluster: &mut Cluster, random: &mut StdRng) -> anyhow::Result<String> {

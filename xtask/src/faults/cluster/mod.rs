@@ -11,9 +11,10 @@ mod load;
 mod node;
 mod nodes;
 mod servers;
+mod slow_proxy;
 mod timeline_watcher;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Instant;
 
@@ -35,6 +36,9 @@ pub(crate) struct ClusterArgs {
     /// Of the injections, only the part I of N, for a run in several sittings with one seed.
     #[arg(long, value_name = "I/N", requires = "cluster", default_value_t)]
     shard: Shard,
+    /// The program of the previous version, built with the feature `faults`: a node and a worker run it for a while.
+    #[arg(long, requires = "cluster")]
+    previous: Option<PathBuf>,
 }
 
 /// One of several parts of the injections.
@@ -50,6 +54,7 @@ impl Default for ClusterArgs {
         Self {
             times: 1,
             shard: Shard::default(),
+            previous: None,
         }
     }
 }
@@ -129,9 +134,11 @@ async fn run_all(
     faults: &[ClusterFault],
 ) -> anyhow::Result<Option<String>> {
     let begun = Instant::now();
-    let servers = Servers::start().await?;
-    let (faults, skipped) = split_by_servers(faults, &servers);
-    let mut cluster = Cluster::start(program, servers).await?;
+    let disks = tempfile::tempdir()?;
+    let is_disk_needed = faults.iter().any(|fault| fault.needs_small_disk());
+    let servers = Servers::start(is_disk_needed.then_some(disks.path())).await?;
+    let mut cluster = Cluster::start(program, args.previous.as_deref(), servers).await?;
+    let (faults, skipped) = split_by_what_is_here(faults, &cluster);
     println!("started within {:.1?}", begun.elapsed());
     let photos = root.join("crates/irisflow-image/tests/photos");
     let mut all_counts = Vec::new();
@@ -163,14 +170,14 @@ async fn run_all(
 }
 
 /// The faults that can be injected, and a description of the others, if any.
-fn split_by_servers(
+fn split_by_what_is_here(
     faults: &[ClusterFault],
-    servers: &Servers,
+    cluster: &Cluster,
 ) -> (Vec<ClusterFault>, Option<String>) {
     let mut skipped = Vec::new();
     let mut runnable = Vec::new();
     for fault in faults {
-        match fault.missing(servers) {
+        match fault.missing(cluster) {
             Some(reason) => {
                 println!("SKIPPED: {fault}, {reason}");
                 skipped.push(format!("{fault} ({reason})"));

@@ -1,9 +1,11 @@
 //! One process of the cluster, which keeps its address when it is started again.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
+use crate::faults::fake_clock::FakeClock;
 use crate::faults::server_process::{ProcessState, Server, ServerConfig};
 
 #[derive(Debug)]
@@ -12,6 +14,8 @@ pub(super) struct Node {
     /// As in `127.0.0.1:45123`.
     pub(super) address: String,
     config: ServerConfig,
+    /// The clock that it was started with, if it is not the machine's.
+    pub(super) clock: Option<FakeClock>,
     /// `None` while it does not run.
     server: Option<Server>,
 }
@@ -27,6 +31,7 @@ impl Node {
             address: server.address.clone(),
             name,
             config,
+            clock: None,
             server: Some(server),
         })
     }
@@ -38,7 +43,29 @@ impl Node {
     /// Starts the process that has ended, with these planned faults.
     pub(super) async fn start_again(&mut self, faults: &str) -> anyhow::Result<()> {
         faults.clone_into(&mut self.config.faults);
-        let server = Server::start(&self.config, &self.address).await;
+        self.start_with(self.config.clone()).await
+    }
+
+    /// Starts the process that has ended, from another program.
+    pub(super) async fn start_as(&mut self, program: &Path) -> anyhow::Result<()> {
+        let program = program.to_owned();
+        let config = self.config.clone();
+        self.start_with(ServerConfig { program, ..config }).await
+    }
+
+    /// Starts the process that has ended, with a clock of its own that steps by `step`: see [`FakeClock`].
+    pub(super) async fn start_with_clock(&mut self, step: &'static str) -> anyhow::Result<()> {
+        let folder = self.config.log.with_extension("clock");
+        std::fs::create_dir_all(&folder)?;
+        let clock = FakeClock::new(&folder, step)?;
+        let mut config = self.config.clone();
+        config.settings.extend(clock.settings());
+        self.clock = Some(clock);
+        self.start_with(config).await
+    }
+
+    async fn start_with(&mut self, config: ServerConfig) -> anyhow::Result<()> {
+        let server = Server::start(&config, &self.address).await;
         self.server = Some(server.with_context(|| self.name.clone())?);
         Ok(())
     }

@@ -16,6 +16,8 @@ pub(super) struct Cluster {
     pub(super) api_nodes: Vec<Node>,
     pub(super) workers: Vec<Node>,
     pub(super) servers: Servers,
+    /// The program of the previous version, if there is one.
+    pub(super) previous: Option<PathBuf>,
     /// The data folder of all processes.
     pub(super) data: PathBuf,
     folder: TempDir,
@@ -37,7 +39,11 @@ const UNLIMITED: [&str; 6] = [
 ];
 
 impl Cluster {
-    pub(super) async fn start(program: &Path, servers: Servers) -> anyhow::Result<Self> {
+    pub(super) async fn start(
+        program: &Path,
+        previous: Option<&Path>,
+        servers: Servers,
+    ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let secrets = folder.path().join("secrets.json");
         make_secrets(program, &secrets)?;
@@ -68,6 +74,7 @@ impl Cluster {
             api_nodes,
             workers,
             servers,
+            previous: previous.map(Path::to_owned),
             data,
             folder,
         })

@@ -1,15 +1,22 @@
 //! The servers that the processes of a cluster share.
 
+use std::path::Path;
+
 use anyhow::Context as _;
 use irisflow_test_servers::{NatsError, NatsServer, PostgresServer, S3Server};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+use super::slow_proxy::SlowProxy;
+use crate::faults::faulty_disk::TmpfsDisk;
 
 /// The role of the nodes. Limits on connections do not apply to a superuser.
 const ROLE: &str = "irisflow";
 const DATABASE: &str = "cluster";
 /// What a connection beyond a limit is refused with (`too_many_connections`).
 const TOO_MANY_CONNECTIONS: &str = "53300";
+/// More than the write-ahead log of PostgreSQL grows to between two checkpoints, and a quick fill.
+const DISK_MB: usize = 2_048;
 
 #[derive(Debug)]
 pub(super) struct Servers {
@@ -18,13 +25,22 @@ pub(super) struct Servers {
     pub(super) database: PgPool,
     /// Without it the nodes poll.
     pub(super) nats: Option<NatsServer>,
+    /// What the nodes connect to in place of NATS.
+    pub(super) nats_proxy: Option<SlowProxy>,
     /// Without it photos and results are files in the data folder of all nodes.
     pub(super) s3: Option<S3Server>,
+    /// The disk of PostgreSQL, if it is one of its own.
+    pub(super) disk: Option<TmpfsDisk>,
 }
 
 impl Servers {
-    pub(super) async fn start() -> anyhow::Result<Self> {
-        let postgres = tokio::task::block_in_place(PostgresServer::start)?;
+    /// With PostgreSQL on a small disk of its own below `disks`, if given and possible.
+    pub(super) async fn start(disks: Option<&Path>) -> anyhow::Result<Self> {
+        let disk = disks.and_then(|disks| TmpfsDisk::mount(&disks.join("postgres"), DISK_MB).ok());
+        let postgres = tokio::task::block_in_place(|| match &disk {
+            Some(disk) => PostgresServer::start_below(disk.path()),
+            None => PostgresServer::start(),
+        })?;
         let mut superuser = PgConnection::connect(&postgres.url("postgres")).await?;
         for statement in [
             format!("CREATE ROLE {ROLE} LOGIN"),
@@ -38,19 +54,26 @@ impl Servers {
         let database = PgPoolOptions::new()
             .max_connections(2)
             .connect_lazy(&postgres.url(DATABASE))?;
+        let nats = tokio::task::block_in_place(start_nats)?;
+        let nats_proxy = match &nats {
+            Some(nats) => Some(SlowProxy::start(nats.address()).await?),
+            None => None,
+        };
         Ok(Self {
             postgres,
             database,
-            nats: tokio::task::block_in_place(start_nats)?,
+            nats,
+            nats_proxy,
             s3: Some(S3Server::start()?),
+            disk,
         })
     }
 
     /// The settings by which a process finds them.
     pub(super) fn settings(&self) -> Vec<(&'static str, String)> {
         let mut settings = vec![("IRISFLOW_DATABASE_URL", self.url_of_nodes())];
-        if let Some(nats) = &self.nats {
-            settings.push(("IRISFLOW_BUS_URL", nats.url()));
+        if let Some(proxy) = &self.nats_proxy {
+            settings.push(("IRISFLOW_BUS_URL", format!("nats://{}", proxy.address)));
         }
         if let Some(s3) = &self.s3 {
             settings.extend([
@@ -90,6 +113,13 @@ impl Servers {
             }
             Err(_) => false,
         }
+    }
+
+    /// Writes more than fits into what PostgreSQL has reserved on its disk.
+    pub(super) async fn grow(&self) -> anyhow::Result<()> {
+        let grown = "CREATE TABLE grown AS SELECT repeat(md5(n::text), 10) FROM generate_series(1, 10000) AS n";
+        self.execute(grown.to_owned()).await?;
+        self.execute("DROP TABLE grown".to_owned()).await
     }
 
     pub(super) async fn connections_of_nodes(&self) -> anyhow::Result<i64> {
