@@ -13,6 +13,7 @@ mod event;
 mod failure;
 mod id;
 mod job;
+mod moved_rows;
 mod notifier;
 mod options;
 mod photo;
@@ -49,6 +50,7 @@ pub use job::{
     Fence, Job, JobEvent, JobResult, JobState, Lease, LogEntry, NewJob, PictureFormat, Priority,
     Transition, TransitionError,
 };
+pub use moved_rows::{Cell, ColumnKind, MOVED_TABLES, MovedPart, MovedRow, MovedTable, RowOwner};
 pub use notifier::{Notification, Notifier};
 pub use options::{Background, Outline, PictureOptions, PictureSize, Preset};
 pub use photo::{

@@ -35,6 +35,7 @@ macro_rules! every_object_store_must_pass {
             what_does_not_exist_is_none,
             listing_a_job_finds_all_its_epochs_and_nothing_else,
             listing_a_user_finds_all_its_photos_and_nothing_else,
+            listing_an_area_finds_the_objects_of_all_users_and_nothing_else,
             a_result_that_is_written_after_the_listing_stays,
             leftovers_of_other_epochs_go_and_the_recorded_result_stays,
             superseded_intakes_go_and_the_recorded_one_stays,
@@ -190,6 +191,17 @@ pub async fn listing_a_user_finds_all_its_photos_and_nothing_else(store: Store) 
     put(&store, &original(other, PhotoId::generate(), None), b"x").await;
     let [_, photos, _] = ObjectKey::prefixes_of_user(user_id);
     assert_eq!(list(&store, &photos).await, sorted(originals));
+}
+
+pub async fn listing_an_area_finds_the_objects_of_all_users_and_nothing_else(store: Store) {
+    let originals = [1, 2].map(|_| original(UserId::generate(), PhotoId::generate(), None));
+    for key in originals.into_iter().chain([incoming()]) {
+        put(&store, &key, b"x").await;
+    }
+    let [uploads, photos, results] = ObjectKey::AREAS;
+    assert_eq!(list(&store, uploads).await.len(), 1);
+    assert_eq!(list(&store, photos).await, sorted(originals));
+    assert_eq!(list(&store, results).await, []);
 }
 
 pub async fn a_result_that_is_written_after_the_listing_stays(store: Store) {

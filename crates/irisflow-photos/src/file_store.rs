@@ -270,22 +270,34 @@ impl Folders {
         let Some((folder, _)) = prefix.rsplit_once('/') else {
             return Ok(Vec::new());
         };
-        let entries = match fs::read_dir(self.objects.join(folder)) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return self.absent(Vec::new());
-            }
-            Err(error) => return Err(failed("listing a folder")(error)),
-        };
         let mut keys = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(failed("listing a folder"))?;
-            let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
-            if name.starts_with(prefix) {
+        for name in self.names_in(folder)? {
+            if ObjectKey::AREAS.contains(&prefix) {
+                let names = self.names_in(&name)?;
+                keys.extend(names.iter().filter_map(|name| ObjectKey::parse(name)));
+            } else if name.starts_with(prefix) {
                 keys.extend(ObjectKey::parse(&name));
             }
         }
         Ok(keys)
+    }
+
+    /// Nothing in what is no folder.
+    fn names_in(&self, folder: &str) -> Result<Vec<String>> {
+        let entries = match fs::read_dir(self.objects.join(folder)) {
+            Ok(entries) => entries,
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                return self.absent(Vec::new());
+            }
+            Err(error) => return Err(failed("listing a folder")(error)),
+        };
+        let name = |entry: io::Result<fs::DirEntry>| {
+            let entry = entry.map_err(failed("listing a folder"))?;
+            Ok(format!("{folder}/{}", entry.file_name().to_string_lossy()))
+        };
+        entries.map(name).collect()
     }
 
     /// With a few file descriptors to spare.

@@ -208,9 +208,12 @@ impl ObjectKey {
         format!("iris/{user_id}/{photo_id}.")
     }
 
+    /// The starts of all keys.
+    pub const AREAS: [&str; 3] = ["incoming/", "iris/", "processed/"];
+
     /// The starts of all keys of a user, one an area.
     pub fn prefixes_of_user(user_id: UserId) -> [String; 3] {
-        ["incoming", "iris", "processed"].map(|area| format!("{area}/{user_id}/"))
+        Self::AREAS.map(|area| format!("{area}{user_id}/"))
     }
 
     /// The key of which this is the name. `None` for anything this program does not write.

@@ -61,8 +61,8 @@ pub trait ObjectStore: Send + Sync + Debug {
     /// Deletes an object. One that does not exist counts as deleted.
     async fn delete(&self, key: &ObjectKey) -> Result<()>;
 
-    /// The keys that begin with `prefix`, one of the prefixes that [`ObjectKey`] makes. Names that are no
-    /// keys are left out.
+    /// The keys that begin with `prefix`, one of the prefixes that [`ObjectKey`] makes or one of
+    /// [`ObjectKey::AREAS`]. Names that are no keys are left out.
     async fn list(&self, prefix: &str) -> Result<Vec<ObjectKey>>;
 
     /// Removes what still names a user of whom no object is left, such as empty folders.

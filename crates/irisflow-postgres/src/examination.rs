@@ -6,6 +6,7 @@ use irisflow_jobs::{StoreError, Timestamp};
 use sqlx::postgres::PgRow;
 use sqlx::{ConnectOptions as _, Connection as _, FromRow, Row as _};
 
+use crate::import::is_unfinished;
 use crate::schema::{check_server, missing_steps};
 use crate::{PostgresSettings, SchemaStep, store_error};
 
@@ -33,6 +34,8 @@ pub struct Examination {
     /// For how long the oldest transaction of this database has been open.
     pub oldest_transaction: Duration,
     pub missing_migrations: Vec<SchemaStep>,
+    /// Whether `irisflow move` has begun and not finished filling it.
+    pub is_unfinished_move: bool,
 }
 
 struct Answers {
@@ -84,6 +87,7 @@ pub async fn examine(settings: &PostgresSettings) -> Result<Examination, StoreEr
     let mut connection = options.connect().await.map_err(store_error)?;
     check_server(&mut connection).await?;
     let missing_migrations = missing_steps(&mut connection).await?;
+    let is_unfinished_move = is_unfinished(&mut connection).await;
     let answers: Answers = sqlx::query_as(QUESTIONS)
         .fetch_one(&mut connection)
         .await
@@ -107,5 +111,6 @@ pub async fn examine(settings: &PostgresSettings) -> Result<Examination, StoreEr
         open_connections: u32::try_from(answers.open_connections).unwrap_or(u32::MAX),
         oldest_transaction: Duration::from_secs_f64(answers.oldest_transaction_s.max(0.0)),
         missing_migrations,
+        is_unfinished_move: is_unfinished_move.map_err(store_error)?,
     })
 }

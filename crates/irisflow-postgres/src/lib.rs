@@ -16,6 +16,7 @@ mod database_clock;
 mod deleting;
 mod examination;
 mod health;
+mod import;
 mod job_commands;
 mod job_leases;
 mod job_reader;
@@ -46,6 +47,7 @@ mod worker_registry;
 pub use connection::PostgresSettings;
 pub use database_clock::DatabaseClock;
 pub use examination::{Examination, examine};
+pub use import::{Import, ImportError, PartImport, RowDigest, digest_of_rows};
 pub use schema::{SchemaStep, migrate, missing_migrations};
 
 use std::sync::Arc;
@@ -67,14 +69,22 @@ impl PostgresStore {
     /// Connects to a database whose schema is up to date: see [`migrate`].
     ///
     /// # Errors
-    /// When the settings cannot be used or the database cannot be reached.
+    /// When the settings cannot be used, the database cannot be reached, or an [`Import`] has not ended.
     pub async fn connect(
         settings: &PostgresSettings,
         policy: JobPolicy,
         notifier: Arc<dyn Notifier>,
     ) -> Result<Self, StoreError> {
+        let pool = connection::open_pool(settings).await?;
+        let mut connection = pool.acquire().await.map_err(store_error)?;
+        let is_unfinished = import::is_unfinished(&mut connection).await;
+        if is_unfinished.map_err(store_error)? {
+            let message = "`irisflow move` has not finished filling this database: run it again";
+            return Err(StoreError::unavailable(message));
+        }
+        drop(connection);
         Ok(Self {
-            pool: connection::open_pool(settings).await?,
+            pool,
             policy,
             notifier,
         })

@@ -49,6 +49,13 @@ impl Snapshot {
         })
     }
 
+    /// A database that no process writes.
+    pub fn of_unused(database: &Path) -> Self {
+        Self {
+            path: database.to_owned(),
+        }
+    }
+
     /// The photos whose originals it names.
     pub async fn originals(&self) -> Result<Vec<Photo>> {
         let mut connection = open(&self.path, true).await?;

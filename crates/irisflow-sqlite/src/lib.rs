@@ -9,6 +9,7 @@ mod backup;
 mod batches;
 mod commit_pause;
 mod deleting;
+mod export;
 mod group_commit;
 mod health;
 mod job_commands;
@@ -40,6 +41,7 @@ mod worker_registry;
 pub use backup::{NamedResult, Snapshot, begin_new_history};
 #[cfg(feature = "faults")]
 pub use commit_pause::{CommitPause, CommitPauseError};
+pub use export::{Export, ExportError};
 
 use std::path::Path;
 use std::sync::Arc;

@@ -13,16 +13,16 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use irisflow_jobs::{Clock as _, SystemClock};
-use irisflow_photos::{JobObject, ObjectKey, ObjectStore, ObjectStream, ResultKeys, StorageError};
+use irisflow_photos::ObjectStore;
 
-use self::manifest::{
-    CopyResult, FileChecksum, Manifest, ObjectProblem, copy_hashed, copy_stream_hashed,
-};
+use self::manifest::{CopyResult, Manifest, checksum_of, copy_hashed, copy_stream_hashed};
 use crate::atomic_file::make_private_folder;
+use crate::checksum::FileChecksum;
 use crate::compose::{self, Snapshot};
 use crate::data_folder::DataFolder;
 use crate::exit_code::Outcome;
 use crate::in_runtime;
+use crate::recorded_objects::{ObjectProblem, RecordedObject, open_object, recorded_objects};
 
 const DATABASE: &str = "irisflow.sqlite";
 const SECRETS: &str = "secrets.json";
@@ -74,12 +74,7 @@ fn report(manifest: &Manifest, out: &Path) -> anyhow::Result<ExitCode> {
         manifest.bytes() / (1024 * 1024)
     );
     for (name, problem) in &manifest.problems {
-        let what = match problem {
-            ObjectProblem::Missing => "is missing",
-            ObjectProblem::Damaged => "is damaged, and was copied as it is",
-            ObjectProblem::Unreadable => "could not be read",
-        };
-        text.push_str(&format!("{name} {what}\n"));
+        text.push_str(&format!("{name} {problem}\n"));
     }
     if !manifest.problems.is_empty() {
         text.push_str(&format!(
@@ -111,11 +106,11 @@ async fn copy(folder: &DataFolder, out: &Path) -> anyhow::Result<Manifest> {
             .context("copying the database")?;
         let mut objects = BTreeMap::new();
         let mut problems = BTreeMap::new();
-        for named in named_objects(&snapshot).await? {
-            let name = named.key.to_string();
+        for recorded in recorded_objects(&snapshot).await? {
+            let name = recorded.key.to_string();
             let (entry, problem) = match copied.remove(&name) {
-                Some(entry) => named.compare(entry),
-                None => copy_object(&*files, &named, out).await?,
+                Some(entry) => compared(&recorded, entry),
+                None => copy_object(&*files, &recorded, out).await?,
             };
             if let Some(problem) = problem {
                 problems.insert(name.clone(), problem);
@@ -140,7 +135,7 @@ async fn copy(folder: &DataFolder, out: &Path) -> anyhow::Result<Manifest> {
         if tries_left == 0 || missed.is_subset(&missed_before) {
             return Ok(Manifest {
                 made_at: SystemClock.now().to_rfc3339(),
-                database: FileChecksum::of_file(&database)?,
+                database: checksum_of(&database)?,
                 secrets,
                 objects,
                 problems,
@@ -152,78 +147,37 @@ async fn copy(folder: &DataFolder, out: &Path) -> anyhow::Result<Manifest> {
     bail!("no snapshot was taken")
 }
 
-struct NamedObject {
-    key: ObjectKey,
-    /// In lower-case hex; `None` where the database does not record it.
-    sha256: Option<String>,
-}
-
-async fn named_objects(snapshot: &Snapshot) -> anyhow::Result<Vec<NamedObject>> {
-    let mut named = Vec::new();
-    for photo in snapshot.originals().await? {
-        if let Some(stored) = photo.stored {
-            let thumbnail = ObjectKey::of_thumbnail(photo.user_id, photo.id, &stored);
-            named.extend(thumbnail.map(|key| NamedObject { key, sha256: None }));
-            named.push(NamedObject {
-                key: ObjectKey::of_original(photo.user_id, photo.id, &stored),
-                sha256: Some(stored.sha256),
-            });
-        }
-    }
-    for of_job in snapshot.results().await? {
-        let (user_id, job_id, result) = (of_job.user_id, of_job.job_id, &of_job.result);
-        let keys = ResultKeys::new(user_id, job_id, result);
-        let previews = of_job
-            .previews
-            .into_iter()
-            .map(|kind| ObjectKey::of_job(user_id, job_id, result.epoch, JobObject::Preview(kind)));
-        let keys = keys.all().chain(previews);
-        named.extend(keys.map(|key| NamedObject { key, sha256: None }));
-    }
-    Ok(named)
-}
-
-impl NamedObject {
-    /// The copied file, with a problem if its checksum is not the recorded one.
-    fn compare(&self, entry: FileChecksum) -> (Option<FileChecksum>, Option<ObjectProblem>) {
-        let recorded = self.sha256.as_ref();
-        let differs = recorded.is_some_and(|sha256| *sha256 != entry.sha256);
-        (Some(entry), differs.then_some(ObjectProblem::Damaged))
-    }
+/// The copied file, with a problem if its checksum is not the recorded one.
+fn compared(
+    recorded: &RecordedObject,
+    entry: FileChecksum,
+) -> (Option<FileChecksum>, Option<ObjectProblem>) {
+    let problem = recorded.compare(&entry);
+    (Some(entry), problem)
 }
 
 /// Copies the object unchanged. A problem with the object does not end the backup; an error writing the backup
 /// does.
 async fn copy_object(
     files: &dyn ObjectStore,
-    named: &NamedObject,
+    recorded: &RecordedObject,
     out: &Path,
 ) -> anyhow::Result<(Option<FileChecksum>, Option<ObjectProblem>)> {
-    let object = match open_object(files, &named.key).await {
+    let object = match open_object(files, &recorded.key).await {
         Ok(Some(object)) => object,
         Ok(None) => return Ok((None, Some(ObjectProblem::Missing))),
         Err(_) => return Ok((None, Some(ObjectProblem::Unreadable))),
     };
-    let target = out.join(OBJECTS).join(named.key.to_string());
+    let target = out.join(OBJECTS).join(recorded.key.to_string());
     if let Some(folder) = target.parent() {
         fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     }
     match copy_stream_hashed(object, &target).await? {
-        CopyResult::Whole(entry) => Ok(named.compare(entry)),
+        CopyResult::Whole(entry) => Ok(compared(recorded, entry)),
         CopyResult::Unreadable => {
             fs::remove_file(&target).with_context(|| format!("deleting {}", target.display()))?;
             Ok((None, Some(ObjectProblem::Unreadable)))
         }
-    }
-}
-
-async fn open_object(
-    files: &dyn ObjectStore,
-    key: &ObjectKey,
-) -> Result<Option<ObjectStream>, StorageError> {
-    match files.size_of(key).await? {
-        Some(size_bytes) => files.read(key, 0..size_bytes).await,
-        None => Ok(None),
     }
 }
 

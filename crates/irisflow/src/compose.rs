@@ -23,11 +23,13 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use crate::data_folder::{DataFolder, FolderLock, FolderSecrets, secrets_of_file};
 
 pub(crate) use irisflow_bus::{NatsSettings, NatsTls};
-pub(crate) use irisflow_postgres::{Examination, PostgresSettings, examine as examine_postgres};
+pub(crate) use irisflow_postgres::{
+    Examination, Import, PartImport, PostgresSettings, digest_of_rows, examine as examine_postgres,
+};
 pub(crate) use irisflow_s3::{S3Credentials, S3Settings, S3Timeouts};
 #[cfg(feature = "faults")]
 pub(crate) use irisflow_sqlite::CommitPause;
-pub(crate) use irisflow_sqlite::Snapshot;
+pub(crate) use irisflow_sqlite::{Export, Snapshot};
 
 /// Where jobs, events and accounts are kept.
 #[derive(Debug, Clone)]
@@ -182,7 +184,7 @@ pub(crate) async fn migrate(choice: &DatabaseChoice) -> anyhow::Result<Vec<Strin
         .collect())
 }
 
-/// The objects of a data folder that a server may be using, for `irisflow backup` and `irisflow doctor`.
+/// The objects of a data folder that a server may be using, for commands that only read.
 pub(crate) fn objects_of_other_process(files: &Path) -> Arc<dyn ObjectStore> {
     Arc::new(FileStore::of_other_process(files))
 }
@@ -456,7 +458,7 @@ fn bucket(settings: &S3Settings) -> anyhow::Result<S3Store> {
     S3Store::new(settings).context("reading the settings of S3")
 }
 
-/// A bucket, for `irisflow doctor`.
+/// A bucket, for `irisflow doctor` and `irisflow move`.
 pub(crate) fn objects_on_s3(settings: &S3Settings) -> anyhow::Result<Arc<dyn ObjectStore>> {
     Ok(Arc::new(bucket(settings)?))
 }

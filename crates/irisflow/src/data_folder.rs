@@ -126,6 +126,31 @@ impl DataFolder {
         }
         stored.decode()
     }
+
+    /// Copies the keys to a file for nodes that do not use the folder. A file that exists must hold the same keys: with
+    /// others, all sessions would end, and secrets of webhooks could not be read.
+    pub(crate) fn copy_secrets(&self, file: &Path) -> anyhow::Result<()> {
+        let (own, shown) = (self.secrets_file(), file.display());
+        if !own.exists() {
+            return secrets_of_file(file).map(drop).with_context(|| {
+                format!("{} holds no keys, so the service has had them from --secrets-file: name that file", self.path.display())
+            });
+        }
+        let mut secrets = StoredSecrets::read(&own)?;
+        if !file.exists() {
+            secrets.webhooks.get_or_insert_with(new_key);
+            return write_secrets(file, &secrets);
+        }
+        if !secrets.are_in(&StoredSecrets::read(file)?) {
+            bail!(
+                "{shown} holds other keys than {}: with them, all sessions would end and webhooks would fail. Name a \
+                 file that does not exist yet. If the service has had its keys from {shown}, move {} out of the folder",
+                own.display(),
+                own.display()
+            );
+        }
+        Ok(())
+    }
 }
 
 /// The keys in a file that the operator gives to all nodes.
@@ -175,6 +200,13 @@ impl StoredSecrets {
             links: decode(&self.urls)?,
             webhooks: decode(self.webhooks.as_deref().unwrap_or_default())?,
         })
+    }
+
+    /// Whether the other file has these keys; that for webhooks may be new there.
+    fn are_in(&self, other: &Self) -> bool {
+        (&self.access_tokens, &self.refresh_tokens, &self.urls)
+            == (&other.access_tokens, &other.refresh_tokens, &other.urls)
+            && (self.webhooks.is_none() || self.webhooks == other.webhooks)
     }
 
     fn generate() -> Self {

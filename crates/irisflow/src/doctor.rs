@@ -193,6 +193,13 @@ fn clock(examination: &Examination, here: Timestamp) -> Finding {
 }
 
 fn schema(examination: &Examination) -> Finding {
+    if examination.is_unfinished_move {
+        return Finding::fails(
+            "schema",
+            "`irisflow move` has not finished filling this database",
+            "run it again with the same settings",
+        );
+    }
     match examination.missing_migrations.len() {
         0 => Finding::works("schema", "up to date"),
         missing => Finding::warns(

@@ -6,7 +6,7 @@
 //! | 1 | some photos were rejected; a better photo helps |
 //! | 2 | usage error (from clap) |
 //! | 3 | a failure other than a rejected photo |
-//! | 4 | the backup is complete, but some objects in the storage were damaged or missing; they are listed |
+//! | 4 | the backup or move is complete, but some objects in the storage were damaged or missing; they are listed |
 //! | 130 | interrupted with Ctrl-C; submitted jobs continue |
 
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ use std::process::ExitCode;
 pub(crate) enum Outcome {
     Completed,
     Rejected,
-    /// A backup without some objects, which it lists.
+    /// A backup or move without some objects, which it lists.
     Incomplete,
     Failed,
     Interrupted,

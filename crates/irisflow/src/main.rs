@@ -5,6 +5,7 @@ mod atomic_file;
 mod backup;
 mod bus_args;
 mod check;
+mod checksum;
 mod compose;
 mod config_file;
 mod consent_args;
@@ -22,12 +23,14 @@ mod logging;
 mod make_secrets;
 mod metrics;
 mod migrate;
+mod move_data;
 mod output_names;
 mod own_addresses;
 mod photo_file;
 mod picture_args;
 mod process;
 mod progress_bars;
+mod recorded_objects;
 mod running;
 mod s3_args;
 mod secret_arg;
@@ -80,6 +83,8 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Make a data folder from a backup.
     Restore(backup::restore::RestoreArgs),
+    /// Copy a data folder into PostgreSQL, a bucket of S3, or both. The server is stopped meanwhile.
+    Move(Box<move_data::MoveArgs>),
     /// Process photos here and now, without a server.
     Process(process::ProcessArgs),
     /// Say whether photos can be used, without processing them.
@@ -122,6 +127,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::User(arguments) => user::run(arguments),
         Command::Backup(arguments) => backup::run(arguments),
         Command::Restore(arguments) => backup::restore::run(arguments),
+        Command::Move(arguments) => move_data::run(&arguments),
         Command::Process(arguments) => process::run(arguments),
         Command::Check(arguments) => Ok(check::run(arguments)),
         Command::Submit(arguments) => submit::run(*arguments),

@@ -9,9 +9,10 @@ use anyhow::{Context as _, bail};
 use futures_util::StreamExt as _;
 use irisflow_photos::ObjectStream;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::atomic_file::{create_private, write_private};
+use crate::checksum::{FileChecksum, Hasher};
+use crate::recorded_objects::ObjectProblem;
 
 const NAME: &str = "manifest.json";
 
@@ -26,23 +27,6 @@ pub(super) struct Manifest {
     /// Objects that were missing, damaged or unreadable when the backup was made, by key.
     #[serde(default, rename = "troubled")]
     pub(super) problems: BTreeMap<String, ObjectProblem>,
-}
-
-/// A problem of an object in the storage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum ObjectProblem {
-    Missing,
-    /// Its checksum differs from the recorded one. The backup contains it unchanged.
-    Damaged,
-    Unreadable,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct FileChecksum {
-    pub(super) bytes: u64,
-    /// In lower-case hex.
-    pub(super) sha256: String,
 }
 
 impl Manifest {
@@ -64,24 +48,23 @@ impl Manifest {
     }
 }
 
-impl FileChecksum {
-    pub(super) fn of_file(path: &Path) -> anyhow::Result<Self> {
-        match copy_and_hash(&mut open(path)?, &mut std::io::sink())? {
-            CopyResult::Whole(entry) => Ok(entry),
-            CopyResult::Unreadable => bail!("{} could not be read", path.display()),
-        }
+/// The checksum of a file of the backup.
+pub(super) fn checksum_of(path: &Path) -> anyhow::Result<FileChecksum> {
+    match copy_and_hash(&mut open(path)?, &mut std::io::sink())? {
+        CopyResult::Whole(entry) => Ok(entry),
+        CopyResult::Unreadable => bail!("{} could not be read", path.display()),
     }
+}
 
-    /// Verifies a file of the backup against its recorded size and checksum.
-    pub(super) fn check(&self, path: &Path) -> anyhow::Result<()> {
-        if Self::of_file(path)? != *self {
-            bail!(
-                "{} is damaged: its checksum is not the recorded one",
-                path.display()
-            );
-        }
-        Ok(())
+/// Verifies a file of the backup against its recorded size and checksum.
+pub(super) fn check(recorded: &FileChecksum, path: &Path) -> anyhow::Result<()> {
+    if checksum_of(path)? != *recorded {
+        bail!(
+            "{} is damaged: its checksum is not the recorded one",
+            path.display()
+        );
     }
+    Ok(())
 }
 
 pub(super) fn open(path: &Path) -> anyhow::Result<File> {
@@ -111,54 +94,32 @@ pub(super) async fn copy_stream_hashed(
     to: &Path,
 ) -> anyhow::Result<CopyResult> {
     let mut file = create_private(to).with_context(|| format!("making {}", to.display()))?;
-    let mut hashed = Hashed::default();
+    let mut hasher = Hasher::default();
     while let Some(piece) = from.next().await {
         let Ok(piece) = piece else {
             return Ok(CopyResult::Unreadable);
         };
-        hashed.add(&piece);
+        hasher.add(&piece);
         file.write_all(&piece)
             .with_context(|| format!("writing {}", to.display()))?;
     }
     file.sync_all()
         .with_context(|| format!("flushing {}", to.display()))?;
-    Ok(CopyResult::Whole(hashed.checksum()))
+    Ok(CopyResult::Whole(hasher.checksum()))
 }
 
 /// Copies and computes the checksum.
 fn copy_and_hash(from: &mut impl Read, to: &mut impl Write) -> std::io::Result<CopyResult> {
-    let mut hashed = Hashed::default();
+    let mut hasher = Hasher::default();
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let length = match from.read(&mut buffer) {
-            Ok(0) => return Ok(CopyResult::Whole(hashed.checksum())),
+            Ok(0) => return Ok(CopyResult::Whole(hasher.checksum())),
             Ok(length) => length,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
             Err(_) => return Ok(CopyResult::Unreadable),
         };
-        hashed.add(&buffer[..length]);
+        hasher.add(&buffer[..length]);
         to.write_all(&buffer[..length])?;
-    }
-}
-
-/// Computes a [`FileChecksum`].
-#[derive(Default)]
-struct Hashed {
-    sha256: Sha256,
-    bytes: u64,
-}
-
-impl Hashed {
-    fn add(&mut self, piece: &[u8]) {
-        self.sha256.update(piece);
-        self.bytes += piece.len() as u64;
-    }
-
-    fn checksum(self) -> FileChecksum {
-        let hash = self.sha256.finalize();
-        FileChecksum {
-            bytes: self.bytes,
-            sha256: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
-        }
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use irisflow_jobs::{Clock as _, SystemClock};
 
-use super::manifest::{CopyResult, Manifest, copy_hashed, open};
+use super::manifest::{self, CopyResult, Manifest, copy_hashed, open};
 use super::{DATABASE, OBJECTS, SECRETS};
 use crate::atomic_file::write_private;
 use crate::compose;
@@ -63,13 +63,13 @@ pub(crate) fn run(arguments: RestoreArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn check(manifest: &Manifest, backup: &Path) -> anyhow::Result<()> {
-    manifest.database.check(&backup.join(DATABASE))?;
-    manifest.secrets.check(&backup.join(SECRETS))?;
+    manifest::check(&manifest.database, &backup.join(DATABASE))?;
+    manifest::check(&manifest.secrets, &backup.join(SECRETS))?;
     for (key, entry) in &manifest.objects {
         if irisflow_photos::ObjectKey::parse(key).is_none() {
             bail!("the manifest names {key:?}, which is no object of ours");
         }
-        entry.check(&backup.join(OBJECTS).join(key))?;
+        manifest::check(entry, &backup.join(OBJECTS).join(key))?;
     }
     Ok(())
 }

@@ -129,6 +129,14 @@ impl App {
         }
     }
 
+    /// Starts it again on the same folder with other settings, after it has ended.
+    pub(crate) async fn start_again_with(&self, settings: &[(&str, &str)]) -> Self {
+        let settings = settings
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Self::start_in(self.data.clone(), settings.collect(), "127.0.0.1:0").await
+    }
+
     /// Kills the program (SIGKILL), and starts it again on the same folder without injected faults.
     pub(crate) async fn kill_and_restart(mut self) -> Self {
         // Killed or gone already: dead either way.
@@ -368,6 +376,17 @@ impl App {
             email: email.to_owned(),
             token: text(&tokens["access_token"]),
             refresh_token: text(&tokens["refresh_token"]),
+        }
+    }
+
+    /// A user with the session that was begun at another server.
+    pub(crate) fn resume_session(&self, email: &str, tokens: [&str; 2]) -> User<'_> {
+        let [token, refresh_token] = tokens.map(str::to_owned);
+        User {
+            app: self,
+            email: email.to_owned(),
+            token,
+            refresh_token,
         }
     }
 

@@ -27,7 +27,7 @@ pub(crate) async fn database() -> Option<Shared> {
 
 /// What all processes are started with.
 pub(crate) struct Shared {
-    url: String,
+    pub(crate) url: String,
     secrets: String,
     _database: Option<Database>,
     _folder: tempfile::TempDir,

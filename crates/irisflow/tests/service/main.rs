@@ -26,6 +26,8 @@ mod live_endings;
 mod live_jobs;
 #[cfg(unix)]
 mod many_machines;
+#[cfg(unix)]
+mod moving;
 mod operation;
 mod outages;
 mod own_account;

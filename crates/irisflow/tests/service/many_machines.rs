@@ -30,13 +30,13 @@ fn url_with_password(nats: &NatsServer) -> String {
     nats.url().replace("nats://", &credentials)
 }
 
-struct Bucket {
-    server: S3Server,
+pub(crate) struct Bucket {
+    pub(crate) server: S3Server,
     url: String,
 }
 
 impl Bucket {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let server = S3Server::start().expect("the server starts");
         Self {
             url: server.url(),
@@ -44,7 +44,7 @@ impl Bucket {
         }
     }
 
-    fn settings(&self) -> [(&'static str, &str); 4] {
+    pub(crate) fn settings(&self) -> [(&'static str, &str); 4] {
         [
             ("IRISFLOW_S3_BUCKET", S3Server::BUCKET),
             ("IRISFLOW_S3_ENDPOINT", &self.url),
@@ -53,7 +53,7 @@ impl Bucket {
         ]
     }
 
-    fn keys(&self) -> Vec<String> {
+    pub(crate) fn keys(&self) -> Vec<String> {
         self.server.keys().expect("the bucket")
     }
 }

@@ -1,6 +1,6 @@
 //! Webhooks: a real receiver, the real service, and everything that goes wrong between them.
 
-mod receiver;
+pub(crate) mod receiver;
 
 use std::time::Duration;
 

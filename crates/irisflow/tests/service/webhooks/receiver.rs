@@ -11,7 +11,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 /// What the receiver does with one request.
 #[derive(Debug, Clone)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Status(u16),
     /// A status with a header.
     WithHeader(u16, String),
@@ -31,23 +31,23 @@ pub(super) enum Answer {
 
 /// A request as it arrived.
 #[derive(Debug, Clone)]
-pub(super) struct Received {
-    pub(super) headers: HeaderMap,
-    pub(super) body: String,
+pub(crate) struct Received {
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 impl Received {
-    pub(super) fn id(&self) -> String {
+    pub(crate) fn id(&self) -> String {
         let id = self.headers.get("webhook-id").expect("webhook-id");
         id.to_str().expect("text").to_owned()
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).expect("a JSON body")
     }
 
     /// As the library of Standard Webhooks checks it.
-    pub(super) fn is_signed_with(&self, secret: &str) -> bool {
+    pub(crate) fn is_signed_with(&self, secret: &str) -> bool {
         let webhook = standardwebhooks::Webhook::new(secret).expect("a secret");
         webhook.verify(self.body.as_bytes(), &self.headers).is_ok()
     }
@@ -61,8 +61,8 @@ struct State {
     sent_bytes: usize,
 }
 
-pub(super) struct Receiver {
-    pub(super) port: u16,
+pub(crate) struct Receiver {
+    pub(crate) port: u16,
     state: Arc<Mutex<State>>,
     serving: JoinHandle<()>,
 }
@@ -75,11 +75,11 @@ impl Drop for Receiver {
 
 impl Receiver {
     /// Gives these answers in turn, and the last one for ever.
-    pub(super) async fn start(answers: &[Answer]) -> Self {
+    pub(crate) async fn start(answers: &[Answer]) -> Self {
         Self::start_on(0, answers).await
     }
 
-    pub(super) async fn start_on(port: u16, answers: &[Answer]) -> Self {
+    pub(crate) async fn start_on(port: u16, answers: &[Answer]) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).await;
         let listener = listener.expect("a listener");
         let port = listener.local_addr().expect("an address").port();
@@ -92,24 +92,24 @@ impl Receiver {
         }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}/hook", self.port)
     }
 
-    pub(super) fn received(&self) -> Vec<Received> {
+    pub(crate) fn received(&self) -> Vec<Received> {
         self.state.lock().expect("no panic").received.clone()
     }
 
-    pub(super) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.state.lock().expect("no panic").connections
     }
 
-    pub(super) fn sent_bytes(&self) -> usize {
+    pub(crate) fn sent_bytes(&self) -> usize {
         self.state.lock().expect("no panic").sent_bytes
     }
 
     /// Waits for this many requests.
-    pub(super) async fn until_received(&self, count: usize) -> Vec<Received> {
+    pub(crate) async fn until_received(&self, count: usize) -> Vec<Received> {
         let waiting = async {
             while self.received().len() < count {
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -164,7 +164,7 @@ async fn answer_all(
     }
 }
 
-pub(super) async fn read_request(
+pub(crate) async fn read_request(
     stream: &mut (impl AsyncRead + Unpin),
 ) -> std::io::Result<Received> {
     let mut head = Vec::new();
