@@ -58,11 +58,12 @@ pub use photo::{
 };
 pub use policy::JobPolicy;
 pub use ports::{
-    AccountStore, Cause, EventPage, EventsAfter, GapReason, JobCommands, JobFilter, JobLeases,
-    JobReader, JobSnapshot, MOST_CONSENTS, MOST_PENDING_DELIVERIES, MOST_SESSIONS,
-    MOST_SPENT_TOKENS, Page, PageRequest, PhotoStore, Privacy, QueueReader, Redelivery, Renewal,
-    Retention, Statistics, StatusFilter, Store, StoreError, StoreHealth, SweepQueue, Timeline,
-    UserSnapshot, WatchFilter, WebhookStore, WorkerRegistry, WriteOutcome,
+    AccountStore, BucketKey, BucketSize, Cause, EventPage, EventsAfter, GapReason, JobCommands,
+    JobFilter, JobLeases, JobReader, JobSnapshot, MOST_CONSENTS, MOST_PENDING_DELIVERIES,
+    MOST_SESSIONS, MOST_SPENT_TOKENS, Page, PageRequest, PhotoStore, Privacy, QueueReader,
+    Redelivery, Renewal, Retention, Statistics, StatusFilter, Store, StoreError, StoreHealth,
+    SweepQueue, TakenTokens, Timeline, TokenBuckets, UserSnapshot, WatchFilter, WebhookStore,
+    WorkerRegistry, WriteOutcome,
 };
 pub use preview::{Preview, PreviewKind};
 pub use privacy::{Consent, ConsentType, DeletionReceipt, Destroyed, Jurisdiction, NewConsent};

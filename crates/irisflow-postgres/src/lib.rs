@@ -38,6 +38,7 @@ mod store_error;
 mod submissions;
 mod sweeps;
 mod timeline;
+mod token_buckets;
 mod unit_of_work;
 mod webhook_outbox;
 mod webhook_row;

@@ -106,14 +106,19 @@ pub(crate) async fn missing_steps(
 }
 
 fn migrator() -> Migrator {
-    let start = Migration::new(
-        1,
-        "start".into(),
-        MigrationType::Simple,
-        include_str!("../migrations/0001_start.sql").into_sql_str(),
-        false,
-    );
-    let mut migrator = Migrator::with_migrations(vec![start]);
+    let step = |version, description: &'static str, statements: &'static str| {
+        let statements = statements.into_sql_str();
+        let kind = MigrationType::Simple;
+        Migration::new(version, description.into(), kind, statements, false)
+    };
+    let mut migrator = Migrator::with_migrations(vec![
+        step(1, "start", include_str!("../migrations/0001_start.sql")),
+        step(
+            2,
+            "token buckets",
+            include_str!("../migrations/0002_token_buckets.sql"),
+        ),
+    ]);
     migrator.set_ignore_missing(true);
     migrator
 }

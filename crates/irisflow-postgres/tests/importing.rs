@@ -18,8 +18,13 @@ use irisflow_test_servers::{Database, PostgresServer};
 use sqlx::Connection as _;
 use uuid::Uuid;
 
-/// Processes that have reported, the row that readiness writes, and what sqlx keeps.
-const NOT_MOVED: [&str; 3] = ["workers", "health_checks", "_sqlx_migrations"];
+/// Processes that have reported, the row that readiness writes, rate limits, and what sqlx keeps.
+const NOT_MOVED: [&str; 4] = [
+    "workers",
+    "health_checks",
+    "token_buckets",
+    "_sqlx_migrations",
+];
 
 #[derive(Debug)]
 struct DiscardNotifications;

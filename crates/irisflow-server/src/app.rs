@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use irisflow_jobs::{
     AccountStore, Bus, Clock, JobCommands, JobReader, PhotoStore, Privacy, QueueReader, Statistics,
-    StoreHealth, Timeline, WebhookStore,
+    StoreHealth, Timeline, TokenBuckets, WebhookStore,
 };
 use irisflow_photos::{LinkSigner, MemoryBudget, ObjectStore, UrlSigner};
 use metrics_exporter_prometheus::PrometheusHandle;
+use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Devices, Passwords, Throttle, Tokens};
@@ -19,9 +20,11 @@ use crate::photos::{PhotoDecoding, PhotoLocks, StrippingPermits, UploadsInProgre
 use crate::processing::MissingResults;
 use crate::public_url::PublicUrl;
 use crate::queue_cache::QueueCache;
+use crate::request_rates::Rates;
 use crate::settings::ServerSettings;
+use crate::shared_rate_limiter::SharedBuckets;
 use crate::transfer_limits::Transfers;
-use crate::usage_limits::{Rates, Sockets};
+use crate::usage_limits::Sockets;
 use crate::webhooks::{SecretCipher, WebhookClient};
 
 /// Stores, files, bus and secrets that the server is built from.
@@ -37,6 +40,8 @@ pub struct ServerParts {
     pub statistics: Arc<dyn Statistics>,
     pub privacy: Arc<dyn Privacy>,
     pub health: Arc<dyn StoreHealth>,
+    /// Of rate limits that hold over all nodes; `None` in a service of one process.
+    pub token_buckets: Option<Arc<dyn TokenBuckets>>,
     pub files: Arc<dyn ObjectStore>,
     pub links: Arc<dyn LinkSigner>,
     /// Checks links to `/files`; `None` with a storage that serves its objects itself.
@@ -79,6 +84,16 @@ pub struct Secrets {
     pub access_tokens: [u8; 32],
     pub refresh_tokens: [u8; 32],
     pub webhooks: [u8; 32],
+}
+
+impl Secrets {
+    /// The salt of the keys of rate limits: the same on all nodes.
+    fn salt_of_limits(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(b"rate limits");
+        hash.update(self.refresh_tokens);
+        hash.finalize().into()
+    }
 }
 
 impl std::fmt::Debug for Secrets {
@@ -127,16 +142,22 @@ impl AppState {
         settings: ServerSettings,
         draining: CancellationToken,
     ) -> Self {
+        let salt = parts.secrets.salt_of_limits();
+        let shared_buckets = SharedBuckets::new(parts.token_buckets.clone(), salt);
         Self {
             tokens: Tokens::new(&parts.secrets, &settings, Arc::clone(&parts.clock)),
             passwords: Passwords::new(),
-            throttle: Throttle::new(settings.sign_in_limits, Arc::clone(&parts.clock)),
+            throttle: Throttle::new(
+                settings.sign_in_limits,
+                Arc::clone(&parts.clock),
+                shared_buckets.clone(),
+            ),
             devices: Devices::new(&parts.secrets),
             decoding: PhotoDecoding::new(parts.memory.clone(), settings.decode_limits),
             photo_locks: PhotoLocks::default(),
             uploads: UploadsInProgress::default(),
             stripping: StrippingPermits::default(),
-            rates: Rates::new(&settings.usage_limits),
+            rates: Rates::new(&settings.usage_limits, shared_buckets),
             body_memory: BodyMemory::default(),
             sockets: Sockets::new(&settings.connection_limits),
             transfers: Transfers::new(&settings.connection_limits),

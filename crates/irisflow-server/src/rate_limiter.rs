@@ -34,6 +34,8 @@ struct TwoGenerations<K> {
 struct Bucket {
     missing_tokens: f64,
     updated_at: Timestamp,
+    /// Tokens that were taken since the last report.
+    unreported: u32,
 }
 
 impl<K: Hash + Eq> RateLimiter<K> {
@@ -69,15 +71,16 @@ impl<K: Hash + Eq> RateLimiter<K> {
     fn take_with_burst(&self, key: K, burst: f64, now: Timestamp) -> Result<(), Duration> {
         let mut buckets = self.lock();
         buckets.rotate_if_due(self.refill.mul_f64(self.burst.max(1.0)), now);
-        let missing = buckets
-            .get(&key)
-            .map_or(0.0, |bucket| self.missing_tokens(bucket, now));
+        let (missing, unreported) = buckets.get(&key).map_or((0.0, 0), |bucket| {
+            (self.missing_tokens(bucket, now), bucket.unreported)
+        });
         let excess = missing + 1.0 - burst;
-        let missing_tokens = if excess > 0.0 { missing } else { missing + 1.0 };
+        let taken: u32 = if excess > 0.0 { 0 } else { 1 };
         // Updated also when no token is taken: if the clock was set back, `updated_at` must not stay in the future.
         let bucket = Bucket {
-            missing_tokens,
+            missing_tokens: missing + f64::from(taken),
             updated_at: now,
+            unreported: unreported.saturating_add(taken),
         };
         buckets.newer.insert(key, bucket);
         if excess > 0.0 {
@@ -92,7 +95,39 @@ impl<K: Hash + Eq> RateLimiter<K> {
         let mut buckets = self.lock();
         if let Some(bucket) = buckets.get_mut(key) {
             bucket.missing_tokens = (bucket.missing_tokens - 1.0).max(0.0);
+            bucket.unreported = bucket.unreported.saturating_sub(1);
         }
+    }
+
+    /// How many tokens were taken since the last report, of the keys with at least `least`.
+    pub(crate) fn report(&self, least: u32) -> Vec<(K, u32)>
+    where
+        K: Clone,
+    {
+        let mut buckets = self.lock();
+        let TwoGenerations { newer, older, .. } = &mut *buckets;
+        older.retain(|key, _| !newer.contains_key(key));
+        newer
+            .iter_mut()
+            .chain(older)
+            .map(|(key, bucket)| (key, std::mem::take(&mut bucket.unreported)))
+            .filter(|(_, taken)| *taken >= least)
+            .map(|(key, taken)| (key.clone(), taken))
+            .collect()
+    }
+
+    /// Corrects a bucket by what all nodes have reported: it will be full after this time, but for what was taken since
+    /// the report.
+    pub(crate) fn correct(&self, key: K, full_in: Duration, now: Timestamp) {
+        let mut buckets = self.lock();
+        let unreported = buckets.get(&key).map_or(0, |bucket| bucket.unreported);
+        let reported = full_in.as_secs_f64() / self.refill.as_secs_f64();
+        let bucket = Bucket {
+            missing_tokens: reported + f64::from(unreported),
+            updated_at: now,
+            unreported,
+        };
+        buckets.newer.insert(key, bucket);
     }
 
     /// Fills the bucket.
@@ -211,6 +246,29 @@ mod tests {
         assert_eq!(buckets.take("me", later), Ok(()));
         assert_eq!(buckets.take("me", now), Err(SECOND));
         assert_eq!(buckets.take("me", now + SECOND), Ok(()));
+    }
+
+    #[test]
+    fn what_was_taken_is_reported_once_and_rare_keys_are_left_out() {
+        let buckets = RateLimiter::new(5, SECOND);
+        let now = Timestamp::EPOCH;
+        for key in ["often", "often", "often", "rarely"] {
+            assert_eq!(buckets.take(key, now), Ok(()));
+        }
+        assert_eq!(buckets.report(2), [("often", 3)]);
+        assert_eq!(buckets.report(1), []);
+    }
+
+    #[test]
+    fn a_corrected_bucket_counts_what_others_took_and_what_is_not_reported_yet() {
+        let buckets = RateLimiter::new(5, SECOND);
+        let now = Timestamp::EPOCH;
+        assert_eq!(buckets.take("me", now), Ok(()));
+        buckets.report(1);
+        assert_eq!(buckets.take("me", now), Ok(()));
+        buckets.correct("me", SECOND * 3, now);
+        assert_eq!(buckets.take("me", now), Ok(()), "three and one are missing");
+        assert_eq!(buckets.take("me", now), Err(SECOND));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, AppState, ServerParts};
 use crate::connections::{GuardedAcceptor, StreamLimits};
 use crate::settings::{ServerSettings, Timeouts, TlsFiles};
-use crate::{live, metrics, router, webhooks};
+use crate::{live, metrics, request_rates, router, webhooks};
 
 /// How long requests in flight may take to complete during a graceful shutdown.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(8);
@@ -126,6 +126,10 @@ impl PreparedServer {
         tasks.spawn(named(
             "pruning of webhook deliveries",
             webhooks::prune_deliveries(Arc::clone(&app)),
+        ));
+        tasks.spawn(named(
+            "sharing of request rates",
+            request_rates::share_rates(Arc::clone(&app)),
         ));
         let ending = shut_down_gracefully(handle.clone(), shutdown.clone());
         tasks.spawn(named("shutdown", ending));

@@ -5,7 +5,6 @@
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -17,7 +16,7 @@ use crate::client_address::ClientAddress;
 use crate::concurrency_limits::{ConcurrencyLimit, LimitReached, Permit};
 use crate::connections::ConnectionLimits;
 use crate::error::{ApiError, LimitOf};
-use crate::rate_limiter::{RateLimiter, retry_after_s};
+use crate::rate_limiter::retry_after_s;
 
 /// The defaults are so high that normal use of the app reaches none of them.
 #[derive(Debug, Clone, Copy)]
@@ -125,23 +124,6 @@ const UNCONFIRMED_RETRY_S: u64 = 60;
 
 /// Expected size of all pictures of a job together.
 const RESULT_BYTES: u64 = 2 << 20;
-
-/// Rate limiters of requests, by user and by address.
-#[derive(Debug)]
-pub(crate) struct Rates {
-    users: RateLimiter<UserId>,
-    addresses: RateLimiter<IpAddr>,
-}
-
-impl Rates {
-    pub(crate) fn new(limits: &UsageLimits) -> Self {
-        let interval = |rate: u32| Duration::from_secs(1) / rate.max(1);
-        Self {
-            users: RateLimiter::new(limits.user_burst, interval(limits.user_rate)),
-            addresses: RateLimiter::new(limits.address_burst, interval(limits.address_rate)),
-        }
-    }
-}
 
 /// Middleware that rejects requests of an address above its rate limit.
 pub(crate) async fn limit_address(

@@ -9,7 +9,7 @@ use irisflow_bus::{LocalBus, NatsBus};
 use irisflow_image::load::Limits;
 use irisflow_jobs::{
     AccountStore, Bus, Clock, JobPolicy, SteadyClock, Store, StoreError, StoreHealth, SystemClock,
-    Timestamp,
+    Timestamp, TokenBuckets,
 };
 use irisflow_messages::failures;
 use irisflow_photos::{FileStore, LinkSigner, MemoryBudget, ObjectStore, UrlSigner};
@@ -316,6 +316,7 @@ impl Backends {
             statistics: store.clone(),
             privacy: store.clone(),
             health: store.clone(),
+            token_buckets: self.database.token_buckets(),
             files: Arc::clone(&self.files),
             links,
             file_links,
@@ -363,6 +364,14 @@ enum DatabaseHandle {
 }
 
 impl DatabaseHandle {
+    /// Of rate limits that hold over all nodes.
+    fn token_buckets(&self) -> Option<Arc<dyn TokenBuckets>> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(store) => Some(Arc::new(store.clone())),
+        }
+    }
+
     async fn close(self) {
         match self {
             Self::Sqlite(store) => store.close().await,

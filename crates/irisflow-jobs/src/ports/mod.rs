@@ -18,6 +18,7 @@ mod store_error;
 mod store_health;
 mod sweep_queue;
 mod timeline;
+mod token_buckets;
 mod webhook_store;
 mod worker_registry;
 
@@ -37,6 +38,7 @@ pub use sweep_queue::SweepQueue;
 pub use timeline::{
     EventPage, EventsAfter, GapReason, JobSnapshot, Timeline, UserSnapshot, WatchFilter,
 };
+pub use token_buckets::{BucketKey, BucketSize, TakenTokens, TokenBuckets};
 pub use webhook_store::{MOST_PENDING_DELIVERIES, Redelivery, WebhookStore};
 pub use worker_registry::WorkerRegistry;
 

@@ -51,14 +51,14 @@ pub(crate) async fn change_password(
         device: user.session_id.into(),
         network: client.network(),
     };
-    let attempt = app.throttle.begin(&user.account.email, caller)?;
+    let attempt = app.throttle.begin(&user.account.email, caller).await?;
     let hash = Some(user.account.password_hash.clone());
     let verified = app.passwords.verify(request.current_password, hash, caller);
     match verified.await {
-        Ok(true) => app.throttle.succeeded(&attempt),
+        Ok(true) => app.throttle.succeeded(&attempt).await,
         Ok(false) => return Err(ApiError::WrongPassword),
         Err(error) => {
-            app.throttle.not_verified(&attempt);
+            app.throttle.not_verified(&attempt).await;
             return Err(error);
         }
     }

@@ -128,7 +128,7 @@ impl AppState {
         password: String,
         caller: Caller,
     ) -> Result<Account, ApiError> {
-        let attempt = self.throttle.begin(email, caller)?;
+        let attempt = self.throttle.begin(email, caller).await?;
         let verified = async {
             let account = self.parts.accounts.account_by_email(email).await?;
             let hash = account
@@ -139,12 +139,12 @@ impl AppState {
         };
         match verified.await {
             Ok(Some(account)) => {
-                self.throttle.succeeded(&attempt);
+                self.throttle.succeeded(&attempt).await;
                 Ok(account)
             }
             Ok(None) => Err(ApiError::WrongCredentials),
             Err(error) => {
-                self.throttle.not_verified(&attempt);
+                self.throttle.not_verified(&attempt).await;
                 Err(error)
             }
         }

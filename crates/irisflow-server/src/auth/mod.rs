@@ -19,5 +19,5 @@ pub(crate) use current_user::CurrentUser;
 pub(crate) use device::Devices;
 pub(crate) use passwords::Passwords;
 pub use throttle::SignInLimits;
-pub(crate) use throttle::Throttle;
+pub(crate) use throttle::{Throttle, address_bytes};
 pub(crate) use tokens::Tokens;

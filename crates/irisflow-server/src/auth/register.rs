@@ -80,7 +80,7 @@ pub(crate) async fn register(
         .ok_or_else(|| ApiError::invalid_field("email", text!("invalid-email")))?;
     check_strength("password", &request.password)?;
     let network = client.network();
-    app.throttle.register(network)?;
+    app.throttle.register(network).await?;
     match app.add_account(email, request.password, network).await {
         Ok(Some(account)) => {
             tracing::info!(user_id = %account.id, "account created");
@@ -88,7 +88,7 @@ pub(crate) async fn register(
         }
         Ok(None) => Err(ApiError::EmailTaken),
         Err(error) => {
-            app.throttle.registration_failed(network);
+            app.throttle.registration_failed(network).await;
             Err(error)
         }
     }

@@ -17,19 +17,20 @@
 //!
 //! A successful attempt uses no token, and resets the failures of this account and network, or of this device.
 //!
-//! Keys are short hashes with a random salt of this process, and each table holds at most 40,000 of them. So email
-//! addresses from attempts are not stored, and their number cannot exhaust the memory.
+//! The buckets are shared by all nodes of a service (`shared_rate_limiter.rs`). Keys are short hashes with a salt that
+//! only the nodes have, and each table in memory holds at most 40,000 of them. So email addresses from attempts are not
+//! stored, and their number cannot exhaust the memory.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use irisflow_jobs::Clock;
-use sha2::{Digest as _, Sha256};
+use irisflow_jobs::{BucketKey as Key, Clock};
 
 use super::device::DeviceId;
 use crate::error::{ApiError, LimitOf};
-use crate::rate_limiter::{RateLimiter, retry_after_s};
+use crate::rate_limiter::retry_after_s;
+use crate::shared_rate_limiter::{SharedBuckets, SharedRateLimiter};
 
 /// Token buckets: each has a size (the burst) and an interval after which one token is added.
 #[derive(Debug, Clone, Copy)]
@@ -80,18 +81,15 @@ pub(crate) enum Caller {
 pub(crate) struct Throttle {
     limits: SignInLimits,
     /// By account and network, or by account and device.
-    tries: RateLimiter<Key>,
-    accounts: RateLimiter<Key>,
-    networks: RateLimiter<Key>,
-    registrations_of_networks: RateLimiter<Key>,
+    tries: SharedRateLimiter,
+    accounts: SharedRateLimiter,
+    networks: SharedRateLimiter,
+    registrations_of_networks: SharedRateLimiter,
     /// A single bucket.
-    registrations: RateLimiter<()>,
-    salt: [u8; 16],
+    registrations: SharedRateLimiter,
+    shared: SharedBuckets,
     clock: Arc<dyn Clock>,
 }
-
-/// Salted hash of an account, a network or a device.
-type Key = [u8; 16];
 
 /// An attempt to sign in. It counts as a failure unless it is reported as successful or as not verified.
 #[derive(Debug)]
@@ -103,18 +101,19 @@ pub(crate) struct LoginAttempt {
 }
 
 impl Throttle {
-    pub(crate) fn new(limits: SignInLimits, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(limits: SignInLimits, clock: Arc<dyn Clock>, shared: SharedBuckets) -> Self {
+        let limiter = |burst, refill| SharedRateLimiter::new(burst, refill, &shared);
         Self {
-            tries: RateLimiter::new(limits.tries, limits.refill),
-            accounts: RateLimiter::new(limits.tries_of_account, limits.refill),
-            networks: RateLimiter::new(limits.tries_of_network, limits.network_refill),
-            registrations_of_networks: RateLimiter::new(
+            tries: limiter(limits.tries, limits.refill),
+            accounts: limiter(limits.tries_of_account, limits.refill),
+            networks: limiter(limits.tries_of_network, limits.network_refill),
+            registrations_of_networks: limiter(
                 limits.registrations_of_network,
                 limits.registration_refill,
             ),
-            registrations: RateLimiter::new(limits.registrations, limits.registration_refill / 10),
+            registrations: limiter(limits.registrations, limits.registration_refill / 10),
             limits,
-            salt: rand::random(),
+            shared,
             clock,
         }
     }
@@ -123,20 +122,26 @@ impl Throttle {
     ///
     /// # Errors
     /// [`ApiError::TooManyAttempts`] with the time to wait.
-    pub(crate) fn begin(&self, email: &str, caller: Caller) -> Result<LoginAttempt, ApiError> {
+    pub(crate) async fn begin(
+        &self,
+        email: &str,
+        caller: Caller,
+    ) -> Result<LoginAttempt, ApiError> {
         match caller {
-            Caller::KnownDevice { device, .. } => self.begin_from_known_device(email, device),
-            Caller::UnknownDevice { network } => self.begin_from_network(email, network),
+            Caller::KnownDevice { device, .. } => self.begin_from_known_device(email, device).await,
+            Caller::UnknownDevice { network } => self.begin_from_network(email, network).await,
         }
     }
 
-    fn begin_from_known_device(
+    async fn begin_from_known_device(
         &self,
         email: &str,
         device: DeviceId,
     ) -> Result<LoginAttempt, ApiError> {
-        let own = self.key("device", email.as_bytes(), device.as_bytes());
-        let taken = self.tries.take(own, self.clock.now());
+        let own = self
+            .shared
+            .key("device", &[email.as_bytes(), device.as_bytes()]);
+        let taken = self.tries.take(own, self.clock.now()).await;
         taken.map_err(|wait| self.too_many_tries(wait))?;
         Ok(LoginAttempt {
             own,
@@ -145,25 +150,31 @@ impl Throttle {
         })
     }
 
-    fn begin_from_network(&self, email: &str, network: IpAddr) -> Result<LoginAttempt, ApiError> {
+    async fn begin_from_network(
+        &self,
+        email: &str,
+        network: IpAddr,
+    ) -> Result<LoginAttempt, ApiError> {
         let now = self.clock.now();
         let address = address_bytes(network);
-        let network = self.key("network", &address, &[]);
+        let network = self.shared.key("network", &[&address]);
         // The network is checked first, so that one network cannot fill the other tables.
-        if let Err(wait) = self.networks.take(network, now) {
+        if let Err(wait) = self.networks.take(network, now).await {
             return Err(ApiError::TooManyAttempts {
                 limit: self.limits.tries_of_network,
                 interval: self.limits.network_refill,
                 retry_after_s: retry_after_s(wait),
             });
         }
-        let account = self.key("account", email.as_bytes(), &[]);
-        let under_attack = self.accounts.take(account, now).is_err();
-        let own = self.key("account and network", email.as_bytes(), &address);
+        let account = self.shared.key("account", &[email.as_bytes()]);
+        let under_attack = self.accounts.take(account, now).await.is_err();
+        let own = self
+            .shared
+            .key("account and network", &[email.as_bytes(), &address]);
         let taken = if under_attack {
-            self.tries.take_of_full(own, now)
+            self.tries.take_of_full(own, now).await
         } else {
-            self.tries.take(own, now)
+            self.tries.take(own, now).await
         };
         let attempt = LoginAttempt {
             own,
@@ -171,30 +182,31 @@ impl Throttle {
             network: Some(network),
         };
         if let Err(wait) = taken {
-            self.give_back_shared(&attempt);
+            self.give_back_common(&attempt).await;
             return Err(self.too_many_tries(wait));
         }
         Ok(attempt)
     }
 
     /// Records a success: gives the tokens back, and resets the failures of this account and network, or device.
-    pub(crate) fn succeeded(&self, attempt: &LoginAttempt) {
-        self.tries.refill(&attempt.own);
-        self.give_back_shared(attempt);
+    pub(crate) async fn succeeded(&self, attempt: &LoginAttempt) {
+        self.tries.refill(attempt.own).await;
+        self.give_back_common(attempt).await;
     }
 
     /// Records that the password was not verified, for example because the store failed: gives the tokens back.
-    pub(crate) fn not_verified(&self, attempt: &LoginAttempt) {
-        self.tries.give_back(&attempt.own);
-        self.give_back_shared(attempt);
+    pub(crate) async fn not_verified(&self, attempt: &LoginAttempt) {
+        self.tries.give_back(attempt.own).await;
+        self.give_back_common(attempt).await;
     }
 
-    fn give_back_shared(&self, attempt: &LoginAttempt) {
-        if let Some(account) = &attempt.account {
-            self.accounts.give_back(account);
+    /// Gives the tokens of the buckets back that others use as well.
+    async fn give_back_common(&self, attempt: &LoginAttempt) {
+        if let Some(account) = attempt.account {
+            self.accounts.give_back(account).await;
         }
-        if let Some(network) = &attempt.network {
-            self.networks.give_back(network);
+        if let Some(network) = attempt.network {
+            self.networks.give_back(network).await;
         }
     }
 
@@ -203,33 +215,40 @@ impl Throttle {
     ///
     /// # Errors
     /// [`ApiError::TooManyRegistrations`] with the time to wait.
-    pub(crate) fn register(&self, network: IpAddr) -> Result<(), ApiError> {
+    pub(crate) async fn register(&self, network: IpAddr) -> Result<(), ApiError> {
         let now = self.clock.now();
-        let key = self.key("network", &address_bytes(network), &[]);
+        let (of_network, of_all) = self.registration_keys(network);
         let limits = &self.limits;
-        let taken = self.registrations_of_networks.take(key, now);
+        let taken = self.registrations_of_networks.take(of_network, now).await;
         taken.map_err(|wait| ApiError::TooManyRegistrations {
             of: LimitOf::Address,
             limit: limits.registrations_of_network,
             interval: limits.registration_refill,
             retry_after_s: retry_after_s(wait),
         })?;
-        self.registrations.take((), now).map_err(|wait| {
-            self.registrations_of_networks.give_back(&key);
-            ApiError::TooManyRegistrations {
+        if let Err(wait) = self.registrations.take(of_all, now).await {
+            self.registrations_of_networks.give_back(of_network).await;
+            return Err(ApiError::TooManyRegistrations {
                 of: LimitOf::Server,
                 limit: limits.registrations,
                 interval: limits.registration_refill / 10,
                 retry_after_s: retry_after_s(wait),
-            }
-        })
+            });
+        }
+        Ok(())
     }
 
     /// Records that a registration failed by an error of the server: gives the tokens back.
-    pub(crate) fn registration_failed(&self, network: IpAddr) {
-        let key = self.key("network", &address_bytes(network), &[]);
-        self.registrations_of_networks.give_back(&key);
-        self.registrations.give_back(&());
+    pub(crate) async fn registration_failed(&self, network: IpAddr) {
+        let (of_network, of_all) = self.registration_keys(network);
+        self.registrations_of_networks.give_back(of_network).await;
+        self.registrations.give_back(of_all).await;
+    }
+
+    fn registration_keys(&self, network: IpAddr) -> (Key, Key) {
+        let address = address_bytes(network);
+        let of_network = self.shared.key("registrations of network", &[&address]);
+        (of_network, self.shared.key("registrations", &[]))
     }
 
     fn too_many_tries(&self, wait: Duration) -> ApiError {
@@ -239,21 +258,9 @@ impl Throttle {
             retry_after_s: retry_after_s(wait),
         }
     }
-
-    fn key(&self, kind: &str, first: &[u8], second: &[u8]) -> Key {
-        let mut hash = Sha256::new();
-        hash.update(self.salt);
-        for part in [kind.as_bytes(), first, second] {
-            hash.update(part.len().to_be_bytes());
-            hash.update(part);
-        }
-        let mut key = Key::default();
-        key.copy_from_slice(&hash.finalize()[..16]);
-        key
-    }
 }
 
-fn address_bytes(address: IpAddr) -> Vec<u8> {
+pub(crate) fn address_bytes(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(address) => address.octets().to_vec(),
         IpAddr::V6(address) => address.octets().to_vec(),
@@ -268,6 +275,10 @@ mod tests {
 
     const ME: &str = "me@b.c";
 
+    fn new_throttle(limits: SignInLimits, clock: Arc<ManualClock>) -> Throttle {
+        Throttle::new(limits, clock, SharedBuckets::default())
+    }
+
     fn throttle() -> (Throttle, Arc<ManualClock>) {
         let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
         let limits = SignInLimits {
@@ -276,7 +287,7 @@ mod tests {
             tries_of_network: 5,
             ..SignInLimits::default()
         };
-        (Throttle::new(limits, clock.clone()), clock)
+        (new_throttle(limits, clock.clone()), clock)
     }
 
     fn from(number: u8) -> Caller {
@@ -300,119 +311,136 @@ mod tests {
         .expect("it is rejected, with a time to wait")
     }
 
-    #[test]
-    fn failures_run_out_and_come_back_with_time() {
+    #[tokio::test]
+    async fn failures_run_out_and_come_back_with_time() {
         let (throttle, clock) = throttle();
         for _ in 0..3 {
-            throttle.begin(ME, from(1)).expect("still allowed");
+            throttle.begin(ME, from(1)).await.expect("still allowed");
         }
-        assert_eq!(wait_of(throttle.begin(ME, from(1))), 30);
+        assert_eq!(wait_of(throttle.begin(ME, from(1)).await), 30);
         clock.advance(Duration::from_secs(30));
-        throttle.begin(ME, from(1)).expect("one is forgiven");
+        throttle.begin(ME, from(1)).await.expect("one is forgiven");
     }
 
-    #[test]
-    fn failures_from_other_networks_lock_no_user_out() {
+    #[tokio::test]
+    async fn failures_from_other_networks_lock_no_user_out() {
         let (throttle, _) = throttle();
         for number in 1..200 {
             // As many attempts as each network may make.
-            while throttle.begin(ME, from(number)).is_ok() {}
+            while throttle.begin(ME, from(number)).await.is_ok() {}
         }
-        let own = throttle.begin(ME, from(250)).expect("it gets in");
-        throttle.succeeded(&own);
-        throttle.begin(ME, from(250)).expect("and again");
+        let own = throttle.begin(ME, from(250)).await.expect("it gets in");
+        throttle.succeeded(&own).await;
+        throttle.begin(ME, from(250)).await.expect("and again");
     }
 
-    #[test]
-    fn an_account_under_attack_gives_each_network_one_try_at_a_time() {
+    #[tokio::test]
+    async fn an_account_under_attack_gives_each_network_one_try_at_a_time() {
         let (throttle, clock) = throttle();
         for number in [1, 2] {
-            while throttle.begin(ME, from(number)).is_ok() {}
+            while throttle.begin(ME, from(number)).await.is_ok() {}
         }
-        throttle.begin(ME, from(3)).expect("one try");
-        assert_eq!(wait_of(throttle.begin(ME, from(3))), 30);
+        throttle.begin(ME, from(3)).await.expect("one try");
+        assert_eq!(wait_of(throttle.begin(ME, from(3)).await), 30);
         throttle
             .begin("you@b.c", from(3))
+            .await
             .expect("others are not under attack");
         clock.advance(Duration::from_secs(30));
-        throttle.begin(ME, from(3)).expect("one more");
+        throttle.begin(ME, from(3)).await.expect("one more");
     }
 
-    #[test]
-    fn a_known_device_gets_in_whatever_happens_around_it() {
+    #[tokio::test]
+    async fn a_known_device_gets_in_whatever_happens_around_it() {
         let (throttle, _) = throttle();
         let device = new_device();
         let home = from(1);
         for number in 1..10 {
-            while throttle.begin(ME, from(number)).is_ok() {}
+            while throttle.begin(ME, from(number)).await.is_ok() {}
         }
-        assert!(throttle.begin(ME, home).is_err(), "its network is used up");
+        assert!(
+            throttle.begin(ME, home).await.is_err(),
+            "its network is used up"
+        );
 
         for _ in 0..3 {
-            throttle.begin(ME, device).expect("it gets in");
+            throttle.begin(ME, device).await.expect("it gets in");
         }
 
         assert_eq!(
-            wait_of(throttle.begin(ME, device)),
+            wait_of(throttle.begin(ME, device).await),
             30,
             "its own failures count"
         );
         let other = new_device();
-        throttle.begin(ME, other).expect("of itself alone");
+        throttle.begin(ME, other).await.expect("of itself alone");
     }
 
-    #[test]
-    fn a_network_that_tries_many_accounts_is_slowed_too() {
+    #[tokio::test]
+    async fn a_network_that_tries_many_accounts_is_slowed_too() {
         let (throttle, _) = throttle();
         for account in 0..5 {
             let email = format!("{account}@b.c");
-            throttle.begin(&email, from(1)).expect("still allowed");
+            throttle
+                .begin(&email, from(1))
+                .await
+                .expect("still allowed");
         }
-        assert_eq!(wait_of(throttle.begin("5@b.c", from(1))), 10);
-        throttle.begin("5@b.c", from(2)).expect("another network");
+        assert_eq!(wait_of(throttle.begin("5@b.c", from(1)).await), 10);
+        throttle
+            .begin("5@b.c", from(2))
+            .await
+            .expect("another network");
     }
 
-    #[test]
-    fn signing_in_often_with_the_right_password_is_never_throttled() {
+    #[tokio::test]
+    async fn signing_in_often_with_the_right_password_is_never_throttled() {
         let (throttle, _) = throttle();
         for _ in 0..100 {
-            let attempt = throttle.begin(ME, from(1)).expect("allowed");
-            throttle.succeeded(&attempt);
+            let attempt = throttle.begin(ME, from(1)).await.expect("allowed");
+            throttle.succeeded(&attempt).await;
         }
     }
 
-    #[test]
-    fn an_attempt_whose_password_was_not_verified_does_not_count() {
+    #[tokio::test]
+    async fn an_attempt_whose_password_was_not_verified_does_not_count() {
         let (throttle, _) = throttle();
-        throttle.begin(ME, from(1)).expect("one failure");
+        throttle.begin(ME, from(1)).await.expect("one failure");
         for _ in 0..100 {
-            let attempt = throttle.begin(ME, from(1)).expect("allowed");
-            throttle.not_verified(&attempt);
+            let attempt = throttle.begin(ME, from(1)).await.expect("allowed");
+            throttle.not_verified(&attempt).await;
         }
-        throttle.begin(ME, from(1)).expect("two failures");
-        throttle.begin(ME, from(1)).expect("three failures");
-        assert!(throttle.begin(ME, from(1)).is_err(), "the first counts on");
+        throttle.begin(ME, from(1)).await.expect("two failures");
+        throttle.begin(ME, from(1)).await.expect("three failures");
+        assert!(
+            throttle.begin(ME, from(1)).await.is_err(),
+            "the first counts on"
+        );
     }
 
-    #[test]
-    fn new_accounts_are_counted_by_network_and_in_total() {
+    #[tokio::test]
+    async fn new_accounts_are_counted_by_network_and_in_total() {
         let limits = SignInLimits {
             registrations_of_network: 2,
             registrations: 3,
             ..SignInLimits::default()
         };
         let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
-        let throttle = Throttle::new(limits, clock.clone());
-        let register = |number: u8| throttle.register(IpAddr::from([192, 0, 2, number]));
+        let throttle = new_throttle(limits, clock.clone());
+        let register =
+            async |number: u8| throttle.register(IpAddr::from([192, 0, 2, number])).await;
         let whose = |rejected: Result<(), ApiError>| match rejected {
             Err(ApiError::TooManyRegistrations { of, .. }) => Some(of),
             _ => None,
         };
-        assert_eq!((whose(register(1)), whose(register(1))), (None, None));
-        assert_eq!(whose(register(1)), Some(LimitOf::Address));
-        assert_eq!(whose(register(2)), None);
-        assert_eq!(whose(register(3)), Some(LimitOf::Server));
+        assert_eq!(
+            (whose(register(1).await), whose(register(1).await)),
+            (None, None)
+        );
+        assert_eq!(whose(register(1).await), Some(LimitOf::Address));
+        assert_eq!(whose(register(2).await), None);
+        assert_eq!(whose(register(3).await), Some(LimitOf::Server));
         clock.advance(Duration::from_secs(1));
-        assert_eq!(whose(register(3)), None);
+        assert_eq!(whose(register(3).await), None);
     }
 }

@@ -89,6 +89,7 @@ impl Site {
             statistics: stores.clone(),
             privacy: stores.clone(),
             health: stores,
+            token_buckets: None,
             files: Arc::new(files),
             links: Arc::new(links.clone()),
             file_links: Some(links),

@@ -52,6 +52,39 @@ async fn an_address_above_its_rate_limit_is_rejected_behind_a_trusted_proxy_too(
     assert_eq!(ask("203.0.113.2").await.status(), StatusCode::OK);
 }
 
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_at_one_node_is_owed_at_the_others() {
+    const BURST: usize = 100;
+    let Some(shared) = crate::cluster::database().await else {
+        return;
+    };
+    let mut settings = shared.settings();
+    settings.extend([
+        ("IRISFLOW_USER_BURST", "100"),
+        ("IRISFLOW_USER_RATE", "1"),
+        ("IRISFLOW_NO_WORK", "true"),
+    ]);
+    let first = App::start_with(&settings).await;
+    let second = App::start_with(&settings).await;
+    let (user, other) = (first.user("you").await, first.user("other").await);
+    let elsewhere = second.sign_in(&user.email).await;
+    for _ in 0..BURST {
+        user.get("/users/me").await;
+    }
+    let mut answered = 0;
+    while elsewhere.get("/users/me").await.status() == StatusCode::OK {
+        answered += 1;
+        assert!(
+            answered < BURST / 2,
+            "the other node has a burst of its own"
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    let other = second.sign_in(&other.email).await;
+    json_of(other.get("/users/me").await, StatusCode::OK).await;
+}
+
 #[tokio::test]
 async fn photos_beyond_the_quota_are_refused_until_some_are_deleted() {
     let limit = (no_eye().len() + good_eye().len() / 2).to_string();

@@ -214,3 +214,47 @@ async fn a_flood_of_registrations_leaves_a_sign_in_quick() {
     assert!(made > 0, "some get their account");
     assert_eq!(made + busy, 200, "the others get `busy`: {flood:?}");
 }
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attempts_at_several_nodes_count_together() {
+    let Some(shared) = crate::cluster::database().await else {
+        return;
+    };
+    let mut settings = shared.settings();
+    settings.extend([
+        BEHIND_A_PROXY,
+        ("IRISFLOW_NO_WORK", "true"),
+        ("IRISFLOW_SIGN_IN_TRIES", "4"),
+        ("IRISFLOW_REGISTRATIONS_OF_NETWORK", "3"),
+    ]);
+    let nodes = [
+        App::start_with(&settings).await,
+        App::start_with(&settings).await,
+    ];
+    let email = nodes[0].user("you").await.email.clone();
+
+    for attempt in 0..4 {
+        let answer = login_from(&nodes[attempt % 2], "203.0.113.1", &email, WRONG).await;
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{attempt}");
+    }
+    for node in &nodes {
+        let answer = login_from(node, "203.0.113.1", &email, PASSWORD).await;
+        assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+        let wait = answer.headers()["retry-after"].to_str().expect("text");
+        let wait_s: u64 = wait.parse().expect("seconds");
+        assert!((1..=30).contains(&wait_s), "{wait_s}");
+    }
+    let elsewhere = login_from(&nodes[1], "203.0.113.2", &email, PASSWORD).await;
+    json_of(elsewhere, StatusCode::OK).await;
+
+    for number in 0..3 {
+        let new = format!("new{number}@example.com");
+        let answer = register_from(&nodes[number % 2], "198.51.100.1", &new).await;
+        json_of(answer, StatusCode::CREATED).await;
+    }
+    for node in &nodes {
+        let answer = register_from(node, "198.51.100.1", "more@example.com").await;
+        json_of(answer, StatusCode::TOO_MANY_REQUESTS).await;
+    }
+}
