@@ -54,9 +54,38 @@ impl Threads {
     }
 }
 
+impl Threads {
+    /// What two pieces of work give that do not depend on each other; a panic of one is one of the caller.
+    pub(crate) fn both<A: Send, B>(
+        self,
+        first: impl FnOnce() -> A + Send,
+        second: impl FnOnce() -> B,
+    ) -> (A, B) {
+        if self.0 == 1 {
+            return (first(), second());
+        }
+        std::thread::scope(|scope| {
+            let first = scope.spawn(first);
+            let second = second();
+            match first.join() {
+                Ok(first) => (first, second),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Threads;
+
+    #[test]
+    fn two_pieces_of_work_give_their_own_results() {
+        for threads in 1..3 {
+            let both = Threads::new(threads).both(|| "first", || 2);
+            assert_eq!(both, ("first", 2));
+        }
+    }
 
     #[test]
     fn results_come_in_the_order_of_the_items() {

@@ -11,7 +11,14 @@
 
 use multiversion::multiversion;
 
-use super::unwrap::{ANGLES, IRIS_RINGS, PUPIL_RINGS, RINGS, Rings, Unwrapped, directions, index};
+use super::levels::{RingLevel, is_burnt, least_of, saturation_of, warmth_of};
+use super::marks::Marks;
+use super::percentile::Counted;
+use super::regions::regions;
+use super::unwrap::{
+    ANGLES, BORDER_RINGS, IRIS_RINGS, PUPIL_RINGS, RINGS, Rings, Unwrapped, for_places, index,
+};
+use crate::threads::Threads;
 
 /// How far something must stand out to be a highlight. Levels are on the 8-bit scale.
 #[derive(Debug, Clone, Copy)]
@@ -57,9 +64,6 @@ impl Default for Sensitivity {
     }
 }
 
-/// Rings near the pupil's border hold both pupil and iris when the pupil is not quite round.
-const BORDER_RINGS: std::ops::Range<usize> =
-    PUPIL_RINGS - PUPIL_RINGS / 6..PUPIL_RINGS + IRIS_RINGS / 20;
 /// Beyond this ring a bright place is as likely sclera.
 const LAST_SEED_RING: usize = PUPIL_RINGS + IRIS_RINGS * 88 / 100;
 
@@ -73,17 +77,18 @@ pub(super) struct Found {
 
 pub(super) fn find_highlights(
     unwrapped: &Unwrapped,
+    levels: &[RingLevel],
     rings: &Rings,
     sensitivity: &Sensitivity,
+    threads: Threads,
 ) -> Found {
-    let levels = ring_levels(unwrapped);
     let iris = IrisTone::of(unwrapped);
-    let scores = scores(unwrapped, &levels, iris, sensitivity);
+    let scores = scores(unwrapped, levels, iris, sensitivity, threads);
     let mut highlights = unwrapped.marked.clone();
     let mut seen = vec![false; scores.len()];
     let mut growth = Growth::new();
     for start in 0..scores.len() {
-        let is_seed = |at: usize| scores[at] > seed_threshold(at, &levels, sensitivity);
+        let is_seed = |at: usize| scores[at] > seed_threshold(at, levels, sensitivity);
         if seen[start] || !is_seed(start) {
             continue;
         }
@@ -99,7 +104,7 @@ pub(super) fn find_highlights(
         };
         let dimmest = base + (peak.luma - base) * sensitivity.grow_share;
         let region = growth.grow(seeds, |at| {
-            let least = grow_threshold(at, &levels, sensitivity);
+            let least = grow_threshold(at, levels, sensitivity);
             scores[at] > least.max(peak.score * sensitivity.grow_share)
                 && unwrapped.colours[at][0] > dimmest
         });
@@ -114,21 +119,22 @@ pub(super) fn find_highlights(
         &mut highlights,
         &near,
         unwrapped,
-        (&scores, &levels),
+        (&scores, levels),
         sensitivity,
     );
-    let combed = closed(&large, rings, sensitivity.comb_bridge);
-    let bridged = closed(&highlights, rings, sensitivity.bridge);
+    let (combed, bridged) = threads.both(
+        || closed(&large, rings, sensitivity.comb_bridge),
+        || closed(&highlights, rings, sensitivity.bridge),
+    );
     let whole: Vec<bool> = bridged.iter().zip(combed).map(|(a, b)| *a || b).collect();
     let halo = sensitivity.halo + 2.5 * rings.pixel();
-    let mut highlights = with_skirt(&with_halo(&whole, rings, halo), unwrapped, &levels, rings);
+    let mut highlights = with_skirt(&with_halo(&whole, rings, halo), unwrapped, levels, rings);
     for (highlight, visible) in highlights.iter_mut().zip(&unwrapped.visible) {
         *highlight &= *visible;
     }
-    let typical = typical_places(unwrapped, &levels);
     Found {
         highlights,
-        typical,
+        typical: typical_places(unwrapped, levels, threads),
     }
 }
 
@@ -152,16 +158,10 @@ pub(super) fn without_islands(open: &[bool], visible: &[bool], rings: &Rings) ->
     if !open.contains(&true) {
         return whole;
     }
-    let mut seen = vec![false; open.len()];
-    for start in (0..open.len()).filter(|&at| visible[at] && !open[at]) {
-        if seen[start] {
-            continue;
-        }
-        let region = connected(start, &mut seen, |at| visible[at] && !open[at]);
-        let area: f32 = region.iter().map(|&at| rings.area(at / ANGLES)).sum();
-        if area < ISLAND {
-            region.iter().for_each(|&at| whole[at] = true);
-        }
+    let closed = Marks::of(visible).without(&Marks::of(open));
+    let regions = regions(&closed).into_iter();
+    for island in regions.filter(|region| region.area(rings) < ISLAND) {
+        island.places().for_each(|at| whole[at] = true);
     }
     whole
 }
@@ -170,17 +170,11 @@ pub(super) fn without_islands(open: &[bool], visible: &[bool], rings: &Rings) ->
 fn large_bright_regions(highlights: &[bool], unwrapped: &Unwrapped, rings: &Rings) -> Vec<bool> {
     const LARGE: f32 = 0.002;
     const BRIGHT: f32 = 200.0;
+    let is_bright = |at: usize| unwrapped.colours[at][0] > BRIGHT;
     let mut large = vec![false; highlights.len()];
-    let mut seen = vec![false; highlights.len()];
-    for start in (0..highlights.len()).filter(|&at| highlights[at]) {
-        if seen[start] {
-            continue;
-        }
-        let region = connected(start, &mut seen, |at| highlights[at]);
-        let area: f32 = region.iter().map(|&at| rings.area(at / ANGLES)).sum();
-        let is_bright = region.iter().any(|&at| unwrapped.colours[at][0] > BRIGHT);
-        if area > LARGE && is_bright {
-            region.iter().for_each(|&at| large[at] = true);
+    for region in regions(&Marks::of(highlights)) {
+        if region.area(rings) > LARGE && region.places().any(is_bright) {
+            region.places().for_each(|at| large[at] = true);
         }
     }
     large
@@ -238,7 +232,7 @@ fn with_skirt(
     shells.swap_remove(reach.unwrap_or(SHELLS))
 }
 
-fn typical_places(unwrapped: &Unwrapped, levels: &[RingLevel]) -> Vec<bool> {
+fn typical_places(unwrapped: &Unwrapped, levels: &[RingLevel], threads: Threads) -> Vec<bool> {
     const WARMER: f32 = 16.0;
     let is_typical = |at: usize| {
         let level = levels[at / ANGLES];
@@ -247,7 +241,7 @@ fn typical_places(unwrapped: &Unwrapped, levels: &[RingLevel]) -> Vec<bool> {
         let reach = 5.0 * level.spread;
         unwrapped.visible[at] && !is_warmer && (colour[0] - level.luma(at % ANGLES)).abs() < reach
     };
-    (0..unwrapped.visible.len()).map(is_typical).collect()
+    for_places(threads, is_typical)
 }
 
 /// The luma of the whole visible iris.
@@ -262,10 +256,12 @@ impl IrisTone {
     fn of(unwrapped: &Unwrapped) -> Self {
         let places = (index(PUPIL_RINGS, 0)..index(RINGS, 0)).step_by(7);
         let visible = places.filter(|&at| unwrapped.visible[at]);
-        let mut lumas: Vec<f32> = visible.map(|at| unwrapped.colours[at][0]).collect();
+        let lumas: Vec<f32> = visible.map(|at| unwrapped.colours[at][0]).collect();
+        let lumas = Counted::of(&lumas);
+        let percentile = |share| lumas.as_ref().map_or(0.0, |lumas| lumas.percentile(share));
         Self {
-            middle: percentile(&mut lumas, 0.5),
-            bright: percentile(&mut lumas, 0.95),
+            middle: percentile(0.5),
+            bright: percentile(0.95),
         }
     }
 }
@@ -304,238 +300,12 @@ fn stands_out(region: &[usize], peak: &Peak, iris: IrisTone, rings: &Rings) -> b
             > LARGE
 }
 
-/// What a ring looks like without highlights.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct RingLevel {
-    /// Luma round the ring: a constant, and the slope of the light across the eye (cosine, sine).
-    pub(super) light: [f32; 3],
-    /// How far dark parts of the ring lie below it: upwards there may be highlights.
-    pub(super) spread: f32,
-    saturation: f32,
-    /// How far its colour leans to orange: pigment does, highlights do not.
-    pub(super) warmth: f32,
-    /// The least of red, green and blue: as `light` and `spread`.
-    least: [f32; 3],
-    least_spread: f32,
-}
-
-impl RingLevel {
-    pub(super) fn luma(&self, angle: usize) -> f32 {
-        across(self.light, direction(angle))
-    }
-
-    fn least(&self, angle: usize) -> f32 {
-        across(self.least, direction(angle))
-    }
-}
-
-fn across(light: [f32; 3], [cos, sin]: [f32; 2]) -> f32 {
-    light[0] + light[1] * cos + light[2] * sin
-}
-
-/// Whiter than any iris.
-fn is_burnt(colour: [f32; 3]) -> bool {
-    least_of(colour) >= 238.0
-}
-
-/// The least of red, green and blue.
-fn least_of([luma, cb, cr]: [f32; 3]) -> f32 {
-    let (cb, cr) = (cb - 128.0, cr - 128.0);
-    luma + (1.402 * cr)
-        .min(1.772 * cb)
-        .min(-0.344_136 * cb - 0.714_136 * cr)
-}
-
-fn direction(angle: usize) -> [f32; 2] {
-    let (cos, sin) = directions()[angle];
-    [cos, sin]
-}
-
-pub(super) fn ring_levels(unwrapped: &Unwrapped) -> Vec<RingLevel> {
-    /// Rings that share one level, and those around them that are looked at for it.
-    const STEP: usize = 4;
-    const REACH: usize = 5;
-    let level = |ring: usize| {
-        // A flash often covers the middle rings of the pupil whole: all of it shares one level.
-        let window = if ring < BORDER_RINGS.start {
-            0..BORDER_RINGS.start
-        } else if ring < PUPIL_RINGS {
-            BORDER_RINGS.start..PUPIL_RINGS
-        } else {
-            ring.saturating_sub(REACH).max(PUPIL_RINGS)..(ring + STEP + REACH).min(RINGS)
-        };
-        ring_level(unwrapped, window)
-    };
-    let mut levels: Vec<Option<RingLevel>> =
-        (0..RINGS / STEP).map(|group| level(group * STEP)).collect();
-    // Where a light covers a ring whole, the level is that of the nearest ring that is seen.
-    for group in 1..levels.len() {
-        levels[group] = levels[group].or(levels[group - 1]);
-    }
-    for group in (1..levels.len()).rev() {
-        levels[group - 1] = levels[group - 1].or(levels[group]);
-    }
-    let levels = levels.into_iter().map(Option::unwrap_or_default);
-    let mut levels: Vec<RingLevel> = levels.flat_map(|level| [level; STEP]).collect();
-    // A pupil that is as bright as the iris lies under a light whole.
-    let brightest = (0.8 * levels[BORDER_RINGS.end + STEP].light[0]).clamp(15.0, 70.0);
-    for level in &mut levels[..BORDER_RINGS.start] {
-        if level.light[0] > brightest {
-            level.light = [brightest, 0.0, 0.0];
-        }
-    }
-    levels
-}
-
-/// None when hardly anything of the rings is seen.
-fn ring_level(unwrapped: &Unwrapped, rings: std::ops::Range<usize>) -> Option<RingLevel> {
-    const LEAST_PLACES: usize = 60;
-    let places = index(rings.start, 0)..index(rings.end, 0);
-    let visible: Vec<usize> = places
-        .step_by(5)
-        .filter(|&at| unwrapped.visible[at] && !is_burnt(unwrapped.colours[at]))
-        .collect();
-    if visible.len() < LEAST_PLACES {
-        return None;
-    }
-    let over = |value: &dyn Fn(usize) -> f32| visible.iter().map(|&at| value(at)).collect();
-    let mut level = RingLevel::default();
-    (level.light, level.spread) = light_and_spread(&visible, |at| unwrapped.colours[at][0]);
-    (level.least, level.least_spread) =
-        light_and_spread(&visible, |at| least_of(unwrapped.colours[at]));
-    let mut saturations: Vec<f32> = over(&|at| saturation_of(unwrapped.colours[at]));
-    level.saturation = percentile(&mut saturations, 0.5);
-    let mut warmths: Vec<f32> = over(&|at| warmth_of(unwrapped.colours[at]));
-    level.warmth = percentile(&mut warmths, 0.5);
-    Some(level)
-}
-
-/// How bright the places are without highlights, and how far dark ones lie below that.
-fn light_and_spread(places: &[usize], value: impl Fn(usize) -> f32) -> ([f32; 3], f32) {
-    let values: Vec<(f32, [f32; 2])> = places
-        .iter()
-        .map(|&at| (value(at), direction(at % ANGLES)))
-        .collect();
-    let mut light = light_across(&values);
-    let mut residuals: Vec<f32> = values
-        .iter()
-        .map(|&(value, direction)| value - across(light, direction))
-        .collect();
-    let middle = percentile(&mut residuals, 0.4);
-    light[0] += middle;
-    let spread = middle - percentile(&mut residuals, 0.14);
-    (light, spread.clamp(5.0, 30.0))
-}
-
-/// Fits constant, cosine and sine to values, leaving out what lies well above (highlights) or far below
-/// (lashes) the last fit.
-fn light_across(values: &[(f32, [f32; 2])]) -> [f32; 3] {
-    const ROUNDS: usize = 4;
-    let mut lumas: Vec<f32> = values.iter().map(|value| value.0).collect();
-    let middle = percentile(&mut lumas, 0.4);
-    let reach = (middle - percentile(&mut lumas, 0.14)).clamp(6.0, 30.0);
-    let mut light = [middle, 0.0, 0.0];
-    for _round in 0..ROUNDS {
-        let mut fit = Fit::default();
-        for &(value, direction) in values {
-            let residual = value - across(light, direction);
-            if residual < 1.5 * reach && residual > -3.0 * reach {
-                fit.add(direction, value);
-            }
-        }
-        let steepest = 0.4 * middle;
-        light = match fit.solve() {
-            Some([mean, cos, sin]) if cos.hypot(sin) <= steepest => [mean, cos, sin],
-            _ => return light,
-        };
-    }
-    light
-}
-
-/// Least squares for a constant, a cosine and a sine by the normal equations.
-#[derive(Default)]
-struct Fit {
-    count: f64,
-    /// Sums of cosines and sines, of their squares, and of both multiplied.
-    cos: f64,
-    sin: f64,
-    cos_cos: f64,
-    sin_sin: f64,
-    cos_sin: f64,
-    /// Sums of the values, and of them times cosines and sines.
-    right: [f64; 3],
-}
-
-impl Fit {
-    #[inline(always)]
-    fn add(&mut self, direction: [f32; 2], value: f32) {
-        let ([cos, sin], value) = (direction.map(f64::from), f64::from(value));
-        self.count += 1.0;
-        self.cos += cos;
-        self.sin += sin;
-        self.cos_cos += cos * cos;
-        self.sin_sin += sin * sin;
-        self.cos_sin += cos * sin;
-        self.right[0] += value;
-        self.right[1] += cos * value;
-        self.right[2] += sin * value;
-    }
-
-    /// `None` when too little of the circle was seen to tell.
-    fn solve(&self) -> Option<[f32; 3]> {
-        let [a, b, c] = [
-            [self.count, self.cos, self.sin],
-            [self.cos, self.cos_cos, self.cos_sin],
-            [self.sin, self.cos_sin, self.sin_sin],
-        ];
-        let determinant = dot(a, cross(b, c));
-        let scale = a[0] * b[1].max(1e-9) * c[2].max(1e-9);
-        if determinant < 0.05 * scale {
-            return None;
-        }
-        // The matrix is symmetric, so its rows are its columns (Cramer's rule).
-        let solution = [
-            dot(self.right, cross(b, c)),
-            dot(a, cross(self.right, c)),
-            dot(a, cross(b, self.right)),
-        ];
-        Some(solution.map(|value| (value / determinant) as f32))
-    }
-}
-
-fn cross(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
-    [
-        a[1] * b[2] - a[2] * b[1],
-        a[2] * b[0] - a[0] * b[2],
-        a[0] * b[1] - a[1] * b[0],
-    ]
-}
-
-fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
-    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-}
-
-fn saturation_of([_, cb, cr]: [f32; 3]) -> f32 {
-    ((cb - 128.0) * (cb - 128.0) + (cr - 128.0) * (cr - 128.0)).sqrt()
-}
-
-pub(super) fn warmth_of([_, cb, cr]: [f32; 3]) -> f32 {
-    (cr - cb) * std::f32::consts::FRAC_1_SQRT_2
-}
-
-fn percentile(values: &mut [f32], share: f32) -> f32 {
-    if values.is_empty() {
-        return 0.0;
-    }
-    let at = ((values.len() - 1) as f32 * share) as usize;
-    *values.select_nth_unstable_by(at, f32::total_cmp).1
-}
-
 fn scores(
     unwrapped: &Unwrapped,
     levels: &[RingLevel],
     iris: IrisTone,
     sensitivity: &Sensitivity,
+    threads: Threads,
 ) -> Vec<f32> {
     /// An overexposed iris is as white as a light.
     const OVEREXPOSED: f32 = 150.0;
@@ -562,7 +332,7 @@ fn scores(
             / seed_threshold_of(level.least_spread, sensitivity);
         by_luma.max((least_of(colour) - level.least(at % ANGLES)) * unit)
     };
-    (0..unwrapped.visible.len()).map(score).collect()
+    for_places(threads, score)
 }
 
 fn seed_threshold(at: usize, levels: &[RingLevel], sensitivity: &Sensitivity) -> f32 {
@@ -604,11 +374,7 @@ fn is_sclera(region: &[usize]) -> bool {
     outer * 10 > region.len() * 7
 }
 
-pub(super) fn connected(
-    start: usize,
-    seen: &mut [bool],
-    belongs: impl Fn(usize) -> bool,
-) -> Vec<usize> {
+fn connected(start: usize, seen: &mut [bool], belongs: impl Fn(usize) -> bool) -> Vec<usize> {
     seen[start] = true;
     let mut region = vec![start];
     let mut next = 0;

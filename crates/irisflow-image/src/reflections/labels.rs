@@ -5,7 +5,7 @@ use std::ops::Range;
 use multiversion::multiversion;
 
 use crate::geometry::{Ellipse, PixelRect};
-use crate::plane::{Plane, count_bytes};
+use crate::plane::Plane;
 use crate::rectified::RectifiedView;
 use crate::segment::{IrisSegmentation, Label};
 use crate::threads::Threads;
@@ -31,9 +31,10 @@ fn ring_pixels(segmentation: &IrisSegmentation, threads: Threads) -> usize {
     let labels = &segmentation.labels;
     let pupil = PupilColumns::of(segmentation);
     let width = labels.width as usize;
-    let count = |labels: &[u8]| {
-        let of = |label: Label| count_bytes(labels, label as u8);
-        of(Label::VisibleIris) + of(Label::Reflection)
+    let count = |labels: &[u8]| -> usize {
+        // Bytes add up to bytes, so that many are counted at a time.
+        let parts = labels.chunks(255);
+        parts.map(|part| usize::from(count_seen(part))).sum()
     };
     let strips = labels.samples.chunks(width * STRIP_ROWS).enumerate();
     let counts = threads.map(strips.collect(), |(number, strip): (usize, &[u8])| {
@@ -45,6 +46,17 @@ fn ring_pixels(segmentation: &IrisSegmentation, threads: Threads) -> usize {
         .sum::<usize>()
     });
     counts.iter().sum()
+}
+
+/// How many of at most 255 labels are of the iris as the camera saw it.
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn count_seen(labels: &[u8]) -> u8 {
+    const IRIS: u8 = Label::VisibleIris as u8;
+    const REFLECTION: u8 = Label::Reflection as u8;
+    labels
+        .iter()
+        .map(|&label| u8::from(label == IRIS || label == REFLECTION))
+        .sum()
 }
 
 /// Gives labels of iris and pupil this label where the view is marked. The number of them beside the pupil.
@@ -107,7 +119,7 @@ struct Marking<'a> {
     origin: (f32, f32),
     /// How far the view's point moves from label to label of a row.
     step: (f32, f32),
-    /// Labels in turn that are less than a cell wide together: they share a neighbourhood.
+    /// Labels in turn that lie in one row of cells or the rows beside it.
     together: usize,
 }
 
@@ -117,7 +129,6 @@ impl<'a> Marking<'a> {
         let start = view.view_point(origin.0, origin.1);
         let next = view.view_point(origin.0 + 1.0, origin.1);
         let step = (next.0 - start.0, next.1 - start.1);
-        let longest = step.0.hypot(step.1).max(1e-3);
         Self {
             view,
             marks,
@@ -125,33 +136,48 @@ impl<'a> Marking<'a> {
             label: label as u8,
             origin,
             step,
-            together: (CELL as f32 / longest).clamp(1.0, 64.0) as usize,
+            together: (CELL as f32 / step.1.abs().max(1e-6)).clamp(1.0, 1e6) as usize,
         }
     }
 
     /// Marks the labels from column `first` of a row on. How many they are.
     fn part_of_row(&self, row: usize, first: usize, labels: &mut [u8]) -> usize {
-        let (u0, v0) = (self.view).view_point(self.origin.0, row as f32 + self.origin.1);
-        let at = |column: usize| {
-            (
-                u0 + self.step.0 * column as f32,
-                v0 + self.step.1 * column as f32,
-            )
-        };
+        let start = (self.view).view_point(self.origin.0, row as f32 + self.origin.1);
         let mut marked = 0;
         for (number, part) in labels.chunks_mut(self.together).enumerate() {
             let first = first + number * self.together;
-            match self.grid.around(at(first + part.len() / 2)) {
-                Around::Unmarked => {}
-                Around::Marked => marked += usize::from(mark_all(part, self.label)),
-                Around::Mixed => {
-                    for (column, label) in (first..).zip(part) {
-                        if is_iris(*label) && self.is_marked(at(column)) {
-                            *label = self.label;
-                            marked += 1;
-                        }
-                    }
-                }
+            let width = part.len();
+            let v = start.1 + self.step.1 * (first + width / 2) as f32;
+            // The column of the part at which a column of the view begins.
+            let column = |u: usize| {
+                let column = (u as f32 - start.0) / self.step.0.max(1e-6) - first as f32;
+                column.clamp(0.0, width as f32) as usize
+            };
+            for (cells, around) in self.grid.runs(v) {
+                let columns = column(cells.start * CELL)..column(cells.end * CELL);
+                let labels = &mut part[columns.clone()];
+                marked += match around {
+                    Around::Unmarked => 0,
+                    Around::Marked => mark_all(labels, self.label),
+                    Around::Mixed => self.mark_each(start, first + columns.start, labels),
+                };
+            }
+        }
+        marked
+    }
+
+    /// Marks labels from a column on by looking at each.
+    fn mark_each(&self, start: (f32, f32), first: usize, labels: &mut [u8]) -> usize {
+        let mut marked = 0;
+        for (column, label) in (first..).zip(labels) {
+            let column = column as f32;
+            let place = (
+                start.0 + self.step.0 * column,
+                start.1 + self.step.1 * column,
+            );
+            if is_iris(*label) && self.is_marked(place) {
+                *label = self.label;
+                marked += 1;
             }
         }
         marked
@@ -173,9 +199,15 @@ fn is_iris(label: u8) -> bool {
     IRIS.contains(&label)
 }
 
+fn mark_all(labels: &mut [u8], new: u8) -> usize {
+    // Bytes add up to bytes, so that many are counted at a time.
+    let parts = labels.chunks_mut(255);
+    parts.map(|part| usize::from(mark_few(part, new))).sum()
+}
+
 /// At most 255 labels.
 #[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
-fn mark_all(labels: &mut [u8], new: u8) -> u8 {
+fn mark_few(labels: &mut [u8], new: u8) -> u8 {
     let mut marked = 0;
     for label in labels {
         let is_iris = is_iris(*label);
@@ -198,8 +230,8 @@ enum Around {
 
 /// A coarse grid over a plane of marks.
 struct Grid {
-    cells: Vec<Around>,
-    columns: usize,
+    /// For each row of cells those alike in turn, without the unmarked ones.
+    rows: Vec<Vec<(Range<usize>, Around)>>,
 }
 
 impl Grid {
@@ -242,24 +274,28 @@ impl Grid {
                 _ => Around::Mixed,
             }
         };
+        let row = |row: usize| {
+            let cells: Vec<Around> = (row * columns..(row + 1) * columns).map(around).collect();
+            let mut end = 0;
+            let runs = cells.chunk_by(|a, b| a == b).map(|run| {
+                end += run.len();
+                (end - run.len()..end, run[0])
+            });
+            runs.filter(|(_, around)| *around != Around::Unmarked)
+                .collect()
+        };
         Self {
-            cells: (0..columns * rows).map(around).collect(),
-            columns,
+            rows: (0..rows).map(row).collect(),
         }
     }
 
-    /// What lies around a place; beyond the plane nothing is marked.
-    #[inline(always)]
-    fn around(&self, (u, v): (f32, f32)) -> Around {
-        let cell = |at: f32| (at + CELL as f32).max(0.0) as usize / CELL;
-        let (column, row) = (cell(u), cell(v));
-        let is_inside = (1..=self.columns).contains(&column) && row > 0;
-        let found = (self.cells).get((row.max(1) - 1) * self.columns + column.max(1) - 1);
-        match found {
-            Some(around) if is_inside => *around,
-            // Labels just beyond the border may lie beside marked places.
-            _ => Around::Mixed,
-        }
+    /// What is marked in the row of cells around a row of the view. Beyond the view nothing is.
+    fn runs(&self, v: f32) -> impl Iterator<Item = (Range<usize>, Around)> {
+        let cell = (v / CELL as f32).floor();
+        let row = (cell >= 0.0)
+            .then(|| self.rows.get(cell as usize))
+            .flatten();
+        row.into_iter().flatten().cloned()
     }
 }
 

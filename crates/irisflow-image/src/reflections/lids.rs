@@ -4,8 +4,12 @@
 //! From the places behind a lid a region grows over neighbours that are darker or warmer than their ring, a
 //! little way only, and along single lashes further. A margin is added, and the border is smoothed.
 
-use super::detect::{RingLevel, closed, connected, neighbours, ring_levels, warmth_of, with_halo};
-use super::unwrap::{ANGLES, IRIS_RINGS, PUPIL_RINGS, RINGS, Rings, Unwrapped, index};
+use super::detect::{closed, neighbours, with_halo};
+use super::levels::{RingLevel, RingLevels, warmth_of};
+use super::marks::Marks;
+use super::regions::regions;
+use super::unwrap::{ANGLES, IRIS_RINGS, PUPIL_RINGS, RINGS, Rings, Unwrapped, for_places, index};
+use crate::threads::Threads;
 
 /// Hidden places that cover less of the disc are a lash.
 const LEAST_LID: f32 = 0.004;
@@ -32,20 +36,22 @@ pub(super) struct Covered {
     pub(super) strays: Vec<bool>,
     /// Narrow dark lines, wherever they are: lashes, mostly, and not fit to be copied.
     pub(super) lines: Vec<bool>,
-    levels: Vec<RingLevel>,
+    /// As measured before `lids` are hidden.
+    pub(super) levels: RingLevels,
 }
 
 impl Covered {
-    pub(super) fn find(unwrapped: &Unwrapped, rings: &Rings) -> Self {
-        let levels = ring_levels(unwrapped);
+    pub(super) fn find(unwrapped: &Unwrapped, rings: &Rings, threads: Threads) -> Self {
+        let all_levels = RingLevels::of(unwrapped, threads);
+        let levels = &all_levels.rings;
         let mut lids = behind_lids(unwrapped, rings);
-        let mut strays = with_sclera(unwrapped, &levels);
+        let mut strays = with_sclera(unwrapped, levels);
         if lids.contains(&true) {
             let near = with_halo(&lids, rings, REACH);
-            let rim = grown(&lids, |at| near[at] && is_odd(unwrapped, &levels, at));
+            let rim = grown(&lids, |at| near[at] && is_odd(unwrapped, levels, at));
             let near = with_halo(&lids, rings, LASH_REACH);
             lids = closed(&with_halo(&rim, rings, MARGIN), rings, SMOOTH);
-            let lashes = grown(&lids, |at| near[at] && is_lash(unwrapped, &levels, at));
+            let lashes = grown(&lids, |at| near[at] && is_lash(unwrapped, levels, at));
             let lashes = with_halo(&lashes, rings, LASH_MARGIN);
             strays
                 .iter_mut()
@@ -56,14 +62,11 @@ impl Covered {
             lids[at] &= *visible;
             strays[at] &= *visible && !lids[at];
         }
-        let lines = (0..unwrapped.visible.len())
-            .map(|at| is_lash(unwrapped, &levels, at))
-            .collect();
         Self {
             lids,
             strays,
-            lines,
-            levels,
+            lines: for_places(threads, |at| is_lash(unwrapped, levels, at)),
+            levels: all_levels,
         }
     }
 
@@ -72,7 +75,7 @@ impl Covered {
         const BRIGHTER: f32 = 5.0;
         const WARMER: f32 = 5.0;
         const LEAST: f32 = 0.93;
-        let levels = &self.levels;
+        let levels = &self.levels.rings;
         let outer = RINGS - IRIS_RINGS * 16 / 100..RINGS;
         let luma = |ring: usize| levels[ring].light[0];
         let Some(darkest) = outer.clone().min_by(|&a, &b| luma(a).total_cmp(&luma(b))) else {
@@ -98,18 +101,10 @@ impl Covered {
 
 /// Hidden places that are more than a lash.
 fn behind_lids(unwrapped: &Unwrapped, rings: &Rings) -> Vec<bool> {
-    let is_hidden = |at: usize| unwrapped.hidden[at];
     let mut lids = vec![false; unwrapped.visible.len()];
-    let mut seen = lids.clone();
-    for start in (0..lids.len()).filter(|&at| is_hidden(at)) {
-        if seen[start] {
-            continue;
-        }
-        let region = connected(start, &mut seen, is_hidden);
-        let area: f32 = region.iter().map(|&at| rings.area(at / ANGLES)).sum();
-        if area >= LEAST_LID {
-            region.iter().for_each(|&at| lids[at] = true);
-        }
+    let regions = regions(&Marks::of(&unwrapped.hidden)).into_iter();
+    for region in regions.filter(|region| region.area(rings) >= LEAST_LID) {
+        region.places().for_each(|at| lids[at] = true);
     }
     lids
 }

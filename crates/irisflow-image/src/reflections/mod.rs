@@ -1,19 +1,27 @@
 //! Takes specular highlights off iris and pupil, completes what lids hide, and says which pixels that changed.
 //!
 //! `unwrap.rs` rolls pupil and iris out into rings, where iris fibres are straight and every ring has
-//! its own brightness; `lids.rs` finds what lids do to the iris beside them, `detect.rs` highlights;
+//! its own brightness (`levels.rs`); `lids.rs` finds what lids do to the iris beside them, `detect.rs` highlights;
 //! `texture.rs` takes the known iris apart, `quilt.rs` chooses which part of the same rings stands in for
 //! what is missing, and `fill.rs` what light to add so that no seam shows; `pupil.rs` finds the true outline
-//! of the pupil. `paint.rs` paints the answer at full resolution, `labels.rs` marks it in the photo's labels.
+//! of the pupil. `patches.rs` holds the answer, `paint.rs` paints it at full resolution, `labels.rs` marks it in the photo's labels.
 //! Texture is always that of the same iris, at about the same distance from the pupil.
 
+mod comparison;
+mod cuts;
 mod detect;
 mod fill;
 mod labels;
+mod levels;
 mod lids;
+mod marks;
+mod membrane;
 mod paint;
+mod patches;
+mod percentile;
 mod pupil;
 mod quilt;
+mod regions;
 mod texture;
 mod unwrap;
 
@@ -22,8 +30,10 @@ use crate::rectified::{RectifiedIris, RectifiedView};
 use crate::segment::{IrisSegmentation, Label};
 use crate::threads::Threads;
 
+use detect::Found;
 use lids::Covered;
 use paint::Painter;
+use patches::Patches;
 use pupil::PupilDisc;
 use quilt::Rules;
 use texture::Texture;
@@ -62,7 +72,7 @@ pub fn remove_reflections(
 ) -> WithoutReflections {
     let rings = Rings::of(&rectified.view, &segmentation.pupil);
     let mut unwrapped = Unwrapped::of(rectified, segmentation, &rings, threads);
-    let covered = Covered::find(&unwrapped, &rings);
+    let covered = Covered::find(&unwrapped, &rings, threads);
     hide_beside_lids(
         &covered.lids,
         &mut unwrapped,
@@ -71,51 +81,92 @@ pub fn remove_reflections(
         &rectified.view,
         threads,
     );
-    let found = detect::find_highlights(&unwrapped, &rings, sensitivity);
+    let levels = covered.levels.without(&covered.lids, &unwrapped, threads);
+    let found = detect::find_highlights(&unwrapped, &levels.rings, &rings, sensitivity, threads);
     let (seen, least_seen) = lids::seen_shares(&unwrapped, &rings);
     let completed = seen >= LEAST_SEEN.0 && least_seen >= LEAST_SEEN.1;
-    let strays = covered.strays.iter().map(|stray| completed && *stray);
-    let hidden = unwrapped
-        .visible
-        .iter()
-        .map(|visible| completed && !visible);
-    let open: Vec<bool> = (hidden.zip(strays).zip(&found.highlights))
-        .map(|((hidden, stray), highlight)| hidden || stray || *highlight)
-        .collect();
-    let open = detect::without_islands(&open, &unwrapped.visible, &rings);
-    let open = fill::with_margin(&open, &unwrapped.visible);
+    let open = open_places(&unwrapped, &covered, &found, completed, &rings);
+    let disc = PupilDisc::find(&unwrapped, &open);
+    let pupil_certain = disc.is_some();
+    let disc = disc.or_else(|| PupilDisc::under_light(&open));
     let side = rectified.view.side;
+    let (copy, patches) = threads.both(
+        || (rectified.clone(), Plane::filled(side, side, 0)),
+        || patches_for(open, &unwrapped, &covered, &found, threads),
+    );
     let mut without = WithoutReflections {
-        rectified: rectified.clone(),
-        filled: Plane::filled(side, side, 0),
+        rectified: copy.0,
+        filled: copy.1,
         completed,
         hidden_share: 1.0 - seen,
-        pupil_certain: true,
+        pupil_certain,
         clear_limbus: covered.clear_limbus(&rings),
     };
-    let disc = PupilDisc::find(&unwrapped, &open);
-    without.pupil_certain = disc.is_some();
-    let under_light = PupilDisc::under_light(&open);
-    if open.contains(&true) {
-        let known = unwrapped
-            .visible
-            .iter()
-            .zip(&open)
-            .map(|(visible, open)| *visible && !open);
-        let typical = found.typical.iter().zip(&covered.lines);
-        let typical: Vec<bool> = typical.map(|(typical, line)| *typical && !line).collect();
-        let texture = Texture::of(&unwrapped.colours, known.collect(), &typical);
-        let rules = Rules {
-            least_turn: LEAST_TURN,
-        };
-        let patches = fill::choose_patches(&texture, open, &unwrapped, rules);
+    if let Some(patches) = patches {
         Painter::new(rings, &patches).paint(rectified, &mut without, threads);
         labels::mark_reflections(segmentation, &rectified.view, &without.filled, threads);
     }
-    if let Some(disc) = disc.or(under_light) {
-        darken_pupil(&mut without.rectified, &rings, &disc);
+    if let Some(disc) = disc {
+        disc.darken(&mut without.rectified, &rings, threads);
     }
     without
+}
+
+/// What is painted over: highlights, and with a completed iris what is hidden.
+fn open_places(
+    unwrapped: &Unwrapped,
+    covered: &Covered,
+    found: &Found,
+    completed: bool,
+    rings: &Rings,
+) -> Vec<bool> {
+    let strays = covered.strays.iter().map(|stray| completed && *stray);
+    let visible = unwrapped.visible.iter();
+    let hidden = visible.map(|visible| completed && !visible);
+    let open: Vec<bool> = (hidden.zip(strays).zip(&found.highlights))
+        .map(|((hidden, stray), highlight)| hidden || stray || *highlight)
+        .collect();
+    let open = detect::without_islands(&open, &unwrapped.visible, rings);
+    fill::with_margin(&open, &unwrapped.visible)
+}
+
+/// What stands in for open places, if there are any.
+fn patches_for(
+    open: Vec<bool>,
+    unwrapped: &Unwrapped,
+    covered: &Covered,
+    found: &Found,
+    threads: Threads,
+) -> Option<Patches> {
+    if !open.contains(&true) {
+        return None;
+    }
+    let places = unwrapped.visible.iter().zip(&open);
+    let known = places.map(|(visible, open)| *visible && !open);
+    let typical = found.typical.iter().zip(&covered.lines);
+    let typical: Vec<bool> = typical.map(|(typical, line)| *typical && !line).collect();
+    let texture = Texture::of(&unwrapped.colours, known.collect(), &typical, threads);
+    let rules = Rules {
+        least_turn: LEAST_TURN,
+    };
+    Some(fill::choose_patches(
+        &texture, open, unwrapped, rules, threads,
+    ))
+}
+
+/// Marks what of a row of a small view lies on marked places of the rings.
+fn mark_row(rings: &Rings, places: &[bool], row: usize, marks: &mut [u8]) {
+    let scale = 1.0 / marks.len() as f32;
+    let v = (row as f32 + 0.5) * scale;
+    for (first, marks) in marks.chunks_mut(TOGETHER).enumerate() {
+        let found = rings.places(((first * TOGETHER) as f32 + 0.5) * scale, scale, v);
+        for (at, mark) in marks.iter_mut().enumerate() {
+            let ring = (found.rings[at] + 0.5).max(0.0) as i32 as usize;
+            let angle = (found.angles[at] + 0.5 + ANGLES as f32) as i32 as usize % ANGLES;
+            let is_marked = ring < RINGS && places[unwrap::index(ring, angle)];
+            *mark = if is_marked { 255 } else { 0 };
+        }
+    }
 }
 
 /// Marks visible places that belong to lids as hidden, on the rings and in the photo's labels.
@@ -128,6 +179,7 @@ fn hide_beside_lids(
     threads: Threads,
 ) {
     const SIDE: usize = 512;
+    const ROWS_TOGETHER: usize = 64;
     if !beside.contains(&true) {
         return;
     }
@@ -135,47 +187,14 @@ fn hide_beside_lids(
         *visible &= !beside;
     }
     let mut marks = Plane::filled(SIDE as u32, SIDE as u32, 0);
-    let scale = 1.0 / SIDE as f32;
-    for (row, marks) in marks.samples.chunks_exact_mut(SIDE).enumerate() {
-        let v = (row as f32 + 0.5) * scale;
-        for (first, marks) in marks.chunks_mut(TOGETHER).enumerate() {
-            let places = rings.places(((first * TOGETHER) as f32 + 0.5) * scale, scale, v);
-            for (at, mark) in marks.iter_mut().enumerate() {
-                let ring = (places.rings[at] + 0.5).max(0.0) as usize;
-                let angle = (places.angles[at] + 0.5 + ANGLES as f32) as usize % ANGLES;
-                let is_beside = ring < RINGS && beside[unwrap::index(ring, angle)];
-                *mark = if is_beside { 255 } else { 0 };
-            }
+    let strips = marks.samples.chunks_mut(SIDE * ROWS_TOGETHER).enumerate();
+    threads.map(strips.collect(), |(number, strip): (usize, &mut [u8])| {
+        for (row, marks) in strip.chunks_exact_mut(SIDE).enumerate() {
+            mark_row(rings, beside, number * ROWS_TOGETHER + row, marks);
         }
-    }
+    });
     let view = view.with_side(SIDE as u32);
     labels::mark(segmentation, &view, &marks, Label::Hidden, threads);
-}
-
-/// Makes the pupil an even dark disc without colour.
-fn darken_pupil(rectified: &mut RectifiedIris, rings: &Rings, disc: &PupilDisc) {
-    let targets = [
-        (&mut rectified.luma, disc.luma),
-        (&mut rectified.cb, 128.0),
-        (&mut rectified.cr, 128.0),
-    ];
-    for (plane, target) in targets {
-        let side = plane.width as usize;
-        let scale = 1.0 / side as f32;
-        let (rows, columns) = rings.square_around(disc.last_ring() + 1.0, side);
-        for row in rows {
-            let v = (row as f32 + 0.5) * scale;
-            for first in columns.clone().step_by(TOGETHER) {
-                let places = rings.places((first as f32 + 0.5) * scale, scale, v);
-                for at in 0..TOGETHER.min(columns.end - first) {
-                    let share = disc.share(places.rings[at], places.angles[at]);
-                    let sample = &mut plane.samples[row * side + first + at];
-                    let old = f32::from(*sample);
-                    *sample = (old + (target - old) * share + 0.5) as u8;
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]

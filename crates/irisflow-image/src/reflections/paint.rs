@@ -6,17 +6,15 @@
 use multiversion::multiversion;
 
 use super::WithoutReflections;
-use super::fill::{Patches, Strokes};
-use super::unwrap::{ANGLES, RINGS, Rings, TOGETHER, directions};
+use super::patches::{Channels, Patches, Pixels, Strokes};
+use super::quilt::Offset;
+use super::unwrap::{ANGLES, Places, RINGS, Rings, TOGETHER, directions, index};
 use crate::plane::Plane;
 use crate::rectified::RectifiedIris;
 use crate::threads::Threads;
 
 /// Cells per side of the grid that says where there is anything to paint.
 pub(super) const CELLS: usize = 192;
-
-/// One value for each of some pixels side by side.
-type Pixels = [f32; TOGETHER];
 
 pub(super) struct Painter<'a> {
     rings: Rings,
@@ -29,13 +27,17 @@ impl<'a> Painter<'a> {
     pub(super) fn new(rings: Rings, patches: &'a Patches) -> Self {
         let directions = directions();
         let mut cells = vec![false; CELLS * CELLS];
+        let cell = |at: f32| ((at * CELLS as f32) as i32 as usize).min(CELLS - 1);
         for ring in 0..RINGS {
-            for angle in (0..ANGLES).filter(|&angle| patches.reaches(ring, angle)) {
+            let mut before = None;
+            for angle in (0..ANGLES).filter(|&angle| patches.reaches(index(ring, angle))) {
                 let (u, v) = rings.point(ring as f32, directions[angle]);
-                let cell = |at: f32| ((at * CELLS as f32) as usize).min(CELLS - 1);
-                for y in cell(v).saturating_sub(1)..=(cell(v) + 1).min(CELLS - 1) {
-                    let columns = cell(u).saturating_sub(1)..=(cell(u) + 1).min(CELLS - 1);
-                    cells[y * CELLS..][columns].fill(true);
+                let (column, row) = (cell(u), cell(v));
+                if before.replace((column, row)) != Some((column, row)) {
+                    for y in row.saturating_sub(1)..=(row + 1).min(CELLS - 1) {
+                        let columns = column.saturating_sub(1)..=(column + 1).min(CELLS - 1);
+                        cells[y * CELLS..][columns].fill(true);
+                    }
                 }
             }
         }
@@ -59,53 +61,100 @@ impl<'a> Painter<'a> {
         let filled = painted.filled.samples.chunks_mut(side * STRIP_ROWS);
         let strips = luma.zip(filled).enumerate().collect();
         threads.map(strips, |(number, (luma, filled))| {
-            let planes = [(&original.luma, 0, luma)];
-            self.paint_rows(number * STRIP_ROWS, planes, Some(filled));
+            let planes = [(&original.luma, luma)];
+            self.paint_rows(number * STRIP_ROWS, Channels::Luma, planes, Some(filled));
         });
         let side = original.chroma_side() as usize;
         let cb = iris.cb.samples.chunks_mut(side * STRIP_ROWS);
         let cr = iris.cr.samples.chunks_mut(side * STRIP_ROWS);
         let strips = cb.zip(cr).enumerate().collect();
         threads.map(strips, |(number, (cb, cr))| {
-            let planes = [(&original.cb, 1, cb), (&original.cr, 2, cr)];
-            self.paint_rows(number * STRIP_ROWS, planes, None);
+            let planes = [(&original.cb, cb), (&original.cr, cr)];
+            self.paint_rows(number * STRIP_ROWS, Channels::Chroma, planes, None);
         });
     }
 
-    /// Paints the rows of some planes from `first` on: each with its original, its channel and its samples.
-    /// `filled` takes the opacity of what was painted.
+    /// Paints the rows of some planes from `first` on: each with its original and its samples. `filled` takes the
+    /// opacity of what was painted. All rows of a cell are painted before the next one, since they need the
+    /// same strokes and texture.
     fn paint_rows<const PLANES: usize>(
         &self,
         first: usize,
-        mut planes: [(&Plane, usize, &mut [u8]); PLANES],
+        channels: Channels,
+        mut planes: [(&Plane, &mut [u8]); PLANES],
         mut filled: Option<&mut [u8]>,
     ) {
         let side = planes[0].0.width as usize;
-        let scale = 1.0 / side as f32;
-        let (mut strokes, mut sources) = (Strokes::default(), Sources::default());
-        for row in 0..planes[0].2.len() / side {
-            let v = ((first + row) as f32 + 0.5) * scale;
-            let cells = &self.cells[(first + row) * CELLS / side * CELLS..][..CELLS];
-            for columns in runs(cells) {
-                let end = (columns.end * side).div_ceil(CELLS);
-                for start in ((columns.start * side).div_ceil(CELLS)..end).step_by(TOGETHER) {
-                    let count = TOGETHER.min(end - start);
-                    let places = self.rings.places((start as f32 + 0.5) * scale, scale, v);
-                    if !self.patches.strokes(&places, count, &mut strokes) {
-                        continue;
-                    }
-                    sources.find(&self.rings, &strokes, &places, side);
-                    let pixels = row * side + start..row * side + start + count;
-                    for (original, channel, samples) in &mut planes {
-                        let texture = sources.texture(original);
-                        let stroke = (&strokes.corrections[*channel], &strokes.opacities);
-                        lay(&mut samples[pixels.clone()], &texture, stroke);
-                    }
-                    if let Some(filled) = &mut filled {
-                        to_opacity(&strokes.opacities, &mut filled[pixels]);
+        let rows = planes[0].1.len() / side;
+        let cells_of = |row: usize| (first + row) * CELLS / side;
+        let mut brush = Brush::default();
+        let mut row = 0;
+        while row < rows {
+            let cells = cells_of(row);
+            let start = row;
+            row = (start..rows)
+                .find(|&row| cells_of(row) != cells)
+                .unwrap_or(rows);
+            for columns in runs(&self.cells[cells * CELLS..][..CELLS]) {
+                let columns =
+                    (columns.start * side).div_ceil(CELLS)..(columns.end * side).div_ceil(CELLS);
+                for column in columns.clone().step_by(TOGETHER) {
+                    let count = TOGETHER.min(columns.end - column);
+                    for row in start..row {
+                        let place = (column, first + row);
+                        if brush.take(self, place, count, side, channels) {
+                            let pixels = row * side + column..row * side + column + count;
+                            brush.lay(pixels, &mut planes, filled.as_deref_mut());
+                        }
                     }
                 }
             }
+        }
+    }
+}
+
+/// What some pixels side by side are painted with.
+#[derive(Default)]
+struct Brush {
+    strokes: Strokes,
+    sources: Sources,
+}
+
+impl Brush {
+    /// Prepares `count` pixels of a row from a column on; false if all of them stay as photographed.
+    fn take(
+        &mut self,
+        painter: &Painter<'_>,
+        (column, row): (usize, usize),
+        count: usize,
+        side: usize,
+        channels: Channels,
+    ) -> bool {
+        let scale = 1.0 / side as f32;
+        let (u, v) = ((column as f32 + 0.5) * scale, (row as f32 + 0.5) * scale);
+        let places = painter.rings.places(u, scale, v);
+        let patches = painter.patches;
+        let any = patches.strokes(&places, count, channels, &mut self.strokes);
+        if any {
+            self.sources
+                .find(&painter.rings, &self.strokes, &places, side);
+        }
+        any
+    }
+
+    fn lay(
+        &self,
+        pixels: std::ops::Range<usize>,
+        planes: &mut [(&Plane, &mut [u8])],
+        filled: Option<&mut [u8]>,
+    ) {
+        for ((original, samples), light) in planes.iter_mut().zip(&self.strokes.corrections) {
+            let texture = self.sources.texture(original);
+            let samples = &mut samples[pixels.clone()];
+            lay(samples, &texture, light, &self.strokes.opacities);
+        }
+        if let Some(filled) = filled {
+            to_opacity(&self.strokes.opacities, &mut filled[pixels]);
         }
     }
 }
@@ -136,6 +185,8 @@ fn turns() -> &'static [(f32, f32); ANGLES] {
 struct Sources {
     groups: [Group; 4],
     count: usize,
+    /// Whether each pixel has one source, in the order of the pixels.
+    in_order: bool,
 }
 
 /// Sources that are sampled together.
@@ -189,13 +240,23 @@ impl Windows {
 }
 
 impl Sources {
-    fn find(
-        &mut self,
-        rings: &Rings,
-        strokes: &Strokes,
-        places: &super::unwrap::Places,
-        side: usize,
-    ) {
+    fn find(&mut self, rings: &Rings, strokes: &Strokes, places: &Places, side: usize) {
+        self.in_order = strokes.common.is_some();
+        match strokes.common {
+            Some(offset) => {
+                self.count = TOGETHER;
+                self.groups[0].take_all(offset, &strokes.gains, places);
+            }
+            None => self.take_each(strokes, places),
+        }
+        let groups = self.count.div_ceil(TOGETHER);
+        for group in &mut self.groups[..groups] {
+            locate(rings, side as f32, group);
+            group.windows.find(&group.xs, &group.ys, side as u32);
+        }
+    }
+
+    fn take_each(&mut self, strokes: &Strokes, places: &Places) {
         let turns = turns();
         self.count = strokes.sources().len();
         for (number, &(pixel, weight, offset)) in strokes.sources().iter().enumerate() {
@@ -210,16 +271,16 @@ impl Sources {
             group.turns[0][at] = cos;
             group.turns[1][at] = sin;
         }
-        let groups = self.count.div_ceil(TOGETHER);
-        for group in &mut self.groups[..groups] {
-            locate(rings, side as f32, group);
-            group.windows.find(&group.xs, &group.ys, side as u32);
-        }
     }
 
     /// The texture of each pixel.
     fn texture(&self, plane: &Plane) -> Pixels {
         let mut texture = [0.0; TOGETHER];
+        if self.in_order {
+            let [group, ..] = &self.groups;
+            let samples = group.windows.sample(plane);
+            return std::array::from_fn(|at| group.weights[at] * samples[at]);
+        }
         for (number, group) in self.groups.iter().enumerate() {
             let count = self.count.saturating_sub(number * TOGETHER).min(TOGETHER);
             if count == 0 {
@@ -231,6 +292,18 @@ impl Sources {
             }
         }
         texture
+    }
+}
+
+impl Group {
+    /// All pixels have their texture from the same offset.
+    fn take_all(&mut self, offset: Offset, gains: &Pixels, places: &Places) {
+        let (cos, sin) = turns()[usize::from(offset.turn) % ANGLES];
+        let shift = f32::from(offset.shift);
+        self.weights = *gains;
+        self.rings = places.rings.map(|ring| ring + shift);
+        self.directions = [places.cosines, places.sines];
+        self.turns = [[cos; TOGETHER], [sin; TOGETHER]];
     }
 }
 
@@ -285,7 +358,8 @@ fn combine(words: &[[i32; TOGETHER]; 4], across: &[Pixels; 4], down: &[Pixels; 4
 }
 
 /// Lays texture and light over samples, as far as they are opaque.
-fn lay(samples: &mut [u8], texture: &Pixels, (light, opacity): (&Pixels, &Pixels)) {
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn lay(samples: &mut [u8], texture: &Pixels, light: &Pixels, opacity: &Pixels) {
     let strokes = texture.iter().zip(light).zip(opacity);
     for (sample, ((texture, light), opacity)) in samples.iter_mut().zip(strokes) {
         let old = f32::from(*sample);
@@ -294,6 +368,7 @@ fn lay(samples: &mut [u8], texture: &Pixels, (light, opacity): (&Pixels, &Pixels
     }
 }
 
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
 fn to_opacity(opacities: &Pixels, filled: &mut [u8]) {
     for (filled, opacity) in filled.iter_mut().zip(opacities) {
         *filled = (opacity * 255.0 + 0.5) as i32 as u8;

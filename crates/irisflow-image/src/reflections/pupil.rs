@@ -6,7 +6,9 @@
 
 use std::f32::consts::TAU;
 
-use super::unwrap::{ANGLES, PUPIL_RINGS, Unwrapped, index};
+use super::unwrap::{ANGLES, PUPIL_RINGS, Places, Rings, TOGETHER, Unwrapped, index};
+use crate::rectified::RectifiedIris;
+use crate::threads::Threads;
 
 /// Rings in which the outline is looked for.
 const SEARCHED: std::ops::Range<usize> = PUPIL_RINGS - 18..PUPIL_RINGS + 34;
@@ -80,18 +82,79 @@ impl PupilDisc {
         })
     }
 
-    /// How much of a place is disc, 0 to 1.
-    pub(super) fn share(&self, ring: f32, angle: f32) -> f32 {
-        let angle = (angle + ANGLES as f32) as usize % ANGLES;
-        let inside = self.outline[angle] - ring;
-        // From the middle of the rise to where the photo is as dark as the pupil.
-        let t = ((inside - 0.35 * self.softness) / (1.5 * self.softness + 1.0)).clamp(0.0, 1.0);
-        t * t * (3.0 - 2.0 * t)
+    /// The ring that the disc ends within at every angle.
+    fn last_ring(&self) -> f32 {
+        self.outline.iter().copied().fold(0.0, f32::max)
     }
 
-    /// The ring that the disc ends within at every angle.
-    pub(super) fn last_ring(&self) -> f32 {
-        self.outline.iter().copied().fold(0.0, f32::max)
+    /// Makes the pupil even, dark and without colour.
+    pub(super) fn darken(&self, rectified: &mut RectifiedIris, rings: &Rings, threads: Threads) {
+        let side = rectified.view.side as usize;
+        let luma = rectified.luma.samples.chunks_mut(side).enumerate();
+        let luma = luma.map(|(row, luma)| (row, [(luma, self.luma)]));
+        self.darken_rows(side, luma, rings, threads);
+        let side = rectified.chroma_side() as usize;
+        let cb = rectified.cb.samples.chunks_mut(side);
+        let cr = rectified.cr.samples.chunks_mut(side);
+        let chroma = cb.zip(cr).enumerate();
+        let chroma = chroma.map(|(row, (cb, cr))| (row, [(cb, 128.0), (cr, 128.0)]));
+        self.darken_rows(side, chroma, rings, threads);
+    }
+
+    /// Rows of planes of this side, each with its number, and what the samples of each plane become.
+    fn darken_rows<'a, const PLANES: usize>(
+        &self,
+        side: usize,
+        rows: impl Iterator<Item = (usize, [(&'a mut [u8], f32); PLANES])>,
+        rings: &Rings,
+        threads: Threads,
+    ) {
+        const ROWS_TOGETHER: usize = 64;
+        let (with_pupil, columns) = rings.square_around(self.last_ring() + 1.0, side);
+        let mut rows = rows.skip(with_pupil.start).take(with_pupil.len());
+        let strips = std::iter::from_fn(|| {
+            let strip: Vec<_> = rows.by_ref().take(ROWS_TOGETHER).collect();
+            (!strip.is_empty()).then_some(strip)
+        });
+        threads.map(strips.collect(), |strip: Vec<_>| {
+            for (row, planes) in strip {
+                self.darken_row((row, columns.clone()), planes, side, rings);
+            }
+        });
+    }
+
+    fn darken_row<const PLANES: usize>(
+        &self,
+        (row, columns): (usize, std::ops::Range<usize>),
+        mut planes: [(&mut [u8], f32); PLANES],
+        side: usize,
+        rings: &Rings,
+    ) {
+        let scale = 1.0 / side as f32;
+        let v = (row as f32 + 0.5) * scale;
+        for first in columns.clone().step_by(TOGETHER) {
+            let places = rings.places((first as f32 + 0.5) * scale, scale, v);
+            let shares = self.shares(&places);
+            let pixels = first..(first + TOGETHER).min(columns.end);
+            for (samples, target) in &mut planes {
+                for (sample, share) in samples[pixels.clone()].iter_mut().zip(&shares) {
+                    let old = f32::from(*sample);
+                    *sample = (old + (*target - old) * share + 0.5) as i32 as u8;
+                }
+            }
+        }
+    }
+
+    /// How much of each place is disc, 0 to 1.
+    fn shares(&self, places: &Places) -> [f32; TOGETHER] {
+        std::array::from_fn(|at| {
+            let angle = (places.angles[at] + ANGLES as f32) as i32 as usize % ANGLES;
+            let inside = self.outline[angle] - places.rings[at];
+            // From the middle of the rise to where the photo is as dark as the pupil.
+            let t = (inside - 0.35 * self.softness) / (1.5 * self.softness + 1.0);
+            let t = t.clamp(0.0, 1.0);
+            t * t * (3.0 - 2.0 * t)
+        })
     }
 }
 

@@ -6,8 +6,14 @@
 //! path of least difference (dynamic programming). Tiles are neither turned over nor mirrored, so fibres keep
 //! their direction. A tile may not repeat what another one shows nearby.
 
-use super::detect::neighbours;
-use super::texture::{Colour, Texture, minus, widened};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::comparison::{Comparison, Tried};
+use super::cuts::Cuts;
+use super::marks::{Marks, Window};
+use super::regions::{Region, regions};
+use super::texture::{Colour, Texture, difference};
 use super::unwrap::{ANGLES, PUPIL_RINGS, RINGS, index};
 
 /// The size of tiles, and what is asked of them.
@@ -64,7 +70,7 @@ const LEAD_ANGLES: usize = 14;
 /// How far around the open places the known ones are compared.
 const CONTEXT_REACH: usize = 7;
 /// Angles between those that are tried first.
-const TURN_STEP: usize = 4;
+pub(super) const TURN_STEP: usize = 4;
 /// Inside this ring nothing is quilted.
 pub(super) const FIRST_RING: usize = PUPIL_RINGS - PUPIL_RINGS / 4;
 /// Inside this ring tiles keep their distance from the pupil.
@@ -82,34 +88,16 @@ pub(super) struct Offset {
 impl Offset {
     /// The source of a place; none outside the rings.
     pub(super) fn source(self, at: usize) -> Option<usize> {
-        let ring = at / ANGLES;
-        let from = ring as i64 + i64::from(self.shift);
-        let kept = self.shift == 0 || ring >= UNSHIFTED_RING && from >= UNSHIFTED_RING as i64;
-        (kept && (0..RINGS as i64).contains(&from))
-            .then(|| index(from as usize, (at + usize::from(self.turn)) % ANGLES))
+        let ring = source_ring(at / ANGLES, self.shift)?;
+        Some(index(ring, (at + usize::from(self.turn)) % ANGLES))
     }
 }
 
-/// The first place of a tile, and its size.
-#[derive(Debug, Clone, Copy)]
-struct Window {
-    ring: usize,
-    angle: usize,
-    rings: usize,
-    angles: usize,
-}
-
-impl Window {
-    /// Row, column and place of everything in the tile.
-    fn places(self) -> impl Iterator<Item = (usize, usize, usize)> {
-        let rings = self.ring..(self.ring + self.rings).min(RINGS);
-        rings.flat_map(move |ring| {
-            (0..self.angles).map(move |column| {
-                let at = index(ring, (self.angle + column) % ANGLES);
-                (ring - self.ring, column, at)
-            })
-        })
-    }
+/// The ring that a place has its source on.
+pub(super) fn source_ring(ring: usize, shift: i8) -> Option<usize> {
+    let from = ring as i64 + i64::from(shift);
+    let kept = shift == 0 || ring >= UNSHIFTED_RING && from >= UNSHIFTED_RING as i64;
+    (kept && (0..RINGS as i64).contains(&from)).then_some(from as usize)
 }
 
 /// What tiles may be taken.
@@ -121,76 +109,49 @@ pub(super) struct Rules {
 
 /// Chooses a source for every open place for which one is found.
 pub(super) fn quilt(texture: &Texture, open: &[bool], rules: Rules) -> Vec<Option<Offset>> {
+    let open = Marks::of(open);
+    let quilted = open.clone().on_rings(FIRST_RING..RINGS);
+    let extents: Vec<Extent> = regions(&quilted).iter().map(Extent::of).collect();
+    let context = open.widened(CONTEXT_REACH).and(&Marks::of(&texture.known));
     let mut quilt = Quilt {
         texture,
-        open,
         rules,
-        context: context_of(texture, open),
-        offsets: vec![None; open.len()],
+        comparison: Comparison::of(texture),
+        left: open.clone(),
+        shown: context.clone(),
+        offsets: vec![None; RINGS * ANGLES],
         placed: Vec::new(),
+        cuts: Cuts::default(),
+        open,
+        context,
     };
-    let regions = regions(open);
     for scale in &SCALES {
-        for region in &regions {
-            quilt.cover(region, scale);
+        for extent in &extents {
+            quilt.cover(extent, scale);
         }
     }
     quilt.offsets
 }
 
-/// Known places around open ones.
-fn context_of(texture: &Texture, open: &[bool]) -> Vec<bool> {
-    let near = widened(open, CONTEXT_REACH);
-    let pairs = near.iter().zip(&texture.known);
-    pairs.map(|(near, known)| *near && *known).collect()
-}
-
 /// The extent of connected open places.
-struct Region {
+struct Extent {
     first_ring: usize,
     end_ring: usize,
     first_angle: usize,
     columns: usize,
 }
 
-fn regions(open: &[bool]) -> Vec<Region> {
-    let is_open = |at: usize| open[at] && at >= index(FIRST_RING, 0);
-    let mut seen = vec![false; open.len()];
-    let mut regions = Vec::new();
-    for start in index(FIRST_RING, 0)..open.len() {
-        if seen[start] || !is_open(start) {
-            continue;
-        }
-        seen[start] = true;
-        let mut region = vec![start];
-        let mut next = 0;
-        while let Some(&at) = region.get(next) {
-            next += 1;
-            for near in neighbours(at) {
-                if is_open(near) && !seen[near] {
-                    seen[near] = true;
-                    region.push(near);
-                }
-            }
-        }
-        regions.push(Region::around(&region));
-    }
-    regions
-}
-
-impl Region {
-    fn around(places: &[usize]) -> Self {
+impl Extent {
+    fn of(region: &Region) -> Self {
         let mut used = [false; ANGLES];
-        let (mut first, mut last) = (RINGS, 0);
-        for &at in places {
-            used[at % ANGLES] = true;
-            first = first.min(at / ANGLES);
-            last = last.max(at / ANGLES);
+        for run in &region.runs {
+            used[run.angles.clone()].fill(true);
         }
+        let rings = || region.runs.iter().map(|run| run.ring);
         let (start, gap) = widest_gap(&used);
         Self {
-            first_ring: first,
-            end_ring: last + 1,
+            first_ring: rings().min().unwrap_or(RINGS),
+            end_ring: rings().max().unwrap_or(0) + 1,
             first_angle: (start + gap) % ANGLES,
             columns: ANGLES - gap,
         }
@@ -215,26 +176,29 @@ fn widest_gap(used: &[bool; ANGLES]) -> (usize, usize) {
 
 struct Quilt<'a> {
     texture: &'a Texture,
-    open: &'a [bool],
+    comparison: Comparison,
+    open: Marks,
     rules: Rules,
-    /// Known places that tiles should continue.
-    context: Vec<bool>,
+    /// Known places around open ones, which tiles should continue.
+    context: Marks,
+    /// What is open and has no source yet.
+    left: Marks,
+    /// The context and what has a source.
+    shown: Marks,
     offsets: Vec<Option<Offset>>,
     placed: Vec<(Window, Offset)>,
+    cuts: Cuts,
 }
 
-/// A place with what the tile should show there.
-type Context = Vec<(usize, Colour)>;
-
 impl Quilt<'_> {
-    fn cover(&mut self, region: &Region, scale: &Scale) {
-        let first = region.first_ring.saturating_sub(LEAD_RINGS).max(FIRST_RING);
-        let reach = region.columns + LEAD_ANGLES;
-        for ring in (first..region.end_ring).step_by(scale.rings / 2) {
+    fn cover(&mut self, extent: &Extent, scale: &Scale) {
+        let first = extent.first_ring.saturating_sub(LEAD_RINGS).max(FIRST_RING);
+        let reach = extent.columns + LEAD_ANGLES;
+        for ring in (first..extent.end_ring).step_by(scale.rings / 2) {
             for column in (0..reach).step_by(scale.angles / 2) {
                 let window = Window {
                     ring,
-                    angle: (region.first_angle + ANGLES - LEAD_ANGLES + column) % ANGLES,
+                    angle: (extent.first_angle + ANGLES - LEAD_ANGLES + column) % ANGLES,
                     rings: scale.rings,
                     angles: scale.angles,
                 };
@@ -247,10 +211,7 @@ impl Quilt<'_> {
     fn place(&mut self, window: Window, scale: &Scale) {
         const ROUNDS: usize = 2;
         for _ in 0..ROUNDS {
-            let is_left = |at: usize| self.open[at] && self.offsets[at].is_none();
-            let left: Vec<usize> = (window.places())
-                .filter_map(|(_, _, at)| is_left(at).then_some(at))
-                .collect();
+            let left = self.left.places_in(window);
             if left.is_empty() {
                 return;
             }
@@ -264,7 +225,7 @@ impl Quilt<'_> {
 
     /// What a place shows so far beside what is broad.
     fn shown(&self, at: usize) -> Option<Colour> {
-        if self.context[at] {
+        if self.context.contains(at) {
             return Some(self.texture.detail(at));
         }
         let source = self.offsets[at]?.source(at)?;
@@ -274,54 +235,72 @@ impl Quilt<'_> {
     fn best_offset(&self, window: Window, left: &[usize], scale: &Scale) -> Option<Offset> {
         /// Candidates that are looked at closely.
         const CLOSELY: usize = 16;
-        let context: Context = (window.places().step_by(3))
-            .filter_map(|(_, _, at)| Some((at, self.shown(at)?)))
-            .collect();
-        let rough = (thinned(&context, 48), thinned(left, 32));
-        let close = (thinned(&context, 240), thinned(left, 120));
+        let mut shown = Vec::new();
+        self.shown.each_in(window, |row, column, at| {
+            if (row * window.angles + column).is_multiple_of(3) {
+                shown.push(at);
+            }
+        });
+        let tried = |most_shown: usize, most_left: usize| Tried {
+            context: thinned(&shown, most_shown)
+                .filter_map(|at| Some((at, self.shown(at)?)))
+                .collect(),
+            left: thinned(left, most_left).collect(),
+            least_covered: scale.least_covered,
+        };
         let least = self.rules.least_turn;
-        let mismatch = |offset, tried| self.mismatch(offset, tried, scale.least_covered);
-        let candidates = (least..=ANGLES - least)
-            .step_by(TURN_STEP)
-            .flat_map(|turn| {
-                let turn = turn as u16;
-                scale
-                    .shifts
-                    .iter()
-                    .map(move |&shift| Offset { turn, shift })
-            })
-            .filter_map(|offset| Some((mismatch(offset, &rough)?, offset)));
-        let around = self.least_costly(candidates.collect(), window, CLOSELY);
+        let turns = (least..ANGLES + 1 - least).step_by(TURN_STEP);
+        let candidates = (self.comparison).of_turns(&tried(48, 32), turns, scale.shifts);
+        let around = self.least_costly(&candidates, window, CLOSELY);
         let around = around.into_iter().flat_map(|offset| {
             (0..TURN_STEP as u16).map(move |more| Offset {
                 turn: offset.turn + more,
                 ..offset
             })
         });
-        let candidates = around
-            .filter(|offset| usize::from(offset.turn) <= ANGLES - least)
-            .filter_map(|offset| Some((mismatch(offset, &close)?, offset)));
-        self.least_costly(candidates.collect(), window, 1)
-            .first()
-            .copied()
+        let around = around.filter(|offset| usize::from(offset.turn) <= ANGLES - least);
+        self.best_of(around, &tried(240, 120), window)
+    }
+
+    /// The offset that costs least. The comparison of one ends when it is certain to cost more than another.
+    fn best_of(
+        &self,
+        offsets: impl Iterator<Item = Offset>,
+        tried: &Tried,
+        window: Window,
+    ) -> Option<Offset> {
+        let mut most = f32::INFINITY;
+        let mut candidates = Vec::new();
+        for offset in offsets {
+            if let Some(mismatch) = tried.mismatch(self.texture, offset, most) {
+                candidates.push((mismatch, offset));
+                if mismatch < most {
+                    most = most.min(self.cost(mismatch, window, offset));
+                }
+            }
+        }
+        self.least_costly(&candidates, window, 1).first().copied()
     }
 
     /// The `count` offsets that cost least: their mismatch, and what they repeat, which is looked up only where
     /// it can matter.
     fn least_costly(
         &self,
-        mut candidates: Vec<(f32, Offset)>,
+        candidates: &[(f32, Offset)],
         window: Window,
         count: usize,
     ) -> Vec<Offset> {
-        const REPEATED: f32 = 600.0;
-        candidates.sort_by(|a, b| a.0.total_cmp(&b.0));
+        // In ascending order as far as needed; the bits of numbers from 0 on have the order of the numbers.
+        let keys = candidates.iter().enumerate();
+        let keys = keys.map(|(number, (mismatch, _))| Reverse((mismatch.to_bits(), number)));
+        let mut keys: BinaryHeap<_> = keys.collect();
         let mut best: Vec<(f32, Offset)> = Vec::with_capacity(count + 1);
-        for (mismatch, offset) in candidates {
+        while let Some(Reverse((_, number))) = keys.pop() {
+            let (mismatch, offset) = candidates[number];
             if best.len() == count && best[count - 1].0 <= mismatch {
                 break;
             }
-            let cost = mismatch + REPEATED * self.repeats(window, offset);
+            let cost = self.cost(mismatch, window, offset);
             let place = best.partition_point(|better| better.0 <= cost);
             best.insert(place, (cost, offset));
             best.truncate(count);
@@ -329,30 +308,9 @@ impl Quilt<'_> {
         best.into_iter().map(|(_, offset)| offset).collect()
     }
 
-    /// How badly a tile continues the context. None when it has little of what is missing.
-    fn mismatch(
-        &self,
-        offset: Offset,
-        tried: &(Context, Vec<usize>),
-        least_covered: f32,
-    ) -> Option<f32> {
-        const UNCOVERED: f32 = 1500.0;
-        let (context, left) = tried;
-        let source = |at: usize| offset.source(at).filter(|&from| self.texture.sources[from]);
-        let covered = left.iter().filter(|&&at| source(at).is_some()).count();
-        let covered = covered as f32 / left.len().max(1) as f32;
-        if covered < least_covered {
-            return None;
-        }
-        let (mut sum, mut count) = (0.0, 4.0);
-        for (at, shown) in context {
-            if let Some(from) = source(*at) {
-                let [l, cb, cr] = minus(*shown, self.texture.detail(from));
-                sum += l * l + 0.5 * (cb * cb + cr * cr);
-                count += 1.0;
-            }
-        }
-        Some(sum / count + UNCOVERED * (1.0 - covered))
+    fn cost(&self, mismatch: f32, window: Window, offset: Offset) -> f32 {
+        const REPEATED: f32 = 600.0;
+        mismatch + REPEATED * self.repeats(window, offset)
     }
 
     /// The largest share of the tile that another tile shows too, from another offset.
@@ -384,99 +342,60 @@ impl Quilt<'_> {
 
     /// Lays a tile over what is open; over other tiles only beyond the best cut.
     fn lay(&mut self, window: Window, offset: Offset) {
+        let texture = self.texture;
+        let has_source = |at: usize| {
+            let source = offset.source(at);
+            source.is_some_and(|from| texture.sources[from])
+        };
+        let mut taken = self.left.places_in(window);
+        let mut covered = false;
+        (self.open).each_in(window, |_, _, at| covered |= !self.left.contains(at));
+        if covered {
+            self.cut(window, offset);
+            let cuts = &self.cuts;
+            self.open.each_in(window, |row, column, at| {
+                if !self.left.contains(at) && cuts.is_beyond(row, column) {
+                    taken.push(at);
+                }
+            });
+        }
+        for at in taken.into_iter().filter(|&at| has_source(at)) {
+            self.offsets[at] = Some(offset);
+            self.left.remove(at);
+            self.shown.insert(at);
+        }
+    }
+
+    /// Finds the best cuts between a new tile and what is shown.
+    fn cut(&mut self, window: Window, offset: Offset) {
         /// Cuts run where both tiles have something to show.
         const FREE: f32 = 1e4;
-        let mut differences = vec![vec![0.0; window.angles]; window.rings];
         let texture = self.texture;
         let source = |at: usize| offset.source(at).filter(|&from| texture.sources[from]);
-        for (row, column, at) in window.places() {
-            if !self.open[at] {
-                continue;
+        let mut cuts = std::mem::take(&mut self.cuts);
+        cuts.begin(window.rings, window.angles);
+        self.open.each_in(window, |row, column, at| {
+            if self.left.contains(at) {
+                cuts.set(row, column, FREE);
+            } else if let (Some(shown), Some(from)) = (self.shown(at), source(at)) {
+                cuts.set(row, column, difference(shown, texture.detail(from)));
             }
-            if self.offsets[at].is_none() {
-                differences[row][column] = FREE;
-                continue;
-            }
-            if let (Some(shown), Some(from)) = (self.shown(at), source(at)) {
-                let [l, cb, cr] = minus(shown, texture.detail(from));
-                differences[row][column] = l * l + 0.5 * (cb * cb + cr * cr);
-            }
-        }
-        let down = cut_down(&differences);
-        let across = cut_across(&differences);
-        for (row, column, at) in window.places() {
-            let is_beyond = column >= down[row] && row >= across[column];
-            let is_free = self.offsets[at].is_none() || is_beyond;
-            if self.open[at] && is_free && source(at).is_some() {
-                self.offsets[at] = Some(offset);
-            }
-        }
+        });
+        cuts.find();
+        self.cuts = cuts;
     }
-}
-
-/// For each row the column from which on the new tile shows: the cheapest path from top to bottom through the
-/// left half.
-fn cut_down(differences: &[Vec<f32>]) -> Vec<usize> {
-    let width = differences[0].len() / 2;
-    let rows: Vec<&[f32]> = differences.iter().map(|row| &row[..width]).collect();
-    cheapest_path(&rows)
-}
-
-/// For each column the row from which on the new tile shows.
-fn cut_across(differences: &[Vec<f32>]) -> Vec<usize> {
-    let height = differences.len() / 2;
-    let column = |column: usize| -> Vec<f32> {
-        differences[..height]
-            .iter()
-            .map(|row| row[column])
-            .collect()
-    };
-    let columns: Vec<Vec<f32>> = (0..differences[0].len()).map(column).collect();
-    let rows: Vec<&[f32]> = columns.iter().map(|column| &column[..]).collect();
-    cheapest_path(&rows)
-}
-
-/// The cheapest path through rows of costs, one place to the side per row at most.
-fn cheapest_path(rows: &[&[f32]]) -> Vec<usize> {
-    let mut path = vec![0; rows.len()];
-    let width = rows[0].len();
-    let mut costs: Vec<Vec<f32>> = vec![rows[0].to_vec()];
-    for row in &rows[1..] {
-        let above = &costs[costs.len() - 1];
-        let cheapest = |at: usize| {
-            let near = at.saturating_sub(1)..=(at + 1).min(width - 1);
-            near.map(|near| above[near]).fold(f32::INFINITY, f32::min)
-        };
-        costs.push((0..width).map(|at| row[at] + cheapest(at)).collect());
-    }
-    let least = |costs: &[f32], near: std::ops::RangeInclusive<usize>| {
-        near.min_by(|&a, &b| costs[a].total_cmp(&costs[b]))
-            .unwrap_or(0)
-    };
-    let mut at = least(&costs[costs.len() - 1], 0..=width - 1);
-    for (place, costs) in path.iter_mut().zip(&costs).rev() {
-        at = least(costs, at.saturating_sub(1)..=(at + 1).min(width - 1));
-        *place = at;
-    }
-    path
 }
 
 /// At most about `most` of the values, evenly chosen.
-fn thinned<T: Clone>(values: &[T], most: usize) -> Vec<T> {
+fn thinned(values: &[usize], most: usize) -> impl Iterator<Item = usize> {
     let step = values.len().div_ceil(most).max(1);
-    values.iter().step_by(step).cloned().collect()
+    values.iter().step_by(step).copied()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{cheapest_path, widest_gap};
+    use super::widest_gap;
     use crate::reflections::unwrap::ANGLES;
-
-    #[test]
-    fn a_cut_follows_the_valley() {
-        let rows: [&[f32]; 3] = [&[9.0, 1.0, 9.0], &[9.0, 9.0, 1.0], &[9.0, 1.0, 9.0]];
-        assert_eq!(cheapest_path(&rows), [1, 2, 1]);
-    }
 
     #[test]
     fn a_gap_may_go_round_the_first_angle() {

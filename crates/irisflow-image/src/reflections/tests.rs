@@ -394,3 +394,30 @@ fn a_pupil_that_cannot_be_told_from_the_iris_stays_as_photographed() {
     assert!(!without.pupil_certain);
     assert!(without.rectified.luma == rectified.luma);
 }
+
+#[test]
+fn any_number_of_threads_makes_the_same_pictures() {
+    let made = |threads: usize| {
+        let (mut rectified, mut segmentation) = behind_lid(BLUE, 90);
+        shine(
+            &mut rectified,
+            Ellipse::circle(255.0, 190.0, 11.0),
+            0.95,
+            WHITE,
+        );
+        let sensitivity = Sensitivity::default();
+        let threads = Threads::new(threads);
+        let without = remove_reflections(&rectified, &mut segmentation, &sensitivity, threads);
+        assert!(without.completed);
+        (without, segmentation)
+    };
+    let (alone, labels) = made(1);
+    for threads in [2, 3, 8] {
+        let (together, same_labels) = made(threads);
+        assert!(alone.rectified.luma == together.rectified.luma);
+        assert!(alone.rectified.cb == together.rectified.cb);
+        assert!(alone.rectified.cr == together.rectified.cr);
+        assert!(alone.filled == together.filled);
+        assert!(labels.labels == same_labels.labels);
+    }
+}

@@ -1,8 +1,10 @@
 //! What the iris looks like on its rings: the profile from pupil to limbus, what is broad beside it, and the
 //! detail that fills are made of; and which places are fit to be copied.
 
+use super::marks::Marks;
 use super::quilt::FIRST_RING;
-use super::unwrap::{ANGLES, RINGS, index};
+use super::unwrap::{ANGLES, RINGS, for_places, index};
+use crate::threads::Threads;
 
 /// A colour: luma, blue and red chroma.
 pub(super) type Colour = [f32; 3];
@@ -33,22 +35,26 @@ pub(super) struct Texture {
 
 impl Texture {
     /// `typical` places look like the rest of their ring.
-    pub(super) fn of(colours: &[Colour], known: Vec<bool>, typical: &[bool]) -> Self {
-        let smooth = smoothed(colours, &known);
+    pub(super) fn of(
+        colours: &[Colour],
+        known: Vec<bool>,
+        typical: &[bool],
+        threads: Threads,
+    ) -> Self {
+        let smooth = smoothed(colours, &known, threads);
         let profile = profile(&smooth, &known, typical);
-        let broad = broad(&smooth, &known, &profile);
-        let places = smooth.iter().zip(broad).enumerate();
-        let detail = places
-            .map(|(at, (&smooth, broad))| minus(smooth, plus(profile[at / ANGLES], broad)))
-            .collect();
+        let beside = |at: usize| minus(smooth[at], profile[at / ANGLES]);
+        let broad = blurred(beside, &known, threads);
         let mut texture = Self {
+            detail: for_places(threads, |at| {
+                minus(smooth[at], plus(profile[at / ANGLES], broad[at]))
+            }),
             smooth,
             known,
             profile,
-            detail,
             sources: Vec::new(),
         };
-        texture.sources = texture.fit_to_copy(typical);
+        texture.sources = texture.fit_to_copy(typical, threads);
         texture
     }
 
@@ -108,24 +114,16 @@ impl Texture {
         self.detail[at]
     }
 
-    fn fit_to_copy(&self, typical: &[bool]) -> Vec<bool> {
-        let mut unusual = vec![false; self.known.len()];
-        for ring in 0..RINGS {
-            let spread = self.spread_around(ring);
-            for at in index(ring, 0)..index(ring + 1, 0) {
-                let strange = self.known[at] && self.is_strange(at, spread);
-                unusual[at] = !self.known[at] || !typical[at] || strange;
-            }
-        }
+    fn fit_to_copy(&self, typical: &[bool], threads: Threads) -> Vec<bool> {
+        let rings = threads.map((0..RINGS).collect(), |ring| self.spread_around(ring));
+        let unusual = for_places(threads, |at| {
+            let is_known = self.known[at];
+            !is_known || !typical[at] || self.is_strange(at, rings[at / ANGLES])
+        });
         let unknown: Vec<bool> = self.known.iter().map(|known| !known).collect();
-        let (near, unusual) = (
-            widened(&unknown, BORDER_REACH),
-            widened(&unusual, OUTLIER_REACH),
-        );
-        near.iter()
-            .zip(unusual)
-            .map(|(near, unusual)| !near && !unusual)
-            .collect()
+        let near = Marks::of(&unknown).widened(BORDER_REACH);
+        let unusual = Marks::of(&unusual).widened(OUTLIER_REACH);
+        Marks::all().without(&near).without(&unusual).places()
     }
 
     /// Whether the detail of a place is off by many spreads.
@@ -194,30 +192,28 @@ fn counted([l, cb, cr]: Colour) -> [f32; 4] {
     [l, cb, cr, 1.0]
 }
 
-/// A broad blur of what is known beside the profile.
-fn broad(smooth: &[Colour], known: &[bool], profile: &[Colour]) -> Vec<Colour> {
-    let places = smooth.iter().enumerate();
-    let beside: Vec<Colour> = places
-        .map(|(at, &smooth)| minus(smooth, profile[at / ANGLES]))
-        .collect();
-    blurred(&beside, known)
-}
-
 /// A broad blur of what is known (normalised convolution with a box, twice).
-pub(super) fn blurred(colours: &[Colour], known: &[bool]) -> Vec<Colour> {
-    let places = colours.iter().zip(known);
-    let mut sums: Vec<[f32; 4]> = places
-        .map(|(&colour, known)| if *known { counted(colour) } else { [0.0; 4] })
-        .collect();
+pub(super) fn blurred(
+    colour: impl Fn(usize) -> Colour + Sync,
+    known: &[bool],
+    threads: Threads,
+) -> Vec<Colour> {
+    let mut sums: Vec<[f32; 4]> = for_places(threads, |at| match known[at] {
+        true => counted(colour(at)),
+        false => [0.0; 4],
+    });
     for _ in 0..2 {
-        sum_round(&mut sums);
+        let rings = sums.chunks_mut(16 * ANGLES).collect();
+        threads.map(rings, sum_round);
         sum_outwards(&mut sums);
     }
-    let mean = |[l, cb, cr, count]: [f32; 4]| match count > 0.5 {
-        true => [l / count, cb / count, cr / count],
-        false => [0.0; 3],
-    };
-    sums.into_iter().map(mean).collect()
+    for_places(threads, |at| {
+        let [l, cb, cr, count] = sums[at];
+        match count > 0.5 {
+            true => [l / count, cb / count, cr / count],
+            false => [0.0; 3],
+        }
+    })
 }
 
 /// Sums over [`BROAD_ANGLES`] to both sides, in place; running sums.
@@ -265,19 +261,17 @@ fn add_row(sums: &mut [[f32; 4]], row: &[[f32; 4]]) {
 }
 
 /// Mean over the known places of a 3 x 3 window.
-fn smoothed(colours: &[Colour], known: &[bool]) -> Vec<Colour> {
+fn smoothed(colours: &[Colour], known: &[bool], threads: Threads) -> Vec<Colour> {
     // Colours and a count, added along each ring and then across three of them.
-    let along: Vec<[f32; 4]> = (0..colours.len())
-        .map(|at| {
-            let (ring, angle) = (at / ANGLES * ANGLES, at % ANGLES);
-            let near = [(angle + ANGLES - 1) % ANGLES, angle, (angle + 1) % ANGLES];
-            near.iter()
-                .map(|angle| ring + angle)
-                .filter(|&at| known[at])
-                .fold([0.0; 4], |sum, at| added(sum, counted(colours[at])))
-        })
-        .collect();
-    let mean = |at: usize| {
+    let along: Vec<[f32; 4]> = for_places(threads, |at| {
+        let (ring, angle) = (at / ANGLES * ANGLES, at % ANGLES);
+        let near = [(angle + ANGLES - 1) % ANGLES, angle, (angle + 1) % ANGLES];
+        near.iter()
+            .map(|angle| ring + angle)
+            .filter(|&at| known[at])
+            .fold([0.0; 4], |sum, at| added(sum, counted(colours[at])))
+    });
+    for_places(threads, |at| {
         let (ring, angle) = (at / ANGLES, at % ANGLES);
         let rings = ring.saturating_sub(1)..=(ring + 1).min(RINGS - 1);
         let [luma, cb, cr, count] =
@@ -287,34 +281,12 @@ fn smoothed(colours: &[Colour], known: &[bool]) -> Vec<Colour> {
         } else {
             colours[at]
         }
-    };
-    (0..colours.len()).map(mean).collect()
+    })
 }
 
 /// Widens `true` by so many places to all sides.
 pub(super) fn widened(places: &[bool], reach: usize) -> Vec<bool> {
-    let mut round = vec![false; places.len()];
-    for (out, row) in round
-        .chunks_exact_mut(ANGLES)
-        .zip(places.chunks_exact(ANGLES))
-    {
-        for angle in (0..ANGLES).filter(|&angle| row[angle]) {
-            (0..=2 * reach).for_each(|turn| out[(angle + ANGLES - reach + turn) % ANGLES] = true);
-        }
-    }
-    let mut wide = round.clone();
-    for ring in 0..RINGS {
-        for near in ring.saturating_sub(reach)..=(ring + reach).min(RINGS - 1) {
-            if near != ring {
-                let from = &round[index(near, 0)..index(near + 1, 0)];
-                let row = &mut wide[index(ring, 0)..index(ring + 1, 0)];
-                row.iter_mut()
-                    .zip(from)
-                    .for_each(|(wide, from)| *wide |= *from);
-            }
-        }
-    }
-    wide
+    Marks::of(places).widened(reach).places()
 }
 
 pub(super) fn added(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
@@ -327,6 +299,13 @@ fn less(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
 
 pub(super) fn plus(a: Colour, b: Colour) -> Colour {
     [a[0] + b[0], a[1] + b[1], a[2] + b[2]]
+}
+
+/// How different two details look.
+#[inline(always)]
+pub(super) fn difference(a: Colour, b: Colour) -> f32 {
+    let [l, cb, cr] = minus(a, b);
+    l * l + 0.5 * (cb * cb + cr * cr)
 }
 
 pub(super) fn minus(a: Colour, b: Colour) -> Colour {

@@ -20,11 +20,31 @@ pub(super) const PUPIL_RINGS: usize = 48;
 pub(super) const IRIS_RINGS: usize = 208;
 pub(super) const RINGS: usize = PUPIL_RINGS + IRIS_RINGS;
 
+/// Rings near the pupil's border hold both pupil and iris when the pupil is not quite round.
+pub(super) const BORDER_RINGS: std::ops::Range<usize> =
+    PUPIL_RINGS - PUPIL_RINGS / 6..PUPIL_RINGS + IRIS_RINGS / 20;
+
 const LAST_LABELLED_RING: usize = RINGS - 4;
 
 /// Index of a place in a plane of rings.
 pub(super) fn index(ring: usize, angle: usize) -> usize {
     ring * ANGLES + angle
+}
+
+/// What `of` gives for every place, in the order of the places.
+pub(super) fn for_places<T: Clone + Default + Send>(
+    threads: Threads,
+    of: impl Fn(usize) -> T + Sync,
+) -> Vec<T> {
+    const TOGETHER: usize = 16 * ANGLES;
+    let mut values = vec![T::default(); RINGS * ANGLES];
+    let parts = values.chunks_mut(TOGETHER).enumerate().collect();
+    threads.map(parts, |(number, values): (usize, &mut [T])| {
+        for (at, value) in (number * TOGETHER..).zip(values) {
+            *value = of(at);
+        }
+    });
+    values
 }
 
 /// Pupil and limbus as circles in the rectified iris, in shares of its side.
@@ -238,83 +258,137 @@ impl Unwrapped {
         rings: &Rings,
         threads: Threads,
     ) -> Self {
-        const RINGS_TOGETHER: usize = 32;
-        let luma = small_enough(&rectified.luma);
-        let parts = (0..RINGS).step_by(RINGS_TOGETHER).collect();
-        let parts = threads.map(parts, |first: usize| {
-            let mut part = Self::with_capacity(RINGS_TOGETHER * ANGLES);
-            (first..first + RINGS_TOGETHER)
-                .for_each(|ring| part.add(ring, rectified, &luma, labels, rings));
-            part
+        const RINGS_TOGETHER: usize = 16;
+        let places = RINGS * ANGLES;
+        let mut unwrapped = Self {
+            colours: vec![[0.0; 3]; places],
+            visible: vec![false; places],
+            hidden: vec![false; places],
+            marked: vec![false; places],
+        };
+        let eye = Eye {
+            rectified,
+            luma: small_enough(&rectified.luma),
+            labels,
+            rings,
+        };
+        let part = RINGS_TOGETHER * ANGLES;
+        let colours = unwrapped.colours.chunks_mut(part);
+        let kinds = (unwrapped.visible.chunks_mut(part))
+            .zip(unwrapped.hidden.chunks_mut(part))
+            .zip(unwrapped.marked.chunks_mut(part));
+        let parts = colours.zip(kinds).enumerate().collect();
+        threads.map(parts, |(number, (colours, ((visible, hidden), marked)))| {
+            let first = number * RINGS_TOGETHER;
+            let colours = colours.chunks_exact_mut(ANGLES).enumerate();
+            colours.for_each(|(ring, colours)| eye.take_colours(first + ring, colours));
+            for at in 0..visible.len() {
+                let label = eye.label(first + at / ANGLES, at % ANGLES);
+                visible[at] = !matches!(label, Label::Nothing | Label::Hidden);
+                hidden[at] = label == Label::Hidden;
+                marked[at] = label == Label::Reflection;
+            }
         });
-        let mut unwrapped = Self::with_capacity(RINGS * ANGLES);
-        for part in parts {
-            unwrapped.colours.extend(part.colours);
-            unwrapped.visible.extend(part.visible);
-            unwrapped.hidden.extend(part.hidden);
-            unwrapped.marked.extend(part.marked);
-        }
         unwrapped
     }
+}
 
-    fn with_capacity(places: usize) -> Self {
-        Self {
-            colours: Vec::with_capacity(places),
-            visible: Vec::with_capacity(places),
-            hidden: Vec::with_capacity(places),
-            marked: Vec::with_capacity(places),
+/// What is rolled out.
+struct Eye<'a> {
+    rectified: &'a RectifiedIris,
+    luma: Cow<'a, Plane>,
+    labels: &'a IrisSegmentation,
+    rings: &'a Rings,
+}
+
+impl Eye<'_> {
+    fn take_colours(&self, ring: usize, colours: &mut [[f32; 3]]) {
+        let mut spots = Spots::default();
+        spots.find(self.rings, ring, self.luma.width);
+        for (angle, colour) in colours.iter_mut().enumerate() {
+            colour[0] = spots.sample(angle, &self.luma);
+        }
+        let (cb, cr) = (&self.rectified.cb, &self.rectified.cr);
+        spots.find(self.rings, ring, cb.width);
+        for (angle, colour) in colours.iter_mut().enumerate() {
+            colour[1] = spots.sample(angle, cb);
+            colour[2] = spots.sample(angle, cr);
         }
     }
 
-    fn add(
-        &mut self,
-        ring: usize,
-        rectified: &RectifiedIris,
-        luma: &Plane,
-        labels: &IrisSegmentation,
-        rings: &Rings,
-    ) {
-        let side = rectified.view.side as f32;
-        for &direction in directions() {
-            let (u, v) = rings.point(ring as f32, direction);
-            let [luma] = sampled([luma], u, v);
-            let [cb, cr] = sampled([&rectified.cb, &rectified.cr], u, v);
-            self.colours.push([luma, cb, cr]);
-            // Labels end at the limbus: on the last rings those of the ring before count.
-            let (u, v) = rings.point(ring.min(LAST_LABELLED_RING) as f32, direction);
-            let (x, y) = rectified.view.photo_point(u * side, v * side);
-            let label = labels.label_at(x, y);
-            self.visible
-                .push(!matches!(label, Label::Nothing | Label::Hidden));
-            self.hidden.push(label == Label::Hidden);
-            self.marked.push(label == Label::Reflection);
+    /// Labels end at the limbus: on the last rings those of the ring before count.
+    fn label(&self, ring: usize, angle: usize) -> Label {
+        let ring = ring.min(LAST_LABELLED_RING) as f32;
+        let (u, v) = self.rings.point(ring, directions()[angle]);
+        let view = &self.rectified.view;
+        let side = view.side as f32;
+        let (x, y) = view.photo_point(u * side, v * side);
+        self.labels.label_at(x, y)
+    }
+}
+
+/// Where the places of a ring lie in a plane: the first of four samples, and how far towards the others.
+struct Spots {
+    first: [u32; ANGLES],
+    across: [f32; ANGLES],
+    down: [f32; ANGLES],
+}
+
+impl Default for Spots {
+    fn default() -> Self {
+        Self {
+            first: [0; ANGLES],
+            across: [0.0; ANGLES],
+            down: [0.0; ANGLES],
         }
     }
 }
 
-/// Bilinear samples of square planes of one size, at a place in shares of their side.
-#[inline(always)]
-fn sampled<const PLANES: usize>(planes: [&Plane; PLANES], u: f32, v: f32) -> [f32; PLANES] {
-    let width = planes[0].width as usize;
-    let last = (width - 1) as f32;
-    let (x, y) = (
-        (u * width as f32 - 0.5).clamp(0.0, last),
-        (v * width as f32 - 0.5).clamp(0.0, last),
-    );
-    let (x0, y0) = (x as i32 as usize, y as i32 as usize);
-    let (fx, fy) = (x - x0 as f32, y - y0 as f32);
-    let (right, below) = (
-        usize::from(x0 + 1 < width),
-        if y0 + 1 < width { width } else { 0 },
-    );
-    let at = y0 * width + x0;
-    planes.map(|plane| {
-        let corner = |at: usize| f32::from(plane.samples[at]);
-        let (top_left, bottom_left) = (corner(at), corner(at + below));
-        let top = top_left + (corner(at + right) - top_left) * fx;
-        let bottom = bottom_left + (corner(at + below + right) - bottom_left) * fx;
-        top + (bottom - top) * fy
-    })
+impl Spots {
+    /// In a square plane of so many samples per side.
+    fn find(&mut self, rings: &Rings, ring: usize, width: u32) {
+        let (out, radius) = rings.circle(ring as f32);
+        let middle = (
+            rings.pupil.0 + out * rings.shift.0,
+            rings.pupil.1 + out * rings.shift.1,
+        );
+        find_spots(middle, radius, width, directions(), self);
+    }
+
+    /// A bilinear sample.
+    #[inline(always)]
+    fn sample(&self, angle: usize, plane: &Plane) -> f32 {
+        let at = self.first[angle] as usize;
+        let pair = |at: usize| {
+            let [left, right] = *plane.samples[at..].first_chunk().unwrap_or(&[0; 2]);
+            f32::from(left) + (f32::from(right) - f32::from(left)) * self.across[angle]
+        };
+        let (top, bottom) = (pair(at), pair(at + plane.width as usize));
+        top + (bottom - top) * self.down[angle]
+    }
+}
+
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn find_spots(
+    middle: (f32, f32),
+    radius: f32,
+    width: u32,
+    directions: &[(f32, f32); ANGLES],
+    spots: &mut Spots,
+) {
+    let (last, last_first) = ((width - 1) as f32, width as i32 - 2);
+    for (angle, (cos, sin)) in directions.iter().enumerate() {
+        let (u, v) = (middle.0 + radius * cos, middle.1 + radius * sin);
+        let (x, y) = (
+            (u * width as f32 - 0.5).max(0.0).min(last),
+            (v * width as f32 - 0.5).max(0.0).min(last),
+        );
+        // At the border the second sample counts whole.
+        let (column, row) = ((x as i32).min(last_first), (y as i32).min(last_first));
+        spots.first[angle] = (row * width as i32 + column) as u32;
+        spots.across[angle] = x - column as f32;
+        spots.down[angle] = y - row as f32;
+    }
 }
 
 /// Halves a plane until its pixels are about as large as the distance between angles.
