@@ -6,6 +6,7 @@
 //! reads the store by itself.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ use irisflow_jobs::{
     BatchId, Cursor, Delivery, Event, EventsAfter, JobId, Notification, PhotoId, StoreError,
     Subscription, UserId, WatchFilter,
 };
-use tokio::sync::{OnceCell, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::sync::{Notify, OnceCell, watch};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::outbox::{SharedEstimate, SharedEvent};
@@ -52,8 +53,14 @@ struct Hub {
     backlog: Mutex<Backlog>,
     /// Watchers of the estimate of one job.
     estimates: Mutex<HashMap<JobId, watch::Sender<Option<EstimateBody>>>>,
+    /// The backlog has a new message, or the task has ended.
+    advanced: Notify,
+    /// Number of [`HubReceiver`]s. Without any, nothing is serialised: a new one begins with a snapshot.
+    receivers: AtomicUsize,
     /// Set once the bus subscription exists and the position was read.
-    started: OnceCell<watch::Receiver<u64>>,
+    started: OnceCell<()>,
+    /// The task has ended.
+    ended: AtomicBool,
     /// Ends the task of the hub with its last watcher.
     closed: CancellationToken,
     _close: DropGuard,
@@ -89,7 +96,6 @@ pub(crate) struct HubEnded;
 #[derive(Debug)]
 pub(crate) struct HubReceiver {
     hub: Arc<Hub>,
-    advanced: watch::Receiver<u64>,
     /// The number of the next message to receive.
     next: u64,
 }
@@ -102,13 +108,10 @@ impl Hubs {
         user_id: UserId,
         base: &BaseUrl,
     ) -> Result<HubReceiver, StoreError> {
-        let (hub, advanced) = self.started_hub(app, user_id, base).await?;
+        let hub = self.started_hub(app, user_id, base).await?;
+        hub.receivers.fetch_add(1, Ordering::Relaxed);
         let next = hub.backlog().next;
-        Ok(HubReceiver {
-            hub,
-            advanced,
-            next,
-        })
+        Ok(HubReceiver { hub, next })
     }
 
     /// Subscribes to the estimate of one job, whose changes are received.
@@ -119,7 +122,7 @@ impl Hubs {
         base: &BaseUrl,
         job_id: JobId,
     ) -> Result<EstimateWatch, StoreError> {
-        let (hub, _) = self.started_hub(app, user_id, base).await?;
+        let hub = self.started_hub(app, user_id, base).await?;
         let mut estimates = hub.estimates();
         let sender = estimates.entry(job_id).or_default();
         let receiver = sender.subscribe();
@@ -135,13 +138,13 @@ impl Hubs {
         app: &App,
         user_id: UserId,
         base: &BaseUrl,
-    ) -> Result<(Arc<Hub>, watch::Receiver<u64>), StoreError> {
+    ) -> Result<Arc<Hub>, StoreError> {
         loop {
             let hub = self.hub(user_id, base);
             let start = || Pump::start(app, user_id, base, &hub);
-            let advanced = hub.started.get_or_try_init(start).await?.clone();
-            if advanced.has_changed().is_ok() {
-                return Ok((hub, advanced));
+            hub.started.get_or_try_init(start).await?;
+            if !hub.has_ended() {
+                return Ok(hub);
             }
             // Its task has ended.
             self.lock().hubs.remove(&(user_id, base.clone()));
@@ -173,7 +176,10 @@ impl Hub {
         Arc::new(Self {
             backlog: Mutex::default(),
             estimates: Mutex::default(),
+            advanced: Notify::new(),
+            receivers: AtomicUsize::new(0),
             started: OnceCell::new(),
+            ended: AtomicBool::new(false),
             _close: closed.clone().drop_guard(),
             closed,
         })
@@ -193,6 +199,10 @@ impl Hub {
             // Its last watcher has left.
             estimates.remove(&job_id);
         }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
     }
 
     fn backlog(&self) -> MutexGuard<'_, Backlog> {
@@ -223,7 +233,7 @@ impl EstimateWatch {
 }
 
 impl Backlog {
-    fn push(&mut self, message: HubMessage) -> u64 {
+    fn push(&mut self, message: HubMessage) {
         self.bytes += message.bytes();
         self.messages.push_back(message);
         self.next += 1;
@@ -233,7 +243,6 @@ impl Backlog {
             };
             self.bytes -= oldest.bytes();
         }
-        self.next
     }
 
     fn get(&self, number: u64) -> Option<FromHub> {
@@ -277,12 +286,23 @@ impl HubReceiver {
     /// Waits for the next message. Cancel safe.
     pub(crate) async fn next(&mut self) -> Result<FromHub, HubEnded> {
         loop {
-            self.advanced.mark_unchanged();
+            // Before the look at the backlog, so that no message comes unseen in between.
+            let hub = Arc::clone(&self.hub);
+            let advanced = hub.advanced.notified();
             if let Some(received) = self.try_next() {
                 return Ok(received);
             }
-            self.advanced.changed().await.map_err(|_| HubEnded)?;
+            if hub.has_ended() {
+                return Err(HubEnded);
+            }
+            advanced.await;
         }
+    }
+}
+
+impl Drop for HubReceiver {
+    fn drop(&mut self) {
+        self.hub.receivers.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -293,12 +313,15 @@ struct Pump {
     base: BaseUrl,
     hub: Weak<Hub>,
     closed: CancellationToken,
-    advanced: watch::Sender<u64>,
     subscription: Box<dyn Subscription<Notification>>,
     /// Events up to here were delivered.
     position: Cursor,
     /// When to read events that may have been missed.
     read_at: Option<Instant>,
+    /// When estimates are compared with those sent last, while a job is unfinished.
+    estimate_at: Instant,
+    /// When the backlog is freed, while there is one.
+    backlog_until: Option<Instant>,
     unfinished: HashMap<JobId, WatchedJob>,
 }
 
@@ -319,7 +342,7 @@ impl Pump {
         user_id: UserId,
         base: &BaseUrl,
         hub: &Arc<Hub>,
-    ) -> Result<watch::Receiver<u64>, StoreError> {
+    ) -> Result<(), StoreError> {
         // Subscribe before reading, so that nothing is committed unseen in between.
         let subscription = app.parts.bus.subscribe_to_user(user_id).await;
         let everything = WatchFilter::default();
@@ -339,30 +362,27 @@ impl Pump {
             };
             Some((job.id, watched))
         });
-        let (advanced, receiver) = watch::channel(0);
         let pump = Self {
             app: Arc::clone(app),
             user_id,
             base: base.clone(),
             hub: Arc::downgrade(hub),
             closed: hub.closed.clone(),
-            advanced,
             subscription,
             position: snapshot.cursor,
             read_at: None,
+            estimate_at: Instant::now() + app.settings.estimate_interval,
+            backlog_until: None,
             unfinished: unfinished.collect(),
         };
         tokio::spawn(pump.run());
-        Ok(receiver)
+        Ok(())
     }
 
-    /// Its branches are boxed: most hubs are idle, and their tasks should be small.
+    /// Its branches are boxed and share one timer: most hubs are idle, and their tasks should be small.
     async fn run(mut self) {
-        let estimate_interval = self.app.settings.estimate_interval;
-        let mut estimate_at = Instant::now() + estimate_interval;
         loop {
-            let has_unfinished = !self.unfinished.is_empty();
-            let read_at = self.read_at;
+            let due = self.next_due();
             tokio::select! {
                 biased;
                 () = self.closed.cancelled() => return,
@@ -371,15 +391,31 @@ impl Pump {
                     // The bus is closed: the process ends.
                     None => return,
                 },
-                () = sleep_until(read_at.unwrap_or(estimate_at)), if read_at.is_some() => {
-                    Box::pin(self.read_newer()).await;
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    Box::pin(self.on_time()).await;
                 }
-                () = sleep_until(estimate_at), if has_unfinished => {
-                    Box::pin(self.send_changed_estimates()).await;
-                    estimate_at = Instant::now() + estimate_interval;
-                }
-                () = sleep(BACKLOG_LIFE), if self.has_backlog() => self.free_backlog(),
             }
+        }
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        let estimates = (!self.unfinished.is_empty()).then_some(self.estimate_at);
+        let all = [self.read_at, estimates, self.backlog_until];
+        all.into_iter().flatten().min()
+    }
+
+    async fn on_time(&mut self) {
+        let now = Instant::now();
+        if self.read_at.is_some_and(|at| at <= now) {
+            self.read_newer().await;
+        }
+        if !self.unfinished.is_empty() && self.estimate_at <= now {
+            self.send_changed_estimates().await;
+            self.estimate_at = Instant::now() + self.app.settings.estimate_interval;
+        }
+        if self.backlog_until.is_some_and(|at| at <= now) {
+            self.backlog_until = None;
+            self.free_backlog();
         }
     }
 
@@ -505,7 +541,12 @@ impl Pump {
         }
     }
 
-    fn publish_estimate(&self, job_id: JobId, batch_id: Option<BatchId>, estimate: EstimateBody) {
+    fn publish_estimate(
+        &mut self,
+        job_id: JobId,
+        batch_id: Option<BatchId>,
+        estimate: EstimateBody,
+    ) {
         if let Some(hub) = self.hub.upgrade() {
             hub.send_estimate(job_id, &estimate);
         }
@@ -518,10 +559,9 @@ impl Pump {
         }
     }
 
-    /// Whether anyone receives messages. Without, nothing is serialised: a new watcher begins with a snapshot.
     fn has_watchers(&self) -> bool {
-        // One receiver belongs to the hub itself.
-        self.advanced.receiver_count() > 1
+        let hub = self.hub.upgrade();
+        hub.is_some_and(|hub| hub.receivers.load(Ordering::Relaxed) > 0)
     }
 
     async fn look_up_pixels(&mut self) {
@@ -545,21 +585,26 @@ impl Pump {
         }
     }
 
-    fn publish(&self, message: HubMessage) {
+    fn publish(&mut self, message: HubMessage) {
         if let Some(hub) = self.hub.upgrade() {
-            let next = hub.backlog().push(message);
-            self.advanced.send_replace(next);
+            hub.backlog().push(message);
+            hub.advanced.notify_waiters();
+            self.backlog_until = Some(Instant::now() + BACKLOG_LIFE);
         }
-    }
-
-    fn has_backlog(&self) -> bool {
-        let hub = self.hub.upgrade();
-        hub.is_some_and(|hub| !hub.backlog().messages.is_empty())
     }
 
     fn free_backlog(&self) {
         if let Some(hub) = self.hub.upgrade() {
             hub.backlog().free();
+        }
+    }
+}
+
+impl Drop for Pump {
+    fn drop(&mut self) {
+        if let Some(hub) = self.hub.upgrade() {
+            hub.ended.store(true, Ordering::Release);
+            hub.advanced.notify_waiters();
         }
     }
 }

@@ -92,6 +92,10 @@ impl Outbox {
     pub(crate) fn pop(&mut self) -> Option<Waiting> {
         let waiting = self.waiting.pop_front()?;
         self.bytes -= waiting.bytes();
+        if self.waiting.is_empty() {
+            // Most connections are idle, and should be small then.
+            self.waiting = VecDeque::new();
+        }
         Some(waiting)
     }
 

@@ -230,18 +230,21 @@ impl Connection {
         &mut self,
         credential: Option<Credential>,
     ) -> Result<std::convert::Infallible, Ending> {
-        let (user, _permit, hello) = Box::pin(self.authenticate(credential)).await?;
-        let base = self.opener.base.clone();
-        let begin = Watcher::begin(
-            &self.opener.app,
-            user.user_id,
-            base,
-            hello.filter,
-            hello.cursor.as_deref(),
-        );
-        let mut watcher = Box::pin(begin).await?;
-        let mut access = Access::new(&self.opener.app, user);
+        // Boxed, so that nothing of it is kept while the socket is idle.
+        let (mut watcher, mut access, _permit) = Box::pin(self.begin(credential)).await?;
         self.follow(&mut watcher, &mut access).await
+    }
+
+    async fn begin(
+        &mut self,
+        credential: Option<Credential>,
+    ) -> Result<(Watcher, Access, SocketPermit), Ending> {
+        let (user, permit, hello) = self.authenticate(credential).await?;
+        let app = &self.opener.app;
+        let base = self.opener.base.clone();
+        let cursor = hello.cursor.as_deref();
+        let watcher = Watcher::begin(app, user.user_id, base, hello.filter, cursor).await?;
+        Ok((watcher, Access::new(app, user), permit))
     }
 
     /// Authenticates the client by the credential of its request, or else of its first frame, and receives that frame.
