@@ -52,9 +52,10 @@ pub(crate) struct LockedTimeline {
 }
 
 impl LockedTimeline {
-    pub(crate) fn of(row: &PgRow) -> Result<Self, sqlx::Error> {
+    /// `last_seq` is the name of its column in the row.
+    pub(crate) fn of(row: &PgRow, last_seq: &str) -> Result<Self, sqlx::Error> {
         Ok(Self {
-            last_seq: row.try_get("last_seq")?,
+            last_seq: row.try_get(last_seq)?,
             queued: row.try_get("queued")?,
             running: row.try_get("running")?,
             webhook_kinds: kinds_of(row.try_get("webhook_kinds")?),
@@ -69,6 +70,13 @@ impl LockedTimeline {
         self.has_new_events = true;
         self.last_seq += 1;
         self.last_seq
+    }
+
+    /// The newest position, if nothing else has to be written; the caller writes it.
+    pub(crate) fn take_new_position(&mut self) -> Option<i64> {
+        let is_alone = self.has_new_events && !self.has_new_counts && !self.is_claimed;
+        self.has_new_events &= !is_alone;
+        is_alone.then_some(self.last_seq)
     }
 
     /// Updates the counters after the state of one job has changed.

@@ -12,7 +12,7 @@ use irisflow_jobs::{
     SessionId, StoreError, Timestamp, Transition, UserId,
 };
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{Postgres, QueryBuilder, Row as _, Transaction};
+use sqlx::{FromRow as _, Postgres, QueryBuilder, Row as _, Transaction};
 use uuid::Uuid;
 
 use crate::columns::id;
@@ -62,9 +62,12 @@ const LOCK_TIMELINES: &str = "WITH locked AS MATERIALIZED (
          SELECT * FROM timelines WHERE user_id = ANY($1) ORDER BY user_id FOR NO KEY UPDATE)
      SELECT locked.*, clock_ms() AS now FROM locked";
 
-const LOCK_TIMELINE_OF_JOB: &str = "WITH locked AS MATERIALIZED (
-         SELECT * FROM timelines WHERE user_id = (SELECT user_id FROM jobs WHERE id = $1)
-         FOR NO KEY UPDATE)
+// Both rows are locked, the timeline first as everywhere, so that both are those after the wait.
+const LOCK_JOB: &str = "WITH locked AS MATERIALIZED (
+         SELECT jobs.*, timelines.last_seq AS timeline_last_seq, timelines.queued, timelines.running,
+             timelines.webhook_kinds
+         FROM timelines JOIN jobs USING (user_id) WHERE jobs.id = $1
+         FOR NO KEY UPDATE OF timelines, jobs)
      SELECT locked.*, clock_ms() AS now FROM locked";
 
 impl PostgresStore {
@@ -100,7 +103,7 @@ impl PostgresStore {
             return self.begin().await;
         }
         for row in &rows {
-            unit_of_work.add_locked(row)?;
+            unit_of_work.add_locked(row, "last_seq")?;
         }
         Ok(unit_of_work)
     }
@@ -111,14 +114,17 @@ impl PostgresStore {
         job_id: JobId,
     ) -> Result<Option<(UnitOfWork<'_>, JobRow)>, StoreError> {
         let mut unit_of_work = self.begin_without_time().await?;
-        if !unit_of_work
-            .lock_by(sqlx::query(LOCK_TIMELINE_OF_JOB).bind(job_id.as_uuid()))
-            .await?
-        {
+        let locked = sqlx::query(LOCK_JOB)
+            .bind(job_id.as_uuid())
+            .fetch_optional(unit_of_work.connection())
+            .await
+            .map_err(store_error)?;
+        let Some(row) = locked else {
             return Ok(None);
-        }
-        let row = unit_of_work.job_row(job_id).await?;
-        Ok(row.map(|row| (unit_of_work, row)))
+        };
+        unit_of_work.add_locked(&row, "timeline_last_seq")?;
+        let job = JobRow::from_row(&row).map_err(store_error)?;
+        Ok(Some((unit_of_work, job)))
     }
 
     pub(crate) async fn begin_without_time(&self) -> Result<UnitOfWork<'_>, StoreError> {
@@ -146,14 +152,14 @@ impl UnitOfWork<'_> {
             .await
             .map_err(store_error)?;
         if let Some(row) = &row {
-            self.add_locked(row)?;
+            self.add_locked(row, "last_seq")?;
         }
         Ok(row.is_some())
     }
 
-    fn add_locked(&mut self, row: &PgRow) -> Result<(), StoreError> {
+    fn add_locked(&mut self, row: &PgRow, last_seq: &str) -> Result<(), StoreError> {
         let user_id = id(row, "user_id").map_err(store_error)?;
-        let timeline = LockedTimeline::of(row).map_err(store_error)?;
+        let timeline = LockedTimeline::of(row, last_seq).map_err(store_error)?;
         let now = row.try_get("now").map_err(store_error)?;
         self.now = Timestamp::from_millis(now).max(self.now);
         self.timelines.insert(user_id, timeline);
@@ -251,15 +257,36 @@ impl UnitOfWork<'_> {
         };
         let entries = transitions.iter().filter_map(|by| by.log.as_ref());
         let entries: Vec<&LogEntry> = entries.collect();
-        let last_seq = self.log(job, Some(before.last_seq), &entries).await?;
-        let last_seq = last_seq.unwrap_or(before.last_seq);
-        write_job(self.connection(), job, last_seq).await?;
+        let events = self.next_events(job, Some(before.last_seq), &entries)?;
+        self.record_deliveries(job, &events).await?;
+        let counts = QueueCounts::of(&before.job.state);
+        let timeline = self.timeline(job.user_id)?;
+        timeline.count(counts, QueueCounts::of(&job.state));
+        let new_position = timeline.take_new_position();
+
+        // One statement, since each is a round trip and these are written for every checkpoint.
+        let last_seq = events
+            .last()
+            .map_or(before.last_seq, |(event, _)| event.seq);
+        let mut query = QueryBuilder::new("");
+        push_events(&mut query, "WITH appended AS (", &events);
+        if let Some(position) = new_position {
+            query.push("), advanced AS (UPDATE timelines SET last_seq = ");
+            query.push_bind(position);
+            query.push(" WHERE user_id = ");
+            query.push_bind(job.user_id.as_uuid());
+        }
+        query.push(if events.is_empty() { "" } else { ") " });
+        push_update_of_job(&mut query, job, last_seq)?;
+        let query = query.build();
+        query
+            .execute(self.connection())
+            .await
+            .map_err(store_error)?;
+        self.notify_events(events);
         if job.state.is_claimable() {
             self.notifications.work_available = true;
         }
-        let counts = QueueCounts::of(&before.job.state);
-        self.timeline(job.user_id)?
-            .count(counts, QueueCounts::of(&job.state));
         Ok(())
     }
 
@@ -306,13 +333,35 @@ impl UnitOfWork<'_> {
     pub(crate) async fn log(
         &mut self,
         job: &Job,
-        mut previous_of_job: Option<i64>,
+        previous_of_job: Option<i64>,
         entries: &[&LogEntry],
     ) -> Result<Option<i64>, StoreError> {
+        let events = self.next_events(job, previous_of_job, entries)?;
+        let Some(last_seq) = events.last().map(|(event, _)| event.seq) else {
+            return Ok(None);
+        };
+        self.record_deliveries(job, &events).await?;
+        let mut query = QueryBuilder::new("");
+        push_events(&mut query, "", &events);
+        let query = query.build();
+        query
+            .execute(self.connection())
+            .await
+            .map_err(store_error)?;
+        self.notify_events(events);
+        Ok(Some(last_seq))
+    }
+
+    /// The next events of the user's timeline, with their bodies as JSON.
+    fn next_events(
+        &mut self,
+        job: &Job,
+        mut previous_of_job: Option<i64>,
+        entries: &[&LogEntry],
+    ) -> Result<Vec<(Event, String)>, StoreError> {
         let now = self.now;
         let timeline = self.timeline(job.user_id)?;
-        let webhook_kinds = timeline.webhook_kinds;
-        let mut rows = Vec::with_capacity(entries.len());
+        let mut events = Vec::with_capacity(entries.len());
         for entry in entries {
             let body = serde_json::to_string(&entry.body).map_err(StoreError::corrupt)?;
             let event = Event {
@@ -327,19 +376,16 @@ impl UnitOfWork<'_> {
                 at: now,
             };
             previous_of_job = Some(event.seq);
-            rows.push((event, body));
+            events.push((event, body));
         }
-        let Some((last, _)) = rows.last() else {
-            return Ok(None);
-        };
-        let last_seq = last.seq;
-        self.record_deliveries(job, webhook_kinds, &rows).await?;
-        insert_events(self.connection(), &rows).await?;
-        let events = rows.into_iter().map(|(event, _)| event);
+        Ok(events)
+    }
+
+    fn notify_events(&mut self, events: Vec<(Event, String)>) {
+        let events = events.into_iter().map(|(event, _)| event);
         let notifications =
             events.map(|event| (event.user_id, Notification::Event(Arc::new(event))));
         self.notifications.notifications.extend(notifications);
-        Ok(Some(last_seq))
     }
 }
 
@@ -353,14 +399,16 @@ fn commit_error(error: sqlx::Error) -> StoreError {
     }
 }
 
-async fn insert_events(
-    connection: &mut PgConnection,
-    rows: &[(Event, String)],
-) -> Result<(), StoreError> {
-    let mut query: QueryBuilder<Postgres> = QueryBuilder::new(
+/// `before` and the statement that inserts the events; nothing without events.
+fn push_events(query: &mut QueryBuilder<Postgres>, before: &str, events: &[(Event, String)]) {
+    if events.is_empty() {
+        return;
+    }
+    query.push(before);
+    query.push(
         "INSERT INTO events (user_id, seq, job_id, photo_id, batch_id, previous_of_job, kind, body, at) ",
     );
-    query.push_values(rows, |mut row, (event, body)| {
+    query.push_values(events, |mut row, (event, body)| {
         row.push_bind(event.user_id.as_uuid())
             .push_bind(event.seq)
             .push_bind(event.job_id.as_uuid())
@@ -368,52 +416,56 @@ async fn insert_events(
             .push_bind(event.batch_id.map(BatchId::as_uuid))
             .push_bind(event.previous_of_job)
             .push_bind(event.kind.name())
-            .push_bind(body)
+            .push_bind(body.clone())
             .push_bind(event.at.as_millis());
     });
-    query
-        .build()
-        .execute(connection)
-        .await
-        .map_err(store_error)?;
-    Ok(())
 }
 
-async fn write_job(
-    connection: &mut PgConnection,
+fn push_update_of_job(
+    query: &mut QueryBuilder<Postgres>,
     job: &Job,
     last_seq: i64,
 ) -> Result<(), StoreError> {
     let columns = StateColumns::of(&job.state)?;
     let ended_at = job.state.is_final().then_some(job.updated_at);
-    sqlx::query(
-        "UPDATE jobs SET state = $2, step = $3, progress = $4, attempt_count = $5, retries = $6,
-             crashes = $7, epoch = $8, run_at = $9, cancel_requested = $10, worker = $11,
-             lease_until = $12, result = $13, stored_bytes = $14, failure = $15, last_seq = $16,
-             updated_at = $17, ended_at = $18, previews = $19
-         WHERE id = $1",
-    )
-    .bind(job.id.as_uuid())
-    .bind(columns.state)
-    .bind(job.step.map(irisflow_jobs::Step::name))
-    .bind(i64::from(job.progress))
-    .bind(i64::from(job.attempt_count))
-    .bind(i64::from(job.retries))
-    .bind(i64::from(job.crashes))
-    .bind(job.epoch)
-    .bind(job.run_at.as_millis())
-    .bind(job.cancel_requested)
-    .bind(columns.worker)
-    .bind(columns.lease_until)
-    .bind(columns.result)
-    .bind(columns.stored_bytes)
-    .bind(columns.failure)
-    .bind(last_seq)
-    .bind(job.updated_at.as_millis())
-    .bind(ended_at.map(Timestamp::as_millis))
-    .bind(previews_column(&job.previews)?)
-    .execute(connection)
-    .await
-    .map_err(store_error)?;
+    query
+        .push("UPDATE jobs SET state = ")
+        .push_bind(columns.state);
+    query
+        .push(", step = ")
+        .push_bind(job.step.map(irisflow_jobs::Step::name));
+    query
+        .push(", progress = ")
+        .push_bind(i64::from(job.progress));
+    query
+        .push(", attempt_count = ")
+        .push_bind(i64::from(job.attempt_count));
+    query.push(", retries = ").push_bind(i64::from(job.retries));
+    query.push(", crashes = ").push_bind(i64::from(job.crashes));
+    query.push(", epoch = ").push_bind(job.epoch);
+    query.push(", run_at = ").push_bind(job.run_at.as_millis());
+    query
+        .push(", cancel_requested = ")
+        .push_bind(job.cancel_requested);
+    query.push(", worker = ").push_bind(columns.worker);
+    query
+        .push(", lease_until = ")
+        .push_bind(columns.lease_until);
+    query.push(", result = ").push_bind(columns.result);
+    query
+        .push(", stored_bytes = ")
+        .push_bind(columns.stored_bytes);
+    query.push(", failure = ").push_bind(columns.failure);
+    query.push(", last_seq = ").push_bind(last_seq);
+    query
+        .push(", updated_at = ")
+        .push_bind(job.updated_at.as_millis());
+    query
+        .push(", ended_at = ")
+        .push_bind(ended_at.map(Timestamp::as_millis));
+    query
+        .push(", previews = ")
+        .push_bind(previews_column(&job.previews)?);
+    query.push(" WHERE id = ").push_bind(job.id.as_uuid());
     Ok(())
 }

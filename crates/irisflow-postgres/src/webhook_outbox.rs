@@ -17,9 +17,9 @@ impl UnitOfWork<'_> {
     pub(crate) async fn record_deliveries(
         &mut self,
         job: &Job,
-        subscribed: EventKinds,
         events: &[(Event, String)],
     ) -> Result<(), StoreError> {
+        let subscribed = self.timeline(job.user_id)?.webhook_kinds;
         if of_kinds(events, subscribed).is_empty() {
             return Ok(());
         }
