@@ -21,12 +21,9 @@ pub(crate) const NEXT_FREE_USER: &str = "WITH locked AS MATERIALIZED (
          FOR NO KEY UPDATE SKIP LOCKED)
      SELECT locked.*, clock_ms() AS now FROM locked";
 
-/// The same, but waits for the first one's lock.
-const NEXT_USER: &str = "WITH locked AS MATERIALIZED (
-         SELECT * FROM timelines WHERE next_run_at <= now_ms()
-         ORDER BY running, claim_mark, next_run_at, user_id LIMIT 1
-         FOR NO KEY UPDATE)
-     SELECT locked.*, clock_ms() AS now FROM locked";
+/// The same, whether or not the user is locked.
+const NEXT_USER: &str = "SELECT user_id FROM timelines WHERE next_run_at <= now_ms()
+     ORDER BY running, claim_mark, next_run_at, user_id LIMIT 1";
 
 /// Of each priority the user's job that is due first.
 pub(crate) const FIRST_DUE_OF_USER: &str = "SELECT jobs.*
@@ -51,7 +48,7 @@ impl JobLeases for PostgresStore {
             match retrying!(self.try_claim(worker))? {
                 Claim::Claimed(job) => return Ok(Some(*job)),
                 Claim::NothingDue => return Ok(None),
-                Claim::CountersRepaired => {}
+                Claim::CountersRepaired | Claim::LostRace => {}
             }
         }
     }
@@ -133,6 +130,8 @@ enum Claim {
     NothingDue,
     /// The counters of a user promised a job that was not there.
     CountersRepaired,
+    /// The user had no due job any more, after the wait for the lock.
+    LostRace,
 }
 
 enum Reaping {
@@ -149,10 +148,16 @@ impl PostgresStore {
         let mut unit_of_work = self.begin_without_time().await?;
         // A user who is locked is served by another claim at this moment, or has a job that is just changing: the next
         // one in the order goes first. When all of them are locked, this claim waits.
-        if !unit_of_work.lock_by(sqlx::query(NEXT_FREE_USER)).await?
-            && !unit_of_work.lock_by(sqlx::query(NEXT_USER)).await?
-        {
-            return Ok(Claim::NothingDue);
+        if !unit_of_work.lock_by(sqlx::query(NEXT_FREE_USER)).await? {
+            // Chosen without a lock and locked by its id: a query that did both would keep the lock of a user who is
+            // no longer due, and wait for the next one with it, which is a deadlock when two claims do so.
+            let Some(user_id) = unit_of_work.next_user().await? else {
+                return Ok(Claim::NothingDue);
+            };
+            unit_of_work.lock_users(&[user_id]).await?;
+            if !unit_of_work.is_due(user_id)? {
+                return Ok(Claim::LostRace);
+            }
         }
         let Some(&user_id) = unit_of_work.locked_users().first() else {
             return Ok(Claim::NothingDue);
@@ -250,6 +255,24 @@ impl PostgresStore {
 }
 
 impl UnitOfWork<'_> {
+    async fn next_user(&mut self) -> Result<Option<Uuid>> {
+        sqlx::query_scalar(NEXT_USER)
+            .fetch_optional(self.connection())
+            .await
+            .map_err(store_error)
+    }
+
+    /// By the counters of a user whose row is locked. `false` for a user who is gone.
+    fn is_due(&mut self, user_id: Uuid) -> Result<bool> {
+        let now = self.now.as_millis();
+        let user_id = UserId::from(user_id);
+        if !self.locked_users().contains(&user_id) {
+            return Ok(false);
+        }
+        let next = self.timeline(user_id)?.next_run_at;
+        Ok(next.is_some_and(|next| next <= now))
+    }
+
     /// Of each priority the job that is due first.
     async fn first_due(&mut self, user_id: UserId) -> Result<Vec<JobRow>> {
         let now = self.now.as_millis();

@@ -45,6 +45,8 @@ pub(crate) struct LockedTimeline {
     pub(crate) last_seq: i64,
     pub(crate) queued: i64,
     pub(crate) running: i64,
+    /// When the lock was taken, in milliseconds since the Unix epoch.
+    pub(crate) next_run_at: Option<i64>,
     pub(crate) webhook_kinds: EventKinds,
     has_new_events: bool,
     has_new_counts: bool,
@@ -58,6 +60,7 @@ impl LockedTimeline {
             last_seq: row.try_get(last_seq)?,
             queued: row.try_get("queued")?,
             running: row.try_get("running")?,
+            next_run_at: row.try_get("next_run_at")?,
             webhook_kinds: kinds_of(row.try_get("webhook_kinds")?),
             has_new_events: false,
             has_new_counts: false,

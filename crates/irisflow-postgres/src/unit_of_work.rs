@@ -65,7 +65,7 @@ const LOCK_TIMELINES: &str = "WITH locked AS MATERIALIZED (
 // Both rows are locked, the timeline first as everywhere, so that both are those after the wait.
 const LOCK_JOB: &str = "WITH locked AS MATERIALIZED (
          SELECT jobs.*, timelines.last_seq AS timeline_last_seq, timelines.queued, timelines.running,
-             timelines.webhook_kinds
+             timelines.next_run_at, timelines.webhook_kinds
          FROM timelines JOIN jobs USING (user_id) WHERE jobs.id = $1
          FOR NO KEY UPDATE OF timelines, jobs)
      SELECT locked.*, clock_ms() AS now FROM locked";
@@ -94,16 +94,9 @@ impl PostgresStore {
     ) -> Result<UnitOfWork<'_>, StoreError> {
         let mut unit_of_work = self.begin_without_time().await?;
         let users: Vec<Uuid> = users.iter().map(|user_id| user_id.as_uuid()).collect();
-        let rows = sqlx::query(LOCK_TIMELINES)
-            .bind(users)
-            .fetch_all(unit_of_work.connection())
-            .await
-            .map_err(store_error)?;
-        if rows.is_empty() {
+        unit_of_work.lock_users(&users).await?;
+        if unit_of_work.timelines.is_empty() {
             return self.begin().await;
-        }
-        for row in &rows {
-            unit_of_work.add_locked(row, "last_seq")?;
         }
         Ok(unit_of_work)
     }
@@ -143,6 +136,17 @@ type Query = sqlx::query::Query<'static, Postgres, sqlx::postgres::PgArguments>;
 impl UnitOfWork<'_> {
     pub(crate) fn connection(&mut self) -> &mut PgConnection {
         &mut self.transaction
+    }
+
+    /// Locks the timelines of these users, in the order of their ids. Users that do not exist are ignored.
+    pub(crate) async fn lock_users(&mut self, users: &[Uuid]) -> Result<(), StoreError> {
+        let rows = sqlx::query(LOCK_TIMELINES)
+            .bind(users)
+            .fetch_all(self.connection())
+            .await
+            .map_err(store_error)?;
+        rows.iter()
+            .try_for_each(|row| self.add_locked(row, "last_seq"))
     }
 
     /// Runs a query that locks one timeline at most. `false` when it found none.

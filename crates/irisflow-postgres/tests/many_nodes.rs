@@ -18,6 +18,7 @@ use irisflow_postgres::{
 use irisflow_test_servers::PostgresServer;
 use real_time::RealTime;
 use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
 use tokio::task::JoinSet;
 
 async fn create(setup: Setup) -> RealTime {
@@ -170,6 +171,75 @@ async fn a_claim_does_not_wait_for_a_user_who_is_locked() {
 
     assert_eq!(store.claim().await.id, next.id);
     transaction.rollback().await.expect("rolled back");
+}
+
+const FIRST_IN_ORDER: &str = "UPDATE timelines SET claim_mark = -1 WHERE user_id = $1";
+const LOCK: &str = "UPDATE timelines SET last_seq = last_seq WHERE user_id = $1";
+const NO_LONGER_DUE: &str = "UPDATE timelines SET next_run_at = NULL WHERE user_id = $1";
+
+async fn change(connection: &mut PgConnection, sql: &'static str, user_id: UserId) {
+    let changed = sqlx::query(sql).bind(user_id.as_uuid());
+    changed.execute(connection).await.expect("it is changed");
+}
+
+/// Waits until so many transactions wait for a lock.
+async fn until_waiting(observer: &mut PgConnection, wanted: i64) {
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+                   WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0";
+    loop {
+        let waiting = sqlx::query_scalar(waiting).fetch_one(&mut *observer);
+        let waiting: i64 = waiting.await.expect("the locks");
+        if waiting == wanted {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn claims_that_wait_for_users_who_stop_being_due_do_not_deadlock() {
+    let database = RealTime::create(Setup::fresh()).await;
+    let mut observer = database.connection().await;
+    // A deadlock would last until statements time out.
+    let patient = "DO $$ BEGIN EXECUTE
+         format('ALTER DATABASE %I SET deadlock_timeout = 3600000', current_database()); END $$";
+    let patient = sqlx::raw_sql(patient).execute(&mut observer);
+    patient.await.expect("the setting");
+    let (mut one, mut two) = (database.connection().await, database.connection().await);
+    let nodes = [database.open().await, database.open().await];
+    let store = StoreUnderTest::fresh(async |_| database).await;
+    let (first, second) = (store.user().await, store.user().await);
+    for user_id in [first, second] {
+        store.queue(user_id).await;
+        store.tick().await;
+    }
+    let claims = nodes.map(|node| async move { node.claim_next(WorkerId::generate()).await });
+    let [claim, other_claim] = claims;
+
+    // Both users are locked. One claim waits for the first; then the second one comes first, for the other claim.
+    let mut holds_first = one.begin().await.expect("begun");
+    change(&mut holds_first, LOCK, first).await;
+    let mut holds_second = two.begin().await.expect("begun");
+    change(&mut holds_second, FIRST_IN_ORDER, second).await;
+    let claim = tokio::spawn(claim);
+    until_waiting(&mut observer, 1).await;
+    holds_second.commit().await.expect("committed");
+    let mut holds_second = two.begin().await.expect("begun");
+    change(&mut holds_second, LOCK, second).await;
+    let other_claim = tokio::spawn(other_claim);
+    until_waiting(&mut observer, 2).await;
+    // Neither is due any more, one after the other.
+    change(&mut holds_first, NO_LONGER_DUE, first).await;
+    holds_first.commit().await.expect("committed");
+    until_waiting(&mut observer, 2).await;
+    change(&mut holds_second, NO_LONGER_DUE, second).await;
+    holds_second.commit().await.expect("committed");
+
+    for claim in [claim, other_claim] {
+        let claimed = tokio::time::timeout(Duration::from_secs(4), claim).await;
+        let claimed = claimed.expect("it waits for no other claim");
+        assert_eq!(claimed.expect("it ends").expect("the store works"), None);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
