@@ -37,6 +37,9 @@ pub(super) fn for_places<T: Clone + Default + Send>(
     of: impl Fn(usize) -> T + Sync,
 ) -> Vec<T> {
     const TOGETHER: usize = 16 * ANGLES;
+    if threads == Threads::default() {
+        return (0..RINGS * ANGLES).map(of).collect();
+    }
     let mut values = vec![T::default(); RINGS * ANGLES];
     let parts = values.chunks_mut(TOGETHER).enumerate().collect();
     threads.map(parts, |(number, values): (usize, &mut [T])| {
