@@ -149,7 +149,7 @@ fn report(moved: &Moved, arguments: &MoveArgs) -> ExitCode {
     for (table, rows) in moved.rows.iter().flatten() {
         print(&format!("{:<18} {rows} rows\n", table.name));
     }
-    let mut outcome = ExitCode::SUCCESS;
+    let mut outcome = Outcome::Completed;
     if let Some(objects) = &moved.objects {
         let megabytes = objects.bytes / (1024 * 1024);
         print(&format!(
@@ -164,24 +164,29 @@ fn report(moved: &Moved, arguments: &MoveArgs) -> ExitCode {
         }
         if objects.differ() {
             print("these objects differ from what was recorded; everything else was moved\n");
-            outcome = Outcome::Incomplete.into();
+            outcome = Outcome::Incomplete;
         }
     }
-    print(&format!(
-        "the copy is equal to {}\n",
-        arguments.data_dir.display()
-    ));
-    print(&next_step(moved, arguments.secrets_file.as_deref()));
-    outcome
+    if outcome == Outcome::Completed {
+        let folder = arguments.data_dir.display();
+        print(&format!("the copy is equal to {folder}\n"));
+    }
+    print(&next_step(moved, arguments));
+    outcome.into()
 }
 
 /// How to serve the copy.
-fn next_step(moved: &Moved, secrets_file: Option<&Path>) -> String {
-    let file = secrets_file.filter(|_| moved.rows.is_some());
-    let keys = file.map_or(String::new(), |file| {
-        format!(" and --secrets-file {}", file.display())
-    });
-    format!(
-        "serve it with the same settings of its place{keys}; the folder is no longer needed then\n"
-    )
+fn next_step(moved: &Moved, arguments: &MoveArgs) -> String {
+    let (folder, file) = (
+        arguments.data_dir.display(),
+        arguments.secrets_file.as_deref(),
+    );
+    let file = file.map(Path::display).filter(|_| moved.rows.is_some());
+    let keys = file.map_or(String::new(), |file| format!(", --secrets-file {file}"));
+    let rest = match (&moved.rows, &moved.objects) {
+        (Some(_), Some(_)) => format!("then delete {folder}, which holds people's photos"),
+        (_, None) => format!("the photos stay in {folder}: name it with --data-dir"),
+        (None, _) => format!("accounts and jobs stay in {folder}: name it with --data-dir"),
+    };
+    format!("serve it with the same settings{keys}; {rest}\n")
 }
