@@ -68,6 +68,7 @@ pub(super) async fn run(arguments: ServeArgs) -> anyhow::Result<()> {
         links: Arc::new(links.clone()),
         file_links: Some(links),
         memory: MemoryBudget::new(64 << 20),
+        token_buckets: None,
         bus: bus.clone(),
         clock,
         secrets: Secrets {
