@@ -26,6 +26,7 @@ mod statistics;
 mod step;
 mod submission;
 mod sweep;
+mod trace;
 mod webhook;
 
 pub use account::{
@@ -72,6 +73,10 @@ pub use statistics::{QueueStatistics, Usage};
 pub use step::{Checkpoint, Step};
 pub use submission::{Enqueued, QueueLimits, Submission, SubmissionKey};
 pub use sweep::{Sweep, SweepTarget};
+pub use trace::{
+    AttemptSpan, InvalidTraceParent, JobPart, JobSpan, JobTracer, NoTraces, StepSpan, TraceParent,
+    TracedEvent, Transport,
+};
 pub use webhook::{
     AttemptError, AttemptOutcome, ClaimedDelivery, DeadReason, DeliveryAttempt, DeliveryClaim,
     DeliveryMessage, DeliveryState, DeliveryStatus, DisabledReason, EventKinds, MAX_RETRY_WAIT,

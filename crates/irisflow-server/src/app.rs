@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use irisflow_jobs::{
-    AccountStore, Bus, Clock, JobCommands, JobReader, PhotoStore, Privacy, QueueReader, Statistics,
-    StoreHealth, Timeline, TokenBuckets, WebhookStore,
+    AccountStore, Bus, Clock, JobCommands, JobReader, JobTracer, PhotoStore, Privacy, QueueReader,
+    Statistics, StoreHealth, Timeline, TokenBuckets, WebhookStore,
 };
 use irisflow_photos::{LinkSigner, MemoryBudget, ObjectStore, UrlSigner};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -52,6 +52,7 @@ pub struct ServerParts {
     pub clock: Arc<dyn Clock>,
     pub secrets: Secrets,
     pub metrics: PrometheusHandle,
+    pub tracer: Arc<dyn JobTracer>,
 }
 
 /// What the state of a process is read from.

@@ -35,6 +35,7 @@ mod settings;
 mod shared_rate_limiter;
 mod timeouts;
 mod tls;
+mod traces;
 mod transfer_limits;
 mod usage_limits;
 mod web;

@@ -15,8 +15,8 @@ use irisflow_image::pipeline::{
 };
 use irisflow_image::previews::Preview;
 use irisflow_jobs::{
-    Checkpoint, Failure, Fence, Job, JobResult, PictureFormat, PictureOptions, PictureSize,
-    StoreError, StoredPhoto, WriteOutcome,
+    AttemptSpan, Checkpoint, Failure, Fence, Job, JobPart, JobResult, JobSpan, JobState,
+    PictureFormat, PictureOptions, PictureSize, StepSpan, StoreError, StoredPhoto, WriteOutcome,
 };
 use irisflow_messages::{Language, failures, photos};
 use irisflow_photos::{JobObject, ObjectKey, Reservation, StorageError};
@@ -85,21 +85,26 @@ pub(crate) fn run(shared: &Arc<Shared>, job: &Job, running: &Arc<RunningJob>) ->
         job,
         running,
         recorder: &recorder,
-        meter: StepMeter::default(),
+        meter: StepMeter::begin(shared.parts.clock.now()),
     };
     let outcome = catch_unwind(AssertUnwindSafe(|| attempt.work())).unwrap_or_else(|_| {
         tracing::error!(job_id = %job.id, "a step panicked");
         Outcome::Unfinished(failures::step_failed().into())
     });
     running.work_has_ended();
-    let mut is_trouble = false;
+    let meter = attempt.meter;
+    let steps = meter.spans();
+    let (mut is_trouble, mut error) = (false, None);
     let written = shared.block_on(async {
         recorder.finish().await;
         let outcome = reclassify_photo_trouble(shared, outcome).await;
         is_trouble = matches!(outcome, Outcome::Unfinished(Setback::Trouble(_)));
+        error = error_code(running, &outcome);
         end(shared, job, running, outcome).await
     });
-    clean_up(shared, job, written.flatten());
+    let written = written.flatten();
+    trace(shared, job, &meter, steps, error, written.as_ref());
+    clean_up(shared, job, written);
     if running.is_abandoned() {
         NextAction::End
     } else if is_trouble && !shared.parts.bus.has_outage() {
@@ -156,12 +161,60 @@ async fn end(
     }
 }
 
+fn error_code(running: &RunningJob, outcome: &Outcome) -> Option<String> {
+    match (running.stop_reason(), outcome) {
+        (_, Outcome::Finished(_)) => None,
+        (_, Outcome::Unfinished(Setback::Trouble(_))) => Some("outage".to_owned()),
+        (Some(StopReason::TimedOut), _) => Some(failures::timed_out().code),
+        (None, Outcome::Unfinished(Setback::Failed(failure))) => Some(failure.code.clone()),
+        (None, Outcome::Unfinished(Setback::Stopped)) => Some(failures::unexpected().code),
+        (Some(_), Outcome::Unfinished(_)) => None,
+    }
+}
+
+/// Reports the attempt with its steps.
+fn trace(
+    shared: &Shared,
+    job: &Job,
+    meter: &StepMeter,
+    steps: Vec<StepSpan>,
+    error: Option<String>,
+    written: Option<&WriteOutcome>,
+) {
+    let attempt = AttemptSpan {
+        worker: shared.worker_id,
+        number: job.attempt_count + 1,
+        epoch: job.epoch,
+        outcome: match written {
+            Some(WriteOutcome::Recorded(now)) => outcome_name(job, now),
+            Some(WriteOutcome::Fenced) => "fenced",
+            None => "unknown",
+        },
+        error,
+        steps,
+    };
+    shared.parts.tracer.record(JobSpan {
+        job_id: job.id,
+        begun: meter.begun_at(),
+        ended: meter.now(),
+        part: JobPart::Attempt(Box::new(attempt)),
+    });
+}
+
+fn outcome_name(before: &Job, now: &Job) -> &'static str {
+    match now.state {
+        JobState::Waiting if now.attempt_count > before.attempt_count => "retrying",
+        JobState::Pending | JobState::Waiting => "handed_back",
+        _ => now.state.status(),
+    }
+}
+
 /// Deletes what the attempt wrote, unless the result is recorded or may be.
 fn clean_up(shared: &Shared, job: &Job, written: Option<WriteOutcome>) {
     match written {
         Some(WriteOutcome::Recorded(now)) => {
             log_end(job, &now);
-            if !matches!(now.state, irisflow_jobs::JobState::Completed(_)) {
+            if !matches!(now.state, JobState::Completed(_)) {
                 delete_own_objects(shared, job);
             }
         }
@@ -215,7 +268,6 @@ async fn record_once(shared: &Shared, fence: Fence, end: &End) -> Result<WriteOu
 }
 
 fn log_end(before: &Job, now: &Job) {
-    use irisflow_jobs::JobState;
     let job_id = before.id;
     metrics::job_ended(now.state.status());
     match &now.state {

@@ -25,8 +25,8 @@ use std::time::Duration;
 
 use irisflow_image::threads::Threads;
 use irisflow_jobs::{
-    Bus, Clock, JobLeases, JobPolicy, PhotoStore, Retention, StoreHealth, SweepQueue, WorkerId,
-    WorkerRegistry,
+    Bus, Clock, JobLeases, JobPolicy, JobTracer, PhotoStore, Retention, StoreHealth, SweepQueue,
+    WorkerId, WorkerRegistry,
 };
 use irisflow_photos::{MemoryBudget, ObjectStore};
 use tokio::runtime::Handle;
@@ -58,6 +58,7 @@ pub struct WorkerParts {
     pub clock: Arc<dyn Clock>,
     pub faults: Arc<FaultPlan>,
     pub pipeline: Arc<dyn Pipeline>,
+    pub tracer: Arc<dyn JobTracer>,
 }
 
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use irisflow_jobs::{Fence, Job, StoreError};
+use irisflow_jobs::{Fence, Job, JobPart, JobSpan, StoreError};
 
 use crate::attempt::NextAction;
 use crate::fault_injection::point;
@@ -89,8 +89,16 @@ async fn claim(shared: &Shared) -> Result<Option<(Job, Arc<RunningJob>)>, StoreE
     let Some(job) = shared.parts.job_leases.claim_next(shared.worker_id).await? else {
         return Ok(None);
     };
-    let waited = shared.parts.clock.now().since(job.run_at);
-    metrics::claimed(asked.elapsed(), waited);
+    let now = shared.parts.clock.now();
+    metrics::claimed(asked.elapsed(), now.since(job.run_at));
+    shared.parts.tracer.record(JobSpan {
+        job_id: job.id,
+        begun: job.run_at,
+        ended: now,
+        part: JobPart::Wait {
+            worker: shared.worker_id,
+        },
+    });
     // Only faults of the process are planned here: there is no attempt yet that could fail.
     let _ = shared.parts.faults.strike(point::CLAIMED, &job);
     let fence = Fence {

@@ -8,8 +8,8 @@ use anyhow::{Context as _, bail};
 use irisflow_bus::{LocalBus, NatsBus};
 use irisflow_image::load::Limits;
 use irisflow_jobs::{
-    AccountStore, Bus, Clock, JobPolicy, SteadyClock, Store, StoreError, StoreHealth, SystemClock,
-    Timestamp, TokenBuckets,
+    AccountStore, Bus, Clock, JobPolicy, JobTracer, NoTraces, SteadyClock, Store, StoreError,
+    StoreHealth, SystemClock, Timestamp, TokenBuckets,
 };
 use irisflow_messages::failures;
 use irisflow_photos::{FileStore, LinkSigner, MemoryBudget, ObjectStore, UrlSigner};
@@ -21,6 +21,7 @@ use irisflow_worker::{FaultPlan, ImagingPipeline, Worker, WorkerParts, WorkerSet
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::data_folder::{DataFolder, FolderLock, FolderSecrets, secrets_of_file};
+use crate::otlp::{OtlpSettings, OtlpTracer};
 
 pub(crate) use irisflow_bus::{NatsSettings, NatsTls};
 pub(crate) use irisflow_postgres::{
@@ -81,6 +82,8 @@ pub(crate) struct BackendChoice {
     /// Whether the start brings the schema of a shared database up to date.
     pub(crate) migrate: bool,
     pub(crate) secrets_file: Option<PathBuf>,
+    /// The collector of traces, if any.
+    pub(crate) traces: Option<OtlpSettings>,
 }
 
 /// How often a process looks for what others have done, while nothing but the database connects them.
@@ -205,6 +208,8 @@ pub(crate) struct Backends {
     folder: DataFolder,
     database: DatabaseHandle,
     lock: FolderLock,
+    /// `None` without a collector.
+    tracer: Option<Arc<OtlpTracer>>,
 }
 
 /// A worker that claims no jobs yet.
@@ -233,6 +238,7 @@ impl Backends {
         if matches!(choice.bus, BusChoice::Nats(_)) && !choice.database.is_shared() {
             bail!("--bus-url needs --database-url: SQLite in the data folder serves one process");
         }
+        let tracer = choice.traces.as_ref().map(OtlpTracer::start).transpose()?;
         let data_dir = &choice.data_dir;
         let (folder, lock) = match choice.database.is_shared() {
             false => DataFolder::open(data_dir)?,
@@ -261,6 +267,7 @@ impl Backends {
             folder,
             database,
             lock,
+            tracer: tracer.map(Arc::new),
         })
     }
 
@@ -281,6 +288,7 @@ impl Backends {
             pipeline: Arc::new(ImagingPipeline {
                 limits: choice.photo_limits,
             }),
+            tracer: self.tracer(),
         };
         ReadyWorker {
             parts,
@@ -329,7 +337,15 @@ impl Backends {
                 webhooks: secrets.webhooks,
             },
             metrics,
+            tracer: self.tracer(),
         })
+    }
+
+    fn tracer(&self) -> Arc<dyn JobTracer> {
+        match &self.tracer {
+            Some(tracer) => Arc::clone(tracer) as Arc<dyn JobTracer>,
+            None => Arc::new(NoTraces),
+        }
     }
 
     pub(crate) fn monitored_parts(&self, metrics: PrometheusHandle) -> MonitoredParts {
@@ -343,8 +359,11 @@ impl Backends {
         }
     }
 
-    /// Closes the database, then lets another process have the folder.
+    /// Sends the last spans, closes the database, then lets another process have the folder.
     pub(crate) async fn close(self) {
+        if let Some(tracer) = self.tracer {
+            tracer.close().await;
+        }
         self.database.close().await;
         drop(self.lock);
     }

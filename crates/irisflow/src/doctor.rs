@@ -17,8 +17,10 @@ use crate::config_file::ConfigArgs;
 use crate::data_folder::{DataFolder, secrets_of_file};
 use crate::database_args::DatabaseArgs;
 use crate::exit_code::Outcome;
+use crate::otlp::reaches_collector;
 use crate::running::print;
 use crate::s3_args::S3Args;
+use crate::trace_args::TraceArgs;
 use crate::{file_descriptors, in_runtime};
 
 #[derive(Debug, Args)]
@@ -34,6 +36,8 @@ pub(crate) struct DoctorArgs {
     s3: S3Args,
     #[command(flatten)]
     bus: BusArgs,
+    #[command(flatten)]
+    traces: TraceArgs,
     /// The keys of the nodes; processes that only work need none.
     #[arg(long, env = "IRISFLOW_SECRETS_FILE", value_name = "FILE")]
     secrets_file: Option<PathBuf>,
@@ -77,6 +81,7 @@ async fn examine(arguments: DoctorArgs) -> Vec<Finding> {
         Err(error) => Finding::fails("photos", error.to_string(), "set them"),
     });
     findings.extend(bus(&arguments.bus).await);
+    findings.extend(traces(&arguments.traces).await);
     findings.push(open_files());
     findings
 }
@@ -362,6 +367,23 @@ async fn bus(arguments: &BusArgs) -> Option<Finding> {
         )),
         Err(error) => Some(Finding::fails(SUBJECT, format!("{error:#}"), "correct it")),
     }
+}
+
+async fn traces(arguments: &TraceArgs) -> Option<Finding> {
+    const SUBJECT: &str = "traces";
+    let settings = match arguments.choice("irisflow") {
+        Ok(settings) => settings?,
+        Err(error) => return Some(Finding::fails(SUBJECT, format!("{error:#}"), "correct it")),
+    };
+    let endpoint = settings.endpoint.clone();
+    Some(match reaches_collector(settings).await {
+        Ok(()) => Finding::works(SUBJECT, format!("the collector at {endpoint} answers")),
+        Err(error) => Finding::warns(
+            SUBJECT,
+            format!("the collector at {endpoint} accepts none: {error:#}"),
+            "check that it runs with an OTLP receiver for HTTP, its address and --otlp-headers (docs/tracing.md)",
+        ),
+    })
 }
 
 fn open_files() -> Finding {

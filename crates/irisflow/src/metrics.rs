@@ -52,6 +52,10 @@ fn describe() {
         "irisflow_workers_lost_total",
         "Jobs taken from lost workers"
     );
+    describe_counter!(
+        "irisflow_trace_spans_total",
+        "Spans of traces by outcome: sent, failed, dropped"
+    );
     describe_gauge!("irisflow_sockets_open", "Open WebSockets");
     describe_gauge!("irisflow_connections_open", "Open TCP connections");
     describe_counter!(

@@ -32,6 +32,7 @@ use crate::running::{Running, print};
 use crate::s3_args::S3Args;
 use crate::sign_in_args::{SignInArgs, in_ms};
 use crate::stop_signals::StopSignals;
+use crate::trace_args::TraceArgs;
 use crate::webhook_args::WebhookArgs;
 
 #[derive(Debug, Clone, Args)]
@@ -103,6 +104,8 @@ pub(crate) struct ServeArgs {
     s3: S3Args,
     #[command(flatten)]
     bus: BusArgs,
+    #[command(flatten)]
+    traces: TraceArgs,
     #[command(flatten)]
     schema: SchemaArgs,
     /// The keys that sign tokens and links and encrypt secrets of webhooks, the same file on all nodes; made by
@@ -227,6 +230,7 @@ impl ServeArgs {
             bus: self.bus.choice()?,
             migrate: self.schema.migrate,
             secrets_file: self.secrets_file.clone(),
+            traces: self.traces.choice("irisflow")?,
         })
     }
 

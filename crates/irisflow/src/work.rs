@@ -22,6 +22,7 @@ use crate::metrics;
 use crate::running::{Running, print};
 use crate::s3_args::S3Args;
 use crate::stop_signals::StopSignals;
+use crate::trace_args::TraceArgs;
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct WorkArgs {
@@ -45,6 +46,8 @@ pub(crate) struct WorkArgs {
     #[command(flatten)]
     bus: BusArgs,
     #[command(flatten)]
+    traces: TraceArgs,
+    #[command(flatten)]
     schema: SchemaArgs,
     #[command(flatten)]
     jobs: JobArgs,
@@ -66,6 +69,7 @@ async fn work(arguments: WorkArgs, faults: FaultPlan) -> anyhow::Result<()> {
         bus: arguments.bus.choice()?,
         migrate: arguments.schema.migrate,
         secrets_file: None,
+        traces: arguments.traces.choice("irisflow-worker")?,
     };
     if !choice.database.is_shared() {
         bail!("`irisflow work` needs --database-url: SQLite in the data folder serves one process");

@@ -168,6 +168,7 @@ fn printed_settings_hide_secrets() {
             "postgres://user:Swordfish@host/database",
         ),
         ("IRISFLOW_METRICS_TOKEN", "Swordfish"),
+        ("IRISFLOW_OTLP_HEADERS", "authorization=Bearer Swordfish"),
     ];
     let (code, said) = configured(&[], &variables);
     assert_eq!(code, Some(0));

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::{FutureExt as _, Stream, stream};
-use irisflow_jobs::Cursor;
+use irisflow_jobs::{Cursor, Transport};
 use irisflow_messages::text;
 use serde::Deserialize;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -193,6 +193,13 @@ impl Following {
         }
     }
 
+    /// The connection takes the frame at once.
+    fn trace(&self, frame: &Frame, transport: Transport) {
+        if let Some(event) = frame.event {
+            self.app.trace_delivered(event, transport);
+        }
+    }
+
     fn closing(&self) -> ServerFrame {
         ServerFrame::closing(self.app.sockets.open())
     }
@@ -214,6 +221,7 @@ impl Following {
                 None => break,
                 Some(Next::Frame(frame)) => {
                     has_news |= frame.name != "resumed";
+                    self.trace(&frame, Transport::LongPoll);
                     frames.push(frame.json);
                 }
                 Some(Next::Closing) => {
@@ -273,6 +281,7 @@ fn messages(following: Following) -> impl Stream<Item = Result<SseEvent, Infalli
         let (mut following, message) = state?;
         match following.next().await {
             Next::Frame(frame) => {
+                following.trace(&frame, Transport::ServerSentEvents);
                 let mut message = message.event(frame.name).data(frame.json);
                 if let Some(cursor) = frame.cursor {
                     message = message.id(cursor.to_string());

@@ -618,7 +618,8 @@ impl AppState {
             follows,
             job_id: event.job_id,
             batch_id: event.batch_id,
-            is_progress: event.kind == irisflow_jobs::EventKind::Progress,
+            kind: event.kind,
+            at: event.at,
             // It holds only strings and numbers, which always serialize.
             json: serde_json::to_string(&object).unwrap_or_default(),
         }

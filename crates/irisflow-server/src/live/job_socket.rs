@@ -7,7 +7,7 @@
 use axum::extract::Path;
 use axum::extract::ws::{Utf8Bytes, close_code};
 use axum::response::Response;
-use irisflow_jobs::{ErrorType, Event, EventKind, JobId, StoreError};
+use irisflow_jobs::{ErrorType, Event, EventKind, JobId, StoreError, TracedEvent, Transport};
 use irisflow_messages::{advice, text};
 use tokio::time::{Instant, sleep_until};
 
@@ -324,12 +324,16 @@ impl Connection {
         estimate: EstimateBody,
         json: Utf8Bytes,
     ) -> Option<Ending> {
-        let is_final = event.kind.is_final();
-        self.last_sent = Some((event, estimate));
-        match self.socket.send_text(json).await {
-            Ok(()) => is_final.then(Ending::done),
-            Err(error) => Some(error.into()),
+        let sent = TracedEvent::from(&event);
+        let before = self.last_sent.replace((event, estimate));
+        if let Err(error) = self.socket.send_text(json).await {
+            return Some(error.into());
         }
+        if before.is_none_or(|(event, _)| event.seq != sent.seq) {
+            let app = &self.opener.app;
+            app.trace_delivered(sent, Transport::WebSocket);
+        }
+        sent.kind.is_final().then(Ending::done)
     }
 
     /// The last frame has the state of the job.

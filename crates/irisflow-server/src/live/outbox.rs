@@ -4,7 +4,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use irisflow_jobs::{BatchId, JobId};
+use irisflow_jobs::{BatchId, EventKind, JobId, Timestamp, TracedEvent};
 
 /// Beyond this many bytes no further event is taken in.
 pub(crate) const MAX_WAITING_BYTES: usize = 64 * 1024;
@@ -17,9 +17,25 @@ pub(crate) struct SharedEvent {
     pub(crate) follows: i64,
     pub(crate) job_id: JobId,
     pub(crate) batch_id: Option<BatchId>,
-    pub(crate) is_progress: bool,
+    pub(crate) kind: EventKind,
+    pub(crate) at: Timestamp,
     /// The JSON of the event itself, without its frame.
     pub(crate) json: String,
+}
+
+impl SharedEvent {
+    pub(crate) fn traced(&self) -> TracedEvent {
+        TracedEvent {
+            job_id: self.job_id,
+            kind: self.kind,
+            seq: self.seq,
+            at: self.at,
+        }
+    }
+
+    fn is_progress(&self) -> bool {
+        self.kind == EventKind::Progress
+    }
 }
 
 /// The estimate of a job, serialised once.
@@ -105,7 +121,7 @@ impl Outbox {
         let mut kept = VecDeque::with_capacity(self.waiting.len());
         while let Some(waiting) = self.waiting.pop_back() {
             let is_kept = match &waiting {
-                Waiting::Event(event) => !event.is_progress || seen.insert(event.job_id),
+                Waiting::Event(event) => !event.is_progress() || seen.insert(event.job_id),
                 Waiting::Estimate(_) => false,
                 Waiting::Frame { .. } => true,
             };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::extract::ws::close_code;
 use axum::response::Response;
-use irisflow_jobs::{ErrorType, WatchFilter};
+use irisflow_jobs::{ErrorType, Transport, WatchFilter};
 use irisflow_messages::{advice, text};
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -15,6 +15,7 @@ use super::credentials::{Credential, WatchingUser};
 use super::session_ends::SessionWatch;
 use super::socket_request::{Opener, Rejected, SocketRequest};
 use super::user_frames::ServerFrame;
+use super::user_stream::Frame;
 use super::watcher::{WatchError, Watcher};
 use super::web_socket::{LiveSocket, Received};
 use crate::app::App;
@@ -340,9 +341,18 @@ impl Connection {
                     }
                     Box::pin(self.check_expiry(access)).await?;
                 }
-                frame = watcher.next() => Box::pin(self.socket.send_text(frame?.json)).await?,
+                frame = watcher.next() => Box::pin(self.send(frame?)).await?,
             }
         }
+    }
+
+    async fn send(&mut self, frame: Frame) -> Result<(), Ending> {
+        self.socket.send_text(frame.json).await?;
+        if let Some(event) = frame.event {
+            let app = &self.opener.app;
+            app.trace_delivered(event, Transport::WebSocket);
+        }
+        Ok(())
     }
 
     /// Requests a fresh token a minute before the end, and ends the socket when none came.

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use irisflow_jobs::{Cursor, GapReason, WatchFilter};
+use irisflow_jobs::{Cursor, GapReason, TracedEvent, WatchFilter};
 
 use super::outbox::{Outbox, SharedEstimate, SharedEvent, Waiting};
 
@@ -20,6 +20,8 @@ pub(crate) struct Frame {
     /// The client's cursor once it has received the frame.
     pub(crate) cursor: Option<Cursor>,
     pub(crate) json: String,
+    /// The event in the frame.
+    pub(crate) event: Option<TracedEvent>,
 }
 
 /// What the stream needs from the store before it can go on.
@@ -212,11 +214,13 @@ impl UserStream {
                 name,
                 cursor: self.sent,
                 json,
+                event: None,
             },
             Waiting::Estimate(estimate) => Frame {
                 name: "estimate",
                 cursor: None,
                 json: estimate.json.clone(),
+                event: None,
             },
             Waiting::Event(event) => self.event_frame(&event)?,
         })
@@ -229,6 +233,7 @@ impl UserStream {
         let json = &event.json;
         Some(Frame {
             name: "event",
+            event: Some(event.traced()),
             cursor: Some(cursor),
             json: format!(
                 r#"{{"type":"event","cursor":"{cursor}","prev":"{prev}","event":{json}}}"#
@@ -252,7 +257,7 @@ impl UserStream {
 
 #[cfg(test)]
 mod tests {
-    use irisflow_jobs::{BatchId, JobId, TimelineEpoch};
+    use irisflow_jobs::{BatchId, EventKind, JobId, TimelineEpoch, Timestamp};
     use rand::seq::SliceRandom as _;
     use serde_json::Value;
     use uuid::Uuid;
@@ -278,7 +283,11 @@ mod tests {
                     follows: as_seq(index),
                     job_id: ids[index % jobs],
                     batch_id: None,
-                    is_progress: index + jobs < total,
+                    kind: match index + jobs < total {
+                        true => EventKind::Progress,
+                        false => EventKind::Completed,
+                    },
+                    at: Timestamp::EPOCH,
                     json: format!(
                         r#"{{"seq":{},"padding":"{}"}}"#,
                         index + 1,

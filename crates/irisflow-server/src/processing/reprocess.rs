@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, Missing, ValidationBody};
 use crate::extractors::{OptionalJson, PathId};
+use crate::traces::SubmitTrace;
 
 #[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct ReprocessRequest {
@@ -40,6 +41,7 @@ pub(crate) struct ReprocessRequest {
     ))]
 pub(crate) async fn reprocess(
     State(app): State<App>,
+    trace: SubmitTrace,
     user: CurrentUser,
     key: IdempotencyKey,
     PathId(job_id): PathId<JobId>,
@@ -62,8 +64,8 @@ pub(crate) async fn reprocess(
             check_usable(&photo.ok_or(ApiError::NotFound(Missing::Photo))?)?;
             app.check_room_for_results(user.id(), 1).await?;
             let options = options.map_or(original.options, Into::into);
-            app.enqueue_one(new_job(user.id(), original.photo_id, options), key)
-                .await?
+            let new = new_job(user.id(), original.photo_id, options);
+            app.enqueue_one(new, key, trace).await?
         }
     };
     Ok((StatusCode::CREATED, Json(app.job_body(&job).await?)))

@@ -18,6 +18,7 @@ use crate::app::{App, AppState};
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, Missing, ValidationBody};
 use crate::extractors::ApiJson;
+use crate::traces::SubmitTrace;
 
 #[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct SubmitRequest {
@@ -42,6 +43,7 @@ pub(crate) struct SubmitRequest {
     ))]
 pub(crate) async fn submit(
     State(app): State<App>,
+    trace: SubmitTrace,
     user: CurrentUser,
     key: IdempotencyKey,
     ApiJson(request): ApiJson<SubmitRequest>,
@@ -57,7 +59,7 @@ pub(crate) async fn submit(
             check_usable(&photo)?;
             app.check_room_for_results(user.id(), 1).await?;
             let options = request.options.unwrap_or_default().into();
-            app.enqueue_one(new_job(user.id(), photo_id, options), key)
+            app.enqueue_one(new_job(user.id(), photo_id, options), key, trace)
                 .await?
         }
     };
@@ -92,19 +94,24 @@ impl AppState {
         &self,
         new: NewJob,
         key: Option<SubmissionKey>,
+        trace: SubmitTrace,
     ) -> Result<Job, ApiError> {
         let jobs = vec![new];
         let limits = self.queue_limits();
         let submission = Submission { jobs, key, limits };
-        match self.parts.job_commands.enqueue(submission).await? {
-            Enqueued::Now(mut jobs) | Enqueued::Before { mut jobs, .. } => jobs
-                .pop()
-                .ok_or_else(|| StoreError::corrupt("a queued job was not returned").into()),
-            Enqueued::KeyTaken => Err(ApiError::IdempotencyKeyTaken),
-            Enqueued::UserQueueFull => Err(self.user_queue_is_full()),
-            Enqueued::QueueFull => Err(self.queue_is_full()),
-            Enqueued::PhotoMissing(_) => Err(ApiError::NotFound(Missing::Photo)),
-        }
+        let mut jobs = match self.parts.job_commands.enqueue(submission).await? {
+            Enqueued::Now(jobs) => {
+                self.trace_submitted(trace, &jobs);
+                jobs
+            }
+            Enqueued::Before { jobs, .. } => jobs,
+            Enqueued::KeyTaken => return Err(ApiError::IdempotencyKeyTaken),
+            Enqueued::UserQueueFull => return Err(self.user_queue_is_full()),
+            Enqueued::QueueFull => return Err(self.queue_is_full()),
+            Enqueued::PhotoMissing(_) => return Err(ApiError::NotFound(Missing::Photo)),
+        };
+        jobs.pop()
+            .ok_or_else(|| StoreError::corrupt("a queued job was not returned").into())
     }
 }
 

@@ -20,6 +20,7 @@ use crate::app::{App, AppState};
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody, ValidationBody};
 use crate::extractors::ApiJson;
+use crate::traces::SubmitTrace;
 
 #[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct BatchRequest {
@@ -69,6 +70,7 @@ pub(crate) enum SkipReason {
     ))]
 pub(crate) async fn batch(
     State(app): State<App>,
+    trace: SubmitTrace,
     user: CurrentUser,
     key: IdempotencyKey,
     ApiJson(request): ApiJson<BatchRequest>,
@@ -89,7 +91,7 @@ pub(crate) async fn batch(
             let selection = app.select_photos(user.id(), &request).await?;
             app.check_room_for_results(user.id(), selection.new_jobs.len())
                 .await?;
-            app.enqueue_batch(selection, key).await?
+            app.enqueue_batch(selection, key, trace).await?
         }
     };
     let batch_id = jobs.first().and_then(|job| job.batch_id);
@@ -168,6 +170,7 @@ impl AppState {
         &self,
         selection: BatchSelection,
         key: impl Fn(&[SkippedPhoto]) -> Option<SubmissionKey>,
+        trace: SubmitTrace,
     ) -> Result<(Vec<Job>, Vec<SkippedPhoto>), ApiError> {
         let BatchSelection {
             mut new_jobs,
@@ -180,7 +183,10 @@ impl AppState {
                 limits: self.queue_limits(),
             };
             match self.parts.job_commands.enqueue(submission).await? {
-                Enqueued::Now(jobs) => return Ok((jobs, skipped)),
+                Enqueued::Now(jobs) => {
+                    self.trace_submitted(trace, &jobs);
+                    return Ok((jobs, skipped));
+                }
                 Enqueued::Before { jobs, response } => {
                     return Ok((jobs, serde_json::from_str(&response).unwrap_or_default()));
                 }

@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use irisflow_jobs::{ClaimedDelivery, DeliveryAttempt, WebhookId};
+use irisflow_jobs::{
+    ClaimedDelivery, DeliveryAttempt, DeliveryMessage, TracedEvent, Transport, WebhookId,
+};
 use metrics::counter;
 use tokio::task::{Id, JoinError, JoinSet};
 
@@ -105,6 +107,11 @@ impl AppState {
         let url = &claimed.webhook.url;
         let attempted = self.webhook_client.attempt(url, message, self.now()).await;
         log(&claimed, &attempted.attempt);
+        if let (None, DeliveryMessage::Event(event)) =
+            (attempted.attempt.error, &claimed.delivery.message)
+        {
+            self.trace_delivered(TracedEvent::from(&**event), Transport::Webhook);
+        }
         let policy = &self.settings.webhooks.policy;
         let outcome = policy.outcome(
             &attempted.attempt,

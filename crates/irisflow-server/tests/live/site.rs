@@ -10,8 +10,8 @@ use bytes::Bytes;
 use futures_util::{SinkExt as _, Stream, StreamExt as _};
 use irisflow_jobs::{
     Checkpoint, Enqueued, Fence, Job, JobCommands as _, JobId, JobLeases as _, JobPolicy, NewJob,
-    NewPhoto, PhotoId, PhotoStore as _, PictureOptions, Priority, Submission, SystemClock, UserId,
-    WorkerId,
+    NewPhoto, NoTraces, PhotoId, PhotoStore as _, PictureOptions, Priority, Submission,
+    SystemClock, UserId, WorkerId,
 };
 use irisflow_photos::{FileStore, MemoryBudget, UrlSigner};
 use irisflow_server::{ConnectionLimits, Listeners, Secrets, ServerParts, ServerSettings};
@@ -102,6 +102,7 @@ impl Site {
                 webhooks: [2; 32],
             },
             metrics: PrometheusBuilder::new().build_recorder().handle(),
+            tracer: Arc::new(NoTraces),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
         let address = listener.local_addr().expect("its address");

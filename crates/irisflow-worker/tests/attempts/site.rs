@@ -8,7 +8,7 @@ use irisflow_bus::LocalBus;
 use irisflow_image::load::Limits;
 use irisflow_jobs::{
     AccountStore as _, Clock, Enqueued, Event, EventKind, Job, JobCommands as _, JobId,
-    JobLeases as _, JobPolicy, JobReader as _, ManualClock, NewAccount, NewJob, NewPhoto,
+    JobLeases as _, JobPolicy, JobReader as _, ManualClock, NewAccount, NewJob, NewPhoto, NoTraces,
     PhotoFormat, PhotoId, PhotoStore as _, PictureOptions, Priority, Statistics as _, StoredPhoto,
     Submission, Timeline as _, Timestamp, UserId,
 };
@@ -135,6 +135,7 @@ impl Node {
             pipeline: Arc::new(ImagingPipeline {
                 limits: Limits::default(),
             }),
+            tracer: Arc::new(NoTraces),
         };
         Worker::start(parts, settings).expect("threads")
     }

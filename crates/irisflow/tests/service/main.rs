@@ -42,6 +42,8 @@ mod startup;
 mod storage;
 mod submit;
 mod tls;
+#[cfg(unix)]
+mod traces;
 mod user_command;
 mod waiting;
 mod webhooks;

@@ -13,7 +13,7 @@ use crate::cluster::{WorkerProcess, database, events_of};
 const PASSWORD_OF_NATS: &str = "Swordfish";
 
 /// A NATS server with a password. `None`, with a message, without NATS.
-fn nats() -> Option<NatsServer> {
+pub(crate) fn nats() -> Option<NatsServer> {
     let lines = format!("authorization {{ user: iris, password: {PASSWORD_OF_NATS} }}");
     match tokio::task::block_in_place(|| NatsServer::start(&lines)) {
         Ok(server) => Some(server),
@@ -25,7 +25,7 @@ fn nats() -> Option<NatsServer> {
     }
 }
 
-fn url_with_password(nats: &NatsServer) -> String {
+pub(crate) fn url_with_password(nats: &NatsServer) -> String {
     let credentials = format!("nats://iris:{PASSWORD_OF_NATS}@");
     nats.url().replace("nats://", &credentials)
 }

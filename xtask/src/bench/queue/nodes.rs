@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use irisflow_jobs::{Checkpoint, JobResult, PictureFormat, Priority, SystemClock};
+use irisflow_jobs::{Checkpoint, JobResult, NoTraces, PictureFormat, Priority, SystemClock};
 use irisflow_photos::{FileStore, MemoryBudget};
 use irisflow_worker::{Attempt, FaultPlan, Pipeline, Setback, Worker, WorkerParts, WorkerSettings};
 use tokio::task::JoinSet;
@@ -146,6 +146,7 @@ fn start_worker(node: &OpenStore, files: FileStore, slots: usize) -> anyhow::Res
             clock: Arc::new(SystemClock),
             faults: Arc::new(FaultPlan::default()),
             pipeline: Arc::new(EmptyPipeline),
+            tracer: Arc::new(NoTraces),
         },
         WorkerSettings {
             slots,

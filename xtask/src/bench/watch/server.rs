@@ -11,9 +11,9 @@ use async_trait::async_trait;
 use irisflow_bus::LocalBus;
 use irisflow_jobs::{
     AccountStore as _, Bus, Enqueued, Fence, JobCommands as _, JobId, JobPolicy, JobReader as _,
-    NewAccount, NewJob, NewPhoto, NewSession, Notification, Notifier, PhotoId, PhotoStore as _,
-    PictureOptions, Priority, Session, SessionId, Submission, Subscription, SystemClock, UserId,
-    WorkWakeUp,
+    NewAccount, NewJob, NewPhoto, NewSession, NoTraces, Notification, Notifier, PhotoId,
+    PhotoStore as _, PictureOptions, Priority, Session, SessionId, Submission, Subscription,
+    SystemClock, UserId, WorkWakeUp,
 };
 use irisflow_photos::{FileStore, MemoryBudget, UrlSigner};
 use irisflow_server::{ConnectionLimits, Listeners, Secrets, ServerParts, ServerSettings};
@@ -77,6 +77,7 @@ pub(super) async fn run(arguments: ServeArgs) -> anyhow::Result<()> {
             webhooks: [2; 32],
         },
         metrics: PrometheusBuilder::new().build_recorder().handle(),
+        tracer: Arc::new(NoTraces),
     };
     let listener = listen()?;
     let address = listener.local_addr()?;
