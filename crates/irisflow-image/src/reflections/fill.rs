@@ -51,13 +51,14 @@ pub(super) fn choose_patches(
     rules: Rules,
     threads: Threads,
 ) -> Patches {
-    let ((surroundings, opacities), offsets) = threads.both(
+    // What takes more memory runs on the caller's thread, whose allocator keeps it for the next job.
+    let (offsets, (surroundings, opacities)) = threads.both(
+        || quilt::quilt(texture, &open, rules),
         || {
             let surroundings = Surroundings::of(texture, &open, unwrapped);
             let opacities = opacity(unwrapped, &open, &surroundings.beside_lids);
             (surroundings, opacities)
         },
-        || quilt::quilt(texture, &open, rules),
     );
     let filling = Tiled {
         texture,

@@ -90,13 +90,10 @@ pub fn remove_reflections(
     let pupil_certain = disc.is_some();
     let disc = disc.or_else(|| PupilDisc::under_light(&open));
     let side = rectified.view.side;
-    let (copy, patches) = threads.both(
-        || (rectified.clone(), Plane::filled(side, side, 0)),
-        || patches_for(open, &unwrapped, &covered, &found, threads),
-    );
+    let patches = patches_for(open, &unwrapped, &covered, &found, threads);
     let mut without = WithoutReflections {
-        rectified: copy.0,
-        filled: copy.1,
+        rectified: rectified.clone(),
+        filled: Plane::filled(side, side, 0),
         completed,
         hidden_share: 1.0 - seen,
         pupil_certain,
