@@ -222,10 +222,11 @@ fn root_id(job_id: JobId) -> SpanId {
     SpanId::from(job_id.as_uuid().as_u64_pair().1)
 }
 
-/// By the random bits of the id, of which two are left out as they are constant: all processes decide alike.
+/// By the last 32 bits of the id: all processes decide alike. The bits before are a counter of ids of the same
+/// millisecond.
 fn is_traced(job_id: JobId, share: f64) -> bool {
-    let random = job_id.as_uuid().as_u64_pair().1 << 2;
-    share >= 1.0 || (random as f64) < share * 2f64.powi(64)
+    let random = job_id.as_uuid().as_u64_pair().1 & u64::from(u32::MAX);
+    share >= 1.0 || (random as f64) < share * 2f64.powi(32)
 }
 
 fn make_root(span: &mut SpanData, job_id: JobId, caller: Option<TraceParent>) {
