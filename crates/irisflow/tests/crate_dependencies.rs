@@ -64,6 +64,7 @@ const ARROWS: [(&str, &[&str], &[&str]); 15] = [
             "image",
             "jobs",
             "photos",
+            "postgres",
             "server",
             "sqlite",
             "synth",
