@@ -14,6 +14,7 @@ use super::web_socket::{LiveSocket, with_small_buffers};
 use crate::app::App;
 use crate::client_address::ClientAddress;
 use crate::error::ApiError;
+use crate::metrics::OpenSocket;
 use crate::public_url::BaseUrl;
 
 pub(crate) struct SocketRequest {
@@ -72,10 +73,12 @@ impl SocketRequest {
         + Send
         + 'static,
     ) -> Response {
+        // Counted before the client has its answer.
+        let open = OpenSocket::counted();
         with_small_buffers(self.upgrade, max_client_message_bytes)
             .protocols([SUB_PROTOCOL])
             .on_upgrade(move |socket| {
-                let session = session(LiveSocket::new(socket), self.opener, self.credential);
+                let session = session(LiveSocket::new(socket, open), self.opener, self.credential);
                 // So that the log lines of the socket have the id of the request that opened it.
                 session.in_current_span()
             })

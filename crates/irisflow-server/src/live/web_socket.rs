@@ -123,11 +123,11 @@ pub(crate) enum SendError {
 }
 
 impl LiveSocket {
-    pub(crate) fn new(socket: WebSocket) -> Self {
+    pub(crate) fn new(socket: WebSocket, open: OpenSocket) -> Self {
         Self {
             socket,
             awaits_pong: false,
-            _open_sockets_gauge: OpenSocket::counted(),
+            _open_sockets_gauge: open,
         }
     }
 
